@@ -1,0 +1,1 @@
+"""Search algorithms, one per file; a file's name is the algorithm's name."""

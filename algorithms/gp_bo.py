@@ -1,0 +1,230 @@
+"""Bayesian optimisation with a Gaussian-process surrogate.
+
+Jones, Schonlau and Welch, "Efficient global optimization of expensive black-box functions", Journal
+of Global Optimization 1998; on architectures: Kandasamy et al., NeurIPS 2018 (arXiv 1802.07191) and
+White et al., AAAI 2021 (arXiv 1910.11858).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms._surrogates import acquisition as acquisitions
+from algorithms._surrogates.gaussian_process import (
+    KERNELS,
+    Hyperparameters,
+    Kernel,
+    Posterior,
+    fit_hyperparameters,
+)
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_hyperparameter
+from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
+
+WHOLE = 100_000
+"""Up to this many architectures, the acquisition function is computed for all of them."""
+
+
+class GPBO(SearchAlgorithm):
+    """Asks for what the surrogate expects to improve most on the best so far.
+
+    Of isomorphic architectures one, the canonical one, is a candidate, and it is asked once. Trials
+    whose results are outstanding enter the surrogate at their predicted mean. Spaces of more than
+    100,000 architectures are represented by random candidates and mutations of the best.
+
+    Args:
+        space: The space to search.
+        kernel: ``hamming``, ``matern`` (both on decisions) or ``path`` (on paths through a cell).
+        acquisition: ``ei`` (expected improvement), ``ucb`` (upper confidence bound) or ``thompson``.
+        n_initial: Random architectures before the surrogate is used.
+        ucb_beta: Standard deviations above the mean in ``ucb``.
+        refit_growth: The hyperparameters are fitted again whenever the data have grown by this
+            factor.
+        n_candidates: Candidates drawn for each ask where the space is too large to score whole.
+        **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        kernel: str = "hamming",
+        acquisition: str = "ei",
+        n_initial: int = 10,
+        ucb_beta: float = 2.0,
+        refit_growth: float = 1.3,
+        n_candidates: int = 1000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(space, **kwargs)
+        names = acquisitions.ACQUISITIONS
+        check_hyperparameter("kernel", kernel, f"one of {', '.join(KERNELS)}", kernel in KERNELS)
+        check_hyperparameter(
+            "acquisition", acquisition, f"one of {', '.join(names)}", acquisition in names
+        )
+        check_hyperparameter("n_initial", n_initial, "at least 1", n_initial >= 1)
+        check_hyperparameter("refit_growth", refit_growth, "at least 1", refit_growth >= 1)
+        check_hyperparameter("n_candidates", n_candidates, "at least 1", n_candidates >= 1)
+        self.kernel = Kernel(kernel, space)
+        self.acquisition = acquisition
+        self.n_initial = n_initial
+        self.ucb_beta = ucb_beta
+        self.refit_growth = refit_growth
+        self.n_candidates = n_candidates
+        self._asked: set[Architecture] = set()
+        self._pending: dict[int, Architecture] = {}
+        self._data: list[tuple[Architecture, float]] = []
+        self._hyper: Hyperparameters | None = None
+        self._next_fit = 0
+        self._floor, self._shift, self._scale = -math.inf, 0.0, 1.0
+        # The posterior holds the data in order, then the pending trials as fantasies.
+        self._posterior: Posterior | None = None
+        self._barred: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+
+    def ask(self) -> Trial | None:
+        if len(self._asked) < self.n_initial or not self._data:
+            architecture = self._draw()
+        elif self.space.size <= WHOLE:
+            architecture = self._choose_from_all()
+        else:
+            architecture = self._choose_from_some()
+        if architecture is None:
+            return None
+        trial = self.trial(architecture)
+        self._asked.add(architecture)
+        self._pending[trial.number] = architecture
+        if self._posterior is not None:
+            self._posterior.add(self._features([architecture])[0], None)
+        return trial
+
+    def tell(self, trial: Trial, evaluation: Evaluation) -> None:
+        score = self.score(evaluation)
+        architecture = self._pending.pop(trial.number)
+        succeeded = math.isfinite(score)
+        if succeeded:
+            self._data.append((architecture, score))
+        if len(self._data) >= self._next_fit:
+            self._posterior = None
+        if (posterior := self._posterior) is None:
+            return
+        if succeeded and not self._pending:
+            posterior.observe(self._target(score))
+            return
+        posterior.truncate(len(self._data) - succeeded)
+        if succeeded:
+            posterior.add(self._features([architecture])[0], self._target(score))
+        for features in self._features(list(self._pending.values())):
+            posterior.add(features, None)
+
+    def _features(self, architectures: list[Architecture]) -> NDArray[np.float64]:
+        shape = len(architectures), len(self.space.decisions)
+        return self.kernel.features(np.array(architectures, dtype=np.int64).reshape(shape))
+
+    def _draw(self) -> Architecture | None:
+        """A random architecture of a class not asked before, or None if there seems to be none."""
+        for _ in range(100):
+            architecture = self.space.canonical(self.space.sample(self.rng))
+            if architecture not in self._asked:
+                return architecture
+        if self.space.size > WHOLE:
+            return None
+        left = [a for a in map(tuple, _classes(self.space).tolist()) if a not in self._asked]
+        return left[int(self.rng.random() * len(left))] if left else None
+
+    def _choose_from_all(self) -> Architecture | None:
+        candidates = _classes(self.space)
+        if len(self._asked) == len(candidates):
+            return None
+        if self._posterior is None:
+            self._posterior = self._condition(_class_features(self.space, self.kernel.name))
+            self._barred = np.zeros(len(candidates), dtype=np.bool_)
+            self._barred[_positions(candidates, self._asked, self.space)] = True
+        i = self._acquire(self._posterior, self._barred)
+        self._barred[i] = True
+        return tuple(candidates[i].tolist())
+
+    def _choose_from_some(self) -> Architecture | None:
+        best = sorted(self._data, key=lambda one: -one[1])[:10]
+        parents = np.array([architecture for architecture, _ in best])
+        mutants = self.space.mutate(
+            np.repeat(parents, self.n_candidates // 20 + 1, axis=0), self.rng
+        )
+        drawn = self.space.sample(self.rng, self.n_candidates)
+        pool = self.space.canonical(np.concatenate([drawn, mutants]))
+        fresh = sorted(set(map(tuple, pool.tolist())) - self._asked)
+        if not fresh:
+            return self._draw()
+        posterior = self._condition(self._features(fresh))
+        return fresh[self._acquire(posterior, np.zeros(len(fresh), dtype=np.bool_))]
+
+    def _condition(self, candidates: NDArray[np.float64]) -> Posterior:
+        """The posterior at ``(m, k)`` candidates given all data, with the pending as fantasies."""
+        features = self._features([architecture for architecture, _ in self._data])
+        scores = np.array([score for _, score in self._data])
+        if self._hyper is None or len(scores) >= self._next_fit:
+            self._standardise(scores)
+            self._hyper = fit_hyperparameters(self.kernel, features, self._target(scores))
+            self._next_fit = max(len(scores) + 1, math.ceil(len(scores) * self.refit_growth))
+        posterior = Posterior(self.kernel, self._hyper, candidates, capacity=2 * len(scores) + 32)
+        posterior.add_all(features, self._target(scores))
+        for pending in self._features(list(self._pending.values())):
+            posterior.add(pending, None)
+        return posterior
+
+    def _standardise(self, scores: NDArray[np.float64]) -> None:
+        """Chooses the scale of the targets.
+
+        Accuracies have a long lower tail of networks that learn nothing. How bad they are says
+        little about how good the good ones are, and would set the scale, so what lies further below
+        the median than three times the distance of the upper quartile above it is drawn in.
+        """
+        median, upper = np.quantile(scores, [0.5, 0.75])
+        self._floor = float(median - 3.0 * (upper - median)) if upper > median else -math.inf
+        kept = np.maximum(scores, self._floor)
+        self._shift = float(kept.mean())
+        self._scale = float(kept.std()) if np.ptp(kept) > 0 else 1.0
+
+    @overload
+    def _target(self, score: float) -> float: ...
+    @overload
+    def _target(self, score: NDArray[np.float64]) -> NDArray[np.float64]: ...
+    def _target(self, score: Any) -> Any:
+        """Scores on the scale that the surrogate sees."""
+        return (np.maximum(score, self._floor) - self._shift) / self._scale
+
+    def _acquire(self, posterior: Posterior, barred: NDArray[np.bool_]) -> int:
+        if self.acquisition == "thompson":
+            return acquisitions.best_by_thompson_sample(posterior, barred, self.rng)
+        mean, variance = posterior.mean, posterior.variance
+        if self.acquisition == "ucb":
+            return acquisitions.best_by_upper_bound(mean, variance, self.ucb_beta, barred, self.rng)
+        best = self._target(max(score for _, score in self._data))
+        return acquisitions.best_by_expected_improvement(mean, variance, best, barred, self.rng)
+
+
+# What depends on the space alone is shared by all searches of a process.
+
+
+@functools.lru_cache(maxsize=4)
+def _classes(space: SearchSpace) -> Architectures:
+    """``(m, d)``: one canonical architecture per class, in the order of their indices."""
+    every = space.canonical(space.at(np.arange(space.size)))
+    return space.at(np.unique(space.index(every)))
+
+
+@functools.lru_cache(maxsize=4)
+def _class_features(space: SearchSpace, kernel: str) -> NDArray[np.float64]:
+    """``(m, k)`` features of the classes."""
+    return Kernel(kernel, space).features(_classes(space))
+
+
+def _positions(
+    candidates: Architectures, architectures: set[Architecture], space: SearchSpace
+) -> NDArray[np.int64]:
+    """Where some canonical architectures stand among the candidates."""
+    wanted = space.index(np.array(sorted(architectures)))
+    return np.searchsorted(space.index(candidates), wanted)

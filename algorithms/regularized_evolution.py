@@ -1,0 +1,57 @@
+"""Regularized (aging) evolution.
+
+Real, Aggarwal, Huang and Le, "Regularized evolution for image classifier architecture search",
+AAAI 2019 (arXiv 1802.01548), Algorithm 1; defaults as in NATS-Bench (arXiv 2009.00437, section 4).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_hyperparameter
+from nasbench_lab.spaces import Architecture, SearchSpace
+
+
+class RegularizedEvolution(SearchAlgorithm):
+    """A population from which the oldest dies, whatever it is worth.
+
+    The initial population counts against the budget like everything else.
+
+    Args:
+        space: The space to search.
+        population_size: P of Algorithm 1.
+        sample_size: S of Algorithm 1, the number of candidates for parenthood.
+        **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        population_size: int = 10,
+        sample_size: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(space, **kwargs)
+        for name, value in (("population_size", population_size), ("sample_size", sample_size)):
+            fits = isinstance(value, int) and value >= 1
+            check_hyperparameter(name, value, "a whole number of at least 1", fits)
+        self.population_size = population_size
+        self.sample_size = sample_size
+        self._n_initial = 0
+        self._population: deque[tuple[float, Architecture]] = deque(maxlen=population_size)
+
+    def ask(self) -> Trial:
+        # Initialize population. With parallel workers, nobody may have come back yet when it ends.
+        if self._n_initial < self.population_size or not self._population:
+            self._n_initial += 1
+            return self.trial(self.space.sample(self.rng))
+        # Evolve: candidates are drawn from the population, and stay in it.
+        draws = (self.rng.random(self.sample_size) * len(self._population)).tolist()
+        _, parent = max((self._population[int(u)] for u in draws), key=lambda one: one[0])
+        return self.trial(self.space.mutate(parent, self.rng))
+
+    def tell(self, trial: Trial, evaluation: Evaluation) -> None:
+        # Add child to the right of the population; a full deque drops its oldest, on the left.
+        self._population.append((self.score(evaluation), trial.architecture))

@@ -1,0 +1,90 @@
+"""REINFORCE with one independent softmax per decision.
+
+Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement
+learning", Machine Learning 1992; the controller is that of the NAS-Bench-201 and NATS-Bench
+baselines (arXiv 2009.00437, section 4). Adam: Kingma and Ba, ICLR 2015 (arXiv 1412.6980).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_hyperparameter
+from nasbench_lab.spaces import SearchSpace
+
+
+class Reinforce(SearchAlgorithm):
+    """Policy gradient on the options' logits, with a moving average of rewards as baseline.
+
+    Args:
+        space: The space to search.
+        learning_rate: Step size of Adam.
+        baseline_momentum: How much of the old average stays when a reward arrives.
+        **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        learning_rate: float = 0.01,
+        baseline_momentum: float = 0.9,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(space, **kwargs)
+        check_hyperparameter("learning_rate", learning_rate, "more than 0", learning_rate > 0)
+        check_hyperparameter(
+            "baseline_momentum", baseline_momentum, "0 to less than 1", 0 <= baseline_momentum < 1
+        )
+        self.learning_rate = learning_rate
+        self.baseline_momentum = baseline_momentum
+        # (d, most options): decisions with fewer options are padded with logits of minus infinity.
+        options = np.arange(max(space.n_options))
+        self._last_option = np.array(space.n_options) - 1
+        self._logits = np.where(options <= self._last_option[:, None], 0.0, -np.inf)
+        self._decisions = np.arange(len(space.n_options))
+        self._adam_mean = np.zeros_like(self._logits)
+        self._adam_square = np.zeros_like(self._logits)
+        self._n_updates = 0
+        self._reward_sum = 0.0
+        self._reward_weight = 0.0
+
+    def probabilities(self) -> NDArray[np.float64]:
+        """``(d, most options)`` chances of each option of each decision, 0 where there is none."""
+        weights: NDArray[np.float64] = np.exp(
+            self._logits - self._logits.max(axis=1, keepdims=True)
+        )
+        weights /= weights.sum(axis=1, keepdims=True)
+        return weights
+
+    def ask(self) -> Trial:
+        u = self.rng.random(len(self._decisions))
+        drawn = (self.probabilities().cumsum(axis=1) <= u[:, None]).sum(axis=1)
+        # Sums of probabilities may end a rounding error below 1.
+        return self.trial(tuple(np.minimum(drawn, self._last_option).tolist()))
+
+    def tell(self, trial: Trial, evaluation: Evaluation) -> None:
+        reward = self.score(evaluation)
+        if not math.isfinite(reward):
+            return
+        m = self.baseline_momentum
+        self._reward_sum = m * self._reward_sum + (1 - m) * reward
+        self._reward_weight = m * self._reward_weight + (1 - m)
+        advantage = reward - self._reward_sum / self._reward_weight
+        # Gradient of log pi(a) is one_hot(a) - pi; Adam minimises, so it is taken with minus.
+        gradient = self.probabilities()
+        gradient[self._decisions, trial.architecture] -= 1.0
+        self._adam_step(advantage * gradient)
+
+    def _adam_step(self, gradient: NDArray[np.float64]) -> None:
+        beta1, beta2, epsilon = 0.9, 0.999, 1e-8  # Kingma and Ba, Algorithm 1
+        self._n_updates += 1
+        self._adam_mean = beta1 * self._adam_mean + (1 - beta1) * gradient
+        self._adam_square = beta2 * self._adam_square + (1 - beta2) * gradient**2
+        mean = self._adam_mean / (1 - beta1**self._n_updates)
+        square = self._adam_square / (1 - beta2**self._n_updates)
+        self._logits = self._logits - self.learning_rate * mean / (np.sqrt(square) + epsilon)

@@ -1,0 +1,78 @@
+"""nasbench-lab: compare neural-architecture-search algorithms on tabular benchmarks.
+
+>>> import nasbench_lab as lab
+>>> result = lab.compare(
+...     ["random_search", "regularized_evolution"], "nas-bench-graph/cora", budget=50, seeds=5,
+...     n_jobs=1,
+... )
+>>> list(result.summary()["algorithm"])
+['random_search', 'regularized_evolution']
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
+    from nasbench_lab.benchmark import Benchmark, TableBenchmark
+    from nasbench_lab.errors import NasbenchLabError
+    from nasbench_lab.experiment import compare, run
+    from nasbench_lab.registry import load_benchmark, open_table
+    from nasbench_lab.results import Result
+    from nasbench_lab.simulator import Budget, simulate
+    from nasbench_lab.spaces import SearchSpace, get_space
+    from nasbench_lab.table import Query, Table
+    from nasbench_lab.trace import Trace
+
+_HOME = {
+    "Evaluation": "algorithm",
+    "SearchAlgorithm": "algorithm",
+    "Trial": "algorithm",
+    "Benchmark": "benchmark",
+    "TableBenchmark": "benchmark",
+    "NasbenchLabError": "errors",
+    "compare": "experiment",
+    "run": "experiment",
+    "load_benchmark": "registry",
+    "open_table": "registry",
+    "Result": "results",
+    "Budget": "simulator",
+    "simulate": "simulator",
+    "SearchSpace": "spaces",
+    "get_space": "spaces",
+    "Query": "table",
+    "Table": "table",
+    "Trace": "trace",
+}
+
+__all__ = [  # noqa: RUF022 (in the order of _HOME)
+    "Evaluation",
+    "SearchAlgorithm",
+    "Trial",
+    "Benchmark",
+    "TableBenchmark",
+    "NasbenchLabError",
+    "compare",
+    "run",
+    "load_benchmark",
+    "open_table",
+    "Result",
+    "Budget",
+    "simulate",
+    "SearchSpace",
+    "get_space",
+    "Query",
+    "Table",
+    "Trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first used, so that `import nasbench_lab` costs next to nothing.
+    if name in _HOME:
+        return getattr(import_module(f"nasbench_lab.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,100 @@
+"""The interface of a search algorithm: ``ask`` for a trial, ``tell`` what came of it."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nasbench_lab.errors import HyperparameterError
+from nasbench_lab.spaces import Architecture, SearchSpace
+
+Seed = int | np.random.SeedSequence | np.random.Generator
+
+
+class Trial(NamedTuple):
+    """What an algorithm wants evaluated.
+
+    Args:
+        number: Counts the algorithm's trials from 0. A trial that continues keeps its number.
+        architecture: What to evaluate.
+        epoch: After how many epochs of training, or None for all of them.
+    """
+
+    number: int
+    architecture: Architecture
+    epoch: int | None = None
+
+
+class Evaluation(NamedTuple):
+    """What a benchmark answers. It never holds a test metric.
+
+    Args:
+        values: One value per objective, in the benchmark's units; NaN where the evaluation failed.
+        cost: What it took, in the unit of the benchmark's clock.
+        epoch: The epoch it was measured after, or None where the benchmark does not know.
+        row: The entry of the benchmark's table, or -1.
+    """
+
+    values: tuple[float, ...]
+    cost: float
+    epoch: int | None = None
+    row: int = -1
+
+
+class SearchAlgorithm(ABC):
+    """Base of all search algorithms.
+
+    A child overrides ``ask`` and, to learn anything, ``tell``. Any number of asks may be
+    outstanding, and their results may come in any order. All randomness comes from ``self.rng``;
+    an algorithm holds no table and knows no time. Pickling it in mid-run and going on with the copy
+    gives the same run.
+
+    Args:
+        space: The space to search.
+        seed: Seed of the algorithm's only random generator.
+        maximize: Whether more is better, for the one objective or for each of several.
+    """
+
+    def __init__(
+        self, space: SearchSpace, *, seed: Seed = 0, maximize: bool | Sequence[bool] = True
+    ) -> None:
+        self.space = space
+        self.rng = np.random.default_rng(seed)
+        self.maximize = (maximize,) if isinstance(maximize, bool) else tuple(maximize)
+        self._sign = 1.0 if self.maximize[0] else -1.0
+        self._n_trials = 0
+
+    @abstractmethod
+    def ask(self) -> Trial | None:
+        """The next trial, or None while there is nothing to ask before more results are told.
+
+        A search that answers None with no result outstanding is over.
+        """
+
+    def tell(self, trial: Trial, evaluation: Evaluation) -> None:  # noqa: B027
+        """Learns the result of a trial that was asked. By default nothing is learned."""
+
+    def trial(self, architecture: Architecture, epoch: int | None = None) -> Trial:
+        """A new trial of an architecture, with the next number."""
+        number = self._n_trials
+        self._n_trials = number + 1
+        return Trial(number, architecture, epoch)
+
+    def score(self, evaluation: Evaluation) -> float:
+        """The first objective, turned so that more is better; minus infinity if it failed."""
+        value = evaluation.values[0]
+        return -math.inf if math.isnan(value) else self._sign * value
+
+
+def check_hyperparameter(name: str, value: object, expected: str, fits: bool) -> None:
+    """Refuses a hyperparameter with a message that says what was expected.
+
+    Raises:
+        HyperparameterError: ``fits`` is false.
+    """
+    if not fits:
+        raise HyperparameterError(f"Expected {expected} for {name} but got {value!r}.")

@@ -1,0 +1,230 @@
+"""Benchmarks: what a search algorithm's trials are evaluated by."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.errors import QueryError, UnknownNameError
+from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
+from nasbench_lab.table import Query, Table
+
+CLOCKS = {
+    "evaluations": "one unit for each evaluation; for tables without training times",
+    "train_only": "the training time up to the epoch",
+    "official": "the training time up to the epoch and one validation pass",
+}
+"""What each clock charges for an evaluation. All but ``evaluations`` count seconds."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One of the numbers that a search is after.
+
+    Args:
+        name: Such as ``"valid_accuracy"``.
+        unit: Such as ``"%"``.
+        maximize: Whether more is better.
+    """
+
+    name: str
+    unit: str
+    maximize: bool = True
+
+
+class Benchmark(ABC):
+    """A space, objectives and a clock. Tables and real training answer through this interface."""
+
+    name: str
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    clock: str
+    """One of ``CLOCKS``."""
+    epochs: int | None
+    """Epochs of a full evaluation, or None where the benchmark does not know."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        architecture: Architecture,
+        epoch: int | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> Evaluation:
+        """Evaluates one architecture.
+
+        Args:
+            architecture: An architecture of ``space``.
+            epoch: After how many epochs, or None for all.
+            rng: Where the noise of a random trial comes from; never the search's own generator.
+
+        Returns:
+            The validation metrics and the cost; NaN values if the evaluation failed.
+
+        Raises:
+            InvalidArchitectureError: The architecture is not of the space.
+            QueryError: The benchmark does not know that epoch.
+        """
+
+
+class TableBenchmark(Benchmark):
+    """A benchmark that looks the answer up.
+
+    Args:
+        table: The table.
+        objective: What the search sees, one query or several; by default what the table says. Test
+            metrics are refused.
+        report: What results are reported in, by default what the table says.
+        clock: One of ``CLOCKS``; by default ``official`` where the table has training times, else
+            ``evaluations``.
+
+    Raises:
+        QueryError: The table cannot answer, or the objective is measured on test data.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        objective: Query | str | Sequence[Query | str] | None = None,
+        report: Query | str | None = None,
+        clock: str | None = None,
+    ) -> None:
+        self.table, self.name, self.space = table, table.name, table.space
+        if objective is None:
+            objective = table.info.objective
+        several = [objective] if isinstance(objective, str | Query) else objective
+        self.queries = tuple(map(Query.of, several))
+        self.report = Query.of(report or table.info.report)
+        columns = [table.column(query) for query in self.queries]
+        for column in columns:
+            if column.split == "test":
+                raise QueryError(
+                    f"{column.name!r} of {table.name!r} is measured on test data, which a search "
+                    f"must not see. Search on {table.info.objective!r} and name the test metric as "
+                    f"the report."
+                )
+        self.objectives = tuple(Objective(c.name, c.unit, c.maximize) for c in columns)
+        epochs = columns[0].epochs
+        self.epochs = epochs[-1] if epochs else None
+        times = {c.quantity for c in table.columns.values()}
+        if clock is None:
+            clock = "official" if "train_time" in times else "evaluations"
+        if clock not in CLOCKS:
+            raise UnknownNameError("clock", clock, CLOCKS)
+        self.clock = clock
+        self._time_columns = {
+            "evaluations": [],
+            "train_only": ["train_time"],
+            "official": ["train_time", "valid_time"],
+        }[clock]
+        if missing := [quantity for quantity in self._time_columns if quantity not in times]:
+            raise QueryError(
+                f"Clock {clock!r} needs {' and '.join(missing)}, which {table.name!r} does not "
+                f"hold. Clocks it can keep: "
+                f"{', '.join(['evaluations'] + ['train_only'] * ('train_time' in times))}."
+            )
+        self._known: dict[tuple[Architecture, int | None], Evaluation] = {}
+        self._columns: dict[int | None, tuple[list[NDArray[np.float64]], NDArray[np.float64]]] = {}
+        self._random = any(query.trial == "random" for query in self.queries)
+
+    @property
+    def first_objective(self) -> Query:
+        """The first objective by the mean over trials, as results are judged by."""
+        query = self.queries[0]
+        return replace(query, trial="mean") if query.trial == "random" else query
+
+    def __repr__(self) -> str:
+        objectives = ", ".join(objective.name for objective in self.objectives)
+        return f"<TableBenchmark {self.name!r}: {objectives}, clock {self.clock!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.table, self.queries, self.report, self.clock)
+
+    def evaluate(
+        self,
+        architecture: Architecture,
+        epoch: int | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> Evaluation:
+        """Looks an architecture up; an entry that the table lacks is a failed evaluation."""
+        key = (architecture, epoch)
+        if (known := self._known.get(key)) is not None:
+            return known
+        row = self.table.row(architecture)
+        columns, costs = self._at(epoch)
+        if row < 0:
+            values = (math.nan,) * len(columns)
+            cost = 1.0 if self.clock == "evaluations" else 0.0
+            result = Evaluation(values, cost, epoch or self.epochs, row)
+        elif self._random:
+            return self._evaluate_random(row, epoch, rng)
+        else:
+            values = tuple([column.item(row) for column in columns])
+            result = Evaluation(values, costs.item(row), epoch or self.epochs, row)
+        self._known[key] = result
+        return result
+
+    def evaluate_many(
+        self, architectures: Architectures, epoch: int | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Looks many architectures up at once, by the mean over trials.
+
+        Args:
+            architectures: ``(n, d)`` architectures.
+            epoch: After how many epochs, or None for all.
+
+        Returns:
+            ``(n, m)`` objective values, NaN where the table has no entry, and ``(n,)`` costs.
+        """
+        rows = self.table.row(architectures)
+        columns, costs = self._at(epoch)
+        values = np.stack([column[rows] for column in columns], axis=1)
+        absent = rows < 0
+        values[absent] = np.nan
+        return values, np.where(absent, 1.0 if self.clock == "evaluations" else 0.0, costs[rows])
+
+    def _at(self, epoch: int | None) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+        """``(rows,)`` values of each objective and ``(rows,)`` costs at an epoch."""
+        if epoch not in self._columns:
+            questions = [_at_epoch(query, epoch) for query in self.queries]
+            values = [
+                self.table.values(replace(q, trial="mean") if q.trial == "random" else q)
+                for q in questions
+            ]
+            if self.clock == "evaluations":
+                costs = np.ones(len(self.table))
+            else:
+                first = replace(questions[0], split=None, trial="mean")
+                costs = np.sum(
+                    [self.table.values(replace(first, metric=m)) for m in self._time_columns],
+                    axis=0,
+                )
+            self._columns[epoch] = values, costs
+        return self._columns[epoch]
+
+    def _evaluate_random(
+        self, row: int, epoch: int | None, rng: np.random.Generator | None
+    ) -> Evaluation:
+        if rng is None:
+            raise QueryError("A random trial needs a generator: evaluate(…, rng=…).")
+        values = []
+        for query in self.queries:
+            trials = self.table.trials(_at_epoch(query, epoch))[row]
+            held = trials[~np.isnan(trials)].tolist()
+            values.append(held[int(rng.random() * len(held))] if held else math.nan)
+        return Evaluation(tuple(values), self._at(epoch)[1].item(row), epoch or self.epochs, row)
+
+
+def _restore(table: Table, queries: tuple[Query, ...], report: Query, clock: str) -> TableBenchmark:
+    return TableBenchmark(table, objective=queries, report=report, clock=clock)
+
+
+def _at_epoch(query: Query, epoch: int | None) -> Query:
+    return query if epoch is None else replace(query, epoch=epoch)

@@ -1,0 +1,456 @@
+"""The command line: ``nasbench-lab``."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from nasbench_lab.errors import MissingSourceError, NasbenchLabError
+
+if TYPE_CHECKING:
+    from nasbench_lab.results import Result
+
+DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
+DEFAULT_BENCHMARK = "nas-bench-graph/cora"
+
+app = typer.Typer(
+    name="nasbench-lab",
+    help="Compare neural-architecture-search algorithms on tabular benchmarks.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+list_app = typer.Typer(help="List what there is.", no_args_is_help=True)
+app.add_typer(list_app, name="list")
+
+console = Console()
+errors = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Such as nas-bench-graph/cora.")]
+
+
+class Metric(StrEnum):
+    """The metrics of ``nasbench_lab.stats.METRICS``, as options."""
+
+    TEST_REGRET = "test_regret"
+    VALID_REGRET = "valid_regret"
+    TEST = "test"
+    VALID = "valid"
+
+
+class XAxis(StrEnum):
+    """The axes of an anytime curve, as options."""
+
+    EVALUATIONS = "evaluations"
+    SECONDS = "seconds"
+
+
+class Statistic(StrEnum):
+    """The statistics of ``nasbench_lab.figures.STATISTICS``, as options."""
+
+    MEAN = "mean"
+    MEDIAN = "median"
+
+
+MetricOption = Annotated[Metric, typer.Option(help="What the curves show.")]
+AxisOption = Annotated[XAxis, typer.Option(help="What runs along the figure.")]
+StatisticOption = Annotated[
+    Statistic, typer.Option(help="Mean with 95 % bootstrap interval, or median with quartiles.")
+]
+
+
+@app.command(
+    epilog="""Examples:\n
+    nasbench-lab compare\n
+    nasbench-lab compare --benchmark nas-bench-graph/arxiv --budget 100 --seeds 20\n
+    nasbench-lab compare --algorithm random_search --algorithm "gp_bo(kernel=matern)"\n
+    nasbench-lab compare --algorithm random_search --algorithm path/to/my_search.py:MySearch"""
+)
+def compare(
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--algorithm",
+            "-a",
+            help="A name, name(key=value), or path/to/file.py:ClassName; may be repeated.",
+        ),
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option("--benchmark", "-b", help="A table's name; may be repeated."),
+    ] = None,
+    budget: Annotated[
+        str, typer.Option(help="Of each run: 200 (evaluations), 12000s (simulated), 500epochs.")
+    ] = "200",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each algorithm.")] = 100,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The result folder; must be new.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Evaluations at once, on the simulated clock.")
+    ] = 1,
+    free_repeats: Annotated[
+        bool, typer.Option("--free-repeats", help="Evaluating the same again costs nothing.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = -1,
+    metric: MetricOption = Metric.TEST_REGRET,
+    axis: AxisOption = XAxis.EVALUATIONS,
+    statistic: StatisticOption = Statistic.MEAN,
+    as_json: Json = False,
+) -> None:
+    """Run search algorithms on benchmarks, and leave a table and an anytime figure.
+
+    Without options: random search, regularized evolution, REINFORCE and Gaussian-process Bayesian
+    optimisation on nas-bench-graph/cora, 200 evaluations, 100 seeds.
+    """
+    from nasbench_lab.experiment import compare as run_comparison
+    from nasbench_lab.results import Result
+
+    folder = output or Path("results") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    interrupted = False
+    try:
+        with _progress() as advance:
+            result = run_comparison(
+                algorithm or DEFAULT_ALGORITHMS,
+                benchmark or [DEFAULT_BENCHMARK],
+                budget=budget,
+                seeds=seeds,
+                workers=workers,
+                charge_repeats=not free_repeats,
+                n_jobs=jobs,
+                folder=folder,
+                progress=advance,
+            )
+    except KeyboardInterrupt:
+        interrupted = True
+        if not (folder / "manifest.json").exists():
+            raise
+        result = Result.open(folder)
+    figures = _show(result, folder, metric, axis, statistic, as_json)
+    if interrupted:
+        errors.print(
+            f"Interrupted: {len(result.runs)} of {result.n_expected} runs were finished and are kept "
+            f"in {folder}."
+        )
+        raise typer.Exit(130)
+    if not as_json:
+        console.print(f"Figure: {' and '.join(map(str, figures))}", soft_wrap=True)
+
+
+@app.command(
+    epilog="""Examples:\n
+    nasbench-lab plot results/my-run --metric valid_regret --statistic median"""
+)
+def plot(
+    folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
+    metric: MetricOption = Metric.TEST_REGRET,
+    axis: AxisOption = XAxis.EVALUATIONS,
+    statistic: StatisticOption = Statistic.MEAN,
+    as_json: Json = False,
+) -> None:
+    """Draw the anytime figure of a result, and print its summary."""
+    from nasbench_lab.results import Result
+
+    figures = _show(Result.open(folder), folder, metric, axis, statistic, as_json)
+    if not as_json:
+        console.print(f"Figure: {' and '.join(map(str, figures))}", soft_wrap=True)
+
+
+@list_app.command("tables")
+def list_tables(as_json: Json = False) -> None:
+    """List all tables, and what the absent ones need."""
+    from nasbench_lab.registry import table_folder, table_names, table_sources
+
+    rows = []
+    for name in table_names():
+        source = table_sources().get(name)
+        if (table_folder(name) / "manifest.json").is_file():
+            state = "ready"
+        else:
+            assert source is not None
+            try:
+                state = f"made at first use, from {source.version()}"
+            except MissingSourceError:
+                state = f"absent, needs {source.needs}"
+        rows.append({"table": name, "state": state})
+    _print_rows(rows, as_json)
+
+
+@list_app.command("algorithms")
+def list_algorithms(as_json: Json = False) -> None:
+    """List all search algorithms with their hyperparameters."""
+    from nasbench_lab.registry import algorithm_class, algorithm_modules, hyperparameters_of
+
+    rows = []
+    for name in sorted(algorithm_modules()):
+        cls = algorithm_class(name)
+        module = sys.modules[cls.__module__]
+        rows.append(
+            {
+                "algorithm": name,
+                "what": (module.__doc__ or "").strip().splitlines()[0],
+                "hyperparameters": hyperparameters_of(cls)
+                if as_json
+                else ", ".join(f"{key}={value}" for key, value in hyperparameters_of(cls).items()),
+            }
+        )
+    _print_rows(rows, as_json)
+
+
+@list_app.command("spaces")
+def list_spaces(as_json: Json = False) -> None:
+    """List all search spaces."""
+    from nasbench_lab.spaces import SPACES, get_space
+
+    rows: list[dict[str, Any]] = []
+    for name in sorted(SPACES):
+        space = get_space(name)
+        rows.append(
+            {
+                "space": name,
+                "architectures": space.size,
+                "decisions": len(space.decisions),
+                "encodings": list(space.encodings) if as_json else ", ".join(space.encodings),
+            }
+        )
+    _print_rows(rows, as_json)
+
+
+@app.command(epilog="Example:\n\n    nasbench-lab describe nas-bench-graph/cora")
+def describe(table: TableName, as_json: Json = False) -> None:
+    """Say what a table holds, where it comes from, and how to cite it."""
+    from dataclasses import asdict
+
+    from nasbench_lab.registry import open_table
+
+    opened = open_table(table)
+    opened.verify()
+    info = opened.info
+    columns = []
+    for column in opened.columns.values():
+        best = opened.optimum(column.name)
+        columns.append({**asdict(column), "best": best})
+    if as_json:
+        _print_json({**asdict(info), "rows": len(opened), "columns": columns})
+        return
+    console.print(f"[bold]{info.name}[/bold]\n{escape(info.description)}\n")
+    _print_rows(
+        [
+            {
+                "column": c["name"],
+                "unit": c["unit"],
+                "split": c["split"] or "",
+                "better": "more" if c["maximize"] else "less",
+                "best": f"{c['best']:.6g}",
+                "trials": ", ".join(map(str, c["trials"])),
+                "epochs": f"{c['epochs'][0]} to {c['epochs'][-1]}" if c["epochs"] else "the end",
+            }
+            for c in columns
+        ],
+        False,
+    )
+    console.print(
+        f"\nSpace {info.space}: {len(opened):,} entries for {opened.space.size:,} architectures. "
+        f"Searches see {info.objective}; results are reported in {info.report}.\n"
+        f"Licence: {info.licence}. Made from {info.source.get('version')}, file "
+        f"{info.source.get('file')}, SHA-256 {info.source.get('sha256')}.\n",
+        highlight=False,
+    )
+    console.print(escape(info.citation), highlight=False)
+
+
+@app.command(
+    epilog="""Example:\n
+    nasbench-lab query nas-bench-graph/cora "Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc', 'cheb'])" """
+)
+def query(
+    table: TableName,
+    architecture: Annotated[
+        str, typer.Argument(metavar="ARCHITECTURE", help="In the benchmark's official syntax.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Look one architecture up: everything that the table holds of it."""
+    from nasbench_lab.registry import open_table
+
+    opened = open_table(table)
+    found = opened.space.from_string(architecture)
+    values = {name: opened.query(found, name) for name in opened.columns}
+    canonical = opened.space.to_string(opened.space.canonical(found))
+    if as_json:
+        text = opened.space.to_string(found)
+        _print_json({"architecture": text, "canonical": canonical, "values": values})
+        return
+    console.print(f"Canonical form: {escape(canonical)}", highlight=False, soft_wrap=True)
+    rows = [
+        {
+            "column": name,
+            "value": f"{value:.6g}",
+            "unit": opened.columns[name].unit,
+            "split": opened.columns[name].split or "",
+        }
+        for name, value in values.items()
+    ]
+    _print_rows(rows, False)
+
+
+@app.command(epilog="Example:\n\n    nasbench-lab best nas-bench-graph/cora --by test_accuracy")
+def best(
+    table: TableName,
+    by: Annotated[
+        str | None, typer.Option(help="The column to rank by; the table's objective by default.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Show the best entries of a table."""
+    from nasbench_lab.registry import open_table
+
+    opened = open_table(table)
+    ranked_by = opened.column(by or opened.info.objective)
+    shown = list(dict.fromkeys([ranked_by.name, opened.info.objective, opened.info.report]))
+    rows: list[dict[str, Any]] = []
+    for row in opened.ranking(ranked_by.name)[:top].tolist():
+        values = {name: float(opened.values(name)[row]) for name in shown}
+        text = opened.space.to_string(tuple(opened.architectures[row].tolist()))
+        formatted = values if as_json else {name: f"{v:.6g}" for name, v in values.items()}
+        rows.append({**formatted, "architecture": text})
+    _print_rows(rows, as_json)
+
+
+def _show(
+    result: Result, folder: Path, metric: str, axis: XAxis, statistic: str, as_json: bool
+) -> list[Path]:
+    """Prints the summary and writes the figure; returns the figure's files."""
+    from nasbench_lab.figures import anytime_figure, save_figure
+    from nasbench_lab.simulator import Budget
+
+    if not result.runs:
+        _fail("No run was finished, so there is nothing to show.")
+    figure = anytime_figure(result, metric, axis.value, statistic=statistic)
+    files = save_figure(figure, folder / f"anytime_{metric}_{axis}_{statistic}")
+    summary = result.summary()
+    if as_json:
+        records = json.loads(summary.to_json(orient="records", double_precision=15))
+        figures = [str(file) for file in files]
+        _print_json({"summary": records, "notes": result.notes(), "figures": figures})
+        return files
+    budget = Budget(**result.experiment["budget"])
+    for name in result.benchmarks:
+        lines = summary[summary["benchmark"] == name].to_dict(orient="records")
+        if not lines:
+            continue
+        console.print(
+            f"\n[bold]{escape(name)}[/bold], {lines[0]['runs']} runs of {budget}",
+            highlight=False,
+        )
+        _print_rows(
+            [
+                {
+                    "algorithm": line["algorithm"],
+                    "test regret": _interval(line, "test_regret"),
+                    "valid regret": _interval(line, "valid_regret"),
+                    "to top 1 %": _reached(line, "top_1pct"),
+                    "to top 10": _reached(line, "top_10"),
+                    "s/run": f"{line['wall_s']:.3f}",
+                }
+                for line in lines
+            ],
+            False,
+        )
+    console.print(
+        "Regret at the end: mean [95 % bootstrap interval]. To top: median evaluations until one was\n"
+        "among the table's best by the objective (and the share of runs that got there, if not all).",
+        style="dim",
+        highlight=False,
+    )
+    for note in result.notes():
+        console.print(f"Note: {escape(note)}", highlight=False)
+    return files
+
+
+def _interval(line: dict[Any, Any], metric: str) -> str:
+    return f"{line[metric]:.2f} [{line[f'{metric}_low']:.2f}, {line[f'{metric}_high']:.2f}]"
+
+
+def _reached(line: dict[Any, Any], target: str) -> str:
+    count = line[f"evals_to_{target}"]
+    share = line[f"reached_{target}"]
+    text = "never" if math.isinf(count) else f"{count:.0f}"
+    return text if share in (0.0, 1.0) else f"{text} ({share:.0%})"
+
+
+def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        _print_json(rows)
+        return
+    table = RichTable(box=None, header_style="bold", pad_edge=False)
+    for i, name in enumerate(rows[0] if rows else ()):
+        table.add_column(name, overflow="fold", no_wrap=i == 0 and len(rows[0]) < 5)
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    console.print(table)
+
+
+def _print_json(data: Any) -> None:
+    print(json.dumps(data, indent=1, allow_nan=True))
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar with the time left, on standard error."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("runs,"),
+        TimeElapsedColumn(),
+        TextColumn("spent,"),
+        TimeLeft(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=errors, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def advance(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield advance
+
+
+def _fail(message: str) -> NoReturn:
+    errors.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    """Runs the command line; errors that were foreseen end in one line, not in a traceback."""
+    try:
+        app()
+    except (NasbenchLabError, ValueError) as error:
+        message = str(error)
+        errors.print(
+            f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

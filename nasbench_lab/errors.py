@@ -1,0 +1,77 @@
+"""The errors of nasbench-lab.
+
+Each inherits from ``NasbenchLabError`` and from the built-in error that it refines, so that both
+``except NasbenchLabError`` and, say, ``except ValueError`` catch it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NasbenchLabError(Exception):
+    """Base of all errors that nasbench-lab raises on purpose."""
+
+
+class UnknownNameError(NasbenchLabError, ValueError):
+    """A table, algorithm, space, column or hyperparameter of this name does not exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind, self.name, self.known, self.hint = kind, name, sorted(known), hint
+        near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
+        guess = f" Did you mean {near[0]!r}?" if near else ""
+        listing = ", ".join(self.known) or "none"
+        super().__init__(
+            f"Unknown {kind} {name!r}.{guess} Known: {listing}.{' ' + hint if hint else ''}"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return UnknownNameError, (self.kind, self.name, self.known, self.hint)
+
+
+class InvalidArchitectureError(NasbenchLabError, ValueError):
+    """An architecture or its string is not of the space it is used with."""
+
+
+class AbsentEntryError(NasbenchLabError, LookupError):
+    """The architecture is of the space, but the table holds no entry for it."""
+
+
+class QueryError(NasbenchLabError, ValueError):
+    """A question that the table cannot answer, or that names more than one column."""
+
+
+class BudgetError(NasbenchLabError, ValueError):
+    """A budget that is absent, not positive, or in a unit that the benchmark does not know."""
+
+
+class TableFileError(NasbenchLabError, ValueError):
+    """A file of a table is truncated, damaged, or not what it claims to be."""
+
+    outdated = False
+    """Whether the table is sound, but in the layout of another version of nasbench-lab."""
+
+
+class UnsafeFileError(TableFileError):
+    """A data file asks for code to be run; nothing of it was."""
+
+
+class MissingSourceError(NasbenchLabError, FileNotFoundError):
+    """What a table is made from is not on this machine."""
+
+
+class DataFolderError(NasbenchLabError, OSError):
+    """The data or result folder cannot be read or written."""
+
+
+class AlgorithmError(NasbenchLabError, RuntimeError):
+    """A search algorithm broke the rules of ask and tell."""
+
+
+class AlgorithmFileError(NasbenchLabError, ValueError):
+    """An algorithm named as ``path/to/file.py:ClassName`` cannot be loaded."""
+
+
+class HyperparameterError(NasbenchLabError, ValueError):
+    """A hyperparameter's value is outside what the algorithm can work with."""

@@ -1,0 +1,208 @@
+"""Figures: what people look at first."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab import stats
+from nasbench_lab.errors import UnknownNameError
+from nasbench_lab.files import atomic_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from nasbench_lab.results import Result
+
+# Okabe and Ito, "Color universal design", 2008: told apart by all kinds of colour vision. The
+# yellow is left out, it cannot be read on white paper.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+STYLES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+
+STATISTICS = {"mean": "mean and 95 % bootstrap interval", "median": "median and quartiles"}
+"""What a curve and its band can be."""
+
+_STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.linewidth": 0.4,
+    "grid.color": "0.88",
+    "lines.linewidth": 1.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "nasbench-lab",
+    "pdf.fonttype": 42,
+}
+
+
+def anytime_figure(
+    result: Result,
+    metric: str = "test_regret",
+    axis: stats.Axis = "evaluations",
+    *,
+    statistic: str = "mean",
+) -> Figure:
+    """What each algorithm's incumbent is worth, over the course of the search.
+
+    The incumbent is chosen on the objective (validation data); ``test_regret`` and ``test`` show
+    what it is worth on the column that results are reported in.
+
+    Args:
+        result: The runs.
+        metric: One of ``nasbench_lab.stats.METRICS``.
+        axis: ``evaluations`` or ``seconds`` (simulated).
+        statistic: One of ``STATISTICS``.
+
+    Returns:
+        A figure with one panel per benchmark.
+
+    Raises:
+        UnknownNameError: An unknown metric, axis or statistic.
+        BudgetError: Seconds, where a benchmark has no training times.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    if statistic not in STATISTICS:
+        raise UnknownNameError("statistic", statistic, STATISTICS)
+    if axis not in ("evaluations", "seconds"):
+        raise UnknownNameError("axis", axis, ("evaluations", "seconds"))
+    names = [n for n in result.benchmarks if any(result.traces(n, a) for a in result.algorithms)]
+    if not names:
+        raise ValueError("There are no finished runs to plot.")
+    columns = min(3, len(names))
+    rows = math.ceil(len(names) / columns)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(0.6 + 4.4 * columns, 0.3 + 2.9 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel in panels[len(names) :]:
+            panel.set_visible(False)
+        for panel, name in zip(panels, names, strict=False):
+            _draw(panel, result, name, metric, axis, statistic)
+    return figure
+
+
+def _draw(
+    panel: Axes, result: Result, name: str, metric: str, axis: stats.Axis, statistic: str
+) -> None:
+    benchmark = result.benchmark(name)
+    traces = {a: result.traces(name, a) for a in result.algorithms if result.traces(name, a)}
+    points = stats.grid([trace for some in traces.values() for trace in some], axis)
+    ends: list[tuple[float, str, str]] = []
+    lowest, highest = math.inf, -math.inf
+    for i, (algorithm, some) in enumerate(traces.items()):
+        samples = stats.curves(some, benchmark, points, metric, axis)
+        centre, low, high = _summarise(samples, statistic)
+        colour, style = PALETTE[i % len(PALETTE)], STYLES[i % len(STYLES)]
+        panel.fill_between(points, low, high, color=colour, alpha=0.18, linewidth=0, step="post")
+        panel.step(points, centre, color=colour, linestyle=style, where="post", label=algorithm)
+        shown = np.concatenate([centre, low, high])
+        shown = shown[np.isfinite(shown) & (shown > 0)]
+        if shown.size:
+            lowest, highest = min(lowest, shown.min()), max(highest, shown.max())
+        if np.isfinite(centre[-1]):
+            ends.append((float(centre[-1]), algorithm, colour))
+    if metric.endswith("regret") and highest > 10 * lowest:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(_plain)
+        panel.yaxis.set_minor_formatter(_plain_if_few)
+        panel.set_ylim(lowest * 0.8, highest * 1.2)
+        # A curve that reached zero leaves the picture at the bottom; its label stays there.
+        ends = [(max(value, lowest), text, colour) for value, text, colour in ends]
+    if axis == "evaluations" and points[-1] >= 50:
+        panel.set_xscale("log")
+        panel.xaxis.set_major_formatter("{x:g}")
+    panel.set_xlim(points[0], points[-1])
+    n = max(len(some) for some in traces.values())
+    panel.set_title(f"{name}, {n} runs, {STATISTICS[statistic]}", loc="left")
+    panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
+    panel.set_ylabel(stats.metric_label(benchmark, metric))
+    _label_ends(panel, ends)
+
+
+def _summarise(
+    samples: NDArray[np.float64], statistic: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Centre, lower and upper end at each point; NaN while some run has no incumbent."""
+    if statistic == "median":
+        low, centre, high = np.quantile(samples, [0.25, 0.5, 0.75], axis=0)
+        return centre, low, high
+    return samples.mean(axis=0), *stats.bootstrap_interval(samples)
+
+
+def _plain(value: float, _: float = 0) -> str:
+    return f"{value:g}"
+
+
+def _plain_if_few(value: float, _: float = 0) -> str:
+    """Labels 2 and 5 between the powers of ten."""
+    leading = value / 10 ** math.floor(math.log10(value))
+    return f"{value:g}" if round(leading, 6) in (2.0, 5.0) else ""
+
+
+def _label_ends(panel: Axes, ends: list[tuple[float, str, str]]) -> None:
+    """Writes each curve's name at its end, moved apart where they would overlap."""
+    if not ends:
+        return
+    to_axes = panel.transData + panel.transAxes.inverted()
+    last = panel.get_xlim()[1]
+    ends = sorted(ends)
+    heights = [float(to_axes.transform((last, value))[1]) for value, _, _ in ends]
+    gap = 0.075
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + gap)
+    overflow = max(0.0, heights[-1] - 1.0)
+    heights = [height - overflow for height in heights]
+    for i in range(len(heights) - 2, -1, -1):
+        heights[i] = min(heights[i], heights[i + 1] - gap)
+    for height, (value, text, colour) in zip(heights, ends, strict=True):
+        panel.annotate(
+            text,
+            xy=(last, value),
+            xycoords="data",
+            xytext=(1.04, height),
+            textcoords="axes fraction",
+            color=colour,
+            va="center",
+            ha="left",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.5,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
+        )
+
+
+def save_figure(
+    figure: Figure, stem: Path, formats: tuple[str, ...] = ("png", "svg")
+) -> list[Path]:
+    """Writes a figure in several formats and returns the files.
+
+    Args:
+        figure: The figure.
+        stem: The files' path without ending.
+        formats: Endings that matplotlib knows.
+    """
+    files = []
+    for ending in formats:
+        file = stem.with_name(f"{stem.name}.{ending}")
+        with atomic_file(file) as path:
+            # Without a date, the same result gives the same file.
+            metadata = {"Date": None} if ending == "svg" else None
+            figure.savefig(path, format=ending, dpi=200, metadata=metadata)
+        files.append(file)
+    return files

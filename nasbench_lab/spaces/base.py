@@ -1,0 +1,386 @@
+"""What a search space is: a list of decisions, and moves between the architectures they span."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
+
+Architecture = tuple[int, ...]
+"""One option number per decision. Hashable, and meaningless without its space."""
+
+Architectures = NDArray[np.int64]
+"""Many architectures of one space: ``(n, d)`` option numbers."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One choice that a search makes.
+
+    Args:
+        name: What is decided, for people.
+        options: What can be chosen; an architecture holds a position in this tuple.
+        ordered: Whether neighbouring options are alike (channel counts, learning rates).
+    """
+
+    name: str
+    options: tuple[str | int | float, ...]
+    ordered: bool = False
+
+
+class SearchSpace:
+    """A product of decisions, the space of all their combinations.
+
+    Every method takes one architecture (a tuple) and gives one answer, or takes many (an
+    ``(n, d)`` array) and gives an array of answers. A space whose architectures are not a plain
+    product overrides ``validate``, ``sample``, ``mutate`` and ``neighbours``.
+
+    Args:
+        name: The space's name, such as ``"nb201"``.
+        decisions: The ``d`` decisions, in the order in which an architecture lists them.
+    """
+
+    encodings: tuple[str, ...] = ("one_hot",)
+    """The encodings that ``encode`` knows for this space."""
+
+    def __init__(self, name: str, decisions: Sequence[Decision]) -> None:
+        if not decisions or any(not decision.options for decision in decisions):
+            raise ValueError(
+                f"Space {name!r} needs at least one decision and one option for each; "
+                f"got {[len(decision.options) for decision in decisions]} options."
+            )
+        self.name = name
+        self.decisions = tuple(decisions)
+        self.n_options = tuple(len(decision.options) for decision in decisions)
+        self.size = math.prod(self.n_options)
+        """Number of architectures, isomorphic ones counted separately (a Python int)."""
+        self._free = tuple(i for i, n in enumerate(self.n_options) if n > 1)
+        # Mixed-radix place values, the first decision most significant.
+        self._places = tuple(math.prod(self.n_options[i + 1 :]) for i in range(len(decisions)))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {self.size:,} architectures>"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, SearchSpace)
+            and type(self) is type(other)
+            and (self.name, self.decisions) == (other.name, other.decisions)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.n_options))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Caches (cached_property) are cheap to compute again and large to send to a worker.
+        state = self.__dict__.copy()
+        for name in self._cached:
+            state.pop(name, None)
+        return state
+
+    _cached: tuple[str, ...] = ("_radices", "_offsets", "_place_values")
+
+    @cached_property
+    def _radices(self) -> NDArray[np.int64]:
+        return np.array(self.n_options, dtype=np.int64)
+
+    @cached_property
+    def _place_values(self) -> NDArray[np.int64]:
+        if self.size > np.iinfo(np.int64).max:
+            raise OverflowError(f"Space {self.name!r} is too large to number with 64 bits.")
+        return np.array(self._places, dtype=np.int64)
+
+    # Membership
+
+    def validate(self, architecture: Sequence[int]) -> Architecture:
+        """Returns the architecture as a tuple of Python ints.
+
+        Raises:
+            InvalidArchitectureError: It has the wrong length or an option that does not exist.
+        """
+        try:
+            result = tuple(int(option) for option in architecture)
+            exact = all(a == b for a, b in zip(result, architecture, strict=True))
+        except (TypeError, ValueError):
+            exact = False
+        if not exact:
+            raise InvalidArchitectureError(
+                f"Expected {len(self.decisions)} whole option numbers for an architecture of "
+                f"{self.name!r} but got {architecture!r}."
+            )
+        if len(result) != len(self.decisions):
+            raise InvalidArchitectureError(
+                f"Expected an architecture of {len(self.decisions)} decisions for {self.name!r} "
+                f"but got {len(result)}: {architecture!r}; decisions are "
+                f"{', '.join(decision.name for decision in self.decisions)}."
+            )
+        for decision, option in zip(self.decisions, result, strict=True):
+            if not 0 <= option < len(decision.options):
+                raise InvalidArchitectureError(
+                    f"Expected an option from 0 to {len(decision.options) - 1} for "
+                    f"{decision.name!r} of {self.name!r} but got {option}; options are "
+                    f"{', '.join(map(str, decision.options))}."
+                )
+        return result
+
+    def _validate_many(self, architectures: Architectures) -> Architectures:
+        many = np.asarray(architectures)
+        d = len(self.decisions)
+        if many.ndim != 2 or many.shape[1] != d or not np.issubdtype(many.dtype, np.integer):
+            raise InvalidArchitectureError(
+                f"Expected a tuple of {d} ints or an integer array of shape (n, {d}) for "
+                f"{self.name!r} but got shape {many.shape} of {many.dtype}."
+            )
+        bad = (many < 0) | (many >= self._radices)
+        if bad.any():
+            self.validate(many[int(np.argwhere(bad)[0, 0])].tolist())
+        return many.astype(np.int64, copy=False)
+
+    # Numbering
+
+    @overload
+    def index(self, architecture: tuple[int, ...]) -> int: ...
+    @overload
+    def index(self, architecture: Architectures) -> NDArray[np.int64]: ...
+    def index(self, architecture: Any) -> Any:
+        """Numbers architectures from 0 to ``size - 1``, the first decision most significant.
+
+        This is the space's own order. A benchmark's official order is a table's business.
+
+        Args:
+            architecture: A tuple, or an ``(n, d)`` array.
+
+        Returns:
+            An int, or ``(n,)`` ints.
+        """
+        if isinstance(architecture, np.ndarray):
+            result: NDArray[np.int64] = self._validate_many(architecture) @ self._place_values
+            return result
+        index = 0
+        for option, n in zip(architecture, self.n_options, strict=False):
+            index = index * n + option
+            if not 0 <= option < n:
+                break
+        else:
+            if type(index) is int and len(architecture) == len(self.n_options):
+                return index
+        # Something is wrong, or the numbers are NumPy's: validate says which.
+        return self.index(self.validate(architecture))
+
+    @overload
+    def at(self, index: int) -> Architecture: ...
+    @overload
+    def at(self, index: NDArray[np.int64]) -> Architectures: ...
+    def at(self, index: Any) -> Any:
+        """The architecture with this number: the inverse of ``index``.
+
+        Raises:
+            InvalidArchitectureError: The number is not from 0 to ``size - 1``.
+        """
+        many = isinstance(index, np.ndarray)
+        outside = index[(index < 0) | (index >= self.size)] if many else index
+        if outside.size if many else not 0 <= index < self.size:
+            raise InvalidArchitectureError(
+                f"Expected an index from 0 to {self.size - 1} for {self.name!r} but got "
+                f"{outside[0] if many else index}."
+            )
+        if many:
+            return index.astype(np.int64)[:, None] // self._place_values % self._radices
+        architecture = []
+        for place in self._places:
+            option, index = divmod(int(index), place)
+            architecture.append(option)
+        return tuple(architecture)
+
+    # Moves
+
+    @overload
+    def sample(self, rng: np.random.Generator, n: None = None) -> Architecture: ...
+    @overload
+    def sample(self, rng: np.random.Generator, n: int) -> Architectures: ...
+    def sample(self, rng: np.random.Generator, n: int | None = None) -> Any:
+        """Draws one architecture, or ``(n, d)`` of them, uniformly and independently."""
+        if n is None:
+            return tuple(
+                [
+                    int(u * k)
+                    for u, k in zip(
+                        rng.random(len(self.n_options)).tolist(), self.n_options, strict=True
+                    )
+                ]
+            )
+        return rng.integers(self._radices, size=(n, len(self.n_options)))
+
+    @overload
+    def mutate(self, architecture: tuple[int, ...], rng: np.random.Generator) -> Architecture: ...
+    @overload
+    def mutate(self, architecture: Architectures, rng: np.random.Generator) -> Architectures: ...
+    def mutate(self, architecture: Any, rng: np.random.Generator) -> Any:
+        """Changes one decision: each equally likely, and each of its other options equally likely.
+
+        Decisions with a single option are passed over; the only architecture of a space of one is
+        returned as it is.
+        """
+        if isinstance(architecture, np.ndarray):
+            result = self._validate_many(architecture).copy()
+            if self._free and len(result):
+                rows = np.arange(len(result))
+                which = np.array(self._free)[rng.integers(len(self._free), size=len(result))]
+                step = 1 + rng.integers(self._radices[which] - 1)
+                result[rows, which] = (result[rows, which] + step) % self._radices[which]
+            return result
+        if not self._free:
+            return architecture
+        u, v = rng.random(2).tolist()
+        i = self._free[int(u * len(self._free))]
+        n = self.n_options[i]
+        option = (architecture[i] + 1 + int(v * (n - 1))) % n
+        return (*architecture[:i], option, *architecture[i + 1 :])
+
+    @overload
+    def neighbours(self, architecture: tuple[int, ...]) -> list[Architecture]: ...
+    @overload
+    def neighbours(self, architecture: Architectures) -> NDArray[np.int64]: ...
+    def neighbours(self, architecture: Any) -> Any:
+        """All architectures that differ in exactly one decision.
+
+        Returns:
+            A list of ``m`` tuples, or for ``(n, d)`` architectures an ``(n, m, d)`` array, where
+            ``m`` is the sum of (number of options - 1) over the decisions.
+        """
+        if isinstance(architecture, np.ndarray):
+            many = self._validate_many(architecture)
+            moves = [(i, step) for i, n in enumerate(self.n_options) for step in range(1, n)]
+            result = np.repeat(many[:, None, :], len(moves), axis=1)
+            for j, (i, step) in enumerate(moves):
+                result[:, j, i] = (result[:, j, i] + step) % self.n_options[i]
+            return result
+        one = self.validate(architecture)
+        return [
+            (*one[:i], (one[i] + step) % n, *one[i + 1 :])
+            for i, n in enumerate(self.n_options)
+            for step in range(1, n)
+        ]
+
+    # Isomorphism
+
+    @overload
+    def canonical(self, architecture: tuple[int, ...]) -> Architecture: ...
+    @overload
+    def canonical(self, architecture: Architectures) -> Architectures: ...
+    def canonical(self, architecture: Any) -> Any:
+        """The representative of an architecture's class: isomorphic architectures agree.
+
+        In a plain product no two architectures are isomorphic.
+        """
+        if isinstance(architecture, np.ndarray):
+            return self._validate_many(architecture)
+        return self.validate(architecture)
+
+    # Text
+
+    @overload
+    def to_string(self, architecture: tuple[int, ...]) -> str: ...
+    @overload
+    def to_string(self, architecture: Architectures) -> list[str]: ...
+    def to_string(self, architecture: Any) -> Any:
+        """Writes architectures in the benchmark's official syntax."""
+        if isinstance(architecture, np.ndarray):
+            return [self._format(tuple(a)) for a in self._validate_many(architecture).tolist()]
+        return self._format(self.validate(architecture))
+
+    @overload
+    def from_string(self, text: str) -> Architecture: ...
+    @overload
+    def from_string(self, text: list[str]) -> Architectures: ...
+    def from_string(self, text: Any) -> Any:
+        """Reads architectures in the benchmark's official syntax.
+
+        Raises:
+            InvalidArchitectureError: The text is malformed or names an unknown option.
+        """
+        if isinstance(text, str):
+            return self._parse(text)
+        return np.array([self._parse(t) for t in text], dtype=np.int64).reshape(
+            len(text), len(self.decisions)
+        )
+
+    def _format(self, architecture: Architecture) -> str:
+        return ":".join(
+            str(d.options[o]) for d, o in zip(self.decisions, architecture, strict=True)
+        )
+
+    def _parse(self, text: str) -> Architecture:
+        return self._options_from_names(text.strip().split(":"), text, "option:option:…")
+
+    def _options_from_names(self, names: Sequence[str], text: str, syntax: str) -> Architecture:
+        """Turns option names into an architecture, or says what is wrong with ``text``."""
+        if len(names) != len(self.decisions):
+            raise InvalidArchitectureError(
+                f"Expected {len(self.decisions)} options for {self.name!r} but got {len(names)}: "
+                f"{text!r}; the syntax is {syntax}."
+            )
+        architecture = []
+        for decision, name in zip(self.decisions, names, strict=True):
+            options = [str(option) for option in decision.options]
+            if name not in options:
+                raise InvalidArchitectureError(
+                    f"Expected an option for {decision.name!r} of {self.name!r} but got {name!r} "
+                    f"in {text!r}; options are {', '.join(options)}."
+                )
+            architecture.append(options.index(name))
+        return tuple(architecture)
+
+    # Numbers for models
+
+    def encode(
+        self, architecture: tuple[int, ...] | Architectures, encoding: str = "one_hot"
+    ) -> NDArray[np.float64]:
+        """Encodes architectures for a model.
+
+        Args:
+            architecture: A tuple, or an ``(n, d)`` array.
+            encoding: One of the space's ``encodings``. ``one_hot`` has one 0/1 entry per option of
+                each decision, in order. ``adjacency`` and ``path`` are those of White et al. 2020
+                (arXiv 2007.04965, section 3), where the space has them.
+
+        Returns:
+            ``(k,)`` floats, or ``(n, k)``.
+
+        Raises:
+            UnknownNameError: The space has no such encoding.
+        """
+        if encoding not in self.encodings:
+            raise UnknownNameError(f"encoding of {self.name!r}", encoding, self.encodings)
+        if isinstance(architecture, np.ndarray):
+            return self._encode(self._validate_many(architecture), encoding)
+        one: NDArray[np.float64] = self._encode(np.array([self.validate(architecture)]), encoding)[
+            0
+        ]
+        return one
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int64]:
+        return np.concatenate([[0], np.cumsum(self._radices)[:-1]])
+
+    def _encode(self, architectures: Architectures, encoding: str) -> NDArray[np.float64]:
+        return indicators(architectures + self._offsets, sum(self.n_options))
+
+
+def indicators(columns: NDArray[np.int64], n_columns: int) -> NDArray[np.float64]:
+    """0/1 rows from the column numbers that are 1: ``(n, m)`` ints -> ``(n, n_columns)`` floats.
+
+    Negative column numbers stand for nothing.
+    """
+    result = np.zeros((len(columns), n_columns))
+    rows = np.repeat(np.arange(len(columns)), columns.shape[1]).reshape(columns.shape)
+    present = columns >= 0
+    result[rows[present], columns[present]] = 1.0
+    return result

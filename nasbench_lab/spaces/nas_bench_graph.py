@@ -1,0 +1,210 @@
+"""The space of NAS-Bench-Graph.
+
+Qin et al., "NAS-Bench-Graph: Benchmarking graph neural architecture search", NeurIPS 2022
+(arXiv 2206.09166): four computing nodes, each fed by the input or by one earlier node, and all nodes
+that feed no other go to the output. The wiring is one of the 9 rooted forests on 4 nodes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.errors import InvalidArchitectureError
+from nasbench_lab.spaces.base import Architecture, Architectures, Decision, SearchSpace, indicators
+
+LINKS = (
+    (0, 0, 0, 0),
+    (0, 0, 0, 1),
+    (0, 0, 1, 1),
+    (0, 0, 1, 2),
+    (0, 0, 1, 3),
+    (0, 1, 1, 1),
+    (0, 1, 1, 2),
+    (0, 1, 2, 2),
+    (0, 1, 2, 3),
+)
+"""The wirings: for each computing node the node that feeds it, 0 being the input."""
+
+OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
+PROTEINS_OPERATIONS = ("gcn", "sage", "arma", "fc", "skip")
+
+_N = 4
+_SYNTAX = "Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc', 'cheb'])"
+_TEXT = re.compile(r"\s*(?:Arch\s*\(\s*)?\[([^\]]*)\]\s*,?\s*\[([^\]]*)\]\s*\)?\s*")
+
+
+class NASBenchGraphSpace(SearchSpace):
+    """Five decisions: the wiring (9 options), then the operation of each computing node.
+
+    Strings are written as the official package writes them, ``Arch([0, 1, 2, 1], ['gcn', 'gin',
+    'fc', 'cheb'])``; as there, the nodes may be listed in any order in which each comes after the
+    node that feeds it.
+
+    Encodings: ``one_hot``; ``adjacency`` (15 entries for the possible edges between input, nodes and
+    output, then one-hot operations); ``path`` (one entry per possible sequence of operations from
+    input to output: ``n + n^2 + n^3 + n^4`` for ``n`` operations).
+    """
+
+    encodings = ("one_hot", "adjacency", "path")
+
+    def __init__(
+        self, name: str = "nas-bench-graph", operations: tuple[str, ...] = OPERATIONS
+    ) -> None:
+        wiring = tuple(",".join(map(str, link)) for link in LINKS)
+        nodes = [Decision(f"node {i + 1}", operations) for i in range(_N)]
+        super().__init__(name, [Decision("wiring", wiring), *nodes])
+        self.operations = operations
+
+    _cached = (*SearchSpace._cached, "_skip_cases")
+
+    @classmethod
+    def proteins(cls) -> NASBenchGraphSpace:
+        """The smaller space of the data set ``proteins``: 5 operations, 5,625 architectures."""
+        return cls("nas-bench-graph-proteins", PROTEINS_OPERATIONS)
+
+    def _format(self, architecture: Architecture) -> str:
+        link = list(LINKS[architecture[0]])
+        return f"Arch({link}, {[self.operations[option] for option in architecture[1:]]})"
+
+    def _parse(self, text: str) -> Architecture:
+        match = _TEXT.fullmatch(text)
+        if not match:
+            raise InvalidArchitectureError(f"Expected {_SYNTAX} but got {text!r}.")
+        sources = [part.strip() for part in match[1].split(",")]
+        names = [part.strip().strip("'\"") for part in match[2].split(",")]
+        if (
+            len(sources) != _N
+            or len(names) != _N
+            or any(s not in map(str, range(i + 1)) for i, s in enumerate(sources))
+        ):
+            raise InvalidArchitectureError(
+                f"Expected {_N} nodes, each fed by the input (0) or an earlier node, as in "
+                f"{_SYNTAX}, but got {text!r}."
+            )
+        wiring, orders = _wirings([int(s) - 1 for s in sources])
+        reordered = [names[i] for i in orders[0]]
+        return self._options_from_names(
+            [",".join(map(str, LINKS[wiring])), *reordered], text, _SYNTAX
+        )
+
+    def canonical(self, architecture: Any) -> Any:
+        """The representative of all architectures with the same official hash.
+
+        As ``Arch.valid_hash`` of the official package: a skip that only passes its input on goes to
+        the top of the network, and of the orders of interchangeable nodes the one with the lowest
+        option numbers is taken.
+        """
+        if not isinstance(architecture, np.ndarray):
+            one = self.canonical(np.array([self.validate(architecture)]))[0]
+            return tuple(one.tolist())
+        many = self._validate_many(architecture)
+        result = np.empty_like(many)
+        operations = many[:, 1:]
+        skips = (operations == self.operations.index("skip")) @ (1 << np.arange(_N))
+        case = many[:, 0] << _N | skips
+        places = len(self.operations) ** np.arange(_N)[::-1]
+        for number in np.unique(case).tolist():
+            rows = np.flatnonzero(case == number)
+            wiring, orders = self._skip_cases[number]
+            reordered = operations[rows][:, orders]  # (rows, orders, 4)
+            lowest = (reordered @ places).argmin(axis=1)
+            result[rows, 0] = wiring
+            result[rows, 1:] = reordered[np.arange(len(rows)), lowest]
+        return result
+
+    @cached_property
+    def _skip_cases(self) -> list[tuple[int, NDArray[np.int64]]]:
+        """For each wiring and set of skips: the canonical wiring and the node orders giving it."""
+        return [
+            _wirings(_lift_skips(link, [bool(skips >> i & 1) for i in range(_N)]))
+            for link in LINKS
+            for skips in range(1 << _N)
+        ]
+
+    def _encode(self, architectures: Architectures, encoding: str) -> NDArray[np.float64]:
+        n_operations = len(self.operations)
+        if encoding == "adjacency":
+            upper = np.triu_indices(_N + 2, k=1)
+            edges = np.array([_adjacency(link)[upper] for link in LINKS])[architectures[:, 0]]
+            nodes = architectures[:, 1:] + n_operations * np.arange(_N)
+            return np.hstack([edges, indicators(nodes, _N * n_operations)])
+        if encoding == "path":
+            columns = np.full((len(architectures), _N), -1)
+            offsets = np.cumsum([0] + [n_operations ** (i + 1) for i in range(_N)])
+            for wiring, link in enumerate(LINKS):
+                rows = np.flatnonzero(architectures[:, 0] == wiring)
+                for leaf in sorted(set(range(_N)) - {source - 1 for source in link}):
+                    path = [leaf]
+                    while link[path[0]]:
+                        path.insert(0, link[path[0]] - 1)
+                    places = n_operations ** np.arange(len(path))[::-1]
+                    on_path = architectures[rows][:, [1 + node for node in path]]
+                    columns[rows, leaf] = offsets[len(path) - 1] + on_path @ places
+            return indicators(columns, int(offsets[-1]))
+        return super()._encode(architectures, encoding)
+
+
+def _adjacency(link: tuple[int, ...]) -> NDArray[np.float64]:
+    """``(6, 6)`` edges between input, the four nodes and output."""
+    matrix = np.zeros((_N + 2, _N + 2))
+    for node, source in enumerate(link, start=1):
+        matrix[source, node] = 1
+        matrix[node, -1] = node not in link
+    return matrix
+
+
+def _lift_skips(link: tuple[int, ...], skip: list[bool]) -> list[int]:
+    """Moves every skip that only passes its input on to the top.
+
+    Args:
+        link: For each node its source, 0 being the input.
+        skip: For each node whether it is a skip.
+
+    Returns:
+        For each node its source as a node number from 0, the input being -1.
+    """
+    source = [s - 1 for s in link]
+
+    def carries_input(node: int) -> bool:
+        return node == -1 or (skip[node] and carries_input(source[node]))
+
+    for node in range(_N):
+        if not skip[node]:
+            continue
+        others = [other for other in range(_N) if other != node]
+        feeds = any(source[other] == node for other in others)
+        alone = all(source[other] != source[node] for other in others)
+        if feeds or alone or carries_input(node):
+            for other in others:
+                if source[other] == node:
+                    source[other] = source[node]
+            for other in others:
+                if source[other] == -1:
+                    source[other] = node
+            source[node] = -1
+    return source
+
+
+def _wirings(source: list[int]) -> tuple[int, NDArray[np.int64]]:
+    """Lists the nodes of a forest so that their sources form one of ``LINKS``.
+
+    Args:
+        source: For each node its source, the input being -1.
+
+    Returns:
+        The wiring's number, and ``(n, 4)`` orders that all give it: which node comes first, and so
+        on. Each forest fits exactly one wiring.
+    """
+    found: dict[int, list[tuple[int, ...]]] = {}
+    for order in itertools.permutations(range(_N)):
+        link = tuple(order.index(source[node]) + 1 if source[node] >= 0 else 0 for node in order)
+        if link in LINKS:
+            found.setdefault(LINKS.index(link), []).append(order)
+    ((wiring, orders),) = found.items()
+    return wiring, np.array(orders)

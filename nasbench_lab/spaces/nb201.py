@@ -1,0 +1,205 @@
+"""The cell space of NAS-Bench-201 and NATS-Bench's topology part.
+
+Dong and Yang, "NAS-Bench-201: Extending the scope of reproducible neural architecture search",
+ICLR 2020 (arXiv 2001.00326): a cell has 4 nodes; each of its 6 edges carries one of 5 operations,
+and a node is the sum of what its incoming edges deliver.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
+from nasbench_lab.spaces.base import Architecture, Architectures, Decision, SearchSpace, indicators
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
+
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+"""(source, target) in the order of the official string, which is the order of the decisions."""
+
+# The ways from input to output, as edge numbers.
+_PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
+
+_SYNTAX = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+
+
+class NB201Space(SearchSpace):
+    """All 15,625 cells of NAS-Bench-201.
+
+    ``index`` counts in base 5 along ``EDGES``. The official files have an order of their own, which
+    agrees with this one in 1 of 15,625 places; a table that holds the official order says so.
+
+    Encodings: ``one_hot`` (30 entries); ``adjacency`` (24: for each operation but ``none``, which of
+    the 6 edges carry it); ``path`` (100: one entry per sequence of operations other than ``none``
+    on a way from input to output, 4 + 16 + 16 + 64).
+    """
+
+    encodings = ("one_hot", "adjacency", "path")
+
+    def __init__(self) -> None:
+        super().__init__("nb201", [Decision(f"{s}->{t}", OPERATIONS) for s, t in EDGES])
+
+    _cached = (*SearchSpace._cached, "_graph_representatives", "_string_representatives")
+
+    def _format(self, architecture: Architecture) -> str:
+        a = [OPERATIONS[option] for option in architecture]
+        return f"|{a[0]}~0|+|{a[1]}~0|{a[2]}~1|+|{a[3]}~0|{a[4]}~1|{a[5]}~2|"
+
+    def _parse(self, text: str) -> Architecture:
+        nodes = text.strip().split("+")
+        names: list[str] = []
+        sources: list[tuple[str, int]] = []
+        for node in nodes:
+            if len(node) < 2 or node[0] != "|" or node[-1] != "|":
+                raise InvalidArchitectureError(f"Expected {_SYNTAX} but got {text!r}.")
+            for edge in node[1:-1].split("|"):
+                name, _, source = edge.partition("~")
+                names.append(name)
+                sources.append((source, len(sources)))
+        architecture = self._options_from_names(names, text, _SYNTAX)
+        sizes = [node.count("~") for node in nodes]
+        if sizes != [1, 2, 3] or any(s != str(EDGES[i][0]) for s, i in sources):
+            raise InvalidArchitectureError(f"Expected {_SYNTAX} but got {text!r}.")
+        return architecture
+
+    @overload
+    def canonical(self, architecture: tuple[int, ...], method: str = "graph") -> Architecture: ...
+    @overload
+    def canonical(self, architecture: Architectures, method: str = "graph") -> Architectures: ...
+    def canonical(self, architecture: Any, method: str = "graph") -> Any:
+        """The lowest-numbered cell of the same class.
+
+        Args:
+            architecture: A tuple, or an ``(n, 6)`` array.
+            method: ``graph`` (5,260 classes): cells that are the same network once edges that carry
+                nothing or lead nowhere are removed, where one convolution used twice differs from
+                two convolutions. ``string`` (6,466 classes): the paper's method
+                (``Structure.to_unique_str`` of the official code), which takes skips out and sorts
+                each node's terms, but keeps zeros as terms and a sum behind a skip as one term.
+
+        Raises:
+            UnknownNameError: The method is another.
+        """
+        if method == "graph":
+            representatives = self._graph_representatives
+        elif method == "string":
+            representatives = self._string_representatives
+        else:
+            raise UnknownNameError("canonical method", method, ("graph", "string"))
+        return self.at(representatives[self.index(architecture)])
+
+    @cached_property
+    def _graph_representatives(self) -> NDArray[np.int64]:
+        return self._first_of_class(_graph_form)
+
+    @cached_property
+    def _string_representatives(self) -> NDArray[np.int64]:
+        return self._first_of_class(_string_form)
+
+    def _first_of_class(self, form: Callable[[Architecture], str]) -> NDArray[np.int64]:
+        """``(size,)``: for each index the lowest index of a cell with the same form."""
+        first: dict[str, int] = {}
+        cells = itertools.product(range(len(OPERATIONS)), repeat=len(EDGES))
+        return np.array([first.setdefault(form(cell), i) for i, cell in enumerate(cells)])
+
+    def _encode(self, architectures: Architectures, encoding: str) -> NDArray[np.float64]:
+        if encoding == "adjacency":
+            edges = np.arange(len(EDGES))
+            return indicators(
+                np.where(architectures == NONE, -1, (architectures - 1) * len(EDGES) + edges),
+                (len(OPERATIONS) - 1) * len(EDGES),
+            )
+        if encoding == "path":
+            columns, offset = [], 0
+            for path in _PATHS:
+                on_path = architectures[:, path]
+                places = (len(OPERATIONS) - 1) ** np.arange(len(path))[::-1]
+                blocked = (on_path == NONE).any(axis=1)
+                columns.append(np.where(blocked, -1, offset + (on_path - 1) @ places))
+                offset += (len(OPERATIONS) - 1) ** len(path)
+            return indicators(np.stack(columns, axis=1), offset)
+        return super()._encode(architectures, encoding)
+
+
+def _string_form(cell: Architecture) -> str:
+    nodes = ["0"]
+    for target in (1, 2, 3):
+        terms = []
+        for (source, end), option in zip(EDGES, cell, strict=True):
+            if end != target:
+                continue
+            inner = nodes[source]
+            if option == NONE or inner == "#":
+                terms.append("#")
+            else:
+                terms.append(inner if option == SKIP else f"({inner})@{option}")
+        nodes.append("+".join(sorted(terms)))
+    return nodes[-1]
+
+
+# A node's value as a sum of terms. A term is the input, a pooling of a sum, or the output of the
+# convolution on one edge: pooling has no weights, so two poolings of one sum are the same term,
+# while two convolutions of one sum are not.
+_Term = tuple[Any, ...]
+_Sum = tuple[_Term, ...]
+
+
+def _graph_form(cell: Architecture) -> str:
+    nodes: list[_Sum] = [(("input",),)]
+    convolutions: dict[int, tuple[int, _Sum]] = {}
+    for target in (1, 2, 3):
+        terms: list[_Term] = []
+        for edge, ((source, end), option) in enumerate(zip(EDGES, cell, strict=True)):
+            if end != target or option == NONE or not nodes[source]:
+                continue
+            inner = nodes[source]
+            if option == SKIP:
+                terms.extend(inner)
+            elif option == POOL:
+                terms.append(("pool", inner))
+            else:
+                convolutions[edge] = (option, inner)
+                terms.append(("conv", edge))
+        nodes.append(tuple(terms))
+    output = nodes[-1]
+
+    def written(total: _Sum, conv: Callable[[int], str]) -> str:
+        """A sum as text in which the order of its terms is gone."""
+
+        def term(t: _Term) -> str:
+            if t[0] == "conv":
+                return conv(t[1])
+            return f"pool[{written(t[1], conv)}]" if t[0] == "pool" else "input"
+
+        return "+".join(sorted(map(term, total)))
+
+    # What each live convolution computes when it is forgotten which instance is which. Instances
+    # that look alike here are then told apart by numbers, in every possible order.
+    shape: dict[int, str] = {}
+
+    def shape_of(edge: int) -> str:
+        option, inner = convolutions[edge]
+        shape[edge] = f"{option}[{written(inner, shape_of)}]"
+        return shape[edge]
+
+    written(output, shape_of)
+    alike = [
+        [edge for edge in shape if shape[edge] == text] for text in sorted(set(shape.values()))
+    ]
+    forms = []
+    for orders in itertools.product(*map(itertools.permutations, alike)):
+        order = [edge for group in orders for edge in group]
+        number = {edge: f"#{i}" for i, edge in enumerate(order)}
+        parts = [written(output, number.__getitem__)]
+        for edge in order:
+            option, inner = convolutions[edge]
+            parts.append(f"{option}[{written(inner, number.__getitem__)}]")
+        forms.append(";".join(parts))
+    return min(forms)

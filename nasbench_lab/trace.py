@@ -1,0 +1,129 @@
+"""The trace of one run: what was evaluated, when, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.benchmark import Objective
+from nasbench_lab.spaces import SearchSpace, get_space
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One run as columns, one entry per counted evaluation in the order of their ends.
+
+    Args:
+        trial: ``(n,)`` number of the trial.
+        architecture: ``(n, d)`` option numbers.
+        row: ``(n,)`` entry of the benchmark's table, -1 without one.
+        epoch: ``(n,)`` epochs trained, -1 where the benchmark does not know.
+        values: ``(n, m)`` objective values, NaN where the evaluation failed.
+        cost: ``(n,)`` what each evaluation took, in the unit of the clock.
+        start: ``(n,)`` when it began, on the simulated clock.
+        end: ``(n,)`` when it ended.
+        worker: ``(n,)`` which worker did it.
+        space: The space's name.
+        objectives: What the columns of ``values`` are.
+        settings: What the run was: algorithm, benchmark, seed, budget, clock, policies.
+    """
+
+    trial: NDArray[np.int64]
+    architecture: NDArray[np.int64]
+    row: NDArray[np.int64]
+    epoch: NDArray[np.int64]
+    values: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    worker: NDArray[np.int64]
+    space: str
+    objectives: tuple[Objective, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.trial)
+        for name in COLUMNS:
+            if len(getattr(self, name)) != n:
+                raise ValueError(
+                    f"Expected {n} entries in {name} but got {len(getattr(self, name))}."
+                )
+        if np.any(np.diff(self.end) < 0) or np.any(self.start > self.end):
+            raise ValueError("A trace's evaluations must end after they start, in order of ends.")
+
+    def __len__(self) -> int:
+        return len(self.trial)
+
+    def __repr__(self) -> str:
+        what = ", ".join(f"{key}={value!r}" for key, value in self.settings.items())
+        return f"<Trace of {len(self)} evaluations: {what}>"
+
+    def equals(self, other: Trace) -> bool:
+        """Whether all columns are the same to the bit (NaN equal to NaN)."""
+        return all(
+            np.array_equal(
+                getattr(self, name),
+                getattr(other, name),
+                equal_nan=getattr(self, name).dtype.kind == "f",
+            )
+            for name in COLUMNS
+        )
+
+    def scores(self, objective: int = 0) -> NDArray[np.float64]:
+        """``(n,)`` values of one objective, turned so that more is better; -inf where it failed."""
+        values = self.values[:, objective]
+        sign = 1.0 if self.objectives[objective].maximize else -1.0
+        return np.where(np.isnan(values), -np.inf, sign * values)
+
+    def incumbents(self) -> NDArray[np.int64]:
+        """``(n,)`` position of the best evaluation so far by the first objective.
+
+        The first of equals stays; -1 before the first evaluation that did not fail.
+        """
+        scores = self.scores()
+        best = np.maximum.accumulate(scores)
+        new = np.flatnonzero(scores > np.concatenate([[-np.inf], best[:-1]]))
+        result = np.full(len(scores), -1)
+        if new.size:
+            result[new[0] :] = new[
+                np.searchsorted(new, np.arange(new[0], len(scores)), "right") - 1
+            ]
+        return result
+
+    def best(self) -> str:
+        """The incumbent at the end, in the benchmark's syntax.
+
+        Raises:
+            ValueError: No evaluation succeeded.
+        """
+        position = self.incumbents()[-1] if len(self) else -1
+        if position < 0:
+            raise ValueError("No evaluation of this run succeeded, so there is no best one.")
+        return get_space(self.space).to_string(tuple(self.architecture[position].tolist()))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line per evaluation, with the architecture in the benchmark's syntax."""
+        import pandas as pd
+
+        space: SearchSpace = get_space(self.space)
+        columns: dict[str, Any] = {
+            "trial": self.trial,
+            "architecture": space.to_string(self.architecture.astype(np.int64)),
+            "row": self.row,
+            "epoch": self.epoch,
+        }
+        for i, objective in enumerate(self.objectives):
+            columns[objective.name] = self.values[:, i]
+        columns |= {name: getattr(self, name) for name in ("cost", "start", "end", "worker")}
+        return pd.DataFrame(columns)
+
+
+COLUMNS = tuple(f.name for f in fields(Trace) if f.name not in ("space", "objectives", "settings"))
+"""The names of a trace's columns."""

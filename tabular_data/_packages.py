@@ -1,0 +1,50 @@
+"""Data files that come with installed packages, found without importing the packages."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from nasbench_lab.errors import MissingSourceError
+from nasbench_lab.files import sha256
+
+Source = dict[str, str | int]
+
+
+def package_version(distribution: str, install: str) -> str:
+    """The installed version, as ``"name 1.2"``.
+
+    Raises:
+        MissingSourceError: It is not installed; the message names ``install``.
+    """
+    try:
+        return f"{distribution} {version(distribution)}"
+    except PackageNotFoundError:
+        raise MissingSourceError(
+            f"This table is made from the package {distribution}, which is not installed: {install}"
+        ) from None
+
+
+def data_file(module: str, path: str, distribution: str, install: str) -> tuple[Path, Source]:
+    """A file of an installed package and what a table's manifest says of it.
+
+    Raises:
+        MissingSourceError: The package or the file is not there.
+    """
+    source: Source = {"version": package_version(distribution, install)}
+    spec = importlib.util.find_spec(module)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        file = Path(folder) / path
+        if file.is_file():
+            return file, {
+                **source,
+                "file": f"{module}/{path}",
+                "sha256": sha256(file),
+                "bytes": file.stat().st_size,
+            }
+    raise MissingSourceError(
+        f"{source['version']} is installed, but its file {module}/{path} is missing. Install it "
+        f"again: {install}"
+    )
