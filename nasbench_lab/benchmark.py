@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -130,7 +131,7 @@ class TableBenchmark(Benchmark):
                 f"hold. Clocks it can keep: "
                 f"{', '.join(['evaluations'] + ['train_only'] * ('train_time' in times))}."
             )
-        self._known: dict[tuple[Architecture, int | None], Evaluation] = {}
+        self._known: dict[int | None, dict[Architecture, Evaluation]] = defaultdict(dict)
         self._columns: dict[int | None, tuple[list[NDArray[np.float64]], NDArray[np.float64]]] = {}
         self._random = any(query.trial == "random" for query in self.queries)
 
@@ -154,9 +155,9 @@ class TableBenchmark(Benchmark):
         rng: np.random.Generator | None = None,
     ) -> Evaluation:
         """Looks an architecture up; an entry that the table lacks is a failed evaluation."""
-        key = (architecture, epoch)
-        if (known := self._known.get(key)) is not None:
-            return known
+        known = self._known[epoch]
+        if (result := known.get(architecture)) is not None:
+            return result
         row = self.table.row(architecture)
         columns, costs = self._at(epoch)
         if row < 0:
@@ -168,7 +169,7 @@ class TableBenchmark(Benchmark):
         else:
             values = tuple([column.item(row) for column in columns])
             result = Evaluation(values, costs.item(row), epoch or self.epochs, row)
-        self._known[key] = result
+        known[architecture] = result
         return result
 
     def evaluate_many(
@@ -206,6 +207,10 @@ class TableBenchmark(Benchmark):
                     [self.table.values(replace(first, metric=m)) for m in self._time_columns],
                     axis=0,
                 )
+                # What cannot be charged counts as failed: no time is made up for it.
+                unknown = np.isnan(costs)
+                values = [np.where(unknown, np.nan, some) for some in values]
+                costs = np.where(unknown, 0.0, costs)
             self._columns[epoch] = values, costs
         return self._columns[epoch]
 

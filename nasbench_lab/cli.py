@@ -345,7 +345,7 @@ def _show(
     files = save_figure(figure, folder / f"anytime_{metric}_{axis}_{statistic}")
     summary = result.summary()
     if as_json:
-        records = json.loads(summary.to_json(orient="records", double_precision=15))
+        records = summary.to_dict(orient="records")
         figures = [str(file) for file in files]
         _print_json({"summary": records, "notes": result.notes(), "figures": figures})
         return files
@@ -364,8 +364,8 @@ def _show(
                     "algorithm": line["algorithm"],
                     "test regret": _interval(line, "test_regret"),
                     "valid regret": _interval(line, "valid_regret"),
-                    "to top 1 %": _reached(line, "top_1pct"),
-                    "to top 10": _reached(line, "top_10"),
+                    "top 1 %": _reached(line, "top_1pct"),
+                    "top 10": _reached(line, "top_10"),
                     "s/run": f"{line['wall_s']:.3f}",
                 }
                 for line in lines
@@ -373,8 +373,8 @@ def _show(
             False,
         )
     console.print(
-        "Regret at the end: mean [95 % bootstrap interval]. To top: median evaluations until one was\n"
-        "among the table's best by the objective (and the share of runs that got there, if not all).",
+        "Regret at the end: mean [95 % bootstrap interval]. Top: median evaluations until one was "
+        "among the table's best by the objective (with the share of runs that got there).",
         style="dim",
         highlight=False,
     )
@@ -384,13 +384,13 @@ def _show(
 
 
 def _interval(line: dict[Any, Any], metric: str) -> str:
-    return f"{line[metric]:.2f} [{line[f'{metric}_low']:.2f}, {line[f'{metric}_high']:.2f}]"
+    return f"{line[metric]:.2f} [{line[f'{metric}_low']:.2f},{line[f'{metric}_high']:.2f}]"
 
 
 def _reached(line: dict[Any, Any], target: str) -> str:
     count = line[f"evals_to_{target}"]
     share = line[f"reached_{target}"]
-    text = "never" if math.isinf(count) else f"{count:.0f}"
+    text = "∞" if math.isinf(count) else f"{count:.0f}"
     return text if share in (0.0, 1.0) else f"{text} ({share:.0%})"
 
 
@@ -398,7 +398,7 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = RichTable(box=None, header_style="bold", pad_edge=False)
+    table = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     for i, name in enumerate(rows[0] if rows else ()):
         table.add_column(name, overflow="fold", no_wrap=i == 0 and len(rows[0]) < 5)
     for row in rows:
@@ -407,7 +407,16 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def _print_json(data: Any) -> None:
-    print(json.dumps(data, indent=1, allow_nan=True))
+    print(json.dumps(_finite(data), indent=1, allow_nan=False))
+
+
+def _finite(data: Any) -> Any:
+    """Writes null for what JSON has no number for."""
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 @contextmanager

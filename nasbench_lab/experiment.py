@@ -73,8 +73,6 @@ def run(
         >>> len(trace)
         20
     """
-    from threadpoolctl import threadpool_limits
-
     opened = load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark
     if isinstance(algorithm, SearchAlgorithm):
         name, instance = type(algorithm).__name__, algorithm
@@ -93,17 +91,15 @@ def run(
             maximize=maximize,
             **hyperparameters,
         )
-    # Sums come out in another order on more threads, so one is used everywhere.
-    with threadpool_limits(1):
-        return simulate(
-            instance,
-            opened,
-            budget,
-            workers=workers,
-            charge_repeats=charge_repeats,
-            noise=np.random.default_rng(noise),
-            settings={"algorithm": name, "benchmark": opened.name, "seed": seed},
-        )
+    return simulate(
+        instance,
+        opened,
+        budget,
+        workers=workers,
+        charge_repeats=charge_repeats,
+        noise=np.random.default_rng(noise),
+        settings={"algorithm": name, "benchmark": opened.name, "seed": seed},
+    )
 
 
 def _stream_name(algorithm: Algorithm) -> str:
@@ -177,8 +173,8 @@ def compare(
     """
     budget = Budget.of(budget)
     seeds = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-    if not seeds:
-        raise ValueError("Expected at least one seed.")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"Expected at least one seed and none of them twice but got {seeds}.")
     if isinstance(benchmarks, str | TableBenchmark):
         benchmarks = [benchmarks]
     opened = [load_benchmark(b) if isinstance(b, str) else b for b in benchmarks]

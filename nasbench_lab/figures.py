@@ -77,7 +77,11 @@ def anytime_figure(
         raise UnknownNameError("statistic", statistic, STATISTICS)
     if axis not in ("evaluations", "seconds"):
         raise UnknownNameError("axis", axis, ("evaluations", "seconds"))
-    names = [n for n in result.benchmarks if any(result.traces(n, a) for a in result.algorithms)]
+    names = [
+        n
+        for n in result.benchmarks
+        if any(len(t) for a in result.algorithms for t in result.traces(n, a))
+    ]
     if not names:
         raise ValueError("There are no finished runs to plot.")
     columns = min(3, len(names))
@@ -112,7 +116,7 @@ def _draw(
             lowest, highest = min(lowest, shown.min()), max(highest, shown.max())
         if np.isfinite(centre[-1]):
             ends.append((float(centre[-1]), algorithm, colour))
-    if metric.endswith("regret") and highest > 10 * lowest:
+    if metric.endswith("regret") and highest > 3 * lowest:
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(_plain)
         panel.yaxis.set_minor_formatter(_plain_if_few)
@@ -122,7 +126,8 @@ def _draw(
     if axis == "evaluations" and points[-1] >= 50:
         panel.set_xscale("log")
         panel.xaxis.set_major_formatter("{x:g}")
-    panel.set_xlim(points[0], points[-1])
+    if len(points) > 1:
+        panel.set_xlim(points[0], points[-1])
     n = max(len(some) for some in traces.values())
     panel.set_title(f"{name}, {n} runs, {STATISTICS[statistic]}", loc="left")
     panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
@@ -145,9 +150,9 @@ def _plain(value: float, _: float = 0) -> str:
 
 
 def _plain_if_few(value: float, _: float = 0) -> str:
-    """Labels 2 and 5 between the powers of ten."""
+    """Labels 2, 3 and 5 between the powers of ten."""
     leading = value / 10 ** math.floor(math.log10(value))
-    return f"{value:g}" if round(leading, 6) in (2.0, 5.0) else ""
+    return f"{value:g}" if round(leading, 6) in (2.0, 3.0, 5.0) else ""
 
 
 def _label_ends(panel: Axes, ends: list[tuple[float, str, str]]) -> None:

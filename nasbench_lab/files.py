@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nasbench_lab.errors import DataFolderError, TableFileError, UnsafeFileError
+from nasbench_lab.errors import DataFolderError, NasbenchLabError, TableFileError, UnsafeFileError
 
 DATA_VARIABLE = "NASBENCH_LAB_DATA"
 """The environment variable that names the data folder."""
@@ -45,13 +45,15 @@ def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     with _folder_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
+        before = _identity(folder)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         new = work / "new"
         with _folder_errors(folder):
             new.mkdir()
             yield new
-            if replace:
+            # What another process put there meanwhile stays: it may be open already.
+            if replace and before is not None and _identity(folder) == before:
                 with _ignore(FileNotFoundError):
                     os.rename(folder, work / "old")
             try:
@@ -91,7 +93,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def _folder_errors(folder: Path) -> Iterator[None]:
     try:
         yield
-    except DataFolderError:
+    except NasbenchLabError:
         raise
     except OSError as error:
         raise DataFolderError(
@@ -106,6 +108,14 @@ def _ignore(error: type[Exception]) -> Iterator[None]:
         yield
     except error:
         pass
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _umask() -> int:

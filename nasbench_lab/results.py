@@ -269,17 +269,16 @@ class Result:
             runs = []
             for shard in sorted((folder / "runs").glob("[!.]*.parquet")):
                 runs += _read_runs(pq.read_table(shard), entries, experiment)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return cls(experiment, runs)
+        except Exception as error:  # a damaged file may raise anything
             raise TableFileError(
                 f"{folder} cannot be read as a result ({type(error).__name__}: {error}). Expected a "
                 f"folder that `nasbench-lab compare` has written."
             ) from error
-        return cls(experiment, runs)
 
 
 def write_manifest(folder: Path, experiment: Mapping[str, Any]) -> None:
     """Writes what an experiment is, and what it ran with, beside its runs."""
-    (folder / "runs").mkdir(parents=True, exist_ok=True)
     packages = ("nasbench-lab", "numpy", "scipy", "nas-bench-graph")
     manifest = {
         "format": FORMAT,
@@ -289,7 +288,7 @@ def write_manifest(folder: Path, experiment: Mapping[str, Any]) -> None:
         "platform": platform.platform(),
     }
     with atomic_file(folder / "manifest.json") as path:
-        path.write_text(json.dumps(manifest, indent=1) + "\n")
+        path.write_text(json.dumps(manifest, indent=1, default=np.generic.item) + "\n")
 
 
 def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:

@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.errors import AlgorithmError, BudgetError, InvalidArchitectureError
+from nasbench_lab.spaces import Architecture
 from nasbench_lab.trace import Trace
 
 PATIENCE = 10_000
@@ -58,7 +60,7 @@ class Budget:
             )
         for name, limit in limits.items():
             number = isinstance(limit, int | float | np.number) and not isinstance(limit, bool)
-            whole = name == "seconds" or (number and limit == int(limit if limit < math.inf else 0))
+            whole = name == "seconds" or (number and math.isfinite(limit) and limit == int(limit))
             if not number or not 0 < limit < math.inf or not whole:
                 raise BudgetError(
                     f"Expected a budget of more than 0 {name}"
@@ -142,7 +144,7 @@ def simulate(
         budget: When to stop.
         workers: How many evaluations run at once.
         charge_repeats: Whether an evaluation that the run has made before costs again. If not, it
-            takes no time and counts for no budget.
+            takes no time and counts for no budget. One that still runs has not been made.
         noise: Where random trials are drawn from.
         settings: What to note in the trace besides budget, clock and policies.
 
@@ -155,14 +157,44 @@ def simulate(
     budget.check(benchmark)
     if workers < 1:
         raise BudgetError(f"Expected at least 1 worker but got {workers}.")
+    # One thread for linear algebra: sums come out in another order on more, and on matrices as small
+    # as a search has, more are slower.
+    with threadpool_limits(1):
+        done = _loop(algorithm, benchmark, budget, workers, charge_repeats, noise)
+    return _trace(
+        done,
+        benchmark,
+        {
+            **(settings or {}),
+            "budget": {k: v for k, v in asdict(budget).items() if v is not None},
+            "clock": benchmark.clock,
+            "charge_repeats": charge_repeats,
+            "workers": workers,
+        },
+    )
+
+
+# End, number of the ask, worker, start, trial and evaluation: sorts by end, then by ask.
+_Event = tuple[float, int, int, float, Trial, Evaluation]
+
+
+def _loop(
+    algorithm: SearchAlgorithm,
+    benchmark: Benchmark,
+    budget: Budget,
+    workers: int,
+    charge_repeats: bool,
+    noise: np.random.Generator | None,
+) -> list[_Event]:
+    """Asks, evaluates and tells until the budget is spent; returns what was told, in order."""
     max_evaluations = budget.evaluations or math.inf
     max_seconds = budget.seconds or math.inf
     max_epochs = budget.epochs or math.inf
 
-    running: list[tuple[float, int, int, float, Trial, Evaluation]] = []
-    done: list[tuple[float, int, int, float, Trial, Evaluation]] = []
+    running: list[_Event] = []
+    done: list[_Event] = []
     free = list(range(workers))
-    seen: set[tuple[Any, int | None]] = set()
+    seen: set[tuple[Architecture | int, int | None]] = set()
     now, asked, evaluations, epochs, unspent = 0.0, 0, 0, 0, 0
     over = False
     while True:
@@ -171,11 +203,7 @@ def simulate(
             if trial is None:
                 break
             evaluation = _evaluate(algorithm, benchmark, trial, noise)
-            charged = True
-            if not charge_repeats:
-                key = (evaluation.row if evaluation.row >= 0 else trial.architecture, trial.epoch)
-                charged = key not in seen
-                seen.add(key)
+            charged = charge_repeats or _what(trial, evaluation) not in seen
             if charged:
                 evaluations += 1
                 epochs += evaluation.epoch or 0
@@ -203,10 +231,22 @@ def simulate(
         event = heapq.heappop(running)
         now = event[0]
         done.append(event)
+        if not charge_repeats:
+            seen.add(_what(event[4], event[5]))
         free.append(event[2])
         free.sort()
         algorithm.tell(event[4], event[5])
 
+    return done
+
+
+def _what(trial: Trial, evaluation: Evaluation) -> tuple[Architecture | int, int | None]:
+    """What counts as the same evaluation: isomorphic architectures share a table's row."""
+    what = evaluation.row if evaluation.row >= 0 else trial.architecture
+    return what, evaluation.epoch or trial.epoch  # the last epoch may be asked as None
+
+
+def _trace(done: list[_Event], benchmark: Benchmark, settings: dict[str, Any]) -> Trace:
     n, d = len(done), len(benchmark.space.decisions)
     return Trace(
         trial=np.array([e[4].number for e in done], dtype=np.int64),
@@ -222,13 +262,7 @@ def simulate(
         worker=np.array([e[2] for e in done], dtype=np.int64),
         space=benchmark.space.name,
         objectives=benchmark.objectives,
-        settings={
-            **(settings or {}),
-            "budget": {k: v for k, v in asdict(budget).items() if v is not None},
-            "clock": benchmark.clock,
-            "charge_repeats": charge_repeats,
-            "workers": workers,
-        },
+        settings=settings,
     )
 
 

@@ -202,7 +202,7 @@ class Table:
                     raise ValueError(f"{column.name}.npy has shape {shape}, not {expected}")
         except TableFileError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except Exception as error:  # a damaged file may raise anything
             raise TableFileError(
                 f"The table in {folder} cannot be opened ({type(error).__name__}: {error}). Delete "
                 f"that folder; a table from an installed package is then made again when next used."
@@ -296,8 +296,9 @@ class Table:
         index = self.space.index(architecture)
         if self._row_of_index is None:
             return index
-        rows = self._row_of_index[index]
-        return rows.astype(np.int64) if isinstance(architecture, np.ndarray) else int(rows)
+        if isinstance(architecture, np.ndarray):
+            return self._row_of_index[index].astype(np.int64)
+        return self._row_of_index.item(index)
 
     @cached_property
     def architectures(self) -> Architectures:

@@ -7,7 +7,7 @@ copied; the package is not imported (it needs ``pkg_resources``, which current s
 
 from __future__ import annotations
 
-import math
+import reprlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,12 +83,12 @@ def convert_file(path: Path, source: dict[str, str | int], folder: Path) -> None
                 row += [_percent(drift["value"]), _percent(drift["uncertainty"])]
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise TableFileError(
-                f"{path}: record {key!r} is not one of AnalogNAS-Bench "
+                f"{path}: record {reprlib.repr(key)} is not one of AnalogNAS-Bench "
                 f"({type(error).__name__}: {error})."
             ) from error
         values[space.index(tuple(cell))] = row
     if absent := int(np.isnan(values).any(axis=1).sum()):
-        raise TableFileError(f"{path}: {absent} of the {space.size:,} cells are missing.")
+        raise TableFileError(f"{path}: {absent:,} of the {space.size:,} cells are missing.")
 
     shared: dict[str, Any] = {"quantity": "accuracy", "unit": "%", "dataset": "cifar10"}
     shared["trials"] = ("as published",)
@@ -123,8 +123,8 @@ def convert_file(path: Path, source: dict[str, str | int], folder: Path) -> None
 
 
 def _percent(value: Any) -> float:
-    if not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 100:
-        raise ValueError(f"expected a percentage but got {value!r}")
+    if not isinstance(value, int | float) or not 0 <= value <= 100:  # nor NaN
+        raise ValueError(f"expected a percentage but got {reprlib.repr(value)}")
     return float(value)
 
 

@@ -6,7 +6,7 @@ NeurIPS 2022 (arXiv 2206.09166). Apache-2.0.
 
 from __future__ import annotations
 
-import math
+import reprlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,15 @@ def read_bench(path: Path) -> dict[int, tuple[float, ...]]:
         values: list[Any] = [record.get(f) for f in _FIELDS] if isinstance(record, dict) else [None]
         if type(key) is not int or not all(map(_is_number, values)):
             raise TableFileError(
-                f"{path}: expected a number for each of {', '.join(_FIELDS)} in record {key!r} but "
-                f"got {record!r}."
+                f"{path}: expected a number for each of {', '.join(_FIELDS)} in record "
+                f"{reprlib.repr(key)} but got {reprlib.repr(record)}."
             )
         result[key] = tuple(values)
     return result
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and abs(value) < 1e300  # neither NaN nor infinite
 
 
 def convert(dataset: str, folder: Path) -> None:
@@ -104,14 +104,13 @@ def convert_file(dataset: str, path: Path, source: dict[str, str | int], folder:
 
     canonical = space.canonical(space.at(np.arange(space.size)))
     hashes = official_hash(space, canonical)
-    held = np.isin(hashes, np.fromiter(bench, dtype=np.int64))
-    keys, rows = np.unique(hashes[held], return_inverse=True)
-    if len(keys) != len(bench):
-        stranger = min(set(bench) - set(keys.tolist()))
+    if strangers := set(bench) - set(hashes.tolist()):
         raise TableFileError(
-            f"{path}: record {stranger} is not the hash of a canonical architecture of "
+            f"{path}: record {min(strangers)} is not the hash of a canonical architecture of "
             f"{space_name!r}."
         )
+    held = np.isin(hashes, np.fromiter(bench, dtype=np.int64))
+    keys, rows = np.unique(hashes[held], return_inverse=True)
     row_of_index = np.full(space.size, -1, dtype=np.int32)
     row_of_index[held] = rows
     valid, test, latency, parameters = np.array([bench[key] for key in keys.tolist()]).T

@@ -108,7 +108,7 @@ class SearchSpace:
         try:
             result = tuple(int(option) for option in architecture)
             exact = all(a == b for a, b in zip(result, architecture, strict=True))
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             exact = False
         if not exact:
             raise InvalidArchitectureError(
@@ -164,13 +164,16 @@ class SearchSpace:
             result: NDArray[np.int64] = self._validate_many(architecture) @ self._place_values
             return result
         index = 0
-        for option, n in zip(architecture, self.n_options, strict=False):
-            index = index * n + option
-            if not 0 <= option < n:
-                break
-        else:
-            if type(index) is int and len(architecture) == len(self.n_options):
-                return index
+        try:
+            for option, n in zip(architecture, self.n_options, strict=False):
+                index = index * n + option
+                if not 0 <= option < n:
+                    break
+            else:
+                if type(index) is int and len(architecture) == len(self.n_options):
+                    return index
+        except TypeError:
+            pass
         # Something is wrong, or the numbers are NumPy's: validate says which.
         return self.index(self.validate(architecture))
 

@@ -1,0 +1,54 @@
+# The two commands of the README are `make compare` and `make test`; the rest is for developers.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: compare test test-slow bench lint clean
+
+# The stamps say what is installed; they are made anew only when the requirements change.
+$(VENV)/.made:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'nasbench-lab needs Python 3.11 or newer; name one with make PYTHON=python3.12')"
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing nasbench-lab into $(VENV) …"
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@echo "Installing what the tests need into $(VENV) …"
+	$(PIP) --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-peers: $(VENV)/.installed-test
+	@echo "Installing what the slow tests compare with into $(VENV) …"
+	$(PIP) --editable '.[test,peers]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-test
+	@echo "Installing linters and tox into $(VENV) …"
+	$(PIP) --editable '.[test,dev]'
+	touch $@
+
+compare: $(VENV)/.installed
+	$(BIN)/nasbench-lab compare
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q
+
+test-slow: $(VENV)/.installed-peers
+	$(BIN)/python -m pytest -q -m slow
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q tests/benchmarks --benchmark-enable --benchmark-only --benchmark-quiet
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) .tox build dist *.egg-info

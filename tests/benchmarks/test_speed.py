@@ -1,0 +1,141 @@
+"""Speeds that the design promises. ``make bench`` prints them beside their limits and a peer."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.registry import load_benchmark, make_algorithm, open_table, table_folder
+from nasbench_lab.simulator import simulate
+from nasbench_lab.spaces import Decision, SearchSpace, get_space
+from nasbench_lab.table import Table
+from nasbench_lab.testing import SyntheticBenchmark
+
+TABLE = "nas-bench-graph/cora"
+
+# As large as the NAS-Bench-201 space, but with no two architectures isomorphic: gp_bo scores all of
+# them, as its peers do.
+PLAIN = SearchSpace("plain", [Decision(f"edge {i}", "abcde") for i in range(6)])
+
+
+@pytest.fixture(scope="module")
+def architectures():
+    benchmark = load_benchmark(TABLE)
+    drawn = benchmark.space.sample(np.random.default_rng(0), 20_000)
+    return [tuple(a) for a in np.unique(drawn, axis=0).tolist()]
+
+
+def test_import(measure):
+    command = [sys.executable, "-c", "import nasbench_lab"]
+    empty = [sys.executable, "-c", ""]
+    measure("start Python and import nasbench_lab", lambda: subprocess.run(command, check=True))
+    assert subprocess.run(empty, check=True).returncode == 0
+
+
+def test_open(measure):
+    open_table(TABLE)
+    folder = table_folder(TABLE)
+    measure("open a table", lambda: Table.open(folder), limit=20)
+
+
+def test_open_and_query_in_little_memory():
+    code = (
+        f"from nasbench_lab import load_benchmark; import resource; b = load_benchmark({TABLE!r}); "
+        "b.evaluate(b.space.at(5)); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    open_table(TABLE)
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    megabytes = int(printed) / 1024
+    print(f"\nresident after opening a table and a query: {megabytes:.0f} MB, limit 100 MB")
+    assert megabytes < 100
+
+
+def test_query_one_never_asked_before(measure, architectures):
+    table = open_table(TABLE)
+
+    def all_of_them(benchmark):
+        for architecture in architectures:
+            benchmark.evaluate(architecture)
+
+    def fresh():
+        benchmark = TableBenchmark(table)
+        benchmark.evaluate(architectures[0])
+        return (benchmark,), {}
+
+    n = len(architectures)
+    measure("query one architecture", all_of_them, per=n, unit="µs", limit=2, setup=fresh)
+
+
+def test_query_one_again(measure, architectures):
+    benchmark = load_benchmark(TABLE)
+
+    def all_of_them():
+        for architecture in architectures:
+            benchmark.evaluate(architecture)
+
+    n = len(architectures)
+    measure("query one architecture again", all_of_them, per=n, unit="µs", limit=2)
+
+
+def test_query_batch(measure):
+    benchmark = load_benchmark(TABLE)
+    many = benchmark.space.sample(np.random.default_rng(0), 100_000)
+    measure(
+        "query in a batch of 100,000, per architecture",
+        lambda: benchmark.evaluate_many(many), per=len(many), unit="ns", limit=50,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["random_search", "regularized_evolution"])
+def test_simulator(measure, name):
+    benchmark, n = load_benchmark(TABLE), 5000
+    measure(
+        f"simulator and {name}, per trial",
+        lambda algorithm: simulate(algorithm, benchmark, n), per=n, unit="µs", limit=20,
+        setup=lambda: ((make_algorithm(name, benchmark.space, seed=1),), {}),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("space", [PLAIN, get_space("nb201")], ids=["15,625", "5,260"])
+def test_gp_bo(measure, space, request):
+    benchmark = SyntheticBenchmark(space)
+    candidates = request.node.callspec.id
+    measure(
+        f"gp_bo, 100 evaluations, {candidates} candidates, per evaluation",
+        lambda algorithm: simulate(algorithm, benchmark, 100), per=100, limit=2,
+        setup=lambda: ((make_algorithm("gp_bo", space, seed=1),), {}),
+    )  # fmt: skip
+
+
+def test_gp_bo_peer(measure, request):
+    """The plain scikit-learn loop over the same candidates, in the same run."""
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    every = PLAIN.at(np.arange(PLAIN.size))
+    onehot, rng = PLAIN.encode(every), np.random.default_rng(0)
+    benchmark = SyntheticBenchmark(PLAIN)
+    y = np.array([benchmark.evaluate(tuple(a)).values[0] for a in every.tolist()])
+    enabled = not request.config.getoption("benchmark_disable") or request.config.getoption(
+        "benchmark_enable"
+    )
+    n = 100 if enabled else 12
+
+    def loop():
+        rows = rng.choice(len(every), 10, replace=False).tolist()
+        kernel = ConstantKernel(1.0) * Matern(nu=2.5) + WhiteKernel(1e-3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            while len(rows) < n:
+                model = GaussianProcessRegressor(kernel, normalize_y=True).fit(
+                    onehot[rows], y[rows]
+                )
+                mean, sd = model.predict(onehot, return_std=True)
+                bound = mean + 2 * sd
+                bound[rows] = -np.inf
+                rows.append(int(bound.argmax()))
+
+    measure("peer: scikit-learn in a loop, per evaluation", loop, per=n, rounds=1)

@@ -1,0 +1,125 @@
+"""Every registered algorithm keeps the contract, on every space and table."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from nasbench_lab.algorithm import SearchAlgorithm, Trial
+from nasbench_lab.experiment import run
+from nasbench_lab.registry import algorithm_modules, make_algorithm, table_names
+from nasbench_lab.testing import ALGORITHM_CHECKS, ContractError, check_algorithm
+
+VARIANTS = {
+    **{name: (name, {}) for name in algorithm_modules()},
+    "random_search without replacement": ("random_search", {"replacement": False}),
+    "regularized_evolution of one": ("regularized_evolution", {"population_size": 1}),
+    "gp_bo matern": ("gp_bo", {"kernel": "matern"}),
+    "gp_bo ucb": ("gp_bo", {"acquisition": "ucb"}),
+    "gp_bo thompson": ("gp_bo", {"acquisition": "thompson"}),
+}
+
+
+@pytest.mark.parametrize("check", ALGORITHM_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_contract(variant, check):
+    name, hyperparameters = VARIANTS[variant]
+    check(lambda *a, **k: make_algorithm(name, *a, **hyperparameters, **k))
+
+
+@pytest.mark.parametrize("table", table_names())
+@pytest.mark.parametrize("algorithm", algorithm_modules())
+def test_every_algorithm_on_every_table(algorithm, table):
+    trace = run(algorithm, table, budget=25, seed=3)
+    assert len(trace) == 25
+    assert len(set(trace.row.tolist())) > 5
+
+
+def test_all_four_algorithms_are_registered():
+    expected = {"random_search", "regularized_evolution", "reinforce", "gp_bo"}
+    assert expected <= set(algorithm_modules())
+
+
+def test_every_algorithm_file_is_registered():
+    import algorithms
+
+    files = {path.stem for path in Path(algorithms.__path__[0]).glob("[!_]*.py")}
+    assert files == {n for n, m in algorithm_modules().items() if m.startswith("algorithms.")}
+
+
+# Algorithms that each break one rule, and the check that must notice.
+
+
+class OneNumber(SearchAlgorithm):
+    def ask(self):
+        return Trial(0, self.space.sample(self.rng))
+
+
+class Unseeded(SearchAlgorithm):
+    def ask(self):
+        import numpy as np
+
+        return self.trial(self.space.sample(np.random.default_rng()))
+
+
+class GlobalGenerator(SearchAlgorithm):
+    def ask(self):
+        import random
+
+        random.random()
+        return self.trial(self.space.sample(self.rng))
+
+
+class IgnoresSeed(SearchAlgorithm):
+    def ask(self):
+        trial = self.trial(self.space.at(0))
+        return trial._replace(architecture=self.space.at(trial.number % self.space.size))
+
+
+class OnlyMaximises(SearchAlgorithm):
+    best, best_value = None, -math.inf
+
+    def ask(self):
+        if self.best is None:
+            return self.trial(self.space.sample(self.rng))
+        return self.trial(self.space.mutate(self.best, self.rng))
+
+    def tell(self, trial, evaluation):
+        if evaluation.values[0] > self.best_value:
+            self.best, self.best_value = trial.architecture, evaluation.values[0]
+
+
+class Stalls(SearchAlgorithm):
+    def ask(self):
+        return None
+
+
+class ForgetsItsState(SearchAlgorithm):
+    count = 0
+
+    def ask(self):
+        self.count += 1
+        architecture = self.space.sample(self.rng)
+        return self.trial(architecture if self.count % 2 else self.space.at(0))
+
+    def __getstate__(self):
+        state = self.__dict__.copy()
+        state["count"] = 1
+        return state
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (OneNumber, "same number"),
+        (Unseeded, "with one seed"),
+        (GlobalGenerator, "global random generator"),
+        (IgnoresSeed, "same run for two seeds"),
+        (OnlyMaximises, "minimised"),
+        (Stalls, "asked nothing"),
+        (ForgetsItsState, "pickled"),
+    ],
+)
+def test_the_contract_notices_a_broken_rule(broken, words):
+    with pytest.raises(ContractError, match=words):
+        check_algorithm(broken)

@@ -1,0 +1,83 @@
+"""A small table with epochs, trials and training times, for tests of what is built on tables."""
+
+import numpy as np
+import pytest
+
+from nasbench_lab.spaces import SPACES, Decision, SearchSpace
+from nasbench_lab.table import Column, Table, TableInfo
+
+NAN = float("nan")
+EPOCHS = (1, 2, 4)
+SEEDS = (777, 888)
+FAILED = 5
+"""The row whose evaluation fails: all its accuracies are NaN."""
+HALF = 3
+"""The row that lacks the second trial."""
+
+
+def toy_space():
+    """12 architectures; the last is not in the table."""
+    return SearchSpace("toy", [Decision("a", "xyz"), Decision("b", "uv"), Decision("c", "pq")])
+
+
+def times():
+    """(11, 1, 3) seconds of training up to the epoch, and of one validation pass."""
+    rows = np.arange(11)
+    train = (10.0 + rows)[:, None, None] * np.array(EPOCHS)
+    return train, np.broadcast_to(1.0 + rows[:, None, None] % 3, train.shape)
+
+
+def accuracies(seed):
+    """(11, 2, 3) per cent."""
+    values = np.random.default_rng(seed).integers(500, 950, size=(11, 2, 3)) / 10
+    values[FAILED] = NAN
+    values[HALF, 1] = NAN
+    return values
+
+
+@pytest.fixture(scope="session")
+def make_table(tmp_path_factory):
+    """Makes a table over the space ``toy``; its accuracies and their direction can be given."""
+    SPACES["toy"] = toy_space
+    folder = tmp_path_factory.mktemp("toy-tables")
+
+    def make(name="toy/timed", valid=None, test=None, maximize=True, without=()):
+        train_time, valid_time = times()
+        shared = {"dataset": "toy", "epochs": EPOCHS}
+        seeds = {"trials": SEEDS, **shared}
+        columns = {
+            Column("valid_accuracy", "accuracy", "%", maximize, "valid", **seeds): (
+                accuracies(1) if valid is None else valid
+            ),
+            Column("test_accuracy", "accuracy", "%", maximize, "test", **seeds): (
+                accuracies(2) if test is None else test
+            ),
+            Column("train_time", "train_time", "s", False, **shared): train_time,
+            Column("valid_time", "valid_time", "s", False, "valid", **shared): valid_time,
+        }
+        info = TableInfo(
+            name=name,
+            space="toy",
+            description="Made up.",
+            citation="@misc{toy}",
+            licence="CC0-1.0",
+            objective="valid_accuracy",
+            report="test_accuracy",
+            source={"version": "toy 1"},
+        )
+        row_of_index = np.append(np.arange(11), -1)
+        return Table.create(
+            folder / str(len(list(folder.iterdir()))),
+            info,
+            {column: values for column, values in columns.items() if column.name not in without},
+            row_of_index,
+        )
+
+    yield make
+    del SPACES["toy"]
+
+
+@pytest.fixture(scope="session")
+def timed(make_table):
+    """The table with its usual values."""
+    return make_table()

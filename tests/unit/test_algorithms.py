@@ -1,0 +1,230 @@
+"""What is particular to each algorithm, against its paper."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from algorithms.gp_bo import GPBO
+from algorithms.random_search import RandomSearch
+from algorithms.regularized_evolution import RegularizedEvolution
+from algorithms.reinforce import Reinforce
+from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.errors import HyperparameterError, UnknownNameError
+from nasbench_lab.registry import make_algorithm
+from nasbench_lab.simulator import simulate
+from nasbench_lab.spaces import Decision, SearchSpace, get_space
+from nasbench_lab.testing import SyntheticBenchmark
+
+SPACE = get_space("nb201")
+SMALL = SearchSpace("small", [Decision("a", "xyz"), Decision("b", "uv")])
+LARGE = SearchSpace("large", [Decision(f"layer {i}", "abcd") for i in range(30)])
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "hyperparameters"),
+    [
+        ("regularized_evolution", {"population_size": 0}),
+        ("regularized_evolution", {"population_size": 2.5}),
+        ("regularized_evolution", {"sample_size": -1}),
+        ("reinforce", {"learning_rate": 0}),
+        ("reinforce", {"baseline_momentum": 1.0}),
+        ("gp_bo", {"kernel": "haming"}),
+        ("gp_bo", {"acquisition": "pi"}),
+        ("gp_bo", {"n_initial": 0}),
+        ("gp_bo", {"refit_growth": 0.5}),
+        ("gp_bo", {"n_candidates": 0}),
+    ],
+)
+def test_hyperparameters_that_make_no_sense_are_refused(algorithm, hyperparameters):
+    with pytest.raises(HyperparameterError, match=next(iter(hyperparameters))):
+        make_algorithm(algorithm, SPACE, **hyperparameters)
+
+
+def test_an_unknown_hyperparameter_is_refused_with_the_nearest_name():
+    with pytest.raises(UnknownNameError, match="Did you mean 'population_size'"):
+        make_algorithm("regularized_evolution", SPACE, population=3)
+
+
+def test_random_search_is_uniform_with_replacement():
+    trace = simulate(RandomSearch(SMALL, seed=0), SyntheticBenchmark(SMALL), 6000)
+    counts = np.bincount(SMALL.index(trace.architecture), minlength=SMALL.size)
+    # One chance in ten thousand of failing on a uniform draw.
+    assert chisquare(counts).pvalue > 1e-4
+
+
+def test_random_search_without_replacement_visits_everything_once_and_ends():
+    algorithm = RandomSearch(SPACE, seed=0, replacement=False)
+    trace = simulate(algorithm, SyntheticBenchmark(SPACE), 20_000)
+    assert sorted(SPACE.index(trace.architecture).tolist()) == list(range(SPACE.size))
+
+
+def test_evolution_follows_algorithm_1():
+    # With a large sample the parent is the best of the population: the last P results.
+    size = 8
+    algorithm = RegularizedEvolution(SPACE, population_size=size, sample_size=400, seed=0)
+    trace = simulate(algorithm, SyntheticBenchmark(SPACE), 300)
+    for i in range(size, len(trace)):
+        window = slice(i - size, i)
+        parent = trace.architecture[window][trace.scores()[window].argmax()]
+        assert (trace.architecture[i] != parent).sum() == 1
+
+
+def test_evolution_starts_with_random_architectures_that_count():
+    algorithm = RegularizedEvolution(SPACE, population_size=50, seed=0)
+    trace = simulate(algorithm, SyntheticBenchmark(SPACE), 50)
+    same = RandomSearch(SPACE, seed=0)
+    assert [tuple(a) for a in trace.architecture.tolist()] == [
+        same.ask().architecture for _ in range(50)
+    ]
+
+
+def test_evolution_draws_parents_with_replacement_from_the_whole_population():
+    algorithm = RegularizedEvolution(SPACE, population_size=4, sample_size=1, seed=0)
+    population = [algorithm.ask() for _ in range(4)]
+    for trial in population:
+        algorithm.tell(trial, Evaluation((1.0,), 1.0))
+    counts = np.zeros(4)
+    for _ in range(4000):
+        child = algorithm.ask().architecture
+        near = [sum(a != b for a, b in zip(child, p.architecture, strict=True)) for p in population]
+        counts[int(np.argmin(near))] += 1
+    # Children of one may by chance be as near to another: a coarse bound, not a test of uniformity.
+    assert counts.min() > 0.15 * counts.sum()
+
+
+def test_reinforce_gradient_is_that_of_the_expected_reward():
+    algorithm = Reinforce(SMALL, seed=0)
+    rng = np.random.default_rng(1)
+    algorithm._logits = np.where(np.isinf(algorithm._logits), -np.inf, rng.normal(size=(2, 3)))
+    seen = []
+    algorithm._adam_step = seen.append
+    trial = algorithm.ask()
+    algorithm._reward_sum, algorithm._reward_weight = 0.0, 1.0
+    algorithm.tell(trial, Evaluation((2.0,), 1.0))
+    advantage = 2.0 - 0.2 / 1.0  # baseline: 0.9 * 0 + 0.1 * 2 over weight 0.9 + 0.1
+
+    def log_probability(logits):
+        algorithm._logits = logits
+        p = algorithm.probabilities()
+        return sum(math.log(p[d, o]) for d, o in enumerate(trial.architecture))
+
+    at = algorithm._logits.copy()
+    for d, o in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1)):
+        up, down = at.copy(), at.copy()
+        up[d, o] += 1e-6
+        down[d, o] -= 1e-6
+        slope = (log_probability(up) - log_probability(down)) / 2e-6
+        assert seen[0][d, o] == pytest.approx(-advantage * slope, abs=1e-6)
+
+
+def test_reinforce_steps_are_those_of_adam():
+    algorithm = Reinforce(SMALL, seed=0, learning_rate=0.05)
+    rng = np.random.default_rng(1)
+    gradients = rng.normal(size=(20, 2, 3))
+    mean = square = x = 0.0
+    for t, gradient in enumerate(gradients, start=1):
+        algorithm._adam_step(gradient)
+        # One parameter at a time, as Algorithm 1 of Kingma and Ba is written.
+        g = gradient[0, 1]
+        mean = 0.9 * mean + 0.1 * g
+        square = 0.999 * square + 0.001 * g * g
+        x -= 0.05 * (mean / (1 - 0.9**t)) / (math.sqrt(square / (1 - 0.999**t)) + 1e-8)
+    assert algorithm._logits[0, 1] == pytest.approx(x)
+
+
+def test_reinforce_draws_by_its_probabilities():
+    algorithm = Reinforce(SMALL, seed=0)
+    algorithm._logits = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, -np.inf]])
+    drawn = np.array([algorithm.ask().architecture for _ in range(8000)])
+    p = algorithm.probabilities()
+    for d, n in enumerate(SMALL.n_options):
+        counts = np.bincount(drawn[:, d], minlength=n)
+        # One chance in ten thousand of failing.
+        assert chisquare(counts, p[d, :n] * 8000).pvalue > 1e-4
+
+
+def test_reinforce_learns_what_is_rewarded():
+    algorithm = Reinforce(SMALL, seed=0, learning_rate=0.1)
+    for _ in range(500):
+        trial = algorithm.ask()
+        algorithm.tell(trial, Evaluation((float(trial.architecture == (2, 1)),), 1.0))
+    p = algorithm.probabilities()
+    assert p[0, 2] > 0.9
+    assert p[1, 1] > 0.9
+
+
+def test_gp_bo_asks_no_class_twice_and_ends_when_all_are_asked():
+    space = SearchSpace("s", [Decision("a", "xyz"), Decision("b", "uvw")])
+    for acquisition in ("ei", "ucb", "thompson"):
+        algorithm = GPBO(space, seed=0, n_initial=3, acquisition=acquisition)
+        trace = simulate(algorithm, SyntheticBenchmark(space), 100)
+        assert sorted(space.index(trace.architecture).tolist()) == list(range(space.size))
+
+
+def test_gp_bo_asks_canonical_architectures_only():
+    trace = simulate(GPBO(SPACE, seed=0), SyntheticBenchmark(SPACE), 60)
+    canonical = SPACE.canonical(trace.architecture)
+    np.testing.assert_array_equal(trace.architecture, canonical)
+    assert len(np.unique(canonical, axis=0)) == 60
+
+
+def test_gp_bo_chooses_what_scikit_learn_would_choose():
+    """Each ask has the greatest expected improvement under a fresh scikit-learn model."""
+    from scipy.stats import norm
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+    benchmark = SyntheticBenchmark(SPACE)
+    algorithm = GPBO(SPACE, seed=0, refit_growth=2.0)
+    classes = np.unique(SPACE.index(SPACE.canonical(SPACE.at(np.arange(SPACE.size)))))
+    onehot = SPACE.encode(SPACE.at(classes))
+    asked, scores = [], []
+    for step in range(30):
+        trial = algorithm.ask()
+        if step >= 12:
+            hyper = algorithm._hyper
+            y = (np.maximum(scores, algorithm._floor) - algorithm._shift) / algorithm._scale
+            shape = RBF(np.repeat(hyper.lengths, 5))
+            kernel = ConstantKernel(hyper.amplitude) * shape + WhiteKernel(hyper.noise)
+            at = np.searchsorted(classes, asked)
+            model = GaussianProcessRegressor(kernel, optimizer=None).fit(onehot[at], y)
+            mean, sd = model.predict(onehot, return_std=True)
+            sd = np.sqrt(np.maximum(sd**2 - hyper.noise, 1e-12))
+            z = (mean - y.max()) / sd
+            improvement = sd * (norm.pdf(z) + z * norm.cdf(z))
+            improvement[at] = 0.0
+            chosen = improvement[np.searchsorted(classes, SPACE.index(trial.architecture))]
+            assert chosen == pytest.approx(improvement.max(), rel=1e-4)
+        evaluation = benchmark.evaluate(trial.architecture)
+        algorithm.tell(trial, evaluation)
+        asked.append(SPACE.index(trial.architecture))
+        scores.append(evaluation.values[0])
+
+
+def test_gp_bo_with_results_out_of_order_has_the_posterior_of_the_told_data():
+    benchmark = SyntheticBenchmark(SPACE, failing=0.2)
+    algorithm = GPBO(SPACE, seed=0, refit_growth=3.0)
+    waiting, rng = [], np.random.default_rng(0)
+    for _ in range(60):
+        waiting.append(algorithm.ask())
+        if len(waiting) > 4:
+            trial = waiting.pop(int(rng.integers(len(waiting))))
+            algorithm.tell(trial, benchmark.evaluate(trial.architecture))
+    posterior = algorithm._posterior
+    assert posterior is not None
+    assert posterior.n == len(algorithm._data) + len(waiting)
+    mean, variance = posterior.mean.copy(), posterior.variance.copy()
+    from algorithms.gp_bo import _class_features
+
+    fresh = algorithm._condition(_class_features(SPACE, "hamming"))
+    np.testing.assert_allclose(mean, fresh.mean, atol=1e-6)
+    np.testing.assert_allclose(variance, fresh.variance, atol=1e-6)
+
+
+def test_gp_bo_searches_spaces_too_large_to_score_whole():
+    benchmark = SyntheticBenchmark(LARGE)
+    ours = [simulate(GPBO(LARGE, seed=s), benchmark, 60).scores().max() for s in range(3)]
+    random = [simulate(RandomSearch(LARGE, seed=s), benchmark, 60).scores().max() for s in range(3)]
+    assert min(ours) > max(random)
