@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, lapack, solve_triangular
+from scipy.linalg import blas, cho_solve, lapack, solve_triangular
 from scipy.optimize import minimize
 
 from nasbench_lab.errors import UnknownNameError
@@ -299,9 +299,12 @@ class Posterior:
         covariance = self.kernel.matrix(features, features, self.hyper)
         covariance[np.diag_indices(n)] += self.hyper.noise
         lower = np.linalg.cholesky(covariance)
-        cross = np.stack([self._covariances(point) for point in scaled])
-        white = solve_triangular(lower, cross, lower=True, overwrite_b=True, check_finite=False)
-        self._features[:n], self._lower[:n, :n], self._white[:n] = scaled, lower, white
+        white = self._white[:n]
+        for i, point in enumerate(scaled):
+            white[i] = self._covariances(point)
+        # In place: to BLAS, the rows are columns, and L V = K is V' L' = K'.
+        blas.dtrsm(1.0, lower, white.T, side=1, lower=1, trans_a=1, overwrite_b=1)
+        self._features[:n], self._lower[:n, :n] = scaled, lower
         self._white_y[:n] = solve_triangular(lower, y, lower=True)
         self.n = n
         self.mean = self._white_y[:n] @ white

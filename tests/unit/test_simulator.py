@@ -74,10 +74,12 @@ def test_budget_is_read(text, budget):
 
 @pytest.mark.parametrize(
     "text",
-    [None, 0, -1, 2.5, -2.5, math.nan, math.inf, -math.inf, True, False, [5], {}]
-    + ["", ",", "5,", "0", "-5", "2.5", "nan", "inf", "1e999", "1.2.3", "many", "5x", "five s"]
-    + ["0s", "-1s", "nans", "infs", "1e999s", "s", "0epochs", "-3epochs", "1.5epochs"]
-    + ["200,300", "10s,20s", "200,0s", "200,-1epochs", "200;10s"],
+    [
+        *(None, 0, -1, 2.5, -2.5, math.nan, math.inf, -math.inf, True, False, [5], {}),
+        *("", ",", "5,", "0", "-5", "2.5", "nan", "inf", "1e999", "1.2.3", "many", "5x", "five s"),
+        *("0s", "-1s", "nans", "infs", "1e999s", "s", "0epochs", "-3epochs", "1.5epochs"),
+        *("200,300", "10s,20s", "200,0s", "200,-1epochs", "200;10s"),
+    ],
 )
 def test_budget_that_makes_no_sense_is_refused(text):
     with pytest.raises(BudgetError, match=r"budget") as caught:
@@ -198,7 +200,9 @@ def test_an_unknown_clock_is_refused_with_the_nearest(timed):
 
 def test_a_clock_that_the_table_cannot_keep_is_refused(make_table):
     table = make_table(without=["valid_time"])
-    with pytest.raises(QueryError, match=r"valid_time.*Clocks it can keep: evaluations, train_only"):
+    with pytest.raises(
+        QueryError, match=r"valid_time.*Clocks it can keep: evaluations, train_only"
+    ):
         TableBenchmark(table, clock="official")
     assert TableBenchmark(table, clock="train_only").evaluate((0, 0, 0)).cost == 40
 
@@ -295,16 +299,22 @@ class Answers(SearchAlgorithm):
 
 @pytest.mark.parametrize(
     "architecture",
-    [(0, 0), (0, 0, 0, 0), (0, 0, 2), (-1, 0, 0), (0.5, 0, 0), ("x", "u", "p"), (), None, "xup", 3]
-    + [[0, 0, 0], np.array([0, 0, 0])],
+    [
+        *((0, 0), (0, 0, 0, 0), (0, 0, 2), (-1, 0, 0), (0.5, 0, 0), ("x", "u", "p"), ()),
+        *([0, 0, 0], np.array([0, 0, 0]), None, "xup", 3),
+    ],
     ids=repr,
 )
 def test_an_architecture_outside_the_space_is_refused(timed, architecture):
-    with pytest.raises(AlgorithmError, match="Answers asked for an architecture that is not of the"):
+    with pytest.raises(
+        AlgorithmError, match="Answers asked for an architecture that is not of the"
+    ):
         simulate(Answers(timed.space, Trial(0, architecture)), TableBenchmark(timed), 5)
 
 
-@pytest.mark.parametrize("answer", [(0, 0, 0), [0, 0, 0], np.array([0, 0, 0]), "x:u:p", 3], ids=repr)
+@pytest.mark.parametrize(
+    "answer", [(0, 0, 0), [0, 0, 0], np.array([0, 0, 0]), "x:u:p", 3], ids=repr
+)
 def test_an_answer_that_is_no_trial_is_refused(timed, answer):
     with pytest.raises(AlgorithmError, match=r"must return a Trial .* Return self\.trial\("):
         simulate(Answers(timed.space, answer), TableBenchmark(timed), 5)
@@ -333,9 +343,7 @@ def test_an_algorithm_may_wait_for_results(timed):
         def tell(self, trial, evaluation):
             self.waiting = False
 
-    trace = simulate(
-        OneAtATime(timed.space, plan_of(0, 1, 2)), TableBenchmark(timed), 9, workers=3
-    )
+    trace = simulate(OneAtATime(timed.space, plan_of(0, 1, 2)), TableBenchmark(timed), 9, workers=3)
     assert trace.start.tolist() == [0, 41, 87]
     assert trace.worker.tolist() == [0, 0, 0]
 

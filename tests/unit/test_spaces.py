@@ -373,8 +373,8 @@ def test_one_convolution_used_twice_is_told_apart_from_two():
     assert space.canonical(shared, "string") == space.canonical(separate, "string")
     assert space.canonical(shared) != space.canonical(separate)
     assert not same_function(shared, separate, linear_pooling)
-    # With as many convolutions in both: p(c(x)) + d(p(x) + c(x)) and p(c(x)) + d(p(x) + c(p(x)))
-    # differ in what feeds c only.
+    # And with as many convolutions of each type in both:
+    # p(c(x)) + d(p(x) + c(x)) and p(p(x)) + d(x + c(p(x))).
     once = (CONV_1X1, POOL, SKIP, NONE, POOL, CONV_3X3)
     other = (POOL, SKIP, CONV_1X1, NONE, POOL, CONV_3X3)
     assert [len(c) for c in live_convolutions(once).values()] == [1, 1]
