@@ -202,10 +202,12 @@ def save_figure(
         stem: The files' path without ending.
         formats: Endings that matplotlib knows.
     """
+    from matplotlib import rc_context
+
     files = []
     for ending in formats:
         file = stem.with_name(f"{stem.name}.{ending}")
-        with atomic_file(file) as path:
+        with atomic_file(file) as path, rc_context(_STYLE):
             # Without a date, the same result gives the same file.
             metadata = {"Date": None} if ending == "svg" else None
             figure.savefig(path, format=ending, dpi=200, metadata=metadata)

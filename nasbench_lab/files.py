@@ -1,21 +1,16 @@
-"""Writing files and folders so that a reader sees all of one or nothing, and reading safely."""
+"""Writing files and folders so that a reader sees all of one or nothing."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import pickle
-import pickletools
 import shutil
-import struct
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
 
-from nasbench_lab.errors import DataFolderError, NasbenchLabError, TableFileError, UnsafeFileError
+from nasbench_lab.errors import DataFolderError, NasbenchLabError
 
 DATA_VARIABLE = "NASBENCH_LAB_DATA"
 """The environment variable that names the data folder."""
@@ -128,101 +123,3 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# Reading pickles without running anything in them
-
-
-class _Dtype:
-    """Stands in for ``numpy.dtype`` while a pickle is read: one of a few numbers, little-endian."""
-
-    _FORMATS: ClassVar = {
-        "f8": "<d",
-        "f4": "<f",
-        "i8": "<q",
-        "i4": "<i",
-        "u8": "<Q",
-        "u4": "<I",
-        "b1": "<?",
-    }
-
-    def __init__(self, name: object = None, *_: object) -> None:
-        if name not in self._FORMATS:
-            raise UnsafeFileError(f"a NumPy value of type {name!r} where a number was expected")
-        self.format = self._FORMATS[str(name)]
-
-    def __setstate__(self, state: object) -> None:
-        if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", "|"):
-            raise UnsafeFileError("a NumPy number in an unexpected byte order")
-
-
-def _scalar(dtype: object, data: object) -> float | int:
-    """Stands in for ``numpy.core.multiarray.scalar``: a Python number."""
-    if not isinstance(dtype, _Dtype) or not isinstance(data, bytes):
-        raise UnsafeFileError("a NumPy value that is no number")
-    value: float | int = struct.unpack(dtype.format, data)[0]
-    return value
-
-
-NUMBERS: Mapping[tuple[str, str], Any] = {
-    ("numpy", "dtype"): _Dtype,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy._core.multiarray", "scalar"): _scalar,
-}
-"""Allows NumPy numbers, which are read as Python numbers."""
-
-
-class Record:
-    """What an object of a class that is not imported is read as: its attributes in ``fields``."""
-
-    def __init__(self) -> None:
-        self.fields: dict[str, Any] = {}
-
-    def __setstate__(self, state: object) -> None:
-        if not isinstance(state, dict):
-            raise UnsafeFileError(f"an object whose state is {type(state).__name__}, not a dict")
-        self.fields = state
-
-
-class _AllowListUnpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, allowed: Mapping[tuple[str, str], Any]) -> None:
-        super().__init__(io.BytesIO(data))
-        self._allowed = allowed
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self._allowed[module, name]
-        except KeyError:
-            raise UnsafeFileError(
-                f"it asks for {module}.{name}, which data does not need"
-            ) from None
-
-
-def read_pickle(path: Path, allowed: Mapping[tuple[str, str], Any] = NUMBERS) -> Any:
-    """Reads a pickle of plain data. No code that the file names is run or imported.
-
-    Args:
-        path: The file.
-        allowed: ``(module, name)`` to what stands in for it. Everything else is refused.
-
-    Raises:
-        UnsafeFileError: The file asks for something that is not allowed.
-        TableFileError: The file is truncated or damaged.
-    """
-    data = path.read_bytes()
-    try:
-        # A few bytes can make the unpickler reserve gigabytes for its memo, so numbers of memo
-        # entries are checked first. genops also finds truncation.
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name in ("LONG_BINPUT", "PUT") and not 0 <= int(argument or 0) <= len(data):
-                raise UnsafeFileError(f"it wants a memo of {argument} entries")
-        return _AllowListUnpickler(data, allowed).load()
-    except UnsafeFileError as error:
-        raise UnsafeFileError(
-            f"{path} is not read: {error}. Nothing in it was run. Get the file anew from where the "
-            f"benchmark's authors publish it."
-        ) from error
-    except Exception as error:  # a damaged pickle may raise anything
-        raise TableFileError(
-            f"{path} is truncated or damaged ({type(error).__name__}: {error}). Get it anew."
-        ) from error

@@ -421,8 +421,14 @@ class Table:
         )
 
     def optimum(self, query: Query | str) -> float:
-        """The best value of a column, in its unit and direction."""
+        """The best value of a column, in its unit and direction.
+
+        Raises:
+            QueryError: The column holds no value at all.
+        """
         values = self.values(query)
+        if np.isnan(values).all():
+            raise QueryError(f"Column {self.column(query).name!r} of {self.name!r} is empty.")
         return float(np.nanmax(values) if self.column(query).maximize else np.nanmin(values))
 
     def ranking(self, query: Query | str) -> NDArray[np.int64]:

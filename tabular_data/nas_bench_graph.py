@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import TableFileError
-from nasbench_lab.files import read_pickle
+from nasbench_lab.safe_pickle import read_pickle
 from nasbench_lab.spaces import NASBenchGraphSpace, get_space
 from nasbench_lab.spaces.nas_bench_graph import OPERATIONS
 from nasbench_lab.table import Column, Table, TableInfo, TableSource

@@ -56,6 +56,13 @@ class SearchSpace:
                 f"Space {name!r} needs at least one decision and one option for each; "
                 f"got {[len(decision.options) for decision in decisions]} options."
             )
+        for decision in decisions:
+            texts = [str(option) for option in decision.options]
+            if len(set(texts)) < len(texts):
+                raise ValueError(
+                    f"Options of {decision.name!r} in space {name!r} need different texts; got "
+                    f"{', '.join(texts)}."
+                )
         self.name = name
         self.decisions = tuple(decisions)
         self.n_options = tuple(len(decision.options) for decision in decisions)
@@ -188,6 +195,10 @@ class SearchSpace:
             InvalidArchitectureError: The number is not from 0 to ``size - 1``.
         """
         many = isinstance(index, np.ndarray)
+        if not (index.dtype.kind in "iuO" if many else hasattr(index, "__index__")):
+            raise InvalidArchitectureError(
+                f"Expected whole numbers as indices of {self.name!r} but got {index!r}."
+            )
         outside = index[(index < 0) | (index >= self.size)] if many else index
         if outside.size if many else not 0 <= index < self.size:
             raise InvalidArchitectureError(
@@ -211,14 +222,8 @@ class SearchSpace:
     def sample(self, rng: np.random.Generator, n: int | None = None) -> Any:
         """Draws one architecture, or ``(n, d)`` of them, uniformly and independently."""
         if n is None:
-            return tuple(
-                [
-                    int(u * k)
-                    for u, k in zip(
-                        rng.random(len(self.n_options)).tolist(), self.n_options, strict=True
-                    )
-                ]
-            )
+            draws = rng.random(len(self.n_options)).tolist()
+            return tuple([int(u * k) for u, k in zip(draws, self.n_options, strict=True)])
         return rng.integers(self._radices, size=(n, len(self.n_options)))
 
     @overload
@@ -284,7 +289,7 @@ class SearchSpace:
         In a plain product no two architectures are isomorphic.
         """
         if isinstance(architecture, np.ndarray):
-            return self._validate_many(architecture)
+            return self._validate_many(architecture).copy()
         return self.validate(architecture)
 
     # Text

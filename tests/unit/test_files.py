@@ -18,7 +18,8 @@ from nasbench_lab.errors import (
     TableFileError,
     UnsafeFileError,
 )
-from nasbench_lab.files import atomic_file, atomic_folder, data_folder, read_pickle
+from nasbench_lab.files import atomic_file, atomic_folder, data_folder
+from nasbench_lab.safe_pickle import NUMBERS, read_pickle
 from tabular_data import analog_nasbench, nas_bench_graph
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -520,3 +521,38 @@ def test_the_data_folder_is_the_variables_else_the_platforms(tmp_path, monkeypat
         assert data_folder().is_absolute()
         assert data_folder().name == "nasbench-lab"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tuple_nested_without_end_is_refused_before_it_can_crash_the_interpreter(tmp_path):
+    path = tmp_path / "deep.bench"
+    path.write_bytes(b"\x80\x04})" + b"\x85" * 1_000_000 + b"K\x01s.")
+    with pytest.raises(UnsafeFileError, match="nests tuples"):
+        read_pickle(path)
+
+
+def test_nesting_is_followed_through_the_memo_and_marks(tmp_path):
+    path = tmp_path / "deep.bench"
+    # Each round memoizes the tuple, drops it, gets it back and wraps it by MARK … TUPLE.
+    rounds = b"".join(b"r" + struct.pack("<I", i) + b"0(j" + struct.pack("<I", i) + b"t"
+                      for i in range(200))  # fmt: skip
+    path.write_bytes(b"\x80\x02)" + rounds + b".")
+    with pytest.raises(UnsafeFileError, match="nests tuples"):
+        read_pickle(path)
+
+
+@pytest.mark.parametrize("name", ["numpy\ndtype", "numpy.core.multiarray\nscalar"])
+def test_one_file_cannot_change_how_the_next_is_read(tmp_path, name):
+    stand_in = NUMBERS[tuple(name.split("\n"))]
+    before = dict(vars(stand_in))
+    path = tmp_path / "vandal.bench"
+    # BUILD on the class or function itself, with a slot state that sets its attribute.
+    state = b"N}X\x08\x00\x00\x00_FORMATS}s\x86b."
+    path.write_bytes(b"\x80\x02c" + name.encode() + b"\n" + state)
+    with pytest.raises(TableFileError):
+        read_pickle(path)
+    assert dict(vars(stand_in)) == before
+
+
+def test_an_unreadable_file_is_said_to_be_unreadable(tmp_path):
+    with pytest.raises(TableFileError, match="cannot be read"):
+        read_pickle(tmp_path / "absent.bench")

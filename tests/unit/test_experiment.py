@@ -1,0 +1,629 @@
+"""Runs, comparisons and their result folders."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasbench_lab.algorithm import SearchAlgorithm
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.errors import (
+    AlgorithmError,
+    AlgorithmFileError,
+    BudgetError,
+    DataFolderError,
+    HyperparameterError,
+    TableFileError,
+    UnknownNameError,
+)
+from nasbench_lab.experiment import compare, run
+from nasbench_lab.registry import algorithm_class, load_benchmark, make_algorithm, parse_algorithm
+from nasbench_lab.results import Result
+from nasbench_lab.simulator import Budget, simulate
+from nasbench_lab.stats import bootstrap_interval
+from nasbench_lab.table import Query
+
+ALGORITHMS = ["random_search", "regularized_evolution", "reinforce", "gp_bo"]
+PROTEINS = "nas-bench-graph/proteins"
+BUDGET = 18
+
+OWN = """
+from nasbench_lab import SearchAlgorithm
+
+class Upwards(SearchAlgorithm):
+    def __init__(self, space, *, step=1, **kwargs):
+        super().__init__(space, **kwargs)
+        self.step, self.at = step, int(self.rng.integers(space.size))
+
+    def ask(self):
+        self.at = (self.at + self.step) % self.space.size
+        return self.trial(self.space.at(self.at))
+
+class Unused(SearchAlgorithm):
+    def ask(self):
+        return None
+
+class NoSearch:
+    pass
+"""
+
+
+class SkipsOften(SearchAlgorithm):
+    """Asks for four skips, which the table lacks, every third time."""
+
+    def ask(self):
+        wiring, *operations = self.space.sample(self.rng)
+        if self._n_trials % 3 == 2:
+            operations = [4] * 4
+        return self.trial((wiring, *operations))
+
+
+class AsksNothing(SearchAlgorithm):
+    def ask(self):
+        return None
+
+
+@pytest.fixture
+def own_file(tmp_path):
+    path = tmp_path / "my search.py"
+    path.write_text(OWN)
+    return path
+
+
+@pytest.fixture(scope="module")
+def result():
+    return compare(ALGORITHMS, PROTEINS, budget=BUDGET, seeds=16, n_jobs=1)
+
+
+def runs_of(result):
+    """Every trace by benchmark, algorithm and seed."""
+    return {(r.benchmark, r.algorithm, r.seed): r.trace for r in result.runs}
+
+
+def assert_same_runs(some, others, n):
+    """The cells that both results have are n, and equal to the bit."""
+    some, others = runs_of(some), runs_of(others)
+    both = some.keys() & others.keys()
+    assert len(both) == n
+    for key in both:
+        assert some[key].equals(others[key]), key
+        assert some[key].settings == others[key].settings
+
+
+# The same traces, whatever else is run
+
+
+def test_two_processes_give_the_same_traces_as_one(result):
+    other = compare(ALGORITHMS, PROTEINS, budget=BUDGET, seeds=16, n_jobs=2)
+    assert_same_runs(result, other, 64)
+    assert list(runs_of(other)) == list(runs_of(result))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_other_seeds_algorithms_and_tables_beside_it_change_no_run(result, n_jobs):
+    other = compare(
+        ["gp_bo", "regularized_evolution", "random_search(replacement=False)"],
+        ["nas-bench-graph/cora", PROTEINS],
+        budget=BUDGET,
+        seeds=[20, 7, 3, 11],
+        n_jobs=n_jobs,
+    )
+    assert_same_runs(result, other, 6)
+
+
+def test_seeds_in_another_order_are_the_same_runs(result):
+    other = compare(
+        ALGORITHMS[:3][::-1], PROTEINS, budget=BUDGET, seeds=range(15, -1, -1), n_jobs=1
+    )
+    assert_same_runs(result, other, 48)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_single_run_is_the_comparisons_cell(result, algorithm):
+    trace = run(algorithm, PROTEINS, BUDGET, seed=13)
+    assert trace.equals(result.traces(PROTEINS, algorithm)[13])
+    assert trace.settings == result.traces(PROTEINS, algorithm)[13].settings
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_seeds_give_different_runs(result, algorithm):
+    asked = {trace.row.tobytes() for trace in result.traces(PROTEINS, algorithm)}
+    assert len(asked) == 16
+
+
+def test_algorithms_and_tables_have_streams_of_their_own(timed, make_table):
+    twin = TableBenchmark(make_table(name="toy/twin"))
+    one = run("random_search", TableBenchmark(timed), 30, seed=1)
+    assert not np.array_equal(one.row, run("random_search", twin, 30, seed=1).row)
+    initial = run("regularized_evolution(population_size=30)", TableBenchmark(timed), 30, seed=1)
+    assert not np.array_equal(one.row, initial.row)
+
+
+def test_hyperparameters_come_as_text_or_by_name():
+    text = run("regularized_evolution(population_size=3, sample_size=1)", PROTEINS, 30, seed=2)
+    named = run("regularized_evolution", PROTEINS, 30, seed=2, population_size=3, sample_size=1)
+    default = run("regularized_evolution", PROTEINS, 30, seed=2)
+    assert text.equals(named)
+    assert not text.equals(default)
+
+
+def test_a_name_a_class_and_an_instance_can_be_run():
+    cls = algorithm_class("random_search")
+    assert run(cls, PROTEINS, 10, seed=2).equals(run(cls, load_benchmark(PROTEINS), 10, seed=2))
+    space = load_benchmark(PROTEINS).space
+    instance = run(cls(space, seed=5), PROTEINS, 10, seed=2)
+    assert instance.equals(simulate(cls(space, seed=5), load_benchmark(PROTEINS), 10))
+
+
+def test_a_minimised_objective_is_minimised():
+    benchmark = load_benchmark(PROTEINS, objective="latency")
+    rows = [run("regularized_evolution", benchmark, 80, seed=seed).row[-20:] for seed in range(5)]
+    latency = benchmark.table.values("latency")
+    assert latency[np.concatenate(rows)].mean() < 0.5 * latency.mean()
+
+
+def test_workers_and_free_repeats_reach_the_runs(timed):
+    benchmark = TableBenchmark(timed)
+    result = compare(
+        ["random_search"], benchmark, budget=10, seeds=1, workers=3, charge_repeats=False, n_jobs=1
+    )
+    (trace,) = result.traces("toy/timed", "random_search")
+    assert set(trace.worker.tolist()) == {0, 1, 2}
+    assert (trace.cost == 0).any()
+    assert trace.equals(run("random_search", benchmark, 10, workers=3, charge_repeats=False))
+
+
+def test_progress_counts_every_run():
+    seen = []
+    compare(
+        ["random_search", "reinforce"],
+        PROTEINS,
+        budget=5,
+        seeds=17,
+        n_jobs=1,
+        progress=lambda *done: seen.append(done),
+    )
+    assert [done for done, _, _ in seen] == [*range(2, 17, 2), 17, *range(19, 34, 2), 34]
+    assert {total for _, total, _ in seen} == {34}
+    assert seen[0][2] == f"random_search on {PROTEINS}"
+
+
+# Result folders
+
+
+def assert_same_result(one, other):
+    assert_same_runs(one, other, len(one.runs))
+    assert len(one.runs) == len(other.runs)
+    assert one.experiment == other.experiment
+    pd.testing.assert_frame_equal(one.to_frame(), other.to_frame())
+    pd.testing.assert_frame_equal(one.summary(), other.summary())
+    assert one.notes() == other.notes()
+
+
+def test_a_saved_result_is_read_as_it_was(result, tmp_path):
+    result.save(tmp_path / "new" / "result")
+    assert_same_result(result, Result.open(tmp_path / "new" / "result"))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_comparison_leaves_its_folder_as_it_goes(tmp_path, n_jobs):
+    kept = []
+    result = compare(
+        ["random_search", "regularized_evolution"],
+        [PROTEINS, "nas-bench-graph/cora"],
+        budget=12,
+        seeds=[4, 2, 9],
+        n_jobs=n_jobs,
+        folder=tmp_path,
+        progress=lambda done, *_: kept.append((done, len(Result.open(tmp_path).runs))),
+    )
+    assert kept == [(n, n) for n in range(1, 13)]
+    assert_same_result(result, Result.open(tmp_path))
+
+
+def test_failures_several_objectives_and_numpy_numbers_are_kept(tmp_path):
+    benchmark = load_benchmark(PROTEINS, objective=["valid_roc_auc", "latency"])
+    result = compare(
+        {"skips": SkipsOften},
+        benchmark,
+        budget=np.int64(10),
+        seeds=np.arange(3),
+        n_jobs=1,
+        folder=tmp_path,
+    )
+    opened = Result.open(tmp_path)
+    assert opened.benchmark(PROTEINS).queries == benchmark.queries
+    for one, other in zip(result.runs, opened.runs, strict=True):
+        assert one.trace.equals(other.trace)
+        assert one.trace.objectives == other.trace.objectives
+        assert np.isnan(other.trace.values[2::3]).all()
+
+
+def test_a_random_trial_policy_is_kept(timed, tmp_path):
+    benchmark = TableBenchmark(
+        timed, objective=Query("valid_accuracy", trial="random"), clock="train_only"
+    )
+    result = compare(["random_search"], benchmark, budget=9, seeds=2, n_jobs=1, folder=tmp_path)
+    entry = Result.open(tmp_path).experiment["benchmarks"][0]
+    assert Query(**entry["queries"][0]) == benchmark.queries[0]
+    assert entry["clock"] == "train_only"
+    assert_same_runs(result, Result.open(tmp_path), 2)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A result folder of 12 runs in 12 parts."""
+    compare(
+        ["random_search", "reinforce"],
+        PROTEINS,
+        budget=10,
+        seeds=6,
+        n_jobs=1,
+        folder=tmp_path / "r",
+    )
+    return tmp_path / "r"
+
+
+def test_what_is_finished_of_a_result_can_be_read(folder, result):
+    for shard in sorted((folder / "runs").iterdir())[4:]:
+        shard.unlink()
+    (folder / "runs" / ".000004-half.parquet").write_bytes(b"PAR1")
+    partial = Result.open(folder)
+    assert (len(partial.runs), partial.n_expected) == (4, 12)
+    assert partial.summary()[["algorithm", "runs"]].values.tolist() == [["random_search", 4]]
+    for done, whole in zip(partial.runs, result.runs, strict=False):
+        assert np.array_equal(done.trace.row, whole.trace.row[:10])
+    assert partial.notes()
+    assert partial.plot().axes
+
+
+def test_a_result_without_runs_can_be_read(folder):
+    shutil.rmtree(folder / "runs")
+    empty = Result.open(folder)
+    assert (len(empty.runs), empty.n_expected) == (0, 12)
+    assert len(empty.to_frame()) == len(empty.summary()) == 0
+
+
+def edit_manifest(folder, **changes):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def first_shard(folder):
+    return min((folder / "runs").iterdir())
+
+
+DAMAGES = {
+    "no manifest": lambda folder: (folder / "manifest.json").unlink(),
+    "no folder": shutil.rmtree,
+    "half a manifest": lambda f: (f / "manifest.json").write_bytes(
+        (f / "manifest.json").read_bytes()[:200]
+    ),
+    "another format": lambda folder: edit_manifest(folder, format=99),
+    "a list as manifest": lambda folder: (folder / "manifest.json").write_text("[]"),
+    "no experiment": lambda folder: edit_manifest(folder, experiment=None),
+    "an experiment without algorithms": lambda folder: edit_manifest(
+        folder, experiment={"benchmarks": []}
+    ),
+    "half a part": lambda f: first_shard(f).write_bytes(first_shard(f).read_bytes()[:-300]),
+    "an empty part": lambda folder: first_shard(folder).write_bytes(b""),
+    "a part of something else": lambda folder: pd.DataFrame({"x": [1]}).to_parquet(
+        first_shard(folder)
+    ),
+    "a part with plain text columns": lambda folder: (
+        pd.read_parquet(first_shard(folder))
+        .astype({"algorithm": str, "architecture": str})
+        .to_parquet(first_shard(folder))
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_result_is_refused(folder, damage):
+    DAMAGES[damage](folder)
+    with pytest.raises(TableFileError, match="cannot be read as a result") as caught:
+        Result.open(folder)
+    assert str(folder) in str(caught.value)
+    assert "`nasbench-lab compare`" in str(caught.value)
+
+
+def test_a_folder_with_a_result_is_not_written_to(folder):
+    before = Result.open(folder)
+    with pytest.raises(DataFolderError, match=r"holds a result already\. Name another folder"):
+        compare(["random_search"], PROTEINS, budget=3, seeds=1, n_jobs=1, folder=folder)
+    assert_same_result(before, Result.open(folder))
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_any_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = []
+    with pytest.raises(DataFolderError, match="Cannot write to"):
+        compare(
+            ["random_search"],
+            PROTEINS,
+            budget=3,
+            seeds=1,
+            n_jobs=1,
+            folder=tmp_path / "file" / "result",
+            progress=lambda *_: done.append(1),
+        )
+    assert not done
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "benchmarks", "words"),
+    [
+        (["randm_search"], PROTEINS, "Unknown algorithm 'randm_search'. Did you mean 'random_sear"),
+        ([], "nas-bench-graph/coraa", "Unknown table .* Did you mean 'nas-bench-graph/cora'"),
+        (
+            ["gp_bo(kernal=path)"],
+            PROTEINS,
+            "hyperparameter of GPBO 'kernal'. Did you mean 'kernel'",
+        ),
+        (["random_search(seed_=1)"], PROTEINS, "Unknown hyperparameter of RandomSearch 'seed_'"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(algorithms, benchmarks, words):
+    with pytest.raises(UnknownNameError, match=words):
+        compare(algorithms, benchmarks, budget=5, seeds=2)
+
+
+def test_an_unknown_algorithm_says_how_to_name_ones_own():
+    with pytest.raises(UnknownNameError, match=r"path/to/file\.py:ClassName"):
+        run("my_search", PROTEINS, 5)
+
+
+def test_a_hyperparameter_by_name_is_checked_too():
+    with pytest.raises(UnknownNameError, match="Did you mean 'sample_size'"):
+        run("regularized_evolution", PROTEINS, 5, sample_sise=3)
+    with pytest.raises(HyperparameterError, match="sample_size"):
+        run("regularized_evolution", PROTEINS, 5, sample_size=0)
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        ["random_search", "random_search"],
+        ["gp_bo(n_initial=3)", "gp_bo(n_initial=3)"],
+        ["one/search.py:Mine", "two/search.py:Mine"],
+        [SkipsOften, SkipsOften],
+    ],
+)
+def test_algorithms_of_one_label_are_refused(twice):
+    with pytest.raises(ValueError, match=r"different names .* Give a mapping of labels"):
+        compare(twice, PROTEINS, budget=5, seeds=2)
+
+
+def test_benchmarks_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="benchmarks of different names"):
+        compare(["random_search"], [PROTEINS, PROTEINS], budget=5, seeds=2)
+
+
+@pytest.mark.parametrize("seeds", [0, [], [1, 2, 1]])
+def test_seeds_that_give_no_comparison_are_refused(seeds):
+    with pytest.raises(ValueError, match="at least one seed and none of them twice"):
+        compare(["random_search"], PROTEINS, budget=5, seeds=seeds)
+
+
+@pytest.mark.parametrize(("algorithms", "benchmarks"), [([], PROTEINS), (["random_search"], [])])
+def test_a_comparison_of_nothing_is_refused(algorithms, benchmarks):
+    with pytest.raises(ValueError, match="at least one algorithm and one benchmark"):
+        compare(algorithms, benchmarks, budget=5, seeds=2)
+
+
+@pytest.mark.parametrize("budget", ["100s", "10epochs", 0, None, "soon"])
+def test_a_budget_is_refused_before_any_run(budget, tmp_path):
+    with pytest.raises(BudgetError):
+        compare(["random_search"], PROTEINS, budget=budget, seeds=2, folder=tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+# Algorithms of one's own
+
+
+def test_a_file_of_ones_own_is_compared_by_two_processes(own_file, result):
+    spec = f"{own_file}:Upwards"
+    one, two = (
+        compare([spec, "random_search"], PROTEINS, budget=BUDGET, seeds=8, n_jobs=n) for n in (1, 2)
+    )
+    assert one.algorithms == ["Upwards", "random_search"]
+    assert_same_runs(one, two, 16)
+    assert_same_runs(one, result, 8)
+    for trace in two.traces(PROTEINS, "Upwards"):
+        space = load_benchmark(PROTEINS).space
+        assert set(np.diff(space.index(trace.architecture)) % space.size) == {1}
+
+
+def test_a_file_of_ones_own_takes_hyperparameters(own_file, tmp_path):
+    result = compare(
+        [f"{own_file}:Upwards(step=7)"],
+        PROTEINS,
+        budget=9,
+        seeds=2,
+        n_jobs=1,
+        folder=tmp_path / "r",
+    )
+    assert result.algorithms == ["Upwards(step=7)"]
+    (trace, _) = result.traces(PROTEINS, "Upwards(step=7)")
+    space = load_benchmark(PROTEINS).space
+    assert set(np.diff(space.index(trace.architecture)) % space.size) == {7}
+    assert Result.open(tmp_path / "r").algorithms == result.algorithms
+    with pytest.raises(UnknownNameError, match="Did you mean 'step'"):
+        compare([f"{own_file}:Upwards(stepp=7)"], PROTEINS, budget=9, seeds=2)
+
+
+def test_a_changed_file_is_read_anew(own_file):
+    before = algorithm_class(f"{own_file}:Upwards")
+    assert algorithm_class(f"{own_file}:Upwards") is before
+    own_file.write_text(OWN.replace("step=1", "step=2"))
+    assert make_algorithm(f"{own_file}:Upwards", load_benchmark(PROTEINS).space).step == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "words"),
+    [
+        (None, "Any", "Cannot read .*: No such file"),
+        ("class Broken(:\n", "Broken", "cannot be imported: SyntaxError"),
+        ("import not_installed_anywhere\n", "Any", "ModuleNotFoundError.*not_installed_anywhere"),
+        ("1 / 0\n", "Any", "cannot be imported: ZeroDivisionError"),
+        (OWN, "Upward", "define a class 'Upward' .* such classes there are: Upwards, Unused"),
+        (OWN, "NoSearch", "define a class 'NoSearch' that inherits from SearchAlgorithm"),
+        (OWN, "SearchAlgorithm", "define a class 'SearchAlgorithm'"),
+        ("x = 1\n", "Any", "such classes there are: none"),
+    ],
+)
+def test_a_file_that_holds_no_such_algorithm_is_refused(tmp_path, text, name, words):
+    path = tmp_path / "own.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(AlgorithmFileError, match=words) as caught:
+        compare([f"{path}:{name}"], PROTEINS, budget=5, seeds=2)
+    assert "own.py" in str(caught.value)
+
+
+def test_an_algorithm_that_leaves_the_space_is_refused_by_any_process(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN.replace("self.space.at(self.at)", "(0, 0)"))
+    for n_jobs in (1, 2):
+        with pytest.raises(
+            AlgorithmError, match="Upwards asked for an architecture that is not of"
+        ):
+            compare([f"{path}:Upwards"], PROTEINS, budget=5, seeds=4, n_jobs=n_jobs)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "hyperparameters"),
+    [
+        ("gp_bo", "gp_bo", {}),
+        (" gp_bo() ", "gp_bo", {}),
+        ("gp_bo(kernel=matern, n_initial=5)", "gp_bo", {"kernel": "matern", "n_initial": 5}),
+        ("a(x=1.5,y=True,z=None,w='a b')", "a", {"x": 1.5, "y": True, "z": None, "w": "a b"}),
+        ("a ( x = -1e-3 )", "a", {"x": -1e-3}),
+        ("dir/my file.py:Mine(k=2)", "dir/my file.py:Mine", {"k": 2}),
+        ("C:\\own.py:Mine", "C:\\own.py:Mine", {}),
+    ],
+)
+def test_an_algorithm_with_hyperparameters_as_text(text, name, hyperparameters):
+    assert parse_algorithm(text) == (name, hyperparameters)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "gp_bo(", "gp_bo)", "(n=1)", "a(5)", "a(=5)", "a(b=)", "a(b c=1)"]
+)
+def test_malformed_hyperparameters_are_refused(text):
+    with pytest.raises(HyperparameterError, match="Expected name"):
+        parse_algorithm(text)
+
+
+# Summary and notes
+
+
+def final_by_hand(trace, values, best):
+    """The distance from the best of what the incumbent has in ``values``."""
+    incumbent = None
+    for row, (value, *_) in zip(trace.row.tolist(), trace.values.tolist(), strict=True):
+        if not math.isnan(value) and (incumbent is None or value > incumbent[0]):
+            incumbent = (value, row)
+    return best - values[incumbent[1]]
+
+
+def test_the_summary_by_brute_force():
+    result = compare(
+        {"skips": SkipsOften, "evolution": "regularized_evolution"},
+        [PROTEINS, "nas-bench-graph/cora"],
+        budget=60,
+        seeds=7,
+        n_jobs=1,
+    )
+    summary = result.summary()
+    assert summary[["benchmark", "algorithm", "runs"]].values.tolist() == [
+        [benchmark, algorithm, 7]
+        for benchmark in (PROTEINS, "nas-bench-graph/cora")
+        for algorithm in ("skips", "evolution")
+    ]
+    for line in summary.to_dict(orient="records"):
+        table = load_benchmark(line["benchmark"]).table
+        runs = [
+            r
+            for r in result.runs
+            if (r.benchmark, r.algorithm) == (line["benchmark"], line["algorithm"])
+        ]
+        for split in ("test", "valid"):
+            column = table.info.report if split == "test" else table.info.objective
+            values = table.values(column)
+            regrets = np.array([final_by_hand(r.trace, values, values.max()) for r in runs])
+            low, high = bootstrap_interval(regrets)
+            np.testing.assert_allclose(line[f"{split}_regret"], regrets.mean(), rtol=1e-12)
+            np.testing.assert_allclose(line[f"{split}_regret_low"], low, rtol=1e-12)
+            np.testing.assert_allclose(line[f"{split}_regret_high"], high, rtol=1e-12)
+        values = table.values(table.info.objective).tolist()
+        for target, k in (("top_1pct", math.ceil(len(table) / 100)), ("top_10", 10)):
+            threshold = sorted(values)[-k]
+            firsts = []
+            for r in runs:
+                rows = enumerate(r.trace.row.tolist(), start=1)
+                hits = [n for n, row in rows if row >= 0 and values[row] >= threshold]
+                firsts.append(min(hits, default=math.inf))
+            assert line[f"evals_to_{target}"] == sorted(firsts)[3]
+            assert line[f"reached_{target}"] == sum(map(math.isfinite, firsts)) / 7
+        assert line["failed"] == (
+            20 if line["algorithm"] == "skips" and "proteins" in line["benchmark"] else 0
+        )
+        np.testing.assert_allclose(line["wall_s"], sum(r.wall_s for r in runs) / 7)
+
+
+def test_algorithms_that_asked_nothing_have_no_line(tmp_path):
+    result = compare([AsksNothing, "random_search"], PROTEINS, budget=5, seeds=2, n_jobs=1)
+    assert result.summary()["algorithm"].tolist() == ["random_search"]
+    assert len(result.to_frame()) == 10
+    result.save(tmp_path)
+    assert_same_runs(result, Result.open(tmp_path), 2)
+
+
+def test_notes_tell_what_the_best_validated_architecture_loses_on_test_data():
+    result = compare(["random_search"], "nas-bench-graph/cora", budget=5, seeds=2, n_jobs=1)
+    table = load_benchmark("nas-bench-graph/cora").table
+    best = int(np.argmax(table.values("valid_accuracy")))
+    floor = table.values("test_accuracy").max() - table.values("test_accuracy")[best]
+    assert floor > 0.3
+    (note,) = result.notes()
+    assert note.startswith(
+        f"nas-bench-graph/cora: the entry with the best valid_accuracy has a test_accuracy regret of "
+        f"{floor:.3f}."
+    )
+
+
+def test_notes_tell_where_the_table_has_one_accuracy():
+    result = compare(["random_search"], "analognas-bench/cifar10", budget=5, seeds=2, n_jobs=1)
+    (note,) = result.notes()
+    assert "one accuracy of an architecture, which is both searched on and reported" in note
+
+
+def split_result(make_table, test_order):
+    """Two algorithms, of which the first ends better on validation data."""
+    ranks = np.ones((11, 2, 3)) * np.arange(11.0)[:, None, None]
+    table = make_table(name="toy/split", valid=ranks, test=test_order * ranks)
+    benchmark = TableBenchmark(table)
+
+    def constant(row):
+        class Constant(SearchAlgorithm):
+            def ask(self):
+                return self.trial(self.space.at(row))
+
+        return Constant
+
+    algorithms = {"high": constant(9), "low": constant(2)}
+    return compare(algorithms, benchmark, budget=Budget(evaluations=3), seeds=4, n_jobs=1)
+
+
+def test_notes_tell_when_better_validation_gives_worse_test_results(make_table):
+    notes = split_result(make_table, test_order=-1).notes()
+    assert "high ends best on valid_accuracy, yet low ended better on test_accuracy" in notes[1]
+    assert len(split_result(make_table, test_order=1).notes()) == 1
+    assert "its interval overlaps with low" in split_result(make_table, test_order=0).notes()[1]

@@ -1,0 +1,329 @@
+"""The anytime figure: what it shows, in which units, and what must not break it."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from nasbench_lab.algorithm import SearchAlgorithm
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.errors import BudgetError, DataFolderError, UnknownNameError
+from nasbench_lab.experiment import compare
+from nasbench_lab.figures import PALETTE, anytime_figure, save_figure
+from nasbench_lab.results import Result
+from nasbench_lab.stats import METRICS, bootstrap_interval, curves, grid
+
+PROTEINS = "nas-bench-graph/proteins"
+CORA = "nas-bench-graph/cora"
+
+
+class Best(SearchAlgorithm):
+    """Asks for row 9 of the toy table and nothing else."""
+
+    row = 9
+
+    def ask(self):
+        return self.trial(self.space.at(self.row))
+
+
+class Fails(Best):
+    row = 5
+
+
+class AsksNothing(SearchAlgorithm):
+    def ask(self):
+        return None
+
+
+@pytest.fixture(scope="module")
+def result():
+    return compare(
+        ["random_search", "regularized_evolution"], [PROTEINS, CORA], budget=60, seeds=9, n_jobs=1
+    )
+
+
+@pytest.fixture(scope="module")
+def ranked(make_table):
+    """The toy table with row 9 the best of all and no two rows alike; row 5 fails."""
+    order = np.array([1, 2, 3, 4, 5, np.nan, 6, 7, 8, 99, 9])[:, None, None] * np.ones((1, 2, 3))
+    return TableBenchmark(make_table(name="toy/ranked", valid=order, test=order))
+
+
+@pytest.fixture(scope="module")
+def timed_result(timed):
+    benchmark = TableBenchmark(timed)
+    algorithms = ["random_search", "reinforce"]
+    return compare(algorithms, benchmark, budget="300s", seeds=8, n_jobs=1)
+
+
+def visible(figure):
+    return [panel for panel in figure.axes if panel.get_visible()]
+
+
+def labels_of(panel):
+    """The names written beside the curves."""
+    return [text.get_text() for text in panel.texts]
+
+
+def draw(figure, tmp_path):
+    """Writes both formats, so that everything is laid out; returns the image and the text."""
+    png, svg = save_figure(figure, tmp_path / "figure")
+    return imread(png), svg.read_text()
+
+
+def test_one_panel_per_benchmark_and_one_curve_per_algorithm(result, tmp_path):
+    figure = anytime_figure(result)
+    assert [panel.get_title(loc="left").split(",")[0] for panel in visible(figure)] == [
+        PROTEINS,
+        CORA,
+    ]
+    for panel in visible(figure):
+        assert [line.get_label() for line in panel.get_lines()] == result.algorithms
+        assert len(panel.collections) == 2
+        assert sorted(labels_of(panel)) == sorted(result.algorithms)
+        assert "9 runs" in panel.get_title(loc="left")
+    image, text = draw(figure, tmp_path)
+    assert image.shape[1] > image.shape[0] > 400
+    assert image.std() > 0.05
+    for words in (PROTEINS, CORA, *result.algorithms, "evaluations"):
+        assert words in text
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_curves_are_the_statistics(result, metric, statistic):
+    figure = anytime_figure(result, metric, statistic=statistic)
+    for panel, name in zip(visible(figure), result.benchmarks, strict=True):
+        for line, band, algorithm in zip(
+            panel.get_lines(), panel.collections, result.algorithms, strict=True
+        ):
+            traces = result.traces(name, algorithm)
+            points = grid(traces)
+            samples = curves(traces, result.benchmark(name), points, metric)
+            if statistic == "mean":
+                centre, (low, high) = np.mean(samples, axis=0), bootstrap_interval(samples)
+            else:
+                low, centre, high = np.percentile(samples, [25, 50, 75], axis=0)
+            np.testing.assert_allclose(line.get_xdata(), points)
+            np.testing.assert_allclose(line.get_ydata(), centre, rtol=1e-12, atol=1e-12)
+            assert line.get_drawstyle() == "steps-post"
+            corners = band.get_paths()[0].vertices
+            np.testing.assert_allclose(corners[:, 1].min(), low.min(), atol=1e-12)
+            np.testing.assert_allclose(corners[:, 1].max(), high.max(), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("metric", "label"),
+    [
+        ("test_regret", "test ROC AUC regret (percentage points)"),
+        ("valid_regret", "valid ROC AUC regret (percentage points)"),
+        ("test", "test ROC AUC (%)"),
+        ("valid", "valid ROC AUC (%)"),
+    ],
+)
+def test_the_axes_have_units(result, metric, label):
+    panel = visible(result.plot(metric))[0]
+    assert panel.get_ylabel() == label
+    assert panel.get_xlabel() == "evaluations"
+    assert panel.get_xlim() == (1, 60)
+    assert panel.get_xscale() == "log"
+    if not metric.endswith("regret"):
+        assert panel.get_yscale() == "linear"
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+def test_curves_against_simulated_seconds(timed_result, statistic, tmp_path):
+    figure = anytime_figure(timed_result, "valid", "seconds", statistic=statistic)
+    (panel,) = visible(figure)
+    assert panel.get_xlabel() == "simulated seconds"
+    assert panel.get_xlim()[1] == 300
+    for line, algorithm in zip(panel.get_lines(), timed_result.algorithms, strict=True):
+        traces = timed_result.traces("toy/timed", algorithm)
+        points = grid(traces, "seconds")
+        samples = curves(
+            traces, timed_result.benchmark("toy/timed"), points, "valid", axis="seconds"
+        )
+        centre = np.median(samples, axis=0) if statistic == "median" else samples.mean(axis=0)
+        np.testing.assert_allclose(line.get_xdata(), points)
+        np.testing.assert_allclose(line.get_ydata(), centre, rtol=1e-12)
+        assert np.isnan(centre[0])
+        assert np.isfinite(centre[-1])
+    draw(figure, tmp_path)
+
+
+def test_seconds_are_refused_where_the_table_has_no_times(result):
+    with pytest.raises(BudgetError, match="table holds no training times"):
+        anytime_figure(result, axis="seconds")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"metric": "regret"}, "Unknown metric 'regret'. Did you mean"),
+        ({"axis": "second"}, "Unknown axis 'second'. Did you mean 'seconds'"),
+        ({"statistic": "meen"}, "Unknown statistic 'meen'. Did you mean 'mean'"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest(result, arguments, words):
+    with pytest.raises(UnknownNameError, match=words):
+        anytime_figure(result, **arguments)
+
+
+# Files
+
+
+def test_the_same_result_gives_the_same_svg_to_the_byte(result, tmp_path):
+    result.save(tmp_path / "result")
+    drawn = []
+    for i, one in enumerate((result, result, Result.open(tmp_path / "result"))):
+        files = save_figure(anytime_figure(one), tmp_path / f"figure{i}")
+        assert [file.name for file in files] == [f"figure{i}.png", f"figure{i}.svg"]
+        drawn.append([file.read_bytes() for file in files])
+    assert drawn[0] == drawn[1] == drawn[2]
+    png, svg = drawn[0]
+    assert png.startswith(b"\x89PNG")
+    assert svg.startswith(b"<?xml")
+    assert sorted(p.name for p in tmp_path.glob("*figure*")) == sorted(
+        f"figure{i}.{ending}" for i in range(3) for ending in ("png", "svg")
+    )
+
+
+def test_other_formats_can_be_had(result, tmp_path):
+    (file,) = save_figure(anytime_figure(result), tmp_path / "new" / "figure", ("pdf",))
+    assert file.read_bytes().startswith(b"%PDF")
+
+
+def test_a_file_that_cannot_be_written_is_said_so(result, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataFolderError, match="Cannot write to"):
+        save_figure(anytime_figure(result), tmp_path / "file" / "figure")
+
+
+# What must not break it
+
+
+def test_seven_algorithms_are_told_apart_and_labelled(timed, tmp_path):
+    algorithms = {
+        f"evolution of {n}": f"regularized_evolution(population_size={n})" for n in range(1, 8)
+    }
+    result = compare(algorithms, TableBenchmark(timed), budget=20, seeds=5, n_jobs=1)
+    figure = anytime_figure(result)
+    draw(figure, tmp_path)
+    (panel,) = visible(figure)
+    lines = panel.get_lines()
+    assert len({(to_hex(line.get_color()), str(line.get_linestyle())) for line in lines}) == 7
+    assert {to_hex(line.get_color()) for line in lines} == {c.lower() for c in PALETTE}
+    assert sorted(labels_of(panel)) == sorted(algorithms)
+    boxes = sorted((Text.get_window_extent(text) for text in panel.texts), key=lambda box: box.y0)
+    assert all(above.y0 >= below.y1 for below, above in pairwise(boxes))
+    assert boxes[-1].x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_any_number_of_benchmarks_finds_room(make_table, n, tmp_path):
+    benchmarks = [TableBenchmark(make_table(name=f"toy/{i}")) for i in range(n)]
+    result = compare(["random_search", "reinforce"], benchmarks, budget=20, seeds=3, n_jobs=1)
+    figure = anytime_figure(result)
+    draw(figure, tmp_path)
+    panels = visible(figure)
+    assert [panel.get_title(loc="left").split(",")[0] for panel in panels] == result.benchmarks
+    boxes = [panel.get_tightbbox() for panel in panels]
+    for i, one in enumerate(boxes):
+        assert one.x0 >= 0
+        assert one.x1 <= figure.bbox.x1
+        assert not any(one.overlaps(other) for other in boxes[i + 1 :])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+def test_regrets_of_exactly_zero_do_not_break_the_log_axis(ranked, metric, statistic, tmp_path):
+    algorithms = {"best": Best, "evolution": "regularized_evolution", "random": "random_search"}
+    result = compare(algorithms, ranked, budget=60, seeds=6, n_jobs=1)
+    figure = anytime_figure(result, metric, statistic=statistic)
+    draw(figure, tmp_path)
+    (panel,) = visible(figure)
+    if metric.endswith("regret"):
+        assert np.all(panel.get_lines()[0].get_ydata() == 0)
+        assert panel.get_yscale() == "log"
+        assert panel.get_ylim()[0] > 0
+    assert sorted(labels_of(panel)) == ["best", "evolution", "random"]
+
+
+def test_regrets_that_are_all_zero_are_shown(ranked, tmp_path):
+    figure = anytime_figure(compare([Best], ranked, budget=60, seeds=3, n_jobs=1))
+    draw(figure, tmp_path)
+    (panel,) = visible(figure)
+    assert panel.get_yscale() == "linear"
+    assert labels_of(panel) == ["Best"]
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+@pytest.mark.parametrize("metric", ["test_regret", "valid"])
+def test_runs_that_fail_are_shown_as_far_as_they_succeed(ranked, metric, statistic, tmp_path):
+    algorithms = {"fails": Fails, "random": "random_search"}
+    result = compare(algorithms, ranked, budget=20, seeds=4, n_jobs=1)
+    figure = anytime_figure(result, metric, statistic=statistic)
+    draw(figure, tmp_path)
+    (panel,) = visible(figure)
+    assert np.isnan(panel.get_lines()[0].get_ydata()).all()
+    assert np.isfinite(panel.get_lines()[1].get_ydata()[-1])
+    assert labels_of(panel) == ["random"]
+
+
+@pytest.mark.parametrize("axis", ["evaluations", "seconds"])
+def test_runs_that_all_fail_leave_an_empty_panel(ranked, axis, tmp_path):
+    result = compare([Fails], ranked, budget=20, seeds=4, n_jobs=1)
+    figure = anytime_figure(result, axis=axis)
+    draw(figure, tmp_path)
+    assert labels_of(visible(figure)[0]) == []
+
+
+@pytest.mark.parametrize("axis", ["evaluations", "seconds"])
+def test_one_run_without_success_among_others(timed_result, axis, tmp_path):
+    first, *others = timed_result.runs
+    values = np.full_like(first.trace.values, np.nan)
+    failed = replace(first, trace=replace(first.trace, values=values))
+    result = Result(
+        timed_result.experiment,
+        [failed, *others],
+        {"toy/timed": timed_result.benchmark("toy/timed")},
+    )
+    figure = anytime_figure(result, axis=axis)
+    draw(figure, tmp_path)
+    (panel,) = visible(figure)
+    assert len(panel.get_lines()) == 2
+    assert "reinforce" in labels_of(panel)
+
+
+@pytest.mark.parametrize("axis", ["evaluations", "seconds"])
+def test_an_algorithm_that_asked_nothing(timed, axis, tmp_path):
+    benchmark = TableBenchmark(timed)
+    result = compare([AsksNothing, "random_search"], benchmark, budget=20, seeds=2, n_jobs=1)
+    figure = anytime_figure(result, axis=axis)
+    draw(figure, tmp_path)
+    assert labels_of(visible(figure)[0]) == ["random_search"]
+    nothing = compare([AsksNothing], benchmark, budget=20, seeds=2, n_jobs=1)
+    with pytest.raises(ValueError, match="no finished runs to plot"):
+        anytime_figure(nothing, axis=axis)
+
+
+@pytest.mark.parametrize("budget", [1, 2])
+def test_a_budget_of_next_to_nothing(budget, tmp_path):
+    result = compare(["random_search", "gp_bo"], PROTEINS, budget=budget, seeds=1, n_jobs=1)
+    image, _ = draw(anytime_figure(result), tmp_path)
+    assert image.std() > 0.05
+
+
+def test_runs_of_different_lengths(timed, tmp_path):
+    algorithms = ["random_search(replacement=False)", "random_search"]
+    result = compare(algorithms, TableBenchmark(timed), budget=40, seeds=3, n_jobs=1)
+    figure = anytime_figure(result)
+    draw(figure, tmp_path)
+    short, long = visible(figure)[0].get_lines()
+    assert len(result.traces("toy/timed", algorithms[0])[0]) == 12
+    assert short.get_xdata()[-1] == long.get_xdata()[-1] == 40
+    assert np.all(short.get_ydata()[12:] == short.get_ydata()[12])
