@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -122,6 +123,8 @@ def compare(
 
     folder = output or Path("results") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
     interrupted = False
+    # When it is interrupted, joblib warns of the tasks that it drops.
+    warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
     try:
         with _progress() as advance:
             result = run_comparison(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -261,4 +264,7 @@ def _execute(tasks: Sequence[_Task], n_jobs: int) -> Iterator[tuple[int, list[Ru
 
 
 def _numbered(number: int, task: _Task) -> tuple[int, list[Run]]:
+    # Ctrl-C reaches all processes of a terminal; the parent stops its workers itself.
+    if parent_process() is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return number, task()

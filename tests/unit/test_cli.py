@@ -1,0 +1,508 @@
+"""The command line: what it prints, what it leaves, and how it refuses."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import nasbench_lab
+from nasbench_lab import cli, registry
+from nasbench_lab.errors import MissingSourceError
+from nasbench_lab.registry import open_table
+from nasbench_lab.results import Result
+from nasbench_lab.table import TableSource
+
+PROTEINS = "nas-bench-graph/proteins"
+CORA = "nas-bench-graph/cora"
+CELL = "Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc', 'cheb'])"
+SCRIPT = Path(sys.executable).with_name("nasbench-lab")
+
+OWN = """
+from nasbench_lab import SearchAlgorithm, Trial
+
+class Fine(SearchAlgorithm):
+    def ask(self):
+        return self.trial(self.space.sample(self.rng))
+
+class Outside(SearchAlgorithm):
+    def ask(self):
+        return self.trial((0, 0, 0, 0, 99))
+
+class NoTrial(SearchAlgorithm):
+    def ask(self):
+        return self.space.sample(self.rng)
+
+class Repeats(SearchAlgorithm):
+    def ask(self):
+        return self.trial((0, 0, 0, 0, 0))
+
+class Interrupts(SearchAlgorithm):
+    runs = 0
+
+    def ask(self):
+        if self._n_trials == 0:
+            Interrupts.runs += 1
+        if Interrupts.runs == 4:
+            raise KeyboardInterrupt
+        return self.trial(self.space.sample(self.rng))
+"""
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def words(self):
+        """Standard output without line breaks, frames and colours."""
+        return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", " ", self.out).split())
+
+    @property
+    def data(self):
+        """Standard output as strict JSON."""
+
+        def refuse(constant):
+            raise AssertionError(f"{constant} is no JSON")
+
+        assert self.code == 0, self.err
+        return json.loads(self.out, parse_constant=refuse)
+
+
+@pytest.fixture
+def lab(monkeypatch, capsys, tmp_path):
+    """Runs the command line in this process and an empty folder, as the console script does."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "console", Console(width=200))
+    monkeypatch.setattr(cli, "errors", Console(width=200, stderr=True))
+    (tmp_path / "own.py").write_text(OWN)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nasbench-lab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        return Outcome(exit_.value.code or 0, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def compare(lab):
+    """Runs a small comparison in one process."""
+
+    def call(*arguments):
+        return lab("compare", "-b", PROTEINS, "--jobs", 1, "--budget", 8, "--seeds", 3, *arguments)
+
+    return call
+
+
+def assert_refused(outcome, *words):
+    """One line on standard error, and nothing else."""
+    assert outcome.code == 1
+    assert outcome.out == ""
+    (line,) = outcome.err.strip().splitlines()
+    assert line.startswith("Error: ")
+    for word in words:
+        assert word in line
+
+
+# Comparing and plotting
+
+
+def test_compare_leaves_a_result_a_table_and_a_figure(compare, tmp_path):
+    done = compare("-a", "random_search", "-a", "gp_bo(n_initial=3)", "-o", "new/result")
+    assert (done.code, done.err.strip()) == (0, "")
+    assert f"{PROTEINS}, 3 runs of 8 evaluations" in done.words
+    for words in ("random_search", "gp_bo(n_initial=3)", "test regret", "valid regret", "Note: "):
+        assert words in done.words
+    stem = "new/result/anytime_test_regret_evaluations_mean"
+    assert f"Figure: {stem}.png and {stem}.svg" in done.words
+    assert Path(f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+    assert Path(f"{stem}.svg").read_text().startswith("<?xml")
+    result = Result.open("new/result")
+    assert result.algorithms == ["random_search", "gp_bo(n_initial=3)"]
+    assert [len(run.trace) for run in result.runs] == [8] * 6
+    summary = result.summary()
+    for line in summary.to_dict(orient="records"):
+        assert f"{line['test_regret']:.2f}" in done.words
+        assert f"{line['valid_regret_high']:.2f}" in done.words
+
+
+def test_compare_without_output_makes_a_new_folder_in_results(compare):
+    done = compare("-a", "random_search")
+    (folder,) = Path("results").iterdir()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d{6}.*", folder.name)
+    assert str(folder / "anytime_test_regret_evaluations_mean.png") in done.words
+    assert len(Result.open(folder).runs) == 3
+
+
+def test_compare_as_json(compare):
+    done = compare("-a", "random_search", "-a", "reinforce", "-o", "r", "--json").data
+    result = Result.open("r")
+    assert done["notes"] == result.notes()
+    assert [Path(file).is_file() for file in done["figures"]] == [True, True]
+    assert [line["algorithm"] for line in done["summary"]] == ["random_search", "reinforce"]
+    expected = result.summary()
+    assert set(done["summary"][0]) == set(expected.columns)
+    for line, other in zip(done["summary"], expected.to_dict(orient="records"), strict=True):
+        for key, value in other.items():
+            assert line[key] == (None if value == float("inf") else value)
+
+
+def test_what_compare_is_told_reaches_the_runs(lab):
+    done = lab(
+        *("compare", "-b", PROTEINS, "-b", CORA, "-a", "random_search", "-a", "own.py:Fine"),
+        *("--budget", "6 evaluations", "--seeds", 2, "--workers", 3, "--free-repeats", "-o", "r"),
+        *("--jobs", 2, "--metric", "valid", "--statistic", "median", "--json"),
+    )
+    assert [Path(f).name for f in done.data["figures"]] == [
+        "anytime_valid_evaluations_median.png",
+        "anytime_valid_evaluations_median.svg",
+    ]
+    experiment = Result.open("r").experiment
+    assert experiment["budget"] == {"evaluations": 6}
+    assert (experiment["workers"], experiment["charge_repeats"]) == (3, False)
+    assert experiment["seeds"] == [0, 1]
+    assert [entry["name"] for entry in experiment["benchmarks"]] == [PROTEINS, CORA]
+    assert experiment["algorithms"][1] == {"name": "Fine", "algorithm": "own.py:Fine"}
+    assert {worker for run in Result.open("r").runs for worker in run.trace.worker} == {0, 1, 2}
+
+
+def test_plot_draws_a_result_again(compare, lab):
+    compare("-a", "random_search", "-o", "r")
+    done = lab("plot", "r", "--metric", "valid_regret", "--statistic", "median")
+    assert done.code == 0
+    assert Path("r/anytime_valid_regret_evaluations_median.svg").is_file()
+    assert "r/anytime_valid_regret_evaluations_median.png" in done.words
+    assert f"{PROTEINS}, 3 runs of 8 evaluations" in done.words
+    data = lab("plot", "r", "--json").data
+    assert len(data["summary"]) == 1
+    assert data["figures"][0] == str(Path("r/anytime_test_regret_evaluations_mean.png"))
+
+
+# Looking things up
+
+
+def test_list_tables_says_which_are_there(lab, monkeypatch, tmp_path):
+    def missing():
+        raise MissingSourceError("not installed")
+
+    source = registry.table_sources()[PROTEINS]
+    absent = TableSource("other/table", "the package other", missing, lambda folder: None)
+    known = {PROTEINS: source, CORA: registry.table_sources()[CORA], "other/table": absent}
+    monkeypatch.setattr(registry, "table_sources", lambda: known)
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+    open_table(PROTEINS)
+    made = {"table": CORA, "state": f"made at first use, from {source.version()}"}
+    assert lab("list", "tables", "--json").data == [
+        made,
+        {"table": PROTEINS, "state": "ready"},
+        {"table": "other/table", "state": "absent, needs the package other"},
+    ]
+    assert f"{PROTEINS} ready other/table absent, needs" in lab("list", "tables").words
+
+
+def test_list_tables_names_all_of_ours(lab):
+    names = [line["table"] for line in lab("list", "tables", "--json").data]
+    assert len([name for name in names if name.startswith("nas-bench-graph/")]) == 9
+    assert "analognas-bench/cifar10" in names
+
+
+def test_list_algorithms(lab):
+    data = {line["algorithm"]: line for line in lab("list", "algorithms", "--json").data}
+    assert {"random_search", "regularized_evolution", "reinforce", "gp_bo"} <= set(data)
+    evolution = data["regularized_evolution"]
+    assert evolution["hyperparameters"] == {"population_size": 10, "sample_size": 3}
+    assert evolution["what"] == "Regularized (aging) evolution."
+    assert "population_size=10, sample_size=3" in lab("list", "algorithms").words
+
+
+def test_list_spaces(lab):
+    data = {line["space"]: line for line in lab("list", "spaces", "--json").data}
+    assert data["nb201"] == {
+        "space": "nb201",
+        "architectures": 15_625,
+        "decisions": 6,
+        "encodings": ["one_hot", "adjacency", "path"],
+    }
+    assert {"nas-bench-graph", "nas-bench-graph-proteins"} <= set(data)
+    assert "nb201 15625 6 one_hot, adjacency, path" in lab("list", "spaces").words
+
+
+def test_describe(lab):
+    data = lab("describe", PROTEINS, "--json").data
+    assert (data["name"], data["rows"], data["licence"]) == (PROTEINS, 2_021, "Apache-2.0")
+    assert data["citation"].startswith("@inproceedings")
+    assert len(data["source"]["sha256"]) == 64
+    columns = {column["name"]: column for column in data["columns"]}
+    assert list(columns) == ["valid_roc_auc", "test_roc_auc", "latency", "parameters"]
+    latency = columns["latency"]
+    assert (latency["unit"], latency["split"], latency["maximize"]) == ("s", None, False)
+    assert latency["best"] == open_table(PROTEINS).values("latency").min()
+    words = lab("describe", PROTEINS).words
+    for part in (
+        "Apache-2.0",
+        "@inproceedings",
+        "2,021 entries for 5,625",
+        data["source"]["sha256"],
+    ):
+        assert part in words
+    assert "latency s less" in words
+
+
+def test_query(lab):
+    table = open_table(CORA)
+    data = lab("query", CORA, CELL, "--json").data
+    assert data["architecture"] == "Arch([0, 1, 1, 2], ['gcn', 'gin', 'cheb', 'fc'])"
+    assert data["canonical"] == data["architecture"]
+    found = table.space.from_string(CELL)
+    assert data["values"] == {name: table.query(found, name) for name in table.columns}
+    words = lab("query", CORA, CELL).words
+    assert f"valid_accuracy {data['values']['valid_accuracy']:.6g} % valid" in words
+    assert "Canonical form: Arch([0, 1, 1, 2], ['gcn', 'gin', 'cheb', 'fc'])" in words
+
+
+def test_best(lab):
+    table = open_table(CORA)
+    data = lab("best", CORA, "--top", 30, "--json").data
+    values = [line["valid_accuracy"] for line in data]
+    assert values == sorted(table.values("valid_accuracy").tolist(), reverse=True)[:30]
+    for line in data:
+        found = table.space.from_string(line["architecture"])
+        assert line["test_accuracy"] == table.query(found, "test_accuracy")
+    by_latency = lab("best", CORA, "--by", "latency", "--json").data
+    assert [line["latency"] for line in by_latency] == np.sort(table.values("latency"))[
+        :10
+    ].tolist()
+    assert set(by_latency[0]) == {"latency", "valid_accuracy", "test_accuracy", "architecture"}
+    words = lab("best", CORA, "--top", 1).words
+    assert words.endswith(data[0]["architecture"])
+
+
+# Help
+
+COMMANDS = {command.callback.__name__: command for command in cli.app.registered_commands}
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_does_and_gives_examples(lab, command, option):
+    done = lab(command, option)
+    assert done.code == 0
+    assert "Example" in done.words
+    assert f"nasbench-lab {command} " in done.words.partition("Example")[2]
+    first = COMMANDS[command].callback.__doc__.splitlines()[0]
+    assert first in done.words
+
+
+def test_help_lists_all_commands(lab):
+    words = lab("--help").words
+    for command in (*COMMANDS, "list"):
+        assert command in words
+    words = lab("list", "--help").words
+    assert all(what in words for what in ("tables", "algorithms", "spaces"))
+
+
+@pytest.mark.parametrize("command", ["describe", "query", "best"])
+def test_the_examples_work_as_they_are(lab, command):
+    examples = re.findall(r"nasbench-lab (.+)", COMMANDS[command].epilog)
+    assert examples
+    for example in examples:
+        assert lab(*shlex.split(example)).code == 0
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (f"describe {PROTEINS}s", ["Unknown table", f"Did you mean '{PROTEINS}'", "Known: "]),
+        (f"best {CORA} --by test_acc", ["no column for test_acc", "test_accuracy (test, cora)"]),
+        (f"query {CORA} 'Arch([0, 1], [fc])'", ["Expected 4 nodes", "as in Arch([0, 1, 2, 1]"]),
+        (f"query {CORA} '|none~0|'", ["Expected Arch(["]),
+        (f'query {CORA} "{CELL.replace("gin", "gim")}"', ["but got 'gim'", "options are gat"]),
+        (f"query {CORA} 'Arch([0,0,0,0], [skip,skip,skip,skip])'", ["no entry", "never made up"]),
+        ("plot nowhere", ["nowhere cannot be read as a result", "`nasbench-lab compare`"]),
+    ],
+)
+def test_a_question_that_cannot_be_answered(lab, arguments, words):
+    assert_refused(lab(*shlex.split(arguments)), *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("-b nas-bench-graph/coraa", ["Unknown table", "Did you mean 'nas-bench-graph/cora'"]),
+        ("-a random_serch", ["Unknown algorithm", "Did you mean 'random_search'", ".py:ClassName"]),
+        ("-a 'gp_bo(kernal=path)'", ["Unknown hyperparameter of GPBO", "Did you mean 'kernel'"]),
+        ("-a 'gp_bo(kernel=paths)'", ["kernel", "'paths'", "hamming, matern, path"]),
+        ("-a 'gp_bo(kernel)'", ["Expected name=value", "'kernel'"]),
+        ("-a reinforce -a reinforce", ["different names", "reinforce, reinforce"]),
+        ("--budget -5", ["more than 0 evaluations", "-5"]),
+        ("--budget=-5s", ["more than 0 seconds", "-5"]),
+        ("--budget 0", ["more than 0 evaluations", "0"]),
+        ("--budget 5x", ["such as 200, '12000s', '500epochs'", "'5x'"]),
+        ("--budget ''", ["such as 200, '12000s', '500epochs'"]),
+        ("--budget 60s", ["holds no training times", "Give a number of evaluations"]),
+        ("--budget 60epochs", ["Give a number of evaluations"]),
+        ("-a none.py:Any", ["Cannot read none.py: No such file"]),
+        ("-a own.py:Any", ["own.py to define a class 'Any'", "there are: Fine, Outside, NoTrial"]),
+        ("-a broken.py:Any", ["broken.py cannot be imported", "SyntaxError"]),
+        ("-a own.py:Outside", ["not of the space", "from 0 to 4 for 'node 4'", "got 99"]),
+        ("-a own.py:NoTrial", ["must return a Trial", "Return self.trial(architecture)"]),
+        ("-a own.py:Repeats --free-repeats", ["Repeats asked 10,000 times", "would never end"]),
+        ("-o own.py/result", ["Cannot write to own.py/result"]),
+        ("-o old", ["old holds a result already. Name another folder."]),
+    ],
+)
+def test_a_comparison_that_cannot_be_run(compare, tmp_path, arguments, words):
+    (tmp_path / "broken.py").write_text("class (:\n")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "manifest.json").write_text("{}")
+    assert_refused(compare(*shlex.split(arguments)), *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("frobnicate", "No such command 'frobnicate'"),
+        ("compare --seeds 0", "Invalid value for '--seeds'"),
+        ("compare --metric regret", "Invalid value for '--metric'"),
+        ("compare --sedes 3", "No such option: --sedes"),
+        ("describe", "Missing argument 'TABLE'"),
+    ],
+)
+def test_wrong_usage(lab, arguments, words):
+    done = lab(*arguments.split())
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
+    assert "Usage: " in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_data_folder_that_cannot_be_written(lab, monkeypatch, tmp_path):
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "own.py" / "data"))
+    words = ["Cannot write to", "own.py/data", "set NASBENCH_LAB_DATA to a folder that you own"]
+    assert_refused(lab("describe", PROTEINS), *words)
+    assert_refused(lab("compare", "-b", PROTEINS, "--budget", 5), *words)
+
+
+@pytest.mark.parametrize("file", ["valid_roc_auc.npy", "row_of_index.npy", "manifest.json"])
+@pytest.mark.parametrize("keep", [0.0, 0.5])
+def test_a_truncated_table(lab, monkeypatch, tmp_path, file, keep):
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+    path = open_table(PROTEINS).folder / file
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    for command in (["describe"], ["best"], ["compare", "--budget", "5", "-b"]):
+        assert_refused(lab(*command, PROTEINS), str(path.parent), "cannot be opened", "Delete that")
+    # What the message says helps.
+    for part in path.parent.iterdir():
+        part.unlink()
+    path.parent.rmdir()
+    assert lab("describe", PROTEINS).code == 0
+
+
+def test_a_table_that_was_changed_is_noticed(lab, monkeypatch, tmp_path):
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+    path = open_table(PROTEINS).folder / "valid_roc_auc.npy"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    assert_refused(lab("describe", PROTEINS), "valid_roc_auc.npy has changed", "Delete the folder")
+
+
+# Interruption
+
+
+def test_an_interrupted_comparison_keeps_what_is_finished(compare):
+    done = compare("-a", "random_search", "-a", "own.py:Interrupts", "--seeds", 5, "-o", "r")
+    assert done.code == 130
+    assert "Interrupted: 8 of 10 runs were finished and are kept in r." in done.err
+    assert "random_search" in done.words
+    result = Result.open("r")
+    assert (len(result.runs), result.n_expected) == (8, 10)
+    assert Path("r/anytime_test_regret_evaluations_mean.png").is_file()
+
+
+def test_an_interrupted_comparison_as_json(compare):
+    done = compare("-a", "own.py:Interrupts", "--seeds", 5, "-o", "r", "--json")
+    assert done.code == 130
+    assert json.loads(done.out)["summary"][0]["runs"] == 3
+
+
+def test_ctrl_c_on_two_processes(tmp_path):
+    process = subprocess.Popen(
+        [SCRIPT, *shlex.split(f"compare -b {CORA} -a gp_bo --seeds 400 --jobs 2 -o r")],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # As a terminal does: a process group of its own, and Ctrl-C not ignored.
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        while process.poll() is None and len(list(tmp_path.glob("r/runs/[!.]*.parquet"))) < 3:
+            time.sleep(0.02)
+        time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    result = Result.open(tmp_path / "r")
+    assert process.returncode == 130, err
+    assert 30 <= len(result.runs) < 400
+    (line,) = err.strip().splitlines()
+    assert line == f"Interrupted: {len(result.runs)} of 400 runs were finished and are kept in r."
+    assert "Traceback" not in out
+    assert "gp_bo" in out
+    assert {len(run.trace) for run in result.runs} == {200}
+
+
+# As other programs see it
+
+
+def test_the_console_script_and_the_module_are_the_command_line():
+    for command in ([SCRIPT], [sys.executable, "-m", "nasbench_lab.cli"]):
+        done = subprocess.run(
+            [*command, "best", PROTEINS, "--top", "1", "--json"], capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert set(json.loads(done.stdout)[0]) == {"valid_roc_auc", "test_roc_auc", "architecture"}
+
+
+def test_an_error_of_the_console_script():
+    done = subprocess.run([SCRIPT, "describe", "coraa"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: Unknown table 'coraa'.")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["nasbench_lab", "nasbench_lab.cli"])
+def test_an_import_is_light(module):
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert module in loaded
+    assert not loaded & {"pandas", "scipy", "sklearn", "matplotlib", "torch", "pyarrow", "joblib"}
+
+
+def test_every_public_name_can_be_imported():
+    for name in nasbench_lab.__all__:
+        assert getattr(nasbench_lab, name).__name__ == name
+    assert set(nasbench_lab.__all__) <= set(dir(nasbench_lab))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        nasbench_lab.nothing  # noqa: B018
