@@ -22,7 +22,13 @@ from algorithms._surrogates.gaussian_process import (
     Posterior,
     fit_hyperparameters,
 )
-from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_hyperparameter
+from nasbench_lab.algorithm import (
+    Evaluation,
+    SearchAlgorithm,
+    Trial,
+    check_choice,
+    check_number,
+)
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
 
 WHOLE = 100_000
@@ -61,14 +67,12 @@ class GPBO(SearchAlgorithm):
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
-        names = acquisitions.ACQUISITIONS
-        check_hyperparameter("kernel", kernel, f"one of {', '.join(KERNELS)}", kernel in KERNELS)
-        check_hyperparameter(
-            "acquisition", acquisition, f"one of {', '.join(names)}", acquisition in names
-        )
-        check_hyperparameter("n_initial", n_initial, "at least 1", n_initial >= 1)
-        check_hyperparameter("refit_growth", refit_growth, "at least 1", refit_growth >= 1)
-        check_hyperparameter("n_candidates", n_candidates, "at least 1", n_candidates >= 1)
+        check_choice("kernel", kernel, KERNELS)
+        check_choice("acquisition", acquisition, acquisitions.ACQUISITIONS)
+        check_number("n_initial", n_initial, whole=True, low=1)
+        check_number("ucb_beta", ucb_beta, low=0)
+        check_number("refit_growth", refit_growth, low=1)
+        check_number("n_candidates", n_candidates, whole=True, low=1)
         self.kernel = Kernel(kernel, space)
         self.acquisition = acquisition
         self.n_initial = n_initial
@@ -81,8 +85,11 @@ class GPBO(SearchAlgorithm):
         self._hyper: Hyperparameters | None = None
         self._next_fit = 0
         self._floor, self._shift, self._scale = -math.inf, 0.0, 1.0
-        # The posterior holds the data in order, then the pending trials as fantasies.
+        # The posterior holds the first data in order, then the pending trials as fantasies; results
+        # that come while others are pending make it outdated until the next ask.
         self._posterior: Posterior | None = None
+        self._n_conditioned = 0
+        self._outdated = False
         self._barred: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
 
     def ask(self) -> Trial | None:
@@ -97,28 +104,38 @@ class GPBO(SearchAlgorithm):
         trial = self.trial(architecture)
         self._asked.add(architecture)
         self._pending[trial.number] = architecture
-        if self._posterior is not None:
+        if self._posterior is not None and not self._outdated:
             self._posterior.add(self._features([architecture])[0], None)
         return trial
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         score = self.score(evaluation)
-        architecture = self._pending.pop(trial.number)
-        succeeded = math.isfinite(score)
-        if succeeded:
+        # A trial that was not asked here (a warm start) teaches as well.
+        asked = self._pending.pop(trial.number, None)
+        architecture = asked or self.space.canonical(trial.architecture)
+        self._asked.add(architecture)
+        if math.isfinite(score):
             self._data.append((architecture, score))
-        if len(self._data) >= self._next_fit:
+        if self._posterior is None:
+            return
+        if asked is None or len(self._data) >= self._next_fit:
             self._posterior = None
-        if (posterior := self._posterior) is None:
-            return
-        if succeeded and not self._pending:
-            posterior.observe(self._target(score))
-            return
-        posterior.truncate(len(self._data) - succeeded)
-        if succeeded:
-            posterior.add(self._features([architecture])[0], self._target(score))
+        elif math.isfinite(score) and not self._pending and not self._outdated:
+            self._posterior.observe(self._target(score))
+            self._n_conditioned += 1
+        else:
+            self._outdated = True
+
+    def _update(self, posterior: Posterior) -> None:
+        """Puts results that came while others were pending before the fantasies of these."""
+        posterior.truncate(self._n_conditioned)
+        new = self._data[self._n_conditioned :]
+        for features, (_, score) in zip(self._features([a for a, _ in new]), new, strict=True):
+            posterior.add(features, self._target(score))
         for features in self._features(list(self._pending.values())):
             posterior.add(features, None)
+        self._n_conditioned = len(self._data)
+        self._outdated = False
 
     def _features(self, architectures: list[Architecture]) -> NDArray[np.float64]:
         shape = len(architectures), len(self.space.decisions)
@@ -143,6 +160,8 @@ class GPBO(SearchAlgorithm):
             self._posterior = self._condition(_class_features(self.space, self.kernel.name))
             self._barred = np.zeros(len(candidates), dtype=np.bool_)
             self._barred[_positions(candidates, self._asked, self.space)] = True
+        elif self._outdated:
+            self._update(self._posterior)
         i = self._acquire(self._posterior, self._barred)
         self._barred[i] = True
         return tuple(candidates[i].tolist())
@@ -173,6 +192,7 @@ class GPBO(SearchAlgorithm):
         posterior.add_all(features, self._target(scores))
         for pending in self._features(list(self._pending.values())):
             posterior.add(pending, None)
+        self._n_conditioned, self._outdated = len(self._data), False
         return posterior
 
     def _standardise(self, scores: NDArray[np.float64]) -> None:
@@ -186,7 +206,9 @@ class GPBO(SearchAlgorithm):
         self._floor = float(median - 3.0 * (upper - median)) if upper > median else -math.inf
         kept = np.maximum(scores, self._floor)
         self._shift = float(kept.mean())
-        self._scale = float(kept.std()) if np.ptp(kept) > 0 else 1.0
+        # By the range first, so that no square over- or underflows.
+        spread = float(np.ptp(kept))
+        self._scale = float((kept / spread).std()) * spread if 1e-290 < spread < 1e290 else 1.0
 
     @overload
     def _target(self, score: float) -> float: ...

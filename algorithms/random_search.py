@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nasbench_lab.algorithm import SearchAlgorithm, Trial
+from nasbench_lab.algorithm import SearchAlgorithm, Trial, check_choice
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 
@@ -25,6 +25,7 @@ class RandomSearch(SearchAlgorithm):
 
     def __init__(self, space: SearchSpace, *, replacement: bool = True, **kwargs: Any) -> None:
         super().__init__(space, **kwargs)
+        check_choice("replacement", replacement, (True, False))
         self.replacement = replacement
         self._drawn: set[Architecture] = set()
 

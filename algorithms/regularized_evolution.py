@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_hyperparameter
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_number
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 
@@ -34,9 +34,8 @@ class RegularizedEvolution(SearchAlgorithm):
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
-        for name, value in (("population_size", population_size), ("sample_size", sample_size)):
-            fits = isinstance(value, int) and value >= 1
-            check_hyperparameter(name, value, "a whole number of at least 1", fits)
+        check_number("population_size", population_size, whole=True, low=1)
+        check_number("sample_size", sample_size, whole=True, low=1)
         self.population_size = population_size
         self.sample_size = sample_size
         self._n_initial = 0

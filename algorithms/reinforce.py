@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_hyperparameter
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_number
 from nasbench_lab.spaces import SearchSpace
 
 
@@ -36,10 +36,8 @@ class Reinforce(SearchAlgorithm):
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
-        check_hyperparameter("learning_rate", learning_rate, "more than 0", learning_rate > 0)
-        check_hyperparameter(
-            "baseline_momentum", baseline_momentum, "0 to less than 1", 0 <= baseline_momentum < 1
-        )
+        check_number("learning_rate", learning_rate, above=0)
+        check_number("baseline_momentum", baseline_momentum, low=0, below=1)
         self.learning_rate = learning_rate
         self.baseline_momentum = baseline_momentum
         # (d, most options): decisions with fewer options are padded with logits of minus infinity.

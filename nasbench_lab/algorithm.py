@@ -64,7 +64,8 @@ class SearchAlgorithm(ABC):
     ) -> None:
         self.space = space
         self.rng = np.random.default_rng(seed)
-        self.maximize = (maximize,) if isinstance(maximize, bool) else tuple(maximize)
+        several = [maximize] if isinstance(maximize, bool | np.bool_) else maximize
+        self.maximize = tuple(map(bool, several))
         self._sign = 1.0 if self.maximize[0] else -1.0
         self._n_trials = 0
 
@@ -76,7 +77,10 @@ class SearchAlgorithm(ABC):
         """
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:  # noqa: B027
-        """Learns the result of a trial that was asked. By default nothing is learned."""
+        """Learns the result of a trial that was asked. By default nothing is learned.
+
+        A trial that continues to a later epoch is told once for each epoch it was asked for.
+        """
 
     def trial(self, architecture: Architecture, epoch: int | None = None) -> Trial:
         """A new trial of an architecture, with the next number."""
@@ -90,11 +94,46 @@ class SearchAlgorithm(ABC):
         return -math.inf if math.isnan(value) else self._sign * value
 
 
-def check_hyperparameter(name: str, value: object, expected: str, fits: bool) -> None:
-    """Refuses a hyperparameter with a message that says what was expected.
+def check_number(
+    name: str,
+    value: object,
+    *,
+    whole: bool = False,
+    low: float = -math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> None:
+    """Refuses a hyperparameter that is no finite number within bounds.
+
+    Args:
+        name: The hyperparameter.
+        value: Its value.
+        whole: Whether it must be an int.
+        low: The smallest value allowed.
+        above: What it must be more than.
+        below: What it must be less than.
 
     Raises:
-        HyperparameterError: ``fits`` is false.
+        HyperparameterError: It is something else; the message says what was expected.
     """
-    if not fits:
-        raise HyperparameterError(f"Expected {expected} for {name} but got {value!r}.")
+    kinds = int | np.integer if whole else int | float | np.integer | np.floating
+    fits = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    if not (fits and value >= low and above < value < below):  # type: ignore[operator]
+        bounds = {"of at least": low, "above": above, "below": below}
+        limits = [f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound)]
+        raise HyperparameterError(
+            f"Expected a {'whole ' if whole else ''}number {' and '.join(limits)} for {name} but got "
+            f"{value!r}."
+        )
+
+
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Refuses a hyperparameter that is none of the choices.
+
+    Raises:
+        HyperparameterError: It is something else; the message lists the choices.
+    """
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        raise HyperparameterError(
+            f"Expected one of {', '.join(map(str, choices))} for {name} but got {value!r}."
+        )

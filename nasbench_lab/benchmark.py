@@ -104,6 +104,11 @@ class TableBenchmark(Benchmark):
         self.queries = tuple(map(Query.of, several))
         self.report = Query.of(report or table.info.report)
         columns = [table.column(query) for query in self.queries]
+        for query in self.queries:
+            table.check(query)
+        table.check(self.report)
+        if self.report.trial == "random":
+            raise QueryError("Results are reported by the mean or one seed, not a random trial.")
         for column in columns:
             if column.split == "test":
                 raise QueryError(
@@ -113,7 +118,7 @@ class TableBenchmark(Benchmark):
                 )
         self.objectives = tuple(Objective(c.name, c.unit, c.maximize) for c in columns)
         epochs = columns[0].epochs
-        self.epochs = epochs[-1] if epochs else None
+        self.epochs = self.queries[0].epoch or (epochs[-1] if epochs else None)
         times = {c.quantity for c in table.columns.values()}
         if clock is None:
             clock = "official" if "train_time" in times else "evaluations"
@@ -131,6 +136,13 @@ class TableBenchmark(Benchmark):
                 f"hold. Clocks it can keep: "
                 f"{', '.join(['evaluations'] + ['train_only'] * ('train_time' in times))}."
             )
+        # The column may say what the query left open.
+        self._time_queries = [
+            Query(quantity, None, columns[0].dataset, columns[0].schedule)
+            for quantity in self._time_columns
+        ]
+        for query in self._time_queries:
+            table.column(query)
         self._known: dict[int | None, dict[Architecture, Evaluation]] = defaultdict(dict)
         self._columns: dict[int | None, tuple[list[NDArray[np.float64]], NDArray[np.float64]]] = {}
         self._random = any(query.trial == "random" for query in self.queries)
@@ -163,12 +175,14 @@ class TableBenchmark(Benchmark):
         if row < 0:
             values = (math.nan,) * len(columns)
             cost = 1.0 if self.clock == "evaluations" else 0.0
-            result = Evaluation(values, cost, epoch or self.epochs, row)
+            result = Evaluation(values, cost, self.epochs if epoch is None else epoch, row)
         elif self._random:
             return self._evaluate_random(row, epoch, rng)
         else:
             values = tuple([column.item(row) for column in columns])
-            result = Evaluation(values, costs.item(row), epoch or self.epochs, row)
+            result = Evaluation(
+                values, costs.item(row), self.epochs if epoch is None else epoch, row
+            )
         known[architecture] = result
         return result
 
@@ -194,7 +208,7 @@ class TableBenchmark(Benchmark):
     def _at(self, epoch: int | None) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
         """``(rows,)`` values of each objective and ``(rows,)`` costs at an epoch."""
         if epoch not in self._columns:
-            questions = [_at_epoch(query, epoch) for query in self.queries]
+            questions = [self._at_epoch(query, epoch) for query in self.queries]
             values = [
                 self.table.values(replace(q, trial="mean") if q.trial == "random" else q)
                 for q in questions
@@ -202,17 +216,20 @@ class TableBenchmark(Benchmark):
             if self.clock == "evaluations":
                 costs = np.ones(len(self.table))
             else:
-                first = replace(questions[0], split=None, trial="mean")
-                costs = np.sum(
-                    [self.table.values(replace(first, metric=m)) for m in self._time_columns],
-                    axis=0,
-                )
+                times = [replace(query, epoch=questions[0].epoch) for query in self._time_queries]
+                costs = np.sum([self.table.values(query) for query in times], axis=0)
                 # What cannot be charged counts as failed: no time is made up for it.
                 unknown = np.isnan(costs)
                 values = [np.where(unknown, np.nan, some) for some in values]
                 costs = np.where(unknown, 0.0, costs)
             self._columns[epoch] = values, costs
         return self._columns[epoch]
+
+    def _at_epoch(self, query: Query, epoch: int | None) -> Query:
+        """The query at an epoch; what a column holds once, such as parameters, has none."""
+        if epoch is None or (len(self.queries) > 1 and self.table.column(query).epochs is None):
+            return query
+        return replace(query, epoch=epoch)
 
     def _evaluate_random(
         self, row: int, epoch: int | None, rng: np.random.Generator | None
@@ -221,15 +238,16 @@ class TableBenchmark(Benchmark):
             raise QueryError("A random trial needs a generator: evaluate(…, rng=…).")
         values = []
         for query in self.queries:
-            trials = self.table.trials(_at_epoch(query, epoch))[row]
+            trials = self.table.trials(self._at_epoch(query, epoch))[row]
             held = trials[~np.isnan(trials)].tolist()
             values.append(held[int(rng.random() * len(held))] if held else math.nan)
-        return Evaluation(tuple(values), self._at(epoch)[1].item(row), epoch or self.epochs, row)
+        return Evaluation(
+            tuple(values),
+            self._at(epoch)[1].item(row),
+            self.epochs if epoch is None else epoch,
+            row,
+        )
 
 
 def _restore(table: Table, queries: tuple[Query, ...], report: Query, clock: str) -> TableBenchmark:
     return TableBenchmark(table, objective=queries, report=report, clock=clock)
-
-
-def _at_epoch(query: Query, epoch: int | None) -> Query:
-    return query if epoch is None else replace(query, epoch=epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -11,14 +12,19 @@ from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from nasbench_lab.errors import MissingSourceError, NasbenchLabError
+from nasbench_lab.errors import (
+    ExperimentError,
+    MissingSourceError,
+    NasbenchLabError,
+    TableFileError,
+)
 
 if TYPE_CHECKING:
     from nasbench_lab.results import Result
@@ -119,9 +125,14 @@ def compare(
     optimisation on nas-bench-graph/cora, 200 evaluations, 100 seeds.
     """
     from nasbench_lab.experiment import compare as run_comparison
+    from nasbench_lab.registry import load_benchmark
     from nasbench_lab.results import Result
+    from nasbench_lab.stats import check_axis
 
-    folder = output or Path("results") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    benchmarks = [load_benchmark(name) for name in benchmark or [DEFAULT_BENCHMARK]]
+    for one in benchmarks:
+        check_axis(one, axis.value)
+    folder = output or _new_folder()
     interrupted = False
     # When it is interrupted, joblib warns of the tasks that it drops.
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
@@ -129,7 +140,7 @@ def compare(
         with _progress() as advance:
             result = run_comparison(
                 algorithm or DEFAULT_ALGORITHMS,
-                benchmark or [DEFAULT_BENCHMARK],
+                benchmarks,
                 budget=budget,
                 seeds=seeds,
                 workers=workers,
@@ -141,17 +152,30 @@ def compare(
     except KeyboardInterrupt:
         interrupted = True
         if not (folder / "manifest.json").exists():
-            raise
+            errors.print("Interrupted before any run was finished.")
+            raise typer.Exit(130) from None
         result = Result.open(folder)
+    except NasbenchLabError:
+        if (folder / "manifest.json").exists() and output is None:
+            errors.print(f"The runs that were finished are kept in {folder}.", soft_wrap=True)
+        raise
     figures = _show(result, folder, metric, axis, statistic, as_json)
     if interrupted:
         errors.print(
             f"Interrupted: {len(result.runs)} of {result.n_expected} runs were finished and are kept "
-            f"in {folder}."
+            f"in {folder}.",
+            soft_wrap=True,
         )
         raise typer.Exit(130)
     if not as_json:
         console.print(f"Figure: {' and '.join(map(str, figures))}", soft_wrap=True)
+
+
+def _new_folder() -> Path:
+    """A folder in ``results`` named after the time, and told apart from others of that second."""
+    stem = Path("results") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    names = (stem.with_name(stem.name + (f"-{i}" if i > 1 else "")) for i in itertools.count(1))
+    return next(name for name in names if not name.exists())
 
 
 @app.command(
@@ -163,12 +187,17 @@ def plot(
     metric: MetricOption = Metric.TEST_REGRET,
     axis: AxisOption = XAxis.EVALUATIONS,
     statistic: StatisticOption = Statistic.MEAN,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to put it; with the result if unset."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Draw the anytime figure of a result, and print its summary."""
     from nasbench_lab.results import Result
 
-    figures = _show(Result.open(folder), folder, metric, axis, statistic, as_json)
+    result = Result.open(folder)
+    figures = _show(result, output or folder, metric, axis, statistic, as_json)
     if not as_json:
         console.print(f"Figure: {' and '.join(map(str, figures))}", soft_wrap=True)
 
@@ -177,18 +206,22 @@ def plot(
 def list_tables(as_json: Json = False) -> None:
     """List all tables, and what the absent ones need."""
     from nasbench_lab.registry import table_folder, table_names, table_sources
+    from nasbench_lab.table import Table
 
     rows = []
     for name in table_names():
         source = table_sources().get(name)
-        if (table_folder(name) / "manifest.json").is_file():
-            state = "ready"
-        else:
-            assert source is not None
-            try:
-                state = f"made at first use, from {source.version()}"
-            except MissingSourceError:
-                state = f"absent, needs {source.needs}"
+        try:
+            kept = Table.open(table_folder(name)).info.source.get("version")
+        except TableFileError:
+            kept = None
+        try:
+            version = source.version() if source else kept
+            state = "ready" if kept == version else f"made at first use, from {version}"
+        except MissingSourceError:
+            state = f"absent, needs {source.needs}" if kept is None and source else "ready"
+        if kept is None and source is None:
+            state = f"damaged, see {table_folder(name)}"
         rows.append({"table": name, "state": state})
     _print_rows(rows, as_json)
 
@@ -205,7 +238,7 @@ def list_algorithms(as_json: Json = False) -> None:
         rows.append(
             {
                 "algorithm": name,
-                "what": (module.__doc__ or "").strip().splitlines()[0],
+                "what": (module.__doc__ or "").strip().partition("\n")[0],
                 "hyperparameters": hyperparameters_of(cls)
                 if as_json
                 else ", ".join(f"{key}={value}" for key, value in hyperparameters_of(cls).items()),
@@ -343,50 +376,52 @@ def _show(
     from nasbench_lab.simulator import Budget
 
     if not result.runs:
-        _fail("No run was finished, so there is nothing to show.")
+        raise ExperimentError("No run was finished, so there is nothing to show.")
     figure = anytime_figure(result, metric, axis.value, statistic=statistic)
     files = save_figure(figure, folder / f"anytime_{metric}_{axis}_{statistic}")
     summary = result.summary()
     if as_json:
         records = summary.to_dict(orient="records")
         figures = [str(file) for file in files]
-        _print_json({"summary": records, "notes": result.notes(), "figures": figures})
+        _print_json({"summary": records, "notes": result.notes(summary), "figures": figures})
         return files
     budget = Budget(**result.experiment["budget"])
     for name in result.benchmarks:
         lines = summary[summary["benchmark"] == name].to_dict(orient="records")
         if not lines:
             continue
-        console.print(
-            f"\n[bold]{escape(name)}[/bold], {lines[0]['runs']} runs of {budget}",
-            highlight=False,
-        )
-        _print_rows(
-            [
-                {
-                    "algorithm": line["algorithm"],
-                    "test regret": _interval(line, "test_regret"),
-                    "valid regret": _interval(line, "valid_regret"),
-                    "top 1 %": _reached(line, "top_1pct"),
-                    "top 10": _reached(line, "top_10"),
-                    "s/run": f"{line['wall_s']:.3f}",
-                }
-                for line in lines
-            ],
-            False,
-        )
+        counts = sorted({line["runs"] for line in lines})
+        runs = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+        console.print(f"\n[bold]{escape(name)}[/bold], {runs} runs of {budget}", highlight=False)
+        rows: list[dict[str, Any]] = []
+        for line in lines:
+            rows.append({"algorithm": line["algorithm"]})
+            if len(counts) > 1:
+                rows[-1]["runs"] = line["runs"]
+            rows[-1]["test regret"] = _interval(line, "test_regret")
+            rows[-1]["valid regret"] = _interval(line, "valid_regret")
+            rows[-1]["top 1 %"] = _reached(line, "top_1pct")
+            rows[-1]["top 10"] = _reached(line, "top_10")
+            if any(other["failed"] for other in lines):
+                rows[-1]["failed"] = f"{line['failed']:.1f}"
+            rows[-1]["s/run"] = f"{line['wall_s']:.3f}"
+        _print_rows(rows, False)
     console.print(
         "Regret at the end: mean [95 % bootstrap interval]. Top: median evaluations until one was "
         "among the table's best by the objective (with the share of runs that got there).",
         style="dim",
         highlight=False,
     )
-    for note in result.notes():
+    for note in result.notes(summary):
         console.print(f"Note: {escape(note)}", highlight=False)
     return files
 
 
 def _interval(line: dict[Any, Any], metric: str) -> str:
+    if math.isnan(line[metric]):
+        return "none"
+    if line["runs"] - line["without"] == 1:
+        return f"{line[metric]:.2f}"
     return f"{line[metric]:.2f} [{line[f'{metric}_low']:.2f},{line[f'{metric}_high']:.2f}]"
 
 
@@ -447,16 +482,11 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
         yield advance
 
 
-def _fail(message: str) -> NoReturn:
-    errors.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(1)
-
-
 def main() -> None:
     """Runs the command line; errors that were foreseen end in one line, not in a traceback."""
     try:
         app()
-    except (NasbenchLabError, ValueError) as error:
+    except NasbenchLabError as error:
         message = str(error)
         errors.print(
             f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True

@@ -69,6 +69,14 @@ class AlgorithmError(NasbenchLabError, RuntimeError):
     """A search algorithm broke the rules of ask and tell."""
 
 
+class BenchmarkError(NasbenchLabError, RuntimeError):
+    """A benchmark gave an answer that cannot be."""
+
+
+class ExperimentError(NasbenchLabError, ValueError):
+    """An experiment that makes no sense: no seeds, or two things of one name."""
+
+
 class AlgorithmFileError(NasbenchLabError, ValueError):
     """An algorithm named as ``path/to/file.py:ClassName`` cannot be loaded."""
 

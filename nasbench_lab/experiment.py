@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import parent_process
@@ -16,9 +19,21 @@ import numpy as np
 
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import Benchmark, TableBenchmark
-from nasbench_lab.errors import DataFolderError
-from nasbench_lab.registry import load_benchmark, make_algorithm, parse_algorithm
-from nasbench_lab.results import Result, Run, describe_benchmark, write_manifest, write_shard
+from nasbench_lab.errors import (
+    AlgorithmError,
+    ExperimentError,
+    HyperparameterError,
+    NasbenchLabError,
+)
+from nasbench_lab.registry import USER_MODULE, load_benchmark, make_algorithm, parse_algorithm
+from nasbench_lab.results import (
+    Result,
+    Run,
+    describe_benchmark,
+    discard_if_empty,
+    start_folder,
+    write_shard,
+)
 from nasbench_lab.simulator import Budget, simulate
 from nasbench_lab.trace import Trace
 
@@ -78,22 +93,20 @@ def run(
     """
     opened = load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark
     if isinstance(algorithm, SearchAlgorithm):
+        if hyperparameters:
+            raise HyperparameterError(
+                f"{type(algorithm).__name__} is built already, so {', '.join(hyperparameters)} cannot "
+                f"be set. Give its class instead."
+            )
         name, instance = type(algorithm).__name__, algorithm
-        search, noise = random_streams(opened.name, name, seed)
+        _, noise = random_streams(opened.name, name, seed)
     else:
-        name = _stream_name(algorithm)
-        search, noise = random_streams(opened.name, name, seed)
         if isinstance(algorithm, str):
             algorithm, given = parse_algorithm(algorithm)
             hyperparameters = {**given, **hyperparameters}
-        maximize = tuple(objective.maximize for objective in opened.objectives)
-        instance = make_algorithm(
-            algorithm,
-            opened.space,
-            seed=np.random.default_rng(search),
-            maximize=maximize,
-            **hyperparameters,
-        )
+        name = _name(algorithm)
+        search, noise = random_streams(opened.name, name, seed)
+        instance = _build(algorithm, opened, search, hyperparameters)
     return simulate(
         instance,
         opened,
@@ -101,14 +114,38 @@ def run(
         workers=workers,
         charge_repeats=charge_repeats,
         noise=np.random.default_rng(noise),
-        settings={"algorithm": name, "benchmark": opened.name, "seed": seed},
+        settings={
+            "algorithm": _written(algorithm, hyperparameters),
+            "benchmark": opened.name,
+            "seed": seed,
+        },
     )
 
 
-def _stream_name(algorithm: Algorithm) -> str:
-    if not isinstance(algorithm, str):
-        return algorithm.__name__
-    return parse_algorithm(algorithm)[0].rpartition(":")[2]
+def _build(
+    algorithm: Algorithm,
+    benchmark: Benchmark,
+    search: np.random.SeedSequence,
+    hyperparameters: Mapping[str, Any],
+) -> SearchAlgorithm:
+    maximize = tuple(objective.maximize for objective in benchmark.objectives)
+    rng = np.random.default_rng(search)
+    return make_algorithm(
+        algorithm, benchmark.space, seed=rng, maximize=maximize, **hyperparameters
+    )
+
+
+def _name(algorithm: Algorithm | SearchAlgorithm) -> str:
+    """An algorithm's name, by which its random streams are told from others'."""
+    if isinstance(algorithm, SearchAlgorithm):
+        algorithm = type(algorithm)
+    return algorithm.rpartition(":")[2] if isinstance(algorithm, str) else algorithm.__name__
+
+
+def _written(algorithm: Algorithm | SearchAlgorithm, hyperparameters: Mapping[str, Any]) -> str:
+    """An algorithm as a result notes it, such as ``gp_bo(kernel='matern')``."""
+    listed = ", ".join(f"{key}={value!r}" for key, value in hyperparameters.items())
+    return f"{_name(algorithm)}({listed})" if listed else _name(algorithm)
 
 
 @dataclass(frozen=True)
@@ -127,7 +164,14 @@ class _Task:
         runs = []
         for seed in self.seeds:
             began = time.perf_counter()
-            trace = run(
+            trace = self._run(seed)
+            wall_s = time.perf_counter() - began
+            runs.append(Run(self.benchmark.name, self.label, seed, trace, wall_s))
+        return runs
+
+    def _run(self, seed: int) -> Trace:
+        try:
+            return run(
                 self.algorithm,
                 self.benchmark,
                 self.budget,
@@ -135,9 +179,16 @@ class _Task:
                 workers=self.workers,
                 charge_repeats=self.charge_repeats,
             )
-            wall_s = time.perf_counter() - began
-            runs.append(Run(self.benchmark.name, self.label, seed, trace, wall_s))
-        return runs
+        except NasbenchLabError:
+            raise
+        except Exception as error:
+            # Of an algorithm's own mistake, its author needs the place, also from another process.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            raise AlgorithmError(
+                f"{self.label} on {self.benchmark.name!r} with seed {seed} failed: "
+                f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno}, in "
+                f"{place.name})"
+            ) from error
 
 
 def compare(
@@ -175,34 +226,28 @@ def compare(
         60
     """
     budget = Budget.of(budget)
-    seeds = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"Expected at least one seed and none of them twice but got {seeds}.")
+    seeds = _seeds(seeds)
+    if n_jobs == 0 or workers < 1:
+        raise ExperimentError(f"Expected processes and workers, got {n_jobs} and {workers}.")
     if isinstance(benchmarks, str | TableBenchmark):
         benchmarks = [benchmarks]
     opened = [load_benchmark(b) if isinstance(b, str) else b for b in benchmarks]
     labelled = _labels(algorithms)
     if not opened or not labelled:
-        raise ValueError("Expected at least one algorithm and one benchmark.")
+        raise ExperimentError("Expected at least one algorithm and one benchmark.")
     if len({benchmark.name for benchmark in opened}) < len(opened):
-        raise ValueError("Expected benchmarks of different names.")
+        raise ExperimentError("Expected benchmarks of different names.")
     # Whatever is wrong with an algorithm or the budget is found before any work is done.
-    for benchmark in opened:
-        budget.check(benchmark)
-        for algorithm in labelled.values():
-            name, given = (
-                parse_algorithm(algorithm) if isinstance(algorithm, str) else (algorithm, {})
-            )
-            make_algorithm(name, benchmark.space, **given)
+    described = []
+    for label, algorithm in labelled.items():
+        name, given = parse_algorithm(algorithm) if isinstance(algorithm, str) else (algorithm, {})
+        described.append({"name": label, "algorithm": _written(name, given)})
+        for benchmark in opened:
+            budget.check(benchmark)
+            _build(name, benchmark, np.random.SeedSequence(0), given)
 
     experiment = {
-        "algorithms": [
-            {
-                "name": label,
-                "algorithm": a if isinstance(a, str) else f"{a.__module__}:{a.__name__}",
-            }
-            for label, a in labelled.items()
-        ],
+        "algorithms": described,
         "benchmarks": [describe_benchmark(benchmark) for benchmark in opened],
         "budget": {key: value for key, value in asdict(budget).items() if value is not None},
         "seeds": seeds,
@@ -211,9 +256,7 @@ def compare(
     }
     if folder is not None:
         folder = Path(folder)
-        if (folder / "manifest.json").exists():
-            raise DataFolderError(f"{folder} holds a result already. Name another folder.")
-        write_manifest(folder, experiment)
+        start_folder(folder, experiment)
     chunk = max(1, min(10, len(seeds) // 8))
     tasks = [
         _Task(benchmark, label, algorithm, seeds[i : i + chunk], budget, workers, charge_repeats)
@@ -223,7 +266,7 @@ def compare(
     ]
     runs: list[Run] = []
     total = len(opened) * len(labelled) * len(seeds)
-    for number, done in _execute(tasks, n_jobs):
+    for number, done in _kept(_execute(tasks, n_jobs), folder):
         runs += done
         if folder is not None:
             write_shard(folder, f"{number:06d}", done)
@@ -232,19 +275,42 @@ def compare(
     return Result(experiment, runs, {benchmark.name: benchmark for benchmark in opened})
 
 
+def _kept(
+    finished: Iterator[tuple[int, list[Run]]], folder: Path | None
+) -> Iterator[tuple[int, list[Run]]]:
+    """Passes results on; if none comes, the result folder is not left behind."""
+    try:
+        yield from finished
+    except BaseException:
+        if folder is not None:
+            discard_if_empty(folder)
+        raise
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    try:
+        listed = list(range(operator.index(seeds)))  # type: ignore[arg-type]
+    except TypeError:
+        listed = [operator.index(seed) for seed in seeds]  # type: ignore[union-attr]
+    if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
+        raise ExperimentError(
+            f"Expected at least one seed, none of them negative or twice, but got {seeds!r}."
+        )
+    return listed
+
+
 def _labels(algorithms: Sequence[Algorithm] | Mapping[str, Algorithm]) -> dict[str, Algorithm]:
     if isinstance(algorithms, Mapping):
         return dict(algorithms)
     if isinstance(algorithms, str) or not isinstance(algorithms, Sequence):
         algorithms = [algorithms]
-    labels = []
-    for algorithm in algorithms:
-        # A file's path says nothing in a figure; its class does.
-        name = algorithm if isinstance(algorithm, str) else algorithm.__name__
-        path, _, rest = name.partition(".py:")
-        labels.append(rest if rest else path)
+    # A file's path says nothing in a figure; its class does.
+    labels = [
+        algorithm.rpartition(".py:")[2] if isinstance(algorithm, str) else algorithm.__name__
+        for algorithm in algorithms
+    ]
     if len(set(labels)) < len(labels):
-        raise ValueError(
+        raise ExperimentError(
             f"Expected algorithms of different names but got {', '.join(labels)}. Give a mapping of "
             f"labels to algorithms."
         )
@@ -259,6 +325,12 @@ def _execute(tasks: Sequence[_Task], n_jobs: int) -> Iterator[tuple[int, list[Ru
         for number, task in enumerate(tasks):
             yield number, task()
         return
+    for task in tasks:
+        # Workers cannot import a class by the name of a module that was loaded from a file here.
+        if not isinstance(task.algorithm, str):
+            module = sys.modules[task.algorithm.__module__]
+            if module.__name__.startswith(USER_MODULE):
+                joblib.externals.cloudpickle.register_pickle_by_value(module)
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     yield from parallel(joblib.delayed(_numbered)(n, task) for n, task in enumerate(tasks))
 

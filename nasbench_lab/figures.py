@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab import stats
-from nasbench_lab.errors import UnknownNameError
+from nasbench_lab.errors import ExperimentError, UnknownNameError
 from nasbench_lab.files import atomic_file
 
 if TYPE_CHECKING:
@@ -75,15 +77,13 @@ def anytime_figure(
 
     if statistic not in STATISTICS:
         raise UnknownNameError("statistic", statistic, STATISTICS)
-    if axis not in ("evaluations", "seconds"):
-        raise UnknownNameError("axis", axis, ("evaluations", "seconds"))
     names = [
         n
         for n in result.benchmarks
         if any(len(t) for a in result.algorithms for t in result.traces(n, a))
     ]
     if not names:
-        raise ValueError("There are no finished runs to plot.")
+        raise ExperimentError("There are no finished runs to plot.")
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
     with rc_context(_STYLE):
@@ -100,12 +100,19 @@ def _draw(
     panel: Axes, result: Result, name: str, metric: str, axis: stats.Axis, statistic: str
 ) -> None:
     benchmark = result.benchmark(name)
+    stats.check_axis(benchmark, axis)
     traces = {a: result.traces(name, a) for a in result.algorithms if result.traces(name, a)}
     points = stats.grid([trace for some in traces.values() for trace in some], axis)
     ends: list[tuple[float, str, str]] = []
     lowest, highest = math.inf, -math.inf
+    counts: list[tuple[int, int]] = []
     for i, (algorithm, some) in enumerate(traces.items()):
         samples = stats.curves(some, benchmark, points, metric, axis)
+        # Runs that never have an incumbent cannot be averaged; the title says how many are shown.
+        samples = samples[~np.isnan(samples[:, -1])]
+        counts.append((len(samples), len(some)))
+        if not len(samples):
+            continue
         centre, low, high = _summarise(samples, statistic)
         colour, style = PALETTE[i % len(PALETTE)], STYLES[i % len(STYLES)]
         panel.fill_between(points, low, high, color=colour, alpha=0.18, linewidth=0, step="post")
@@ -128,11 +135,19 @@ def _draw(
         panel.xaxis.set_major_formatter("{x:g}")
     if len(points) > 1:
         panel.set_xlim(points[0], points[-1])
-    n = max(len(some) for some in traces.values())
-    panel.set_title(f"{name}, {n} runs, {STATISTICS[statistic]}", loc="left")
+    panel.set_title(f"{name}, {_counted(counts)}, {STATISTICS[statistic]}", loc="left")
     panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
     panel.set_ylabel(stats.metric_label(benchmark, metric))
     _label_ends(panel, ends)
+
+
+def _counted(counts: list[tuple[int, int]]) -> str:
+    """How many runs the curves show, of how many."""
+    fewest = min(shown for shown, _ in counts)
+    most = max(total for _, total in counts)
+    if fewest == most:
+        return f"{most} runs" if most > 1 else "1 run"
+    return f"{fewest} to {most} runs"
 
 
 def _summarise(
@@ -156,20 +171,25 @@ def _plain_if_few(value: float, _: float = 0) -> str:
 
 
 def _label_ends(panel: Axes, ends: list[tuple[float, str, str]]) -> None:
-    """Writes each curve's name at its end, moved apart where they would overlap."""
+    """Writes each curve's name at its end, moved apart where they would overlap.
+
+    Long names, with hyperparameters, are broken into lines, so that the panel keeps its width.
+    """
     if not ends:
         return
     to_axes = panel.transData + panel.transAxes.inverted()
     last = panel.get_xlim()[1]
     ends = sorted(ends)
+    ends = [(v, textwrap.fill(text, 24, break_on_hyphens=False), c) for v, text, c in ends]
     heights = [float(to_axes.transform((last, value))[1]) for value, _, _ in ends]
-    gap = 0.075
+    lines = [1 + text.count("\n") for _, text, _ in ends]
+    gaps = [0.035 * (a + b) for a, b in itertools.pairwise(lines)]
     for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + gap)
+        heights[i] = max(heights[i], heights[i - 1] + gaps[i - 1])
     overflow = max(0.0, heights[-1] - 1.0)
     heights = [height - overflow for height in heights]
     for i in range(len(heights) - 2, -1, -1):
-        heights[i] = min(heights[i], heights[i + 1] - gap)
+        heights[i] = min(heights[i], heights[i + 1] - gaps[i])
     for height, (value, text, colour) in zip(heights, ends, strict=True):
         panel.annotate(
             text,

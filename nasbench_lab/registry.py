@@ -16,24 +16,43 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nasbench_lab.algorithm import SearchAlgorithm
+from nasbench_lab.algorithm import SearchAlgorithm, Seed
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import (
     AlgorithmFileError,
     HyperparameterError,
     MissingSourceError,
+    NasbenchLabError,
     TableFileError,
     UnknownNameError,
 )
 from nasbench_lab.files import atomic_folder, data_folder
+from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Query, Table, TableSource
+
+
+def _plug_ins(group: str) -> Iterator[Any]:
+    """The packages of an entry-point group; one that cannot be imported is warned of and left out."""
+    for entry in sorted(entry_points(group=group), key=lambda e: e.name):
+        try:
+            package = entry.load()
+        except Exception as error:
+            warnings.warn(
+                f"The plug-in {entry.name!r} of {group} cannot be loaded, and is left out: "
+                f"{type(error).__name__}: {error}",
+                stacklevel=2,
+            )
+        else:
+            yield package
+
 
 # Algorithms
 
@@ -42,8 +61,7 @@ from nasbench_lab.table import Query, Table, TableSource
 def algorithm_modules() -> dict[str, str]:
     """Each algorithm's name and the module that holds it; nothing is imported but the packages."""
     found: dict[str, str] = {}
-    for entry in sorted(entry_points(group="nasbench_lab.algorithms"), key=lambda e: e.name):
-        package = entry.load()
+    for package in _plug_ins("nasbench_lab.algorithms"):
         for module in pkgutil.iter_modules(package.__path__):
             if not module.name.startswith("_"):
                 found.setdefault(module.name, f"{package.__name__}.{module.name}")
@@ -63,6 +81,9 @@ def algorithm_class(spec: str) -> type[SearchAlgorithm]:
     path, colon, name = spec.rpartition(":")
     if colon and path.endswith(".py"):
         return _class_in(_load_file(path), path, name)
+    if spec.endswith(".py"):
+        classes = ", ".join(f"{spec}:{name}" for name in _classes_in(_load_file(spec)))
+        raise AlgorithmFileError(f"Name the class too. In that file: {classes or 'none'}.")
     modules = algorithm_modules()
     if spec not in modules:
         hint = "An algorithm of your own is named as path/to/file.py:ClassName."
@@ -70,14 +91,18 @@ def algorithm_class(spec: str) -> type[SearchAlgorithm]:
     return _class_in(importlib.import_module(modules[spec]), modules[spec])
 
 
-def _class_in(module: ModuleType, where: str, name: str | None = None) -> type[SearchAlgorithm]:
-    own = {
+def _classes_in(module: ModuleType) -> dict[str, type[SearchAlgorithm]]:
+    return {
         key: value
         for key, value in vars(module).items()
         if inspect.isclass(value)
         and issubclass(value, SearchAlgorithm)
         and value.__module__ == module.__name__
     }
+
+
+def _class_in(module: ModuleType, where: str, name: str | None = None) -> type[SearchAlgorithm]:
+    own = _classes_in(module)
     if name is not None and name not in own:
         raise AlgorithmFileError(
             f"Expected {where} to define a class {name!r} that inherits from SearchAlgorithm, but "
@@ -90,6 +115,10 @@ def _class_in(module: ModuleType, where: str, name: str | None = None) -> type[S
     return own[name or next(iter(own))]
 
 
+USER_MODULE = "nasbench_lab_user_"
+"""How the names begin under which modules of users' files are kept."""
+
+
 def _load_file(path: str) -> ModuleType:
     file = Path(path).expanduser().resolve()
     # One module per file and content, under a name that every worker process derives alike.
@@ -97,7 +126,7 @@ def _load_file(path: str) -> ModuleType:
         digest = hashlib.sha256(str(file).encode() + file.read_bytes()).hexdigest()[:12]
     except OSError as error:
         raise AlgorithmFileError(f"Cannot read {path}: {error.strerror}.") from error
-    name = f"nasbench_lab_user_{re.sub(r'[^0-9a-zA-Z]', '_', file.stem)}_{digest}"
+    name = f"{USER_MODULE}{re.sub(r'[^0-9a-zA-Z]', '_', file.stem)}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
@@ -105,6 +134,7 @@ def _load_file(path: str) -> ModuleType:
         raise AlgorithmFileError(f"{path} is no Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    sys.path.insert(0, str(file.parent))  # so that the file can import its neighbours
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
@@ -114,6 +144,8 @@ def _load_file(path: str) -> ModuleType:
         raise AlgorithmFileError(
             f"{path} cannot be imported: {type(error).__name__}: {error}"
         ) from error
+    finally:
+        sys.path.remove(str(file.parent))
     return module
 
 
@@ -122,9 +154,13 @@ def hyperparameters_of(cls: type[SearchAlgorithm]) -> dict[str, Any]:
     return {
         name: parameter.default
         for name, parameter in inspect.signature(cls).parameters.items()
-        if name not in ("space", "seed", "maximize")
+        if name not in _GIVEN
         and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     }
+
+
+_GIVEN = ("space", "seed", "maximize")
+"""What an algorithm is told by the experiment, and is no hyperparameter."""
 
 
 def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
@@ -135,43 +171,68 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         HyperparameterError: The text in parentheses is no list of ``name=value``.
     """
-    match = re.fullmatch(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*", text)
+    wrong = HyperparameterError(f"Expected name or name(key=value, …) but got {text!r}.")
+    # A path may have parentheses of its own.
+    match = re.fullmatch(r"\s*(.*\.py:\w+|[^()]+?)\s*(?:\((.*)\))?\s*", text)
     if not match:
-        raise HyperparameterError(f"Expected name or name(key=value, …) but got {text!r}.")
+        raise wrong
+    source = f"f({match[2] or ''})"
+    try:
+        call = ast.parse(source, mode="eval").body
+    except SyntaxError:
+        raise wrong from None
+    if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
+        raise wrong
     hyperparameters: dict[str, Any] = {}
-    for part in filter(None, (part.strip() for part in (match[2] or "").split(","))):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not key.isidentifier() or not value:
-            raise HyperparameterError(
-                f"Expected name=value in the parentheses of {text!r} but got {part!r}."
-            )
+    for keyword in call.keywords:
+        name = str(keyword.arg)
+        if name in hyperparameters or name in _GIVEN:
+            problem = "given twice" if name in hyperparameters else "set by the experiment"
+            raise HyperparameterError(f"In {text!r}, {name} is {problem}. Leave it out.")
         try:
-            hyperparameters[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            hyperparameters[key] = value
+            hyperparameters[name] = ast.literal_eval(keyword.value)
+        except ValueError:
+            hyperparameters[name] = ast.get_source_segment(source, keyword.value)
     return match[1], hyperparameters
 
 
 def make_algorithm(
-    algorithm: str | type[SearchAlgorithm], *arguments: Any, **hyperparameters: Any
+    algorithm: str | type[SearchAlgorithm],
+    space: SearchSpace,
+    /,
+    *,
+    seed: Seed = 0,
+    maximize: bool | Sequence[bool] = True,
+    **hyperparameters: Any,
 ) -> SearchAlgorithm:
     """Builds an algorithm, with a helpful error for a hyperparameter that it does not have.
 
     Raises:
         UnknownNameError: There is no such algorithm or hyperparameter.
-        HyperparameterError: A value does not fit.
+        HyperparameterError: A value does not fit, or the class cannot be built as all are.
     """
     cls = algorithm_class(algorithm) if isinstance(algorithm, str) else algorithm
+    parameters = inspect.signature(cls).parameters.values()
     known = hyperparameters_of(cls)
-    free = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
-    common = {"seed", "maximize"}
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        # **kwargs lead to SearchAlgorithm, unless a class between takes more.
+        for base in cls.__mro__[1:]:
+            if issubclass(base, SearchAlgorithm):
+                known = {**hyperparameters_of(base), **known}
     for name in hyperparameters:
-        if name not in known and name not in common:
-            # **kwargs lead to SearchAlgorithm, unless a class between takes more.
-            bases = [b for b in cls.__mro__[1:] if issubclass(b, SearchAlgorithm)]
-            if not free or not any(name in hyperparameters_of(base) for base in bases):
-                raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, known)
-    return cls(*arguments, **hyperparameters)
+        if name not in known:
+            raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, known)
+    try:
+        inspect.signature(cls).bind(space, seed=seed, maximize=maximize, **hyperparameters)
+        return cls(space, seed=seed, maximize=maximize, **hyperparameters)
+    except NasbenchLabError:
+        raise
+    except Exception as error:
+        raise HyperparameterError(
+            f"{cls.__name__} cannot be built ({type(error).__name__}: {error}). Its __init__ must "
+            f"take space, seed and maximize (pass **kwargs on to super().__init__), and have a "
+            f"default for each hyperparameter."
+        ) from error
 
 
 # Tables
@@ -181,8 +242,8 @@ def make_algorithm(
 def table_sources() -> dict[str, TableSource]:
     """All known tables by name."""
     found: dict[str, TableSource] = {}
-    for entry in sorted(entry_points(group="nasbench_lab.tables"), key=lambda e: e.name):
-        for source in entry.load().TABLES:
+    for package in _plug_ins("nasbench_lab.tables"):
+        for source in package.TABLES:
             found.setdefault(source.name, source)
     return found
 

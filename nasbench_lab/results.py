@@ -17,10 +17,10 @@ import numpy as np
 
 from nasbench_lab import stats
 from nasbench_lab.benchmark import Objective, TableBenchmark
-from nasbench_lab.errors import TableFileError
+from nasbench_lab.errors import DataFolderError, TableFileError
 from nasbench_lab.files import atomic_file
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.spaces import get_space
+from nasbench_lab.spaces import Architecture, get_space
 from nasbench_lab.table import Query
 from nasbench_lab.trace import Trace
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the result folder's layout."""
+
+_FEW = 5
+"""Below so many runs, no conclusion is drawn from an interval."""
+
+_NUMBERS = ("trial", "row", "epoch", "cost", "start", "end", "worker", "charged")
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,13 @@ class Result:
                 report=Query(**entry["report"]),
                 clock=entry["clock"],
             )
+            if self._benchmarks[name].table.fingerprint != entry["table"]:
+                raise TableFileError(
+                    f"The table {name!r} is not the one that this result was made with: "
+                    f"{entry['source'].get('version')} then, "
+                    f"{self._benchmarks.pop(name).table.info.source.get('version')} now. Install that "
+                    f"version again, or repeat the comparison."
+                )
         return self._benchmarks[name]
 
     def traces(self, benchmark: str, algorithm: str) -> list[Trace]:
@@ -142,88 +154,100 @@ class Result:
     def summary(self) -> pd.DataFrame:
         """One line per benchmark and algorithm.
 
-        Columns: ``runs``; ``test_regret`` and ``valid_regret`` at the end (mean, with ``_low`` and
-        ``_high`` the 95 % bootstrap interval, in the unit of the column); ``evals_to_top_1pct`` and
-        ``evals_to_top_10`` (median evaluations until one was among the best 1 % or the 10 best
-        entries of the table by the objective, infinite where half of the runs never got there) with
-        ``reached_`` the share of runs that got there; ``failed`` evaluations per run; ``wall_s``
-        per run.
+        Columns: ``runs``; ``without``, the runs that never had an incumbent, which the others leave
+        out; ``test_regret`` and ``valid_regret`` at the end (mean, with ``_low`` and ``_high`` the
+        95 % bootstrap interval, in the unit of the column); ``evals_to_top_1pct`` and
+        ``evals_to_top_10`` (evaluations until one was among the best 1 % or the 10 best entries of
+        the table by the objective; the median of the runs, the lower of two, infinite for runs that
+        never got there) with ``reached_`` the share of runs that got there; ``failed`` evaluations
+        per run; ``wall_s`` per run.
         """
         import pandas as pd
 
+        grouped: dict[tuple[str, str], list[Run]] = {}
+        for run in self.runs:
+            grouped.setdefault((run.benchmark, run.algorithm), []).append(run)
         lines = []
-        for name in self.benchmarks:
-            benchmark = self.benchmark(name)
+        for (name, algorithm), runs in grouped.items():
+            benchmark, traces = self.benchmark(name), [run.trace for run in runs]
             entries = len(benchmark.table.ranking(benchmark.first_objective))
-            targets = {"top_1pct": math.ceil(entries / 100), "top_10": 10}
-            for algorithm in self.algorithms:
-                traces = [trace for trace in self.traces(name, algorithm) if len(trace)]
-                if not traces:
-                    continue
-                line: dict[str, Any] = {
-                    "benchmark": name,
-                    "algorithm": algorithm,
-                    "runs": len(traces),
+            line: dict[str, Any] = {"benchmark": name, "algorithm": algorithm, "runs": len(runs)}
+            for metric in ("test_regret", "valid_regret"):
+                last = [stats.anytime(trace, benchmark, metric)[-1:] for trace in traces]
+                final = np.concatenate(last)
+                final = final[~np.isnan(final)]
+                line["without"] = len(runs) - len(final)
+                low, high = stats.bootstrap_interval(final) if len(final) else (math.nan, math.nan)
+                line |= {
+                    metric: float(final.mean()) if len(final) else math.nan,
+                    f"{metric}_low": float(low),
+                    f"{metric}_high": float(high),
                 }
-                for metric in ("test_regret", "valid_regret"):
-                    final = np.array([stats.anytime(t, benchmark, metric)[-1] for t in traces])
-                    low, high = stats.bootstrap_interval(final)
-                    line |= {
-                        metric: final.mean(),
-                        f"{metric}_low": float(low),
-                        f"{metric}_high": float(high),
-                    }
-                for target, k in targets.items():
-                    counts = [stats.evaluations_to_top(t, benchmark, k) for t in traces]
-                    line[f"evals_to_{target}"] = float(np.sort(counts)[(len(counts) - 1) // 2])
-                    line[f"reached_{target}"] = float(np.mean(np.isfinite(counts)))
-                line["failed"] = float(np.mean([np.isnan(t.values[:, 0]).sum() for t in traces]))
-                line["wall_s"] = float(
-                    np.mean(
-                        [
-                            r.wall_s
-                            for r in self.runs
-                            if (r.benchmark, r.algorithm) == (name, algorithm)
-                        ]
-                    )
-                )
-                lines.append(line)
+            for target, k in {"top_1pct": math.ceil(entries / 100), "top_10": 10}.items():
+                counts = [stats.evaluations_to_top(trace, benchmark, k) for trace in traces]
+                line[f"evals_to_{target}"] = float(np.sort(counts)[(len(counts) - 1) // 2])
+                line[f"reached_{target}"] = float(np.mean(np.isfinite(counts)))
+            line["failed"] = float(np.mean([np.isnan(t.values[:, 0]).sum() for t in traces]))
+            line["wall_s"] = float(np.mean([run.wall_s for run in runs]))
+            lines.append(line)
         return pd.DataFrame(lines)
 
-    def notes(self) -> list[str]:
-        """What a reader of the summary should know, such as validation that misleads."""
-        summary = self.summary()
+    def notes(self, summary: pd.DataFrame | None = None) -> list[str]:
+        """What a reader of the summary should know, such as validation that misleads.
+
+        Args:
+            summary: The summary, if it is at hand.
+        """
+        summary = self.summary() if summary is None else summary
         notes = []
         for name in self.benchmarks:
             benchmark = self.benchmark(name)
             table, objective, report = benchmark.table, benchmark.first_objective, benchmark.report
+            lines = summary[summary["benchmark"] == name] if len(summary) else summary
+            for line in lines[lines["without"] > 0].itertuples() if len(lines) else ():
+                notes.append(
+                    f"{name}: {line.without} of {line.runs} runs of {line.algorithm} had no "
+                    f"successful evaluation within the budget, and are left out of its regret."
+                )
             if table.column(objective) == table.column(report):
                 notes.append(
-                    f"{name}: the table has one accuracy of an architecture, which is both searched "
-                    f"on and reported. The regret says how well the search optimises, not how well "
-                    f"its choice generalises."
+                    f"{name}: the table has one {objective.metric} of an architecture, which is both "
+                    f"searched on and reported. The regret says how well a search optimises, not how "
+                    f"well its choice generalises."
                 )
                 continue
-            best = table.ranking(objective)[0]
-            floor = abs(table.optimum(report) - table.values(report)[best])
+            values, judged = table.values(objective), table.values(report)
+            tied = judged[values == table.optimum(objective)]
+            floor = np.abs(table.optimum(report) - tied)
             notes.append(
-                f"{name}: the entry with the best {objective.metric} has a {report.metric} regret "
-                f"of {floor:.3f}. A search that finds it ends there, not at 0."
+                f"{name}: the entry with the best {objective.metric} has a {report.metric} regret of "
+                f"{floor.min():.3f}. A search that finds it ends there, not at 0."
+                if len(tied) == 1
+                else f"{name}: the {len(tied)} entries that tie for the best {objective.metric} have "
+                f"{report.metric} regrets from {floor.min():.3f} to {floor.max():.3f}."
             )
-            lines = summary[summary["benchmark"] == name]
             if len(lines) < 2:
                 continue
-            ahead = lines.loc[lines["valid_regret"].idxmin()]
-            better = lines[lines["test_regret_high"] < ahead["test_regret_low"]]
-            clear = lines[lines["test_regret_low"] > ahead["test_regret_high"]]
+            if lines["runs"].min() < _FEW:
+                notes.append(f"{name}: fewer than {_FEW} runs; intervals and order mean little.")
+                continue
+            known = lines.dropna(subset=["valid_regret"])
+            if (known["valid_regret"] == known["valid_regret"].min()).sum() != 1:
+                continue
+            ahead = known.loc[known["valid_regret"].idxmin()]
+            others = known.drop(index=ahead.name)
+            better = others[others["test_regret_high"] < ahead["test_regret_low"]]
+            same = others[
+                (others["test_regret_low"] <= ahead["test_regret_high"])
+                & (others["test_regret_high"] >= ahead["test_regret_low"])
+            ]
             if len(better):
                 notes.append(
                     f"{name}: {ahead['algorithm']} ends best on {objective.metric}, yet "
-                    f"{', '.join(better['algorithm'])} ended better on {report.metric}: here better "
-                    f"validation does not buy better test results."
+                    f"{', '.join(better['algorithm'])} ended better on {report.metric}: here a better "
+                    f"{objective.metric} does not buy a better {report.metric}."
                 )
-            elif len(clear) < len(lines) - 1:
-                same = lines.drop(index=[lines["valid_regret"].idxmin(), *clear.index])
+            elif len(same):
                 notes.append(
                     f"{name}: {ahead['algorithm']} ends best on {objective.metric}, but on "
                     f"{report.metric} its interval overlaps with {', '.join(same['algorithm'])}."
@@ -245,10 +269,17 @@ class Result:
     # On disk
 
     def save(self, folder: Path | str) -> None:
-        """Writes a result folder that ``open`` reads."""
+        """Writes a result folder that ``open`` reads.
+
+        Raises:
+            DataFolderError: The folder cannot be written, or holds a result already.
+        """
         folder = Path(folder)
-        write_manifest(folder, self.experiment)
-        write_shard(folder, "runs", self.runs)
+        start_folder(folder, self.experiment)
+        for i, name in enumerate(self.benchmarks):
+            runs = [run for run in self.runs if run.benchmark == name]
+            if runs:
+                write_shard(folder, f"{i:06d}", runs)
 
     @classmethod
     def open(cls, folder: Path | str) -> Result:
@@ -265,10 +296,10 @@ class Result:
             if manifest["format"] != FORMAT:
                 raise ValueError(f"format {manifest['format']}, while this version reads {FORMAT}")
             experiment = manifest["experiment"]
-            entries = {entry["name"]: entry for entry in experiment["benchmarks"]}
+            parsed: dict[tuple[str, str], Architecture] = {}
             runs = []
             for shard in sorted((folder / "runs").glob("[!.]*.parquet")):
-                runs += _read_runs(pq.read_table(shard), entries, experiment)
+                runs += _read_runs(pq.read_table(shard), experiment, parsed)
             return cls(experiment, runs)
         except Exception as error:  # a damaged file may raise anything
             raise TableFileError(
@@ -277,8 +308,12 @@ class Result:
             ) from error
 
 
-def write_manifest(folder: Path, experiment: Mapping[str, Any]) -> None:
-    """Writes what an experiment is, and what it ran with, beside its runs."""
+def start_folder(folder: Path, experiment: Mapping[str, Any]) -> None:
+    """Makes a result folder: what the experiment is, and what it runs with.
+
+    Raises:
+        DataFolderError: The folder cannot be written, or holds a result already.
+    """
     packages = ("nasbench-lab", "numpy", "scipy", "nas-bench-graph")
     manifest = {
         "format": FORMAT,
@@ -287,39 +322,76 @@ def write_manifest(folder: Path, experiment: Mapping[str, Any]) -> None:
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
+    try:
+        # Of two processes that want the folder, one gets it.
+        (folder / "runs").mkdir(parents=True)
+    except FileExistsError:
+        raise DataFolderError(f"{folder} holds a result already. Name another folder.") from None
+    except OSError as error:
+        raise DataFolderError(
+            f"Cannot write results to {folder}: {error.strerror or error}. Name another folder."
+        ) from error
     with atomic_file(folder / "manifest.json") as path:
         path.write_text(json.dumps(manifest, indent=1, default=np.generic.item) + "\n")
 
 
+def discard_if_empty(folder: Path) -> None:
+    """Takes a result folder away again in which no run was finished; other files in it stay."""
+    if any((folder / "runs").glob("[!.]*.parquet")):
+        return
+    (folder / "manifest.json").unlink(missing_ok=True)
+    for path in (folder / "runs", folder):
+        try:
+            path.rmdir()
+        except OSError:
+            return
+
+
 def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:
-    """Writes runs as Parquet files, one per benchmark, each all or nothing."""
+    """Writes runs of one benchmark as a Parquet file, all or nothing.
+
+    The file has one line per evaluation. What there is one of per run, runs without any evaluation
+    included, is in its metadata.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for benchmark in dict.fromkeys(run.benchmark for run in runs):
-        some = [run for run in runs if run.benchmark == benchmark]
-        lengths = [len(run.trace) for run in some]
-        space = get_space(some[0].trace.space)
-        every = np.concatenate([run.trace.architecture for run in some])
-        distinct, codes = np.unique(every, axis=0, return_inverse=True)
-        columns: dict[str, Any] = {
-            "benchmark": _repeated([run.benchmark for run in some], lengths),
-            "algorithm": _repeated([run.algorithm for run in some], lengths),
-            "seed": np.repeat([run.seed for run in some], lengths),
-            "wall_s": np.repeat([run.wall_s for run in some], lengths),
-            "architecture": pa.DictionaryArray.from_arrays(
-                pa.array(codes.ravel().astype(np.int32)), pa.array(space.to_string(distinct))
-            ),
+    traces = [run.trace for run in runs]
+    lengths = [len(trace) for trace in traces]
+    every = np.concatenate([trace.architecture for trace in traces])
+    distinct, codes = np.unique(every, axis=0, return_inverse=True)
+    texts = traces[0].space.to_string(distinct)
+    columns: dict[str, Any] = {
+        "benchmark": _repeated([run.benchmark for run in runs], lengths),
+        "algorithm": _repeated([run.algorithm for run in runs], lengths),
+        "seed": np.repeat([run.seed for run in runs], lengths),
+        "architecture": pa.DictionaryArray.from_arrays(
+            pa.array(codes.ravel().astype(np.int32)), pa.array(texts, pa.string())
+        ),
+    }
+    for column in _NUMBERS:
+        columns[column] = np.concatenate([getattr(trace, column) for trace in traces])
+    # Not by the objectives' names, which may be anything; the manifest has these.
+    for i in range(len(traces[0].objectives)):
+        columns[f"objective_{i}"] = np.concatenate([trace.values[:, i] for trace in traces])
+    per_run = [
+        {
+            "benchmark": run.benchmark,
+            "algorithm": run.algorithm,
+            "seed": run.seed,
+            "wall_s": run.wall_s,
+            "evaluations": length,
         }
-        for column in ("trial", "row", "epoch", "cost", "start", "end", "worker"):
-            columns[column] = np.concatenate([getattr(run.trace, column) for run in some])
-        for i, objective in enumerate(some[0].trace.objectives):
-            columns[objective.name] = np.concatenate([run.trace.values[:, i] for run in some])
-        stem = name if len({run.benchmark for run in runs}) == 1 else f"{name}-{_slug(benchmark)}"
-        with atomic_file(folder / "runs" / f"{stem}.parquet") as path:
-            pq.write_table(pa.table(columns), path)
-            with open(path, "rb") as written:
-                os.fsync(written.fileno())
+        for run, length in zip(runs, lengths, strict=True)
+    ]
+    table = pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(per_run)})
+    with atomic_file(folder / "runs" / f"{name}.parquet") as path:
+        pq.write_table(table, path)
+        with open(path, "rb") as written:
+            os.fsync(written.fileno())
+
+
+_METADATA = b"nasbench_lab.runs"
 
 
 def _repeated(names: list[str], lengths: list[int]) -> Any:
@@ -330,57 +402,50 @@ def _repeated(names: list[str], lengths: list[int]) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(distinct))
 
 
-def _slug(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
-
-
 def _read_runs(
-    table: Any, entries: Mapping[str, Mapping[str, Any]], experiment: Mapping[str, Any]
+    table: Any, experiment: Mapping[str, Any], parsed: dict[tuple[str, str], Architecture]
 ) -> list[Run]:
-    if not table.num_rows:
-        return []
-    data = {name: table.column(name).combine_chunks() for name in table.column_names}
-    benchmark = data["benchmark"][0].as_py()
-    entry = entries[benchmark]
+    """The runs of one shard; ``parsed`` keeps what the texts of architectures mean."""
+    per_run = json.loads(table.schema.metadata[_METADATA])
+    (entry,) = (e for e in experiment["benchmarks"] if e["name"] == per_run[0]["benchmark"])
     space = get_space(entry["space"])
     objectives = tuple(Objective(**objective) for objective in entry["objectives"])
-    texts = data["architecture"]
-    parsed = space.from_string(texts.dictionary.to_pylist())
-    architectures = parsed[texts.indices.to_numpy()]
-    labels = data["algorithm"].dictionary.to_pylist()
-    codes = data["algorithm"].indices.to_numpy()
+    texts = table.column("architecture").combine_chunks()
+    names = texts.dictionary.to_pylist()
+    for name in names:
+        if (space.name, name) not in parsed:
+            parsed[space.name, name] = space.from_string(name)
+    distinct = np.array([parsed[space.name, name] for name in names], dtype=np.int64)
+    shape = len(texts), len(space.decisions)
+    architectures = distinct.reshape(-1, shape[1])[texts.indices.to_numpy()].reshape(shape)
     numbers = {
-        name: array.to_numpy()
-        for name, array in data.items()
-        if name not in ("benchmark", "algorithm", "architecture")
+        name: table.column(name).to_numpy() for name in table.column_names if name in _NUMBERS
     }
-    values = np.stack([numbers[objective.name] for objective in objectives], axis=1)
-    changes = (np.diff(codes) != 0) | (np.diff(numbers["seed"]) != 0)
-    starts = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(codes)]])
+    values = np.stack(
+        [table.column(f"objective_{i}").to_numpy() for i in range(len(objectives))], axis=1
+    )
+    specs = {entry["name"]: entry["algorithm"] for entry in experiment["algorithms"]}
     policies = {key: experiment[key] for key in ("budget", "charge_repeats", "workers")}
-    runs = []
-    for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        part = slice(first, last)
-        label, seed = labels[codes[first]], int(numbers["seed"][first])
+    runs, first = [], 0
+    for one in per_run:
+        part = slice(first, first + one["evaluations"])
+        first = part.stop
         settings = {
-            "algorithm": label,
-            "benchmark": benchmark,
-            "seed": seed,
+            "algorithm": specs[one["algorithm"]],
+            "benchmark": one["benchmark"],
+            "seed": one["seed"],
             "clock": entry["clock"],
             **policies,
         }
         trace = Trace(
-            **{
-                name: numbers[name][part]
-                for name in ("trial", "row", "epoch", "cost", "start", "end", "worker")
-            },
+            **{name: column[part] for name, column in numbers.items()},
             architecture=architectures[part],
             values=values[part],
-            space=entry["space"],
+            space=space,
             objectives=objectives,
             settings=settings,
         )
-        runs.append(Run(benchmark, label, seed, trace, float(numbers["wall_s"][first])))
+        runs.append(Run(one["benchmark"], one["algorithm"], one["seed"], trace, one["wall_s"]))
     return runs
 
 
@@ -394,4 +459,5 @@ def describe_benchmark(benchmark: TableBenchmark) -> dict[str, Any]:
         "objectives": [asdict(objective) for objective in benchmark.objectives],
         "clock": benchmark.clock,
         "source": dict(benchmark.table.info.source),
+        "table": benchmark.table.fingerprint,
     }

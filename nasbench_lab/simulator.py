@@ -17,7 +17,12 @@ from threadpoolctl import threadpool_limits
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.benchmark import Benchmark
-from nasbench_lab.errors import AlgorithmError, BudgetError, InvalidArchitectureError
+from nasbench_lab.errors import (
+    AlgorithmError,
+    BenchmarkError,
+    BudgetError,
+    InvalidArchitectureError,
+)
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.trace import Trace
 
@@ -157,6 +162,13 @@ def simulate(
     budget.check(benchmark)
     if workers < 1:
         raise BudgetError(f"Expected at least 1 worker but got {workers}.")
+    maximize = tuple(objective.maximize for objective in benchmark.objectives)
+    if algorithm.space != benchmark.space or algorithm.maximize != maximize:
+        raise AlgorithmError(
+            f"{type(algorithm).__name__} was built for {algorithm.space!r} with "
+            f"maximize={algorithm.maximize}, but {benchmark.name!r} has {benchmark.space!r} and "
+            f"needs maximize={maximize}."
+        )
     # One thread for linear algebra: sums come out in another order on more, and on matrices as small
     # as a search has, more are slower.
     with threadpool_limits(1):
@@ -174,8 +186,9 @@ def simulate(
     )
 
 
-# End, number of the ask, worker, start, trial and evaluation: sorts by end, then by ask.
-_Event = tuple[float, int, int, float, Trial, Evaluation]
+# End, number of the ask, worker, start, trial, evaluation, and whether it was charged. Sorts by end,
+# then by ask.
+_Event = tuple[float, int, int, float, Trial, Evaluation, bool]
 
 
 def _loop(
@@ -190,11 +203,12 @@ def _loop(
     max_evaluations = budget.evaluations or math.inf
     max_seconds = budget.seconds or math.inf
     max_epochs = budget.epochs or math.inf
+    counted = budget.evaluations is not None or budget.epochs is not None
 
     running: list[_Event] = []
     done: list[_Event] = []
     free = list(range(workers))
-    seen: set[tuple[Architecture | int, int | None]] = set()
+    first: dict[tuple[Architecture | int, int | None], Evaluation] = {}
     now, asked, evaluations, epochs, unspent = 0.0, 0, 0, 0, 0
     over = False
     while True:
@@ -203,7 +217,7 @@ def _loop(
             if trial is None:
                 break
             evaluation = _evaluate(algorithm, benchmark, trial, noise)
-            charged = charge_repeats or _what(trial, evaluation) not in seen
+            charged = charge_repeats or _what(trial, evaluation) not in first
             if charged:
                 evaluations += 1
                 epochs += evaluation.epoch or 0
@@ -212,31 +226,37 @@ def _loop(
                     break
                 over = evaluations == max_evaluations or epochs == max_epochs
             else:
-                evaluation = evaluation._replace(cost=0.0)
-            counted = budget.evaluations is not None or budget.epochs is not None
+                evaluation = first[_what(trial, evaluation)]._replace(cost=0.0)
             unspent = 0 if evaluation.cost > 0 or (charged and counted) else unspent + 1
             if unspent > PATIENCE:
-                raise AlgorithmError(
-                    f"{type(algorithm).__name__} asked {PATIENCE:,} times in a row without spending "
-                    f"any of the budget of {budget} ({evaluations} evaluations so far), so the run "
-                    f"would never end. With charge_repeats=False, an algorithm that repeats itself "
-                    f"needs charge_repeats=True."
-                )
+                if charge_repeats:
+                    raise AlgorithmError(
+                        f"{type(algorithm).__name__} asked {PATIENCE:,} times in a row for "
+                        f"evaluations that take no time, so the budget of {budget} would never be "
+                        f"spent ({evaluations} evaluations so far). Give a number of evaluations."
+                    )
+                over = True
             heapq.heappush(
-                running, (now + evaluation.cost, asked, free.pop(0), now, trial, evaluation)
+                running,
+                (now + evaluation.cost, asked, free.pop(0), now, trial, evaluation, charged),
             )
             asked += 1
         if not running or running[0][0] > max_seconds:
             break
-        event = heapq.heappop(running)
-        now = event[0]
-        done.append(event)
-        if not charge_repeats:
-            seen.add(_what(event[4], event[5]))
-        free.append(event[2])
+        # All results of one moment are told before anybody asks again.
+        now = running[0][0]
+        while running and running[0][0] == now:
+            event = heapq.heappop(running)
+            done.append(event)
+            if not charge_repeats:
+                first.setdefault(_what(event[4], event[5]), event[5])
+            free.append(event[2])
+            algorithm.tell(event[4], event[5])
         free.sort()
-        algorithm.tell(event[4], event[5])
 
+    # Of a search that ended in nothing but repeats, these say nothing.
+    while unspent > PATIENCE and done and not done[-1][6]:
+        done.pop()
     return done
 
 
@@ -260,7 +280,8 @@ def _trace(done: list[_Event], benchmark: Benchmark, settings: dict[str, Any]) -
         start=np.array([e[3] for e in done], dtype=np.float64),
         end=np.array([e[0] for e in done], dtype=np.float64),
         worker=np.array([e[2] for e in done], dtype=np.int64),
-        space=benchmark.space.name,
+        charged=np.array([e[6] for e in done], dtype=np.bool_),
+        space=benchmark.space,
         objectives=benchmark.objectives,
         settings=settings,
     )
@@ -273,7 +294,7 @@ def _evaluate(
     noise: np.random.Generator | None,
 ) -> Evaluation:
     try:
-        return benchmark.evaluate(trial.architecture, trial.epoch, noise)
+        evaluation = benchmark.evaluate(trial.architecture, trial.epoch, noise)
     except (InvalidArchitectureError, AttributeError, TypeError) as error:
         if not isinstance(trial, Trial):
             raise AlgorithmError(
@@ -287,3 +308,9 @@ def _evaluate(
         raise AlgorithmError(
             f"{type(algorithm).__name__} asked for an architecture that is not of the space: {error}"
         ) from error
+    if not 0 <= evaluation.cost < math.inf:
+        raise BenchmarkError(
+            f"Expected a cost of at least 0 but {benchmark.name!r} charged {evaluation.cost!r} for "
+            f"{benchmark.space.to_string(trial.architecture)}."
+        )
+    return evaluation

@@ -62,10 +62,29 @@ def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret"
     query = metric_query(benchmark, metric)
     values = benchmark.table.values(query)
     positions = trace.incumbents()
-    result = np.where(positions >= 0, values[trace.row[positions]], np.nan)
+    if not len(trace):
+        return np.empty(0)
+    rows = trace.row[positions]
+    result = np.where((positions >= 0) & (rows >= 0), values[rows], np.nan)
     if metric.endswith("regret"):
         result = np.abs(benchmark.table.optimum(query) - result)
     return result
+
+
+def check_axis(benchmark: TableBenchmark, axis: str) -> None:
+    """Refuses an axis that a benchmark's runs cannot be shown against.
+
+    Raises:
+        UnknownNameError: It is neither ``evaluations`` nor ``seconds``.
+        BudgetError: It is seconds, and the benchmark's clock counts evaluations.
+    """
+    if axis not in ("evaluations", "seconds"):
+        raise UnknownNameError("axis", axis, ("evaluations", "seconds"))
+    if axis == "seconds" and benchmark.clock == "evaluations":
+        raise BudgetError(
+            f"Runs on {benchmark.name!r} cannot be shown against simulated seconds: it holds no "
+            f"training times, and its clock counts evaluations. Use the axis 'evaluations'."
+        )
 
 
 def grid(traces: Sequence[Trace], axis: Axis = "evaluations", n: int = 200) -> Floats:
@@ -76,20 +95,16 @@ def grid(traces: Sequence[Trace], axis: Axis = "evaluations", n: int = 200) -> F
         axis: ``evaluations``, or ``seconds`` on the simulated clock.
         n: At most how many points.
 
-    Raises:
-        BudgetError: Seconds are asked of runs whose clock counts evaluations.
     """
     if axis == "evaluations":
-        longest = max(len(trace) for trace in traces)
+        longest = max((int(trace.charged.sum()) for trace in traces), default=0)
+        if not longest:
+            return np.ones(1)
         return np.unique(np.linspace(1, longest, min(n, longest)).round())
-    if any(trace.settings.get("clock") == "evaluations" for trace in traces):
-        raise BudgetError(
-            "These runs cannot be shown against simulated seconds: their table holds no training "
-            "times, so their clock counts evaluations. Use the axis 'evaluations'."
-        )
-    limits = [trace.settings["budget"].get("seconds") for trace in traces]
-    ends = [trace.end[-1] for trace in traces if len(trace)]
-    last = max(limit if limit else end for limit, end in zip(limits, ends, strict=False))
+    last = max(
+        trace.settings["budget"].get("seconds") or (trace.end[-1] if len(trace) else 0.0)
+        for trace in traces
+    )
     return np.linspace(last / n, last, n)
 
 
@@ -108,7 +123,7 @@ def curves(
     result = np.full((len(traces), len(points)), np.nan)
     for curve, trace in zip(result, traces, strict=True):
         values = anytime(trace, benchmark, metric)
-        ends = np.arange(1, len(trace) + 1) if axis == "evaluations" else trace.end
+        ends = trace.evaluations() if axis == "evaluations" else trace.end
         known = np.searchsorted(ends, points, side="right") - 1
         curve[known >= 0] = values[known[known >= 0]]
     return result
@@ -140,15 +155,13 @@ def bootstrap_interval(
 
 
 def evaluations_to_top(trace: Trace, benchmark: TableBenchmark, k: int) -> float:
-    """How many evaluations until one was among the ``k`` best entries of the table.
+    """How many charged evaluations until one was among the ``k`` best entries of the table.
 
     The objective decides, and what ties with the ``k``-th best counts too; infinity if none was.
     """
     query = benchmark.first_objective
-    ranking = benchmark.table.ranking(query)
+    ranking, values = benchmark.table.ranking(query), benchmark.table.values(query)
     sign = 1.0 if benchmark.objectives[0].maximize else -1.0
-    threshold = sign * benchmark.table.values(query)[ranking[min(k, len(ranking)) - 1]]
-    known = trace.row >= 0
-    held = sign * benchmark.table.values(query)[trace.row]
-    reached = np.flatnonzero(known & (held >= threshold))
-    return float(reached[0] + 1) if reached.size else math.inf
+    threshold = sign * values[ranking[min(k, len(ranking)) - 1]]
+    reached = np.flatnonzero((trace.row >= 0) & (sign * values[trace.row] >= threshold))
+    return float(trace.evaluations()[reached[0]]) if reached.size else math.inf

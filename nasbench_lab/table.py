@@ -6,7 +6,9 @@ column has shape ``(rows, trials, epochs)``; the architectures that share a row 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -146,6 +148,7 @@ class Table:
         self._arrays = arrays
         self._checksums = checksums
         self._values: dict[Query, NDArray[np.float64]] = {}
+        self._rankings: dict[Query, NDArray[np.int64]] = {}
         self._row_of_index = arrays.get("row_of_index")
 
     def __repr__(self) -> str:
@@ -229,6 +232,14 @@ class Table:
         space = get_space(info.space)
         arrays: dict[str, NDArray[Any]] = {}
         for column, values in columns.items():
+            if not re.fullmatch(r"[\w@.-]+", column.name) or column.name in (
+                "row_of_index",
+                *arrays,
+            ):
+                raise ValueError(
+                    f"Expected names of columns that differ and are made of letters, digits and "
+                    f"_ @ . - but got {column.name!r}."
+                )
             shape = (-1, len(column.trials), len(column.epochs or (0,)))
             arrays[column.name] = np.ascontiguousarray(values).reshape(shape)
         sizes = {len(values) for values in arrays.values()}
@@ -267,6 +278,13 @@ class Table:
         with atomic_folder(Path(folder), replace=True) as new:
             cls.write(new, info, columns, row_of_index)
         return cls.open(folder)
+
+    @property
+    def fingerprint(self) -> str:
+        """A checksum of all columns: results are read against the table they were made with."""
+        return hashlib.sha256(
+            json.dumps(dict(self._checksums), sort_keys=True).encode()
+        ).hexdigest()
 
     def verify(self) -> None:
         """Compares every file with its checksum.
@@ -360,6 +378,21 @@ class Table:
             )
         return array[:, :, column.epochs.index(query.epoch)]
 
+    def check(self, query: Query | str) -> None:
+        """Refuses a query that the table cannot answer.
+
+        Raises:
+            QueryError: It does not hold that column, epoch or trial.
+        """
+        query = Query.of(query)
+        column = self.column(query)
+        self.trials(query)
+        if query.trial not in ("mean", "random", *column.trials):
+            raise QueryError(
+                f"Column {column.name!r} of {self.name!r} holds the trials "
+                f"{', '.join(map(str, column.trials))}, not {query.trial!r}."
+            )
+
     def values(self, query: Query | str) -> NDArray[np.float64]:
         """``(rows,)`` values of a query, by its trial policy; NaN where there is none.
 
@@ -368,18 +401,16 @@ class Table:
         """
         query = Query.of(query)
         if query not in self._values:
+            self.check(query)
             column, trials = self.column(query), self.trials(query)
             if query.trial == "mean":
                 counts = (~np.isnan(trials)).sum(axis=1)
                 with np.errstate(invalid="ignore"):
                     values = np.nansum(trials, axis=1) / counts
-            elif query.trial in column.trials:
-                values = trials[:, column.trials.index(query.trial)].astype(np.float64)
+            elif query.trial == "random":
+                raise QueryError("A random trial is drawn at each evaluation; ask for trials().")
             else:
-                raise QueryError(
-                    f"Column {column.name!r} of {self.name!r} holds the trials "
-                    f"{', '.join(map(str, column.trials))}, not {query.trial!r}."
-                )
+                values = trials[:, column.trials.index(query.trial)].astype(np.float64)
             values.flags.writeable = False
             self._values[query] = values
         return self._values[query]
@@ -433,9 +464,12 @@ class Table:
 
     def ranking(self, query: Query | str) -> NDArray[np.int64]:
         """Rows from best to worst, those without a value left out; ties in order of rows."""
-        values = self.values(query)
-        order = np.argsort(-values if self.column(query).maximize else values, kind="stable")
-        return order[~np.isnan(values[order])]
+        query = Query.of(query)
+        if query not in self._rankings:
+            values = self.values(query)
+            order = np.argsort(-values if self.column(query).maximize else values, kind="stable")
+            self._rankings[query] = order[~np.isnan(values[order])]
+        return self._rankings[query]
 
 
 def _names(columns: Iterable[Column]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.benchmark import Objective
-from nasbench_lab.spaces import SearchSpace, get_space
+from nasbench_lab.spaces import SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,8 @@ class Trace:
         start: ``(n,)`` when it began, on the simulated clock.
         end: ``(n,)`` when it ended.
         worker: ``(n,)`` which worker did it.
-        space: The space's name.
+        charged: ``(n,)`` whether it counted for the budget: all but free repeats.
+        space: The space of the architectures.
         objectives: What the columns of ``values`` are.
         settings: What the run was: algorithm, benchmark, seed, budget, clock, policies.
     """
@@ -44,7 +45,8 @@ class Trace:
     start: NDArray[np.float64]
     end: NDArray[np.float64]
     worker: NDArray[np.int64]
-    space: str
+    charged: NDArray[np.bool_]
+    space: SearchSpace
     objectives: tuple[Objective, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -76,6 +78,10 @@ class Trace:
             for name in COLUMNS
         )
 
+    def evaluations(self) -> NDArray[np.int64]:
+        """``(n,)`` how many evaluations have counted up to and including each."""
+        return np.cumsum(self.charged)
+
     def scores(self, objective: int = 0) -> NDArray[np.float64]:
         """``(n,)`` values of one objective, turned so that more is better; -inf where it failed."""
         values = self.values[:, objective]
@@ -106,22 +112,23 @@ class Trace:
         position = self.incumbents()[-1] if len(self) else -1
         if position < 0:
             raise ValueError("No evaluation of this run succeeded, so there is no best one.")
-        return get_space(self.space).to_string(tuple(self.architecture[position].tolist()))
+        return self.space.to_string(tuple(self.architecture[position].tolist()))
 
     def to_frame(self) -> pd.DataFrame:
         """One line per evaluation, with the architecture in the benchmark's syntax."""
         import pandas as pd
 
-        space: SearchSpace = get_space(self.space)
         columns: dict[str, Any] = {
             "trial": self.trial,
-            "architecture": space.to_string(self.architecture.astype(np.int64)),
+            "architecture": self.space.to_string(self.architecture),
             "row": self.row,
             "epoch": self.epoch,
         }
         for i, objective in enumerate(self.objectives):
             columns[objective.name] = self.values[:, i]
-        columns |= {name: getattr(self, name) for name in ("cost", "start", "end", "worker")}
+        columns |= {
+            name: getattr(self, name) for name in ("cost", "start", "end", "worker", "charged")
+        }
         return pd.DataFrame(columns)
 
 

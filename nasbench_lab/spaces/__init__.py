@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import entry_points
 
 from nasbench_lab.errors import UnknownNameError
 from nasbench_lab.spaces.base import Architecture, Architectures, Decision, SearchSpace
@@ -26,7 +27,10 @@ SPACES: dict[str, Callable[[], SearchSpace]] = {
     "nas-bench-graph": NASBenchGraphSpace,
     "nas-bench-graph-proteins": NASBenchGraphSpace.proteins,
 }
-"""Makers of the named spaces. A plug-in that brings tables over a new space adds it here."""
+"""Makers of the named spaces of nasbench-lab itself.
+
+A plug-in names its own in the entry-point group ``nasbench_lab.spaces``.
+"""
 
 
 @cache
@@ -36,6 +40,10 @@ def get_space(name: str) -> SearchSpace:
     Raises:
         UnknownNameError: There is no such space.
     """
-    if name not in SPACES:
-        raise UnknownNameError("space", name, SPACES)
-    return SPACES[name]()
+    if name in SPACES:
+        return SPACES[name]()
+    plugged_in = {entry.name: entry for entry in entry_points(group="nasbench_lab.spaces")}
+    if name not in plugged_in:
+        raise UnknownNameError("space", name, {**SPACES, **plugged_in})
+    space: SearchSpace = plugged_in[name].load()()
+    return space

@@ -10,7 +10,7 @@ from algorithms.gp_bo import GPBO
 from algorithms.random_search import RandomSearch
 from algorithms.regularized_evolution import RegularizedEvolution
 from algorithms.reinforce import Reinforce
-from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.algorithm import Evaluation, Trial
 from nasbench_lab.errors import HyperparameterError, UnknownNameError
 from nasbench_lab.registry import make_algorithm
 from nasbench_lab.simulator import simulate
@@ -25,6 +25,13 @@ LARGE = SearchSpace("large", [Decision(f"layer {i}", "abcd") for i in range(30)]
 @pytest.mark.parametrize(
     ("algorithm", "hyperparameters"),
     [
+        ("random_search", {"replacement": "false"}),
+        ("gp_bo", {"n_initial": "x"}),
+        ("gp_bo", {"n_initial": 2.5}),
+        ("gp_bo", {"ucb_beta": "x"}),
+        ("gp_bo", {"refit_growth": math.inf}),
+        ("reinforce", {"learning_rate": "fast"}),
+        ("reinforce", {"learning_rate": math.inf}),
         ("regularized_evolution", {"population_size": 0}),
         ("regularized_evolution", {"population_size": 2.5}),
         ("regularized_evolution", {"sample_size": -1}),
@@ -212,6 +219,7 @@ def test_gp_bo_with_results_out_of_order_has_the_posterior_of_the_told_data():
         if len(waiting) > 4:
             trial = waiting.pop(int(rng.integers(len(waiting))))
             algorithm.tell(trial, benchmark.evaluate(trial.architecture))
+    waiting.append(algorithm.ask())
     posterior = algorithm._posterior
     assert posterior is not None
     assert posterior.n == len(algorithm._data) + len(waiting)
@@ -228,3 +236,29 @@ def test_gp_bo_searches_spaces_too_large_to_score_whole():
     ours = [simulate(GPBO(LARGE, seed=s), benchmark, 60).scores().max() for s in range(3)]
     random = [simulate(RandomSearch(LARGE, seed=s), benchmark, 60).scores().max() for s in range(3)]
     assert min(ours) > max(random)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e12, 1e155])
+def test_gp_bo_does_not_mind_the_scale_of_the_objective(scale):
+    class Scaled(SyntheticBenchmark):
+        def evaluate(self, architecture, epoch=None, rng=None):
+            result = super().evaluate(architecture)
+            return result._replace(values=(result.values[0] * scale,))
+
+    trace = simulate(GPBO(SPACE, seed=0), Scaled(SPACE), 30)
+    assert len(trace) == 30
+
+
+def test_gp_bo_learns_from_trials_that_it_did_not_ask():
+    benchmark = SyntheticBenchmark(SPACE)
+    algorithm = GPBO(SPACE, seed=0, n_initial=5)
+    told = [Trial(1000 + i, SPACE.at(i * 1000)) for i in range(12)]
+    for trial in told:
+        algorithm.tell(trial, benchmark.evaluate(trial.architecture))
+    asked = {algorithm.ask().architecture for _ in range(20)}
+    assert not asked & {SPACE.canonical(trial.architecture) for trial in told}
+
+
+def test_gp_bo_with_the_path_kernel_runs():
+    algorithm = GPBO(SPACE, seed=0, kernel="path")
+    assert len(simulate(algorithm, SyntheticBenchmark(SPACE), 40)) == 40
