@@ -323,6 +323,8 @@ def start_folder(folder: Path, experiment: Mapping[str, Any]) -> None:
         "platform": platform.platform(),
     }
     try:
+        if (folder / "manifest.json").exists():
+            raise FileExistsError
         # Of two processes that want the folder, one gets it.
         (folder / "runs").mkdir(parents=True)
     except FileExistsError:

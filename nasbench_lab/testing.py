@@ -112,7 +112,7 @@ def check_asks_trials_of_the_space(make: Make) -> None:
         trace = simulate(make(space, seed=1), SyntheticBenchmark(space), 40)
         _require(len(trace) > 0, f"asked nothing on the space {space.name!r}")
         _require(
-            len(set(trace.trial.tolist())) == len(trace),
+            len(set(zip(trace.trial.tolist(), trace.epoch.tolist(), strict=True))) == len(trace),
             "gave two trials the same number; every new trial needs self.trial(…)",
         )
 
@@ -156,9 +156,9 @@ def check_outstanding_asks(make: Make) -> None:
 def check_minimises_and_maximises(make: Make) -> None:
     """Minimising an objective is maximising its negative."""
     space = get_space("nb201")
-    up = simulate(make(space, seed=1, maximize=True), SyntheticBenchmark(space), 60)
+    up = simulate(make(space, seed=1, maximize=(True,)), SyntheticBenchmark(space), 60)
     down = simulate(
-        make(space, seed=1, maximize=False), SyntheticBenchmark(space, maximize=False), 60
+        make(space, seed=1, maximize=(False,)), SyntheticBenchmark(space, maximize=False), 60
     )
     _require(
         np.array_equal(up.architecture, down.architecture),
@@ -170,13 +170,15 @@ def check_survives_failures(make: Make) -> None:
     """Failed evaluations (NaN) are survived, even if all fail."""
     space = get_space("nb201")
     for failing in (0.3, 1.0):
-        simulate(make(space, seed=1), SyntheticBenchmark(space, failing=failing), 60)
+        trace = simulate(make(space, seed=1), SyntheticBenchmark(space, failing=failing), 60)
+        _require(len(trace) == 60, f"gave up after {len(trace)} evaluations, some of which failed")
 
 
 def check_constant_objective(make: Make) -> None:
     """An objective that tells nothing is survived."""
     space = get_space("nb201")
-    simulate(make(space, seed=1), SyntheticBenchmark(space, constant=True), 60)
+    trace = simulate(make(space, seed=1), SyntheticBenchmark(space, constant=True), 60)
+    _require(len(trace) == 60, f"gave up after {len(trace)} evaluations, all of one value")
 
 
 def check_tiny_spaces(make: Make) -> None:

@@ -34,7 +34,7 @@ class NB201Space(SearchSpace):
     """All 15,625 cells of NAS-Bench-201.
 
     ``index`` counts in base 5 along ``EDGES``. The official files have an order of their own, which
-    agrees with this one in 1 of 15,625 places; a table that holds the official order says so.
+    agrees with this one in 1 of 15,625 places: an index from there is no index here.
 
     Encodings: ``one_hot`` (30 entries); ``adjacency`` (24: for each operation but ``none``, which of
     the 6 edges carry it); ``path`` (100: one entry per sequence of operations other than ``none``

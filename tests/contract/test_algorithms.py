@@ -94,6 +94,16 @@ class Stalls(SearchAlgorithm):
         return None
 
 
+class GivesUp(SearchAlgorithm):
+    failed = False
+
+    def ask(self):
+        return None if self.failed else self.trial(self.space.sample(self.rng))
+
+    def tell(self, trial, evaluation):
+        self.failed |= math.isnan(evaluation.values[0])
+
+
 class ForgetsItsState(SearchAlgorithm):
     count = 0
 
@@ -117,6 +127,7 @@ class ForgetsItsState(SearchAlgorithm):
         (IgnoresSeed, "same run for two seeds"),
         (OnlyMaximises, "minimised"),
         (Stalls, "asked nothing"),
+        (GivesUp, "gave up"),
         (ForgetsItsState, "pickled"),
     ],
 )

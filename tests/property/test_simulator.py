@@ -90,13 +90,14 @@ def by_hand(plan, at_once, prices, budget, workers, charge_repeats):
             cost = prices[row][epoch - 1] if charged else 0.0
             running.append(Job(clock + cost, number, worker, clock, what, charged, cost, epoch))
             number += 1
-        # The next result is told; of those of one moment, the one that was asked first.
+        # All results of the next moment are told, those asked first before the others.
         running.sort(key=lambda job: (job.end, job.number))
         if not running or running[0].end > (budget.seconds or math.inf):
             return told, log
-        told.append(running.pop(0))
-        clock = told[-1].end
-        log.append(("tell", told[-1].number))
+        clock = running[0].end
+        while running and running[0].end == clock:
+            told.append(running.pop(0))
+            log.append(("tell", told[-1].number))
 
 
 # Many ties, some that take no time, and sums that floating point rounds.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nasbench_lab.spaces import SPACES, Decision, SearchSpace
+from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
 from nasbench_lab.table import Column, Table, TableInfo
 
 NAN = float("nan")
@@ -38,7 +38,10 @@ def accuracies(seed):
 @pytest.fixture(scope="session")
 def make_table(tmp_path_factory):
     """Makes a table over the space ``toy``; its accuracies and their direction can be given."""
+    # Known by name from here on, but not listed among the spaces.
     SPACES["toy"] = toy_space
+    get_space("toy")
+    del SPACES["toy"]
     folder = tmp_path_factory.mktemp("toy-tables")
 
     def make(name="toy/timed", valid=None, test=None, maximize=True, without=()):
@@ -73,8 +76,7 @@ def make_table(tmp_path_factory):
             row_of_index,
         )
 
-    yield make
-    del SPACES["toy"]
+    return make
 
 
 @pytest.fixture(scope="session")

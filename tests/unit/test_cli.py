@@ -42,9 +42,9 @@ class NoTrial(SearchAlgorithm):
     def ask(self):
         return self.space.sample(self.rng)
 
-class Repeats(SearchAlgorithm):
+class Fails(SearchAlgorithm):
     def ask(self):
-        return self.trial((0, 0, 0, 0, 0))
+        raise KeyError("mine")
 
 class Interrupts(SearchAlgorithm):
     runs = 0
@@ -174,7 +174,7 @@ def test_what_compare_is_told_reaches_the_runs(lab):
     assert (experiment["workers"], experiment["charge_repeats"]) == (3, False)
     assert experiment["seeds"] == [0, 1]
     assert [entry["name"] for entry in experiment["benchmarks"]] == [PROTEINS, CORA]
-    assert experiment["algorithms"][1] == {"name": "Fine", "algorithm": "own.py:Fine"}
+    assert experiment["algorithms"][1] == {"name": "Fine", "algorithm": "Fine"}
     assert {worker for run in Result.open("r").runs for worker in run.trace.worker} == {0, 1, 2}
 
 
@@ -347,7 +347,7 @@ def test_a_question_that_cannot_be_answered(lab, arguments, words):
         ("-a random_serch", ["Unknown algorithm", "Did you mean 'random_search'", ".py:ClassName"]),
         ("-a 'gp_bo(kernal=path)'", ["Unknown hyperparameter of GPBO", "Did you mean 'kernel'"]),
         ("-a 'gp_bo(kernel=paths)'", ["kernel", "'paths'", "hamming, matern, path"]),
-        ("-a 'gp_bo(kernel)'", ["Expected name=value", "'kernel'"]),
+        ("-a 'gp_bo(kernel)'", ["Expected name or name(key=value, …)", "'gp_bo(kernel)'"]),
         ("-a reinforce -a reinforce", ["different names", "reinforce, reinforce"]),
         ("--budget -5", ["more than 0 evaluations", "-5"]),
         ("--budget=-5s", ["more than 0 seconds", "-5"]),
@@ -361,8 +361,11 @@ def test_a_question_that_cannot_be_answered(lab, arguments, words):
         ("-a broken.py:Any", ["broken.py cannot be imported", "SyntaxError"]),
         ("-a own.py:Outside", ["not of the space", "from 0 to 4 for 'node 4'", "got 99"]),
         ("-a own.py:NoTrial", ["must return a Trial", "Return self.trial(architecture)"]),
-        ("-a own.py:Repeats --free-repeats", ["Repeats asked 10,000 times", "would never end"]),
-        ("-o own.py/result", ["Cannot write to own.py/result"]),
+        (
+            "-a own.py:Fails",
+            ["Fails on", "seed 0 failed: KeyError: 'mine'", "own.py, line", "in ask"],
+        ),
+        ("-o own.py/result", ["Cannot write results to own.py/result", "Name another folder"]),
         ("-o old", ["old holds a result already. Name another folder."]),
     ],
 )

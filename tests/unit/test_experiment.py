@@ -15,11 +15,12 @@ from nasbench_lab.errors import (
     AlgorithmFileError,
     BudgetError,
     DataFolderError,
+    ExperimentError,
     HyperparameterError,
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.experiment import compare, run
+from nasbench_lab.experiment import compare, random_streams, run
 from nasbench_lab.registry import algorithm_class, load_benchmark, make_algorithm, parse_algorithm
 from nasbench_lab.results import Result
 from nasbench_lab.simulator import Budget, simulate
@@ -142,6 +143,17 @@ def test_algorithms_and_tables_have_streams_of_their_own(timed, make_table):
     assert not np.array_equal(one.row, initial.row)
 
 
+def test_every_cell_has_two_streams_of_its_own():
+    cells = [("table", "search", 1), ("table", "search", 2), ("table2", "search", 1)]
+    cells += [("table", "search2", 1), ("search", "table", 1), ("tables", "earch", 1)]
+    streams = [stream for cell in cells for stream in random_streams(*cell)]
+    assert len({tuple(stream.generate_state(4)) for stream in streams}) == 12
+    again = [stream for cell in cells for stream in random_streams(*cell)]
+    assert [s.generate_state(4).tolist() for s in streams] == [
+        s.generate_state(4).tolist() for s in again
+    ]
+
+
 def test_hyperparameters_come_as_text_or_by_name():
     text = run("regularized_evolution(population_size=3, sample_size=1)", PROTEINS, 30, seed=2)
     named = run("regularized_evolution", PROTEINS, 30, seed=2, population_size=3, sample_size=1)
@@ -221,6 +233,12 @@ def test_a_comparison_leaves_its_folder_as_it_goes(tmp_path, n_jobs):
         progress=lambda done, *_: kept.append((done, len(Result.open(tmp_path).runs))),
     )
     assert kept == [(n, n) for n in range(1, 13)]
+    assert_same_result(result, Result.open(tmp_path))
+
+
+def test_one_seed_of_several_algorithms_is_kept(tmp_path):
+    result = compare(ALGORITHMS, PROTEINS, budget=5, seeds=[7], n_jobs=1)
+    result.save(tmp_path)
     assert_same_result(result, Result.open(tmp_path))
 
 
@@ -340,7 +358,7 @@ def test_a_folder_with_a_result_is_not_written_to(folder):
 def test_a_folder_that_cannot_be_made_is_refused_before_any_run(tmp_path):
     (tmp_path / "file").write_text("")
     done = []
-    with pytest.raises(DataFolderError, match="Cannot write to"):
+    with pytest.raises(DataFolderError, match=r"Cannot write results to .*Name another folder"):
         compare(
             ["random_search"],
             PROTEINS,
@@ -405,9 +423,9 @@ def test_benchmarks_of_one_name_are_refused():
         compare(["random_search"], [PROTEINS, PROTEINS], budget=5, seeds=2)
 
 
-@pytest.mark.parametrize("seeds", [0, [], [1, 2, 1]])
+@pytest.mark.parametrize("seeds", [0, -1, [], [1, 2, 1], [-1], np.array([3, 3])])
 def test_seeds_that_give_no_comparison_are_refused(seeds):
-    with pytest.raises(ValueError, match="at least one seed and none of them twice"):
+    with pytest.raises(ExperimentError, match="at least one seed, none of them negative or twice"):
         compare(["random_search"], PROTEINS, budget=5, seeds=seeds)
 
 
@@ -578,12 +596,19 @@ def test_the_summary_by_brute_force():
         np.testing.assert_allclose(line["wall_s"], sum(r.wall_s for r in runs) / 7)
 
 
-def test_algorithms_that_asked_nothing_have_no_line(tmp_path):
+def test_runs_that_asked_nothing_are_kept_and_told_of(tmp_path):
     result = compare([AsksNothing, "random_search"], PROTEINS, budget=5, seeds=2, n_jobs=1)
-    assert result.summary()["algorithm"].tolist() == ["random_search"]
+    summary = result.summary()
+    assert summary["algorithm"].tolist() == ["AsksNothing", "random_search"]
+    assert summary["runs"].tolist() == [2, 2]
+    assert summary["without"].tolist() == [2, 0]
+    assert np.isnan(summary["test_regret"]).tolist() == [True, False]
     assert len(result.to_frame()) == 10
+    assert (
+        f"{PROTEINS}: 2 of 2 runs of AsksNothing had no successful evaluation" in result.notes()[0]
+    )
     result.save(tmp_path)
-    assert_same_runs(result, Result.open(tmp_path), 2)
+    assert_same_result(result, Result.open(tmp_path))
 
 
 def test_notes_tell_what_the_best_validated_architecture_loses_on_test_data():
@@ -602,10 +627,12 @@ def test_notes_tell_what_the_best_validated_architecture_loses_on_test_data():
 def test_notes_tell_where_the_table_has_one_accuracy():
     result = compare(["random_search"], "analognas-bench/cifar10", budget=5, seeds=2, n_jobs=1)
     (note,) = result.notes()
-    assert "one accuracy of an architecture, which is both searched on and reported" in note
+    assert (
+        "one baseline_accuracy of an architecture, which is both searched on and reported" in note
+    )
 
 
-def split_result(make_table, test_order):
+def split_result(make_table, test_order, n_seeds=5):
     """Two algorithms, of which the first ends better on validation data."""
     ranks = np.ones((11, 2, 3)) * np.arange(11.0)[:, None, None]
     table = make_table(name="toy/split", valid=ranks, test=test_order * ranks)
@@ -619,11 +646,13 @@ def split_result(make_table, test_order):
         return Constant
 
     algorithms = {"high": constant(9), "low": constant(2)}
-    return compare(algorithms, benchmark, budget=Budget(evaluations=3), seeds=4, n_jobs=1)
+    return compare(algorithms, benchmark, budget=Budget(evaluations=3), seeds=n_seeds, n_jobs=1)
 
 
 def test_notes_tell_when_better_validation_gives_worse_test_results(make_table):
     notes = split_result(make_table, test_order=-1).notes()
     assert "high ends best on valid_accuracy, yet low ended better on test_accuracy" in notes[1]
     assert len(split_result(make_table, test_order=1).notes()) == 1
+    few = split_result(make_table, test_order=-1, n_seeds=4).notes()
+    assert "fewer than 5 runs; intervals and order mean little" in few[1]
     assert "its interval overlaps with low" in split_result(make_table, test_order=0).notes()[1]

@@ -9,6 +9,7 @@ from nasbench_lab.algorithm import SearchAlgorithm, Trial
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import (
     AlgorithmError,
+    BenchmarkError,
     BudgetError,
     NasbenchLabError,
     QueryError,
@@ -16,8 +17,10 @@ from nasbench_lab.errors import (
 )
 from nasbench_lab.experiment import run
 from nasbench_lab.registry import load_benchmark, make_algorithm
-from nasbench_lab.simulator import Budget, simulate
+from nasbench_lab.simulator import PATIENCE, Budget, simulate
+from nasbench_lab.spaces import get_space
 from nasbench_lab.table import Query
+from nasbench_lab.testing import SyntheticBenchmark
 
 CORA = "nas-bench-graph/cora"
 GRAPH_SKIP = 8
@@ -261,22 +264,37 @@ class Repeats(SearchAlgorithm):
 
 @pytest.mark.parametrize("budget", [5, "500s", "50epochs"])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_algorithm_that_only_repeats_itself_for_nothing_is_stopped(timed, budget, workers):
-    with pytest.raises(AlgorithmError, match=r"Repeats asked 10,000 times .*charge_repeats"):
-        simulate(
-            Repeats(timed.space),
-            TableBenchmark(timed),
-            budget,
-            workers=workers,
-            charge_repeats=False,
-        )
+def test_a_run_ends_when_an_algorithm_only_repeats_itself_for_nothing(timed, budget, workers):
+    kinds = {"workers": workers, "charge_repeats": False}
+    trace = simulate(Repeats(timed.space), TableBenchmark(timed), budget, **kinds)
+    assert trace.end.tolist() == [41] * workers
+    assert trace.charged.all()
+
+
+def test_of_a_run_that_ends_in_repeats_the_earlier_ones_are_kept(timed):
+    class Settles(Scripted):
+        def ask(self):
+            return super().ask() or self.trial((0, 0, 1))
+
+    algorithm = Settles(timed.space, plan_of(0, 1, 0, 2))
+    trace = simulate(algorithm, TableBenchmark(timed), 5, charge_repeats=False)
+    assert trace.row.tolist() == [0, 1, 0, 2]
+    assert trace.charged.tolist() == [True, True, False, True]
+    assert trace.evaluations().tolist() == [1, 2, 2, 3]
 
 
 def test_an_algorithm_whose_evaluations_take_no_time_is_stopped(timed):
     absent = Repeats(timed.space)
     absent.architecture = timed.space.at(11)
-    with pytest.raises(AlgorithmError, match="without spending any of the budget of 500 simulated"):
+    with pytest.raises(AlgorithmError, match="take no time, so the budget of 500 simulated"):
         simulate(absent, TableBenchmark(timed), "500s")
+
+
+def test_evaluations_that_take_no_time_count_as_evaluations(timed):
+    absent = Repeats(timed.space)
+    absent.architecture = timed.space.at(11)
+    trace = simulate(absent, TableBenchmark(timed), PATIENCE + 10)
+    assert (len(trace), trace.end[-1]) == (PATIENCE + 10, 0)
 
 
 def test_repeating_itself_is_fine_where_it_costs(timed):
@@ -310,6 +328,27 @@ def test_an_architecture_outside_the_space_is_refused(timed, architecture):
         AlgorithmError, match="Answers asked for an architecture that is not of the"
     ):
         simulate(Answers(timed.space, Trial(0, architecture)), TableBenchmark(timed), 5)
+
+
+@pytest.mark.parametrize(
+    ("space", "maximize"),
+    [("nb201", True), ("toy", False), ("toy", (True, True)), ("nb201", False)],
+)
+def test_an_algorithm_that_was_built_for_something_else_is_refused(timed, space, maximize):
+    algorithm = NeverAsked(get_space(space), maximize=maximize)
+    with pytest.raises(AlgorithmError, match=r"NeverAsked was built for .*but 'toy/timed' has"):
+        simulate(algorithm, TableBenchmark(timed), 5)
+
+
+@pytest.mark.parametrize("cost", [-1.0, math.nan, math.inf])
+def test_a_cost_that_cannot_be_is_refused(cost):
+    class Odd(SyntheticBenchmark):
+        def evaluate(self, *args):
+            return super().evaluate(*args)._replace(cost=cost)
+
+    benchmark = Odd(get_space("nb201"))
+    with pytest.raises(BenchmarkError, match="cost of at least 0 but 'synthetic' charged"):
+        simulate(Scripted(benchmark.space, plan_of(3)), benchmark, 5)
 
 
 @pytest.mark.parametrize(
@@ -400,7 +439,8 @@ def test_a_search_on_test_data_is_refused(timed, objective):
 
 def test_several_objectives_are_told_in_order(timed):
     benchmark = TableBenchmark(timed, objective=["valid_accuracy", "train_time"])
-    trace = simulate(Scripted(timed.space, plan_of(0, 1)), benchmark, 2)
+    algorithm = Scripted(timed.space, plan_of(0, 1), maximize=(True, False))
+    trace = simulate(algorithm, benchmark, 2)
     assert trace.values[:, 1].tolist() == [40, 44]
     assert [objective.maximize for objective in trace.objectives] == [True, False]
     assert trace.values[:, 0].tolist() == timed.values("valid_accuracy")[:2].tolist()
@@ -435,6 +475,14 @@ def test_a_random_trial_is_one_that_the_table_holds(timed):
             assert np.isnan(drawn).all()
         else:
             assert set(drawn) == {value for value in held[row].tolist() if not math.isnan(value)}
+
+
+def test_a_free_repeat_tells_again_what_was_told_first(timed):
+    repeats = {"noise": np.random.default_rng(0), "charge_repeats": False}
+    algorithm = Scripted(timed.space, plan_of(*[0] * 20, 1))
+    trace = simulate(algorithm, random_trials(timed), 2, **repeats)
+    assert len(trace) == 21
+    assert len(set(trace.values[:20, 0].tolist())) == 1
 
 
 def test_a_random_trial_needs_a_generator(timed):

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from nasbench_lab.benchmark import Objective, TableBenchmark
 from nasbench_lab.errors import BudgetError, UnknownNameError
 from nasbench_lab.registry import load_benchmark
+from nasbench_lab.spaces import Decision, SearchSpace
 from nasbench_lab.stats import (
     METRICS,
     anytime,
     bootstrap_interval,
+    check_axis,
     curves,
     evaluations_to_top,
     grid,
@@ -25,8 +27,12 @@ from nasbench_lab.trace import COLUMNS, Trace
 
 NAN = math.nan
 
+TOY = SearchSpace("toy", [Decision("a", "xyz"), Decision("b", "uv"), Decision("c", "pq")])
 
-def make_trace(values, maximize=True, rows=None, ends=None, architectures=None, **settings):
+
+def make_trace(
+    values, maximize=True, rows=None, ends=None, architectures=None, charged=None, **settings
+):
     n = len(values)
     ends = np.arange(1.0, n + 1) if ends is None else np.array(ends, dtype=float)
     rows = np.zeros(n, dtype=np.int64) if rows is None else np.array(rows, dtype=np.int64)
@@ -44,7 +50,8 @@ def make_trace(values, maximize=True, rows=None, ends=None, architectures=None, 
         start=np.zeros(n),
         end=ends,
         worker=np.zeros(n, dtype=np.int64),
-        space="toy",
+        charged=np.ones(n, dtype=bool) if charged is None else np.array(charged, dtype=bool),
+        space=TOY,
         objectives=(Objective("valid_accuracy", "%", maximize), Objective("other", "", True)),
         settings=settings,
     )
@@ -93,7 +100,7 @@ def test_traces_that_differ_in_one_entry_are_not_equal(column):
     trace, same = make_trace([1.0, NAN, 3.0]), make_trace([1.0, NAN, 3.0], seed=5)
     assert trace.equals(same)
     changed = getattr(trace, column).copy()
-    changed[2] += 1
+    changed[2] = not changed[2] if column == "charged" else changed[2] + 1
     assert not trace.equals(replace(trace, **{column: changed}))
     assert not trace.equals(make_trace([1.0, NAN]))
 
@@ -274,9 +281,27 @@ def test_a_grid_of_seconds_ends_with_the_budget_or_the_last_evaluation():
 
 
 def test_seconds_are_refused_where_the_clock_counts_evaluations():
-    runs = [make_trace([1.0], clock="evaluations", budget={"evaluations": 1})]
     with pytest.raises(BudgetError, match="Use the axis 'evaluations'"):
-        grid(runs, "seconds")
+        check_axis(load_benchmark("nas-bench-graph/proteins"), "seconds")
+
+
+def test_free_repeats_are_no_evaluations(timed):
+    benchmark = TableBenchmark(timed)
+    rows = [0, 0, 1, 1, 2]
+    values = benchmark.table.values(benchmark.first_objective)
+    trace = make_trace(values[rows], rows=rows, charged=[True, False, True, False, True])
+    assert trace.evaluations().tolist() == [1, 1, 2, 2, 3]
+    assert grid([trace]).tolist() == [1, 2, 3]
+    shown = curves([trace], benchmark, np.array([1.0, 2.0, 3.0]), "valid")[0]
+    assert shown.tolist() == [values[:1].max(), values[:2].max(), values[:3].max()]
+    best = int(np.nanargmax(values[:3]))
+    k = int((values >= values[best]).sum())
+    assert evaluations_to_top(trace, benchmark, k) == best + 1
+
+
+def test_what_is_in_no_table_is_looked_up_in_none(timed):
+    trace = make_trace([50.0], rows=[-1])
+    assert np.isnan(anytime(trace, TableBenchmark(timed), "test_regret")).all()
 
 
 # Intervals

@@ -232,7 +232,7 @@ def test_a_columns_name_goes_before_a_quantity(tmp_path):
         (Query("test_12", epoch=12), "holds only the value at the end of training, not epoch 12"),
         (Query("valid_12", trial=999), "holds the trials 111, 777, not 999"),
         (Query("valid_12", trial="777"), "holds the trials 111, 777, not '777'"),
-        (Query("valid_12", trial="random"), "holds the trials 111, 777, not 'random'"),
+        (Query("valid_12", trial="random"), "A random trial is drawn at each evaluation"),
         (Query("valid_200", trial=777), "holds the trials mean of 3 seeds, not 777"),
     ],
 )
