@@ -25,7 +25,13 @@ from nasbench_lab.errors import (
     HyperparameterError,
     NasbenchLabError,
 )
-from nasbench_lab.registry import USER_MODULE, load_benchmark, make_algorithm, parse_algorithm
+from nasbench_lab.registry import (
+    USER_MODULE,
+    load_benchmark,
+    make_algorithm,
+    parse_algorithm,
+    resolve,
+)
 from nasbench_lab.results import (
     Result,
     Run,
@@ -232,7 +238,10 @@ def compare(
     if isinstance(benchmarks, str | TableBenchmark):
         benchmarks = [benchmarks]
     opened = [load_benchmark(b) if isinstance(b, str) else b for b in benchmarks]
-    labelled = _labels(algorithms)
+    labelled = {
+        label: resolve(algorithm) if isinstance(algorithm, str) else algorithm
+        for label, algorithm in _labels(algorithms).items()
+    }
     if not opened or not labelled:
         raise ExperimentError("Expected at least one algorithm and one benchmark.")
     if len({benchmark.name for benchmark in opened}) < len(opened):

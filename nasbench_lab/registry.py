@@ -196,6 +196,12 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     return match[1], hyperparameters
 
 
+def resolve(spec: str) -> str:
+    """The same algorithm with the path of its file made absolute: workers may be elsewhere."""
+    match = re.fullmatch(r"\s*(.*\.py)(:\w+.*)", spec, re.DOTALL)
+    return f"{Path(match[1]).expanduser().resolve()}{match[2]}" if match else spec
+
+
 def make_algorithm(
     algorithm: str | type[SearchAlgorithm],
     space: SearchSpace,

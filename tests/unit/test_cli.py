@@ -356,7 +356,7 @@ def test_a_question_that_cannot_be_answered(lab, arguments, words):
         ("--budget ''", ["such as 200, '12000s', '500epochs'"]),
         ("--budget 60s", ["holds no training times", "Give a number of evaluations"]),
         ("--budget 60epochs", ["Give a number of evaluations"]),
-        ("-a none.py:Any", ["Cannot read none.py: No such file"]),
+        ("-a none.py:Any", ["Cannot read", "none.py: No such file"]),
         ("-a own.py:Any", ["own.py to define a class 'Any'", "there are: Fine, Outside, NoTrial"]),
         ("-a broken.py:Any", ["broken.py cannot be imported", "SyntaxError"]),
         ("-a own.py:Outside", ["not of the space", "from 0 to 4 for 'node 4'", "got 99"]),

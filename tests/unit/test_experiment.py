@@ -656,3 +656,19 @@ def test_notes_tell_when_better_validation_gives_worse_test_results(make_table):
     few = split_result(make_table, test_order=-1, n_seeds=4).notes()
     assert "fewer than 5 runs; intervals and order mean little" in few[1]
     assert "its interval overlaps with low" in split_result(make_table, test_order=0).notes()[1]
+
+
+def test_a_file_is_found_by_workers_that_started_elsewhere(tmp_path, monkeypatch):
+    source = (
+        "from nasbench_lab import SearchAlgorithm\n\n\nclass Own(SearchAlgorithm):\n"
+        "    def ask(self):\n        return self.trial(self.space.sample(self.rng))\n"
+    )
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "own.py").write_text(source)
+        # joblib keeps its workers, and these stay in the folder in which they were started.
+        monkeypatch.chdir(folder)
+        result = compare(["own.py:Own"], "nas-bench-graph/proteins", budget=5, seeds=4, n_jobs=2)
+        assert len(result.runs) == 4
+        (folder / "own.py").unlink()
