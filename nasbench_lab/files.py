@@ -93,7 +93,8 @@ def _folder_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise DataFolderError(
             f"Cannot write to {folder}: {error.strerror or error}. Free space or permissions may be "
-            f"missing there; to keep tables elsewhere, set {DATA_VARIABLE} to a folder that you own."
+            f"missing there. Elsewhere: for results, name another folder; for tables, set "
+            f"{DATA_VARIABLE} to a folder that you own."
         ) from error
 
 

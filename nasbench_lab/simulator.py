@@ -88,7 +88,7 @@ class Budget:
             return cls(evaluations=budget)
         limits: dict[str, Any] = {}
         for part in budget.split(","):
-            match = re.fullmatch(r"\s*(-?[\d.]+(?:e\d+)?)\s*([a-z]*)\s*", part)
+            match = re.fullmatch(r"\s*(-?[\d.]+(?:e[+-]?\d+)?)\s*([a-z]*)\s*", part.lower())
             unit = _UNITS.get(match[2]) if match else None
             try:
                 number = float(match[1]) if match else math.nan
@@ -105,7 +105,7 @@ class Budget:
     def __str__(self) -> str:
         parts = [
             f"{self.evaluations} evaluations" if self.evaluations else "",
-            f"{self.seconds:g} simulated seconds" if self.seconds else "",
+            f"{self.seconds:.12g} simulated seconds" if self.seconds else "",
             f"{self.epochs} epochs" if self.epochs else "",
         ]
         return " or ".join(filter(None, parts))
