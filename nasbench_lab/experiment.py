@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
@@ -334,14 +334,16 @@ def _execute(tasks: Sequence[_Task], n_jobs: int) -> Iterator[tuple[int, list[Ru
         for number, task in enumerate(tasks):
             yield number, task()
         return
-    for task in tasks:
-        # Workers cannot import a class by the name of a module that was loaded from a file here.
-        if not isinstance(task.algorithm, str):
-            module = sys.modules[task.algorithm.__module__]
-            if module.__name__.startswith(USER_MODULE):
-                joblib.externals.cloudpickle.register_pickle_by_value(module)
+    tasks = [replace(task, algorithm=_portable(task.algorithm)) for task in tasks]
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     yield from parallel(joblib.delayed(_numbered)(n, task) for n, task in enumerate(tasks))
+
+
+def _portable(algorithm: Algorithm) -> Algorithm:
+    """A class from a user's file by that file: workers know no module that was loaded here."""
+    if isinstance(algorithm, str) or not algorithm.__module__.startswith(USER_MODULE):
+        return algorithm
+    return f"{sys.modules[algorithm.__module__].__file__}:{algorithm.__name__}"
 
 
 def _numbered(number: int, task: _Task) -> tuple[int, list[Run]]:

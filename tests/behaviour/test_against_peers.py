@@ -5,11 +5,21 @@ import warnings
 import numpy as np
 import pytest
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from nasbench_lab.experiment import run
 from nasbench_lab.registry import load_benchmark
 
 TABLE = "analognas-bench/cifar10"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """On matrices this small, more threads make all of them several times slower."""
+    import sklearn  # noqa: F401 (its libraries are to be limited too)
+
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +62,9 @@ def scikit_learn_loop(benchmark, seed, n):
 
 def optuna_loop(benchmark, seed, n, sampler_name):
     import optuna
+    import torch
 
+    torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of options that Optuna calls experimental

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +43,23 @@ class Outside(SearchAlgorithm):
 class NoTrial(SearchAlgorithm):
     def ask(self):
         return self.space.sample(self.rng)
+
+class Skips(SearchAlgorithm):
+    def ask(self):
+        return self.trial((0, 4, 4, 4, 4))
+
+class FailsLater(SearchAlgorithm):
+    runs = 0
+
+    def ask(self):
+        FailsLater.runs += self._n_trials == 0
+        if FailsLater.runs == 3:
+            raise KeyError("mine")
+        return self.trial(self.space.sample(self.rng))
+
+class InterruptsAtOnce(SearchAlgorithm):
+    def ask(self):
+        raise KeyboardInterrupt
 
 class Fails(SearchAlgorithm):
     def ask(self):
@@ -146,6 +165,26 @@ def test_compare_without_output_makes_a_new_folder_in_results(compare):
     assert len(Result.open(folder).runs) == 3
 
 
+def test_comparisons_of_one_second_have_folders_of_their_own(compare, monkeypatch):
+    class Stopped(datetime):
+        @classmethod
+        def now(cls):
+            return cls(2026, 2, 3, 4, 5, 6)
+
+    monkeypatch.setattr(cli, "datetime", Stopped)
+    for _ in range(3):
+        assert compare("-a", "random_search").code == 0
+    names = sorted(folder.name for folder in Path("results").iterdir())
+    assert names == ["2026-02-03_040506", "2026-02-03_040506-2", "2026-02-03_040506-3"]
+
+
+def test_compare_counts_failures_where_there_are_any(compare):
+    assert "failed" not in compare("-a", "random_search", "-o", "none").words
+    done = compare("-a", "random_search", "-a", "own.py:Skips", "-o", "some")
+    assert re.search(r"Skips none none ∞ ∞ 8\.0 ", done.words)
+    assert "3 of 3 runs of Skips had no successful evaluation" in done.words
+
+
 def test_compare_as_json(compare):
     done = compare("-a", "random_search", "-a", "reinforce", "-o", "r", "--json").data
     result = Result.open("r")
@@ -185,6 +224,9 @@ def test_plot_draws_a_result_again(compare, lab):
     assert Path("r/anytime_valid_regret_evaluations_median.svg").is_file()
     assert "r/anytime_valid_regret_evaluations_median.png" in done.words
     assert f"{PROTEINS}, 3 runs of 8 evaluations" in done.words
+    assert lab("plot", "r", "-o", "elsewhere/new").code == 0
+    assert Path("elsewhere/new/anytime_test_regret_evaluations_mean.svg").is_file()
+    assert not Path("r/anytime_valid_evaluations_mean.svg").exists()
     data = lab("plot", "r", "--json").data
     assert len(data["summary"]) == 1
     assert data["figures"][0] == str(Path("r/anytime_test_regret_evaluations_mean.png"))
@@ -210,6 +252,14 @@ def test_list_tables_says_which_are_there(lab, monkeypatch, tmp_path):
         {"table": "other/table", "state": "absent, needs the package other"},
     ]
     assert f"{PROTEINS} ready other/table absent, needs" in lab("list", "tables").words
+    newer = replace(source, version=lambda: "nas-bench-graph 9")
+    known[PROTEINS] = newer
+    states = [line["state"] for line in lab("list", "tables", "--json").data]
+    assert states[1] == "made at first use, from nas-bench-graph 9"
+    del known[PROTEINS]
+    assert lab("list", "tables", "--json").data[1]["state"] == "ready"
+    (open_table(PROTEINS).folder / "manifest.json").write_text("{")
+    assert lab("list", "tables", "--json").data[1]["state"].startswith("damaged, see ")
 
 
 def test_list_tables_names_all_of_ours(lab):
@@ -366,6 +416,10 @@ def test_a_question_that_cannot_be_answered(lab, arguments, words):
             ["Fails on", "seed 0 failed: KeyError: 'mine'", "own.py, line", "in ask"],
         ),
         ("-o own.py/result", ["Cannot write results to own.py/result", "Name another folder"]),
+        ("--axis seconds", ["against simulated seconds", "Use the axis 'evaluations'"]),
+        ("-a 'random_search(replacement=false)'", ["replacement", "'false'", "True, False"]),
+        ("-a 'gp_bo(n_initial=many)'", ["whole number of at least 1 for n_initial", "'many'"]),
+        ("-a own.py", ["Name the class too", "own.py:Fine"]),
         ("-o old", ["old holds a result already. Name another folder."]),
     ],
 )
@@ -374,6 +428,7 @@ def test_a_comparison_that_cannot_be_run(compare, tmp_path, arguments, words):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "manifest.json").write_text("{}")
     assert_refused(compare(*shlex.split(arguments)), *words)
+    assert not list(Path("results").glob("*"))
 
 
 @pytest.mark.parametrize(
@@ -433,10 +488,29 @@ def test_an_interrupted_comparison_keeps_what_is_finished(compare):
     done = compare("-a", "random_search", "-a", "own.py:Interrupts", "--seeds", 5, "-o", "r")
     assert done.code == 130
     assert "Interrupted: 8 of 10 runs were finished and are kept in r." in done.err
-    assert "random_search" in done.words
+    assert "3 to 5 runs of 8 evaluations" in done.words
+    assert "random_search 5 " in done.words
+    assert "Interrupts 3 " in done.words
     result = Result.open("r")
     assert (len(result.runs), result.n_expected) == (8, 10)
     assert Path("r/anytime_test_regret_evaluations_mean.png").is_file()
+
+
+def test_an_interruption_before_anything_is_finished(compare):
+    done = compare("-a", "own.py:InterruptsAtOnce", "-o", "r")
+    assert (done.code, done.out) == (130, "")
+    assert done.err.strip() == "Interrupted before any run was finished."
+    assert not Path("r").exists()
+
+
+def test_a_failure_after_some_runs_says_where_these_are(compare):
+    done = compare("-a", "own.py:FailsLater", "--seeds", 5)
+    (folder,) = Path("results").iterdir()
+    assert (done.code, done.out) == (1, "")
+    kept, error = done.err.strip().splitlines()
+    assert kept == f"The runs that were finished are kept in {folder}."
+    assert error.startswith("Error: FailsLater on ")
+    assert len(Result.open(folder).runs) == 2
 
 
 def test_an_interrupted_comparison_as_json(compare):

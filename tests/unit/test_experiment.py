@@ -62,6 +62,28 @@ class SkipsOften(SearchAlgorithm):
         return self.trial((wiring, *operations))
 
 
+class OftenAsksNothing(SearchAlgorithm):
+    """In about half of its runs."""
+
+    def ask(self):
+        if self._n_trials == 0 and self.rng.random() < 0.5:
+            return None
+        return self.trial(self.space.sample(self.rng))
+
+
+def fails_in_run(number):
+    class Unlucky(SearchAlgorithm):
+        runs = 0
+
+        def ask(self):
+            Unlucky.runs += self._n_trials == 0
+            if Unlucky.runs == number:
+                raise KeyError("luck")
+            return self.trial(self.space.sample(self.rng))
+
+    return Unlucky
+
+
 class AsksNothing(SearchAlgorithm):
     def ask(self):
         return None
@@ -371,6 +393,44 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_run(tmp_path):
     assert not done
 
 
+def test_a_comparison_that_fails_at_once_leaves_no_folder_behind(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for folder in (tmp_path, tmp_path / "new" / "result"):
+        with pytest.raises(AlgorithmError, match="Unlucky on"):
+            compare([fails_in_run(1)], PROTEINS, budget=5, seeds=2, n_jobs=1, folder=folder)
+        # After a mistake is mended, the same folder will do.
+        assert not (folder / "manifest.json").exists()
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["notes.txt"]
+    assert not (tmp_path / "new" / "result").exists()
+
+
+def test_what_was_finished_before_a_failure_is_kept(tmp_path):
+    with pytest.raises(
+        AlgorithmError, match=r"with seed 2 failed: KeyError: 'luck' .*test_experim"
+    ):
+        compare(
+            [fails_in_run(3)], PROTEINS, budget=5, seeds=[0, 4, 2, 6], n_jobs=1, folder=tmp_path
+        )
+    assert [run.seed for run in Result.open(tmp_path).runs] == [0, 4]
+
+
+def test_someone_elses_manifest_is_not_overwritten(tmp_path):
+    (tmp_path / "manifest.json").write_text("mine")
+    with pytest.raises(DataFolderError, match="Name another folder"):
+        compare(["random_search"], PROTEINS, budget=3, seeds=1, n_jobs=1, folder=tmp_path)
+    assert (tmp_path / "manifest.json").read_text() == "mine"
+
+
+def test_a_result_is_not_judged_by_another_table(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["experiment"]["benchmarks"][0]["table"] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    opened = Result.open(folder)
+    assert len(opened.to_frame()) == 120
+    with pytest.raises(TableFileError, match="not the one that this result was made with"):
+        opened.summary()
+
+
 # What is refused
 
 
@@ -474,6 +534,50 @@ def test_a_file_of_ones_own_takes_hyperparameters(own_file, tmp_path):
     assert Result.open(tmp_path / "r").algorithms == result.algorithms
     with pytest.raises(UnknownNameError, match="Did you mean 'step'"):
         compare([f"{own_file}:Upwards(stepp=7)"], PROTEINS, budget=9, seeds=2)
+
+
+def test_a_class_from_a_file_is_compared_by_two_processes(own_file, result):
+    cls = algorithm_class(f"{own_file}:Upwards")
+    text, loaded = (
+        compare([a], PROTEINS, budget=6, seeds=4, n_jobs=2) for a in (f"{own_file}:Upwards", cls)
+    )
+    assert_same_runs(text, loaded, 4)
+
+
+def test_an_error_in_ones_own_file_is_placed_by_any_process(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN.replace("return self.trial(self.space.at(self.at))", "self.nothing"))
+    for n_jobs in (1, 2):
+        with pytest.raises(AlgorithmError, match=r"AttributeError.*own\.py, line 11, in ask\)"):
+            compare([f"{path}:Upwards"], PROTEINS, budget=5, seeds=4, n_jobs=n_jobs)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (OWN.replace(", **kwargs", ", seed=0").replace("space, seed=0)\n", "space)\n"), "maximize"),
+        (OWN.replace("super().__init__", "pass;int"), "Upwards cannot be built"),
+        (OWN.replace("def ask", "def answer"), "abstract"),
+    ],
+)
+def test_a_class_that_cannot_be_built_is_refused_before_any_run(tmp_path, text, words):
+    path = tmp_path / "own.py"
+    path.write_text(text)
+    with pytest.raises(HyperparameterError, match=words) as caught:
+        compare([f"{path}:Upwards"], PROTEINS, budget=5, seeds=4, folder=tmp_path / "r")
+    assert "must take space, seed and maximize" in str(caught.value)
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_file_without_a_class_lists_its_classes(own_file):
+    with pytest.raises(AlgorithmFileError, match=r"Name the class too.*:Upwards, .*:Unused"):
+        run(str(own_file), PROTEINS, 5)
+
+
+def test_hyperparameters_of_an_algorithm_that_is_built_are_refused():
+    instance = make_algorithm("random_search", load_benchmark(PROTEINS).space)
+    with pytest.raises(HyperparameterError, match="is built already, so replacement cannot be set"):
+        run(instance, PROTEINS, 5, replacement=False)
 
 
 def test_a_changed_file_is_read_anew(own_file):
@@ -611,6 +715,19 @@ def test_runs_that_asked_nothing_are_kept_and_told_of(tmp_path):
     assert_same_result(result, Result.open(tmp_path))
 
 
+def test_runs_without_success_are_left_out_of_the_mean(tmp_path):
+    result = compare([OftenAsksNothing], PROTEINS, budget=5, seeds=20, n_jobs=1)
+    (line,) = result.summary().to_dict(orient="records")
+    traces = [trace for trace in result.traces(PROTEINS, "OftenAsksNothing") if len(trace)]
+    assert 3 < len(traces) < 17
+    assert (line["runs"], line["without"]) == (20, 20 - len(traces))
+    values = load_benchmark(PROTEINS).table.values("valid_roc_auc")
+    regrets = [final_by_hand(trace, values, values.max()) for trace in traces]
+    np.testing.assert_allclose(line["valid_regret"], np.mean(regrets), rtol=1e-12)
+    result.save(tmp_path)
+    assert_same_result(result, Result.open(tmp_path))
+
+
 def test_notes_tell_what_the_best_validated_architecture_loses_on_test_data():
     result = compare(["random_search"], "nas-bench-graph/cora", budget=5, seeds=2, n_jobs=1)
     table = load_benchmark("nas-bench-graph/cora").table
@@ -632,7 +749,17 @@ def test_notes_tell_where_the_table_has_one_accuracy():
     )
 
 
-def split_result(make_table, test_order, n_seeds=5):
+def test_notes_tell_of_entries_that_tie_for_the_best(make_table):
+    valid, test = np.ones((2, 11, 2, 3))
+    valid[[2, 7, 8]] = 5.0
+    test[[2, 7, 8, 9]] = [[[10.0]], [[40.0]], [[20.0]], [[60.0]]]
+    benchmark = TableBenchmark(make_table(name="toy/tied", valid=valid, test=test))
+    (note,) = compare(["random_search"], benchmark, budget=5, seeds=2, n_jobs=1).notes()
+    assert "the 3 entries that tie for the best valid_accuracy have test_accuracy regrets" in note
+    assert note.endswith("from 20.000 to 50.000.")
+
+
+def split_result(make_table, test_order, n_seeds=5, rows=(9, 2)):
     """Two algorithms, of which the first ends better on validation data."""
     ranks = np.ones((11, 2, 3)) * np.arange(11.0)[:, None, None]
     table = make_table(name="toy/split", valid=ranks, test=test_order * ranks)
@@ -645,7 +772,7 @@ def split_result(make_table, test_order, n_seeds=5):
 
         return Constant
 
-    algorithms = {"high": constant(9), "low": constant(2)}
+    algorithms = {"high": constant(rows[0]), "low": constant(rows[1])}
     return compare(algorithms, benchmark, budget=Budget(evaluations=3), seeds=n_seeds, n_jobs=1)
 
 
@@ -655,6 +782,8 @@ def test_notes_tell_when_better_validation_gives_worse_test_results(make_table):
     assert len(split_result(make_table, test_order=1).notes()) == 1
     few = split_result(make_table, test_order=-1, n_seeds=4).notes()
     assert "fewer than 5 runs; intervals and order mean little" in few[1]
+    draw = split_result(make_table, test_order=1, rows=(9, 9)).notes()
+    assert len(draw) == 1
     assert "its interval overlaps with low" in split_result(make_table, test_order=0).notes()[1]
 
 

@@ -185,7 +185,13 @@ def traces(draw, benchmark):
     values = [NAN if row < 0 else means[row] + draw(st.sampled_from([-9, 0, 9])) for row in rows]
     steps = draw(st.lists(st.sampled_from([0.0, 1.0, 2.5]), min_size=len(rows), max_size=len(rows)))
     ends = np.cumsum(steps)
-    return make_trace(values, benchmark.objectives[0].maximize, rows, ends, clock="official")
+    charged = draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    return make_trace(values, benchmark.objectives[0].maximize, rows, ends, charged=charged)
+
+
+def counts_of(trace):
+    """How many evaluations have counted up to and including each."""
+    return [sum(trace.charged.tolist()[: n + 1]) for n in range(len(trace))]
 
 
 @settings(max_examples=50, deadline=None)
@@ -205,7 +211,7 @@ def test_curves_show_what_was_known_then_by_brute_force(toy, axis, data):
     points = np.array([0.0, 0.5, 1.0, 1.0, 2.0, 2.5, 2.4999999, 3.5, 7.0, 1000.0])
     expected = np.full((3, len(points)), NAN)
     for i, trace in enumerate(some):
-        ends = range(1, len(trace) + 1) if axis == "evaluations" else trace.end.tolist()
+        ends = counts_of(trace) if axis == "evaluations" else trace.end.tolist()
         for j, point in enumerate(points.tolist()):
             n = sum(end <= point for end in ends)
             expected[i, j] = seen_by_hand(trace, toy, "test_regret", n)
@@ -219,11 +225,11 @@ def test_curves_show_what_was_known_then_by_brute_force(toy, axis, data):
 def test_curves_know_nothing_of_the_future(toy, axis, data, n):
     trace = data.draw(traces(toy))
     n = min(n, len(trace))
-    while 0 < n < len(trace) and trace.end[n] == trace.end[n - 1]:
+    ends = counts_of(trace) if axis == "evaluations" else trace.end.tolist()
+    while 0 < n < len(trace) and ends[n] == ends[n - 1]:
         n += 1
     before = replace(trace, **{name: getattr(trace, name)[:n] for name in COLUMNS})
-    now = float(n) if axis == "evaluations" else trace.end[n - 1] if n else -1.0
-    points = np.linspace(-1.0, now, 7)
+    points = np.linspace(-1.0, ends[n - 1] if n else -1.0, 7)
     whole = curves([trace], toy, points, "valid", axis)
     known = curves([before], toy, points, "valid", axis)
     assert np.array_equal(whole, known, equal_nan=True)
@@ -369,7 +375,7 @@ def top_by_hand(trace, means, k, maximize):
         if row < 0 or math.isnan(means[row]):
             continue
         if means[row] >= threshold if maximize else means[row] <= threshold:
-            return i + 1
+            return counts_of(trace)[i]
     return math.inf
 
 
@@ -383,11 +389,12 @@ def tied(request, make_table):
 
 
 @settings(max_examples=50, deadline=None)
-@given(rows=ROWS, k=st.integers(1, 15))
-def test_evaluations_to_the_top_by_brute_force(tied, rows, k):
+@given(rows=ROWS, k=st.integers(1, 15), data=st.data())
+def test_evaluations_to_the_top_by_brute_force(tied, rows, k, data):
     benchmark, means = tied
     maximize = benchmark.objectives[0].maximize
-    trace = make_trace([0.0] * len(rows), maximize, rows)
+    charged = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    trace = make_trace([0.0] * len(rows), maximize, rows, charged=charged)
     assert evaluations_to_top(trace, benchmark, k) == top_by_hand(trace, means, k, maximize)
 
 
