@@ -171,7 +171,7 @@ class TableBenchmark(Benchmark):
         if (result := known.get(architecture)) is not None:
             return result
         row = self.table.row(architecture)
-        columns, costs = self._at(epoch)
+        columns, costs = self._columns.get(epoch) or self._at(epoch)
         if row < 0:
             values = (math.nan,) * len(columns)
             cost = 1.0 if self.clock == "evaluations" else 0.0

@@ -402,7 +402,7 @@ def _show(
             rows[-1]["valid regret"] = _interval(line, "valid_regret")
             rows[-1]["top 1 %"] = _reached(line, "top_1pct")
             rows[-1]["top 10"] = _reached(line, "top_10")
-            if any(other["failed"] for other in lines):
+            if any(other["failed"] >= 0.05 for other in lines):
                 rows[-1]["failed"] = f"{line['failed']:.1f}"
             rows[-1]["s/run"] = f"{line['wall_s']:.3f}"
         _print_rows(rows, False)

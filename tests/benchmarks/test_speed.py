@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.registry import load_benchmark, make_algorithm, open_table, table_folder
@@ -127,6 +128,7 @@ def test_gp_bo_peer(measure, request):
     )
     n = 100 if enabled else 12
 
+    @threadpool_limits.wrap(limits=1)  # as ours; on more threads it is slower
     def loop():
         rows = rng.choice(len(every), 10, replace=False).tolist()
         kernel = ConstantKernel(1.0) * Matern(nu=2.5) + WhiteKernel(1e-3)
