@@ -24,6 +24,13 @@ CLOCKS = {
 }
 """What each clock charges for an evaluation. All but ``evaluations`` count seconds."""
 
+_CHARGES = {
+    "evaluations": (),
+    "train_only": ("train_time",),
+    "official": ("train_time", "valid_time"),
+}
+"""The quantities that each clock adds up."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -82,8 +89,8 @@ class TableBenchmark(Benchmark):
         objective: What the search sees, one query or several; by default what the table says. Test
             metrics are refused.
         report: What results are reported in, by default what the table says.
-        clock: One of ``CLOCKS``; by default ``official`` where the table has training times, else
-            ``evaluations``.
+        clock: One of ``CLOCKS``; by default ``official`` or ``train_only`` where the table has the
+            times for it, else ``evaluations``.
 
     Raises:
         QueryError: The table cannot answer, or the objective is measured on test data.
@@ -121,15 +128,12 @@ class TableBenchmark(Benchmark):
         self.epochs = self.queries[0].epoch or (epochs[-1] if epochs else None)
         times = {c.quantity for c in table.columns.values()}
         if clock is None:
-            clock = "official" if "train_time" in times else "evaluations"
+            held = [name for name in ("official", "train_only") if set(_CHARGES[name]) <= times]
+            clock = held[0] if held else "evaluations"
         if clock not in CLOCKS:
             raise UnknownNameError("clock", clock, CLOCKS)
         self.clock = clock
-        self._time_columns = {
-            "evaluations": [],
-            "train_only": ["train_time"],
-            "official": ["train_time", "valid_time"],
-        }[clock]
+        self._time_columns = _CHARGES[clock]
         if missing := [quantity for quantity in self._time_columns if quantity not in times]:
             raise QueryError(
                 f"Clock {clock!r} needs {' and '.join(missing)}, which {table.name!r} does not "

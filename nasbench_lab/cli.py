@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -377,6 +378,11 @@ def _show(
 
     if not result.runs:
         raise ExperimentError("No run was finished, so there is nothing to show.")
+    if not any(len(run.trace) for run in result.runs):
+        raise ExperimentError(
+            f"There is nothing to show: {', '.join(result.algorithms)} asked for no evaluation that "
+            f"ended within the budget."
+        )
     figure = anytime_figure(result, metric, axis.value, statistic=statistic)
     files = save_figure(figure, folder / f"anytime_{metric}_{axis}_{statistic}")
     summary = result.summary()
@@ -392,7 +398,8 @@ def _show(
             continue
         counts = sorted({line["runs"] for line in lines})
         runs = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-        console.print(f"\n[bold]{escape(name)}[/bold], {runs} runs of {budget}", highlight=False)
+        runs += " run" if counts == [1] else " runs"
+        console.print(f"\n[bold]{escape(name)}[/bold], {runs} of {budget}", highlight=False)
         rows: list[dict[str, Any]] = []
         for line in lines:
             rows.append({"algorithm": line["algorithm"]})
@@ -484,6 +491,8 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
 
 def main() -> None:
     """Runs the command line; errors that were foreseen end in one line, not in a traceback."""
+    # Also when it is told to end, it takes its worker processes with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
     except NasbenchLabError as error:

@@ -25,6 +25,7 @@ from nasbench_lab.errors import (
     HyperparameterError,
     NasbenchLabError,
 )
+from nasbench_lab.files import sha256
 from nasbench_lab.registry import (
     USER_MODULE,
     load_benchmark,
@@ -234,7 +235,10 @@ def compare(
     budget = Budget.of(budget)
     seeds = _seeds(seeds)
     if n_jobs == 0 or workers < 1:
-        raise ExperimentError(f"Expected processes and workers, got {n_jobs} and {workers}.")
+        raise ExperimentError(
+            f"Expected at least one process (-1 for one per core) and one worker, but got {n_jobs} "
+            f"and {workers}."
+        )
     if isinstance(benchmarks, str | TableBenchmark):
         benchmarks = [benchmarks]
     opened = [load_benchmark(b) if isinstance(b, str) else b for b in benchmarks]
@@ -250,10 +254,13 @@ def compare(
     described = []
     for label, algorithm in labelled.items():
         name, given = parse_algorithm(algorithm) if isinstance(algorithm, str) else (algorithm, {})
-        described.append({"name": label, "algorithm": _written(name, given)})
         for benchmark in opened:
             budget.check(benchmark)
             _build(name, benchmark, np.random.SeedSequence(0), given)
+        described.append({"name": label, "algorithm": _written(name, given)})
+        if isinstance(name, str) and ".py:" in name:
+            file = name.rpartition(":")[0]
+            described[-1] |= {"file": file, "sha256": sha256(Path(file))}
 
     experiment = {
         "algorithms": described,

@@ -301,10 +301,13 @@ def _evaluate(
                 f"{type(algorithm).__name__}.ask must return a Trial or None but returned "
                 f"{trial!r}. Return self.trial(architecture)."
             ) from error
-        if not isinstance(error, InvalidArchitectureError) and isinstance(
-            trial.architecture, tuple
-        ):
-            raise
+        try:
+            benchmark.space.validate(trial.architecture)
+        except InvalidArchitectureError as invalid:
+            error = invalid
+        else:
+            if isinstance(trial.architecture, tuple):
+                raise  # a mistake in the benchmark
         raise AlgorithmError(
             f"{type(algorithm).__name__} asked for an architecture that is not of the space: {error}"
         ) from error

@@ -20,6 +20,7 @@ from rich.console import Console
 import nasbench_lab
 from nasbench_lab import cli, registry
 from nasbench_lab.errors import MissingSourceError
+from nasbench_lab.files import sha256
 from nasbench_lab.registry import open_table
 from nasbench_lab.results import Result
 from nasbench_lab.table import TableSource
@@ -213,7 +214,10 @@ def test_what_compare_is_told_reaches_the_runs(lab):
     assert (experiment["workers"], experiment["charge_repeats"]) == (3, False)
     assert experiment["seeds"] == [0, 1]
     assert [entry["name"] for entry in experiment["benchmarks"]] == [PROTEINS, CORA]
-    assert experiment["algorithms"][1] == {"name": "Fine", "algorithm": "Fine"}
+    own = Path("own.py").resolve()
+    assert experiment["algorithms"][1] == {
+        "name": "Fine", "algorithm": "Fine", "file": str(own), "sha256": sha256(own)
+    }  # fmt: skip
     assert {worker for run in Result.open("r").runs for worker in run.trace.worker} == {0, 1, 2}
 
 

@@ -196,6 +196,11 @@ def test_a_table_with_times_keeps_the_official_clock(timed):
     assert load_benchmark(CORA).clock == "evaluations"
 
 
+def test_without_validation_times_the_clock_counts_training_only(make_table):
+    assert TableBenchmark(make_table(without=("valid_time",))).clock == "train_only"
+    assert TableBenchmark(make_table(without=("train_time",))).clock == "evaluations"
+
+
 def test_an_unknown_clock_is_refused_with_the_nearest(timed):
     with pytest.raises(UnknownNameError, match=r"'oficial'. Did you mean 'official'\?"):
         TableBenchmark(timed, clock="oficial")
@@ -318,7 +323,16 @@ class Answers(SearchAlgorithm):
 @pytest.mark.parametrize(
     "architecture",
     [
-        *((0, 0), (0, 0, 0, 0), (0, 0, 2), (-1, 0, 0), (0.5, 0, 0), ("x", "u", "p"), ()),
+        *(
+            (0, 0),
+            (0, 0, 0, 0),
+            (0, 0, 2),
+            (-1, 0, 0),
+            (0.5, 0, 0),
+            ("x", "u", "p"),
+            (0, 0, [1]),
+            (),
+        ),
         *([0, 0, 0], np.array([0, 0, 0]), None, "xup", 3),
     ],
     ids=repr,
