@@ -76,7 +76,7 @@ class SearchAlgorithm(ABC):
         A search that answers None with no result outstanding is over.
         """
 
-    def tell(self, trial: Trial, evaluation: Evaluation) -> None:  # noqa: B027
+    def tell(self, trial: Trial, evaluation: Evaluation) -> None:  # noqa: B027 (optional)
         """Learns the result of a trial that was asked. By default nothing is learned.
 
         A trial that continues to a later epoch is told once for each epoch it was asked for.

@@ -240,14 +240,17 @@ class TableBenchmark(Benchmark):
     ) -> Evaluation:
         if rng is None:
             raise QueryError("A random trial needs a generator: evaluate(…, rng=…).")
+        columns, costs = self._at(epoch)
         values = []
-        for query in self.queries:
+        for query, means in zip(self.queries, columns, strict=True):
             trials = self.table.trials(self._at_epoch(query, epoch))[row]
             held = trials[~np.isnan(trials)].tolist()
-            values.append(held[int(rng.random() * len(held))] if held else math.nan)
+            drawn = held[int(rng.random() * len(held))] if held else math.nan
+            # Where there is no mean, there is no trial, or no time to charge.
+            values.append(math.nan if math.isnan(means.item(row)) else drawn)
         return Evaluation(
             tuple(values),
-            self._at(epoch)[1].item(row),
+            costs.item(row),
             self.epochs if epoch is None else epoch,
             row,
         )

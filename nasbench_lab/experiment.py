@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import parent_process
 from pathlib import Path
@@ -304,10 +304,10 @@ def _kept(
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    try:
-        listed = list(range(operator.index(seeds)))  # type: ignore[arg-type]
-    except TypeError:
-        listed = [operator.index(seed) for seed in seeds]  # type: ignore[union-attr]
+    if isinstance(seeds, Iterable):
+        listed = [operator.index(seed) for seed in seeds]
+    else:
+        listed = list(range(operator.index(seeds)))
     if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
         raise ExperimentError(
             f"Expected at least one seed, none of them negative or twice, but got {seeds!r}."

@@ -196,6 +196,24 @@ def test_a_table_with_times_keeps_the_official_clock(timed):
     assert load_benchmark(CORA).clock == "evaluations"
 
 
+def test_what_cannot_be_charged_has_failed_also_as_a_random_trial(make_table, monkeypatch):
+    table = make_table()
+    query = Query("train_time", dataset="toy")
+    unknown = table.values(query).copy()
+    unknown[2] = math.nan
+    values = table.values
+    monkeypatch.setattr(
+        table, "values", lambda q: unknown if Query.of(q).metric == "train_time" else values(q)
+    )
+    for trial in ("mean", "random"):
+        benchmark = TableBenchmark(table, objective=Query("valid_accuracy", trial=trial))
+        for row, failed in ((1, False), (2, True)):
+            architecture = tuple(table.architectures[row].tolist())
+            found = benchmark.evaluate(architecture, rng=np.random.default_rng(0))
+            assert math.isnan(found.values[0]) is failed
+            assert (found.cost == 0) is failed
+
+
 def test_without_validation_times_the_clock_counts_training_only(make_table):
     assert TableBenchmark(make_table(without=("valid_time",))).clock == "train_only"
     assert TableBenchmark(make_table(without=("train_time",))).clock == "evaluations"
