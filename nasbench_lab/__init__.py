@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
     from nasbench_lab.benchmark import Benchmark, TableBenchmark
+    from nasbench_lab.columns import Query
     from nasbench_lab.errors import NasbenchLabError
     from nasbench_lab.experiment import compare, run
     from nasbench_lab.registry import load_benchmark, open_table
     from nasbench_lab.results import Result
     from nasbench_lab.simulator import Budget, simulate
     from nasbench_lab.spaces import SearchSpace, get_space
-    from nasbench_lab.table import Query, Table
+    from nasbench_lab.table import Table
     from nasbench_lab.trace import Trace
 
 _HOME = {
@@ -40,7 +41,7 @@ _HOME = {
     "simulate": "simulator",
     "SearchSpace": "spaces",
     "get_space": "spaces",
-    "Query": "table",
+    "Query": "columns",
     "Table": "table",
     "Trace": "trace",
 }

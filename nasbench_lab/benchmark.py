@@ -13,23 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.columns import Query, Task
 from nasbench_lab.errors import QueryError, UnknownNameError
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
-from nasbench_lab.table import Query, Table
+from nasbench_lab.table import Table
+from nasbench_lab.times import Times
 
 CLOCKS = {
     "evaluations": "one unit for each evaluation; for tables without training times",
     "train_only": "the training time up to the epoch",
     "official": "the training time up to the epoch and one validation pass",
+    "every_epoch": "the training time up to the epoch and a validation pass after each epoch",
+    "resume": "as official, but a trial that continues pays only for its new epochs",
 }
 """What each clock charges for an evaluation. All but ``evaluations`` count seconds."""
-
-_CHARGES = {
-    "evaluations": (),
-    "train_only": ("train_time",),
-    "official": ("train_time", "valid_time"),
-}
-"""The quantities that each clock adds up."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,7 @@ class Benchmark(ABC):
         architecture: Architecture,
         epoch: int | None = None,
         rng: np.random.Generator | None = None,
+        since: int | None = None,
     ) -> Evaluation:
         """Evaluates one architecture.
 
@@ -71,6 +69,8 @@ class Benchmark(ABC):
             architecture: An architecture of ``space``.
             epoch: After how many epochs, or None for all.
             rng: Where the noise of a random trial comes from; never the search's own generator.
+            since: The epoch that this trial was trained to before. Only given if the clock is
+                ``resume``, which charges what came after.
 
         Returns:
             The validation metrics and the cost; NaN values if the evaluation failed.
@@ -86,30 +86,39 @@ class TableBenchmark(Benchmark):
 
     Args:
         table: The table.
+        task: One of the table's tasks, which says what is searched on and reported by default.
         objective: What the search sees, one query or several; by default what the table says. Test
             metrics are refused.
         report: What results are reported in, by default what the table says.
-        clock: One of ``CLOCKS``; by default ``official`` or ``train_only`` where the table has the
-            times for it, else ``evaluations``.
+        clock: One of ``CLOCKS``; by default what the table says, else ``official`` or
+            ``train_only`` where it has the times for it, else ``evaluations``.
 
     Raises:
         QueryError: The table cannot answer, or the objective is measured on test data.
+        UnknownNameError: The table has no such task, or there is no such clock.
     """
 
     def __init__(
         self,
         table: Table,
+        task: str | None = None,
         *,
         objective: Query | str | Sequence[Query | str] | None = None,
         report: Query | str | None = None,
         clock: str | None = None,
     ) -> None:
-        self.table, self.name, self.space = table, table.name, table.space
+        self.table, self.task, self.space = table, task, table.space
+        self.name = table.name if task is None else f"{table.name}/{task}"
+        default = Task(table.info.objective, table.info.report)
+        if task is not None:
+            if task not in table.info.tasks:
+                raise UnknownNameError(f"task of {table.name!r}", task, table.info.tasks)
+            default = table.info.tasks[task]
         if objective is None:
-            objective = table.info.objective
+            objective = default.objective
         several = [objective] if isinstance(objective, str | Query) else objective
         self.queries = tuple(map(Query.of, several))
-        self.report = Query.of(report or table.info.report)
+        self.report = Query.of(report or default.report)
         columns = [table.column(query) for query in self.queries]
         for query in self.queries:
             table.check(query)
@@ -117,39 +126,40 @@ class TableBenchmark(Benchmark):
         if self.report.trial == "random":
             raise QueryError("Results are reported by the mean or one seed, not a random trial.")
         for column in columns:
-            if column.split == "test":
+            if column.on_test_data:
                 raise QueryError(
                     f"{column.name!r} of {table.name!r} is measured on test data, which a search "
-                    f"must not see. Search on {table.info.objective!r} and name the test metric as "
+                    f"must not see. Search on {default.objective!r} and name the test metric as "
                     f"the report."
                 )
         self.objectives = tuple(Objective(c.name, c.unit, c.maximize) for c in columns)
         epochs = columns[0].epochs
         self.epochs = self.queries[0].epoch or (epochs[-1] if epochs else None)
-        times = {c.quantity for c in table.columns.values()}
+        self._times = Times(table, columns[0])
+        held = self._times.clocks(self.epochs)
+        if clock is None and table.info.clock in held:
+            clock = table.info.clock
         if clock is None:
-            held = [name for name in ("official", "train_only") if set(_CHARGES[name]) <= times]
-            clock = held[0] if held else "evaluations"
+            clock = next(name for name in ("official", "train_only", "evaluations") if name in held)
         if clock not in CLOCKS:
             raise UnknownNameError("clock", clock, CLOCKS)
-        self.clock = clock
-        self._time_columns = _CHARGES[clock]
-        if missing := [quantity for quantity in self._time_columns if quantity not in times]:
+        if clock not in held:
             raise QueryError(
-                f"Clock {clock!r} needs {' and '.join(missing)}, which {table.name!r} does not "
-                f"hold. Clocks it can keep: "
-                f"{', '.join(['evaluations'] + ['train_only'] * ('train_time' in times))}."
+                f"{table.name!r} does not hold the times that clock {clock!r} needs ({CLOCKS[clock]}"
+                f"). Clocks it can keep: {', '.join(held)}."
             )
-        # The column may say what the query left open.
-        self._time_queries = [
-            Query(quantity, None, columns[0].dataset, columns[0].schedule)
-            for quantity in self._time_columns
-        ]
-        for query in self._time_queries:
-            table.column(query)
+        self.clock = clock
         self._known: dict[int | None, dict[Architecture, Evaluation]] = defaultdict(dict)
         self._columns: dict[int | None, tuple[list[NDArray[np.float64]], NDArray[np.float64]]] = {}
         self._random = any(query.trial == "random" for query in self.queries)
+
+    @property
+    def fingerprint(self) -> str:
+        """A checksum of what this benchmark reads of its table."""
+        queries = [*self.queries, self.report]
+        return self.table.fingerprint(
+            {self.table.column(query).name for query in queries} | self._times.columns
+        )
 
     @property
     def first_objective(self) -> Query:
@@ -162,15 +172,18 @@ class TableBenchmark(Benchmark):
         return f"<TableBenchmark {self.name!r}: {objectives}, clock {self.clock!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.table, self.queries, self.report, self.clock)
+        return _restore, (self.table, self.task, self.queries, self.report, self.clock)
 
     def evaluate(
         self,
         architecture: Architecture,
         epoch: int | None = None,
         rng: np.random.Generator | None = None,
+        since: int | None = None,
     ) -> Evaluation:
         """Looks an architecture up; an entry that the table lacks is a failed evaluation."""
+        if since is not None and self.clock == "resume":
+            return self._resumed(self.evaluate(architecture, epoch, rng), since)
         known = self._known[epoch]
         if (result := known.get(architecture)) is not None:
             return result
@@ -220,8 +233,7 @@ class TableBenchmark(Benchmark):
             if self.clock == "evaluations":
                 costs = np.ones(len(self.table))
             else:
-                times = [replace(query, epoch=questions[0].epoch) for query in self._time_queries]
-                costs = np.sum([self.table.values(query) for query in times], axis=0)
+                costs = self._times.costs(self.clock, questions[0].epoch or self.epochs)
                 # What cannot be charged counts as failed: no time is made up for it.
                 unknown = np.isnan(costs)
                 values = [np.where(unknown, np.nan, some) for some in values]
@@ -234,6 +246,14 @@ class TableBenchmark(Benchmark):
         if epoch is None or (len(self.queries) > 1 and self.table.column(query).epochs is None):
             return query
         return replace(query, epoch=epoch)
+
+    def _resumed(self, evaluation: Evaluation, since: int) -> Evaluation:
+        """The evaluation without the cost of the epochs that were trained before."""
+        trained = self._times.train(min(since, evaluation.epoch or since))
+        saved = trained.item(evaluation.row) if evaluation.row >= 0 else math.nan
+        if math.isnan(saved):
+            return evaluation
+        return evaluation._replace(cost=max(0.0, evaluation.cost - saved))
 
     def _evaluate_random(
         self, row: int, epoch: int | None, rng: np.random.Generator | None
@@ -256,5 +276,7 @@ class TableBenchmark(Benchmark):
         )
 
 
-def _restore(table: Table, queries: tuple[Query, ...], report: Query, clock: str) -> TableBenchmark:
-    return TableBenchmark(table, objective=queries, report=report, clock=clock)
+def _restore(
+    table: Table, task: str | None, queries: tuple[Query, ...], report: Query, clock: str
+) -> TableBenchmark:
+    return TableBenchmark(table, task, objective=queries, report=report, clock=clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import signal
 import sys
 import warnings
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +27,7 @@ from nasbench_lab.errors import (
     MissingSourceError,
     NasbenchLabError,
     TableFileError,
+    UnknownNameError,
 )
 
 if TYPE_CHECKING:
@@ -206,25 +209,145 @@ def plot(
 @list_app.command("tables")
 def list_tables(as_json: Json = False) -> None:
     """List all tables, and what the absent ones need."""
-    from nasbench_lab.registry import table_folder, table_names, table_sources
+    from nasbench_lab.registry import needed_files, table_folder, table_names, table_sources
     from nasbench_lab.table import Table
 
     rows = []
     for name in table_names():
         source = table_sources().get(name)
+        folder = table_folder(name)
+        version = missing = None
         try:
-            kept = Table.open(table_folder(name)).info.source.get("version")
+            info = Table.open(folder).info
+            version, missing = info.source.get("version"), info.missing
+            state = "ready"
         except TableFileError:
-            kept = None
-        try:
-            version = source.version() if source else kept
-            state = "ready" if kept == version else f"made at first use, from {version}"
-        except MissingSourceError:
-            state = f"absent, needs {source.needs}" if kept is None and source else "ready"
-        if kept is None and source is None:
-            state = f"damaged, see {table_folder(name)}"
+            if (folder / "manifest.json").exists():
+                state = f"damaged, see {folder}"
+            else:
+                needed = needed_files().get(name)
+                state = f"absent, needs {needed}: nasbench-lab import PATH"
+        if source:
+            try:
+                current = source.version()
+                if current != version:
+                    state = f"made at first use, from {current}"
+            except MissingSourceError:
+                state = state if version else f"absent, needs {source.needs}"
+        if missing:
+            state += f" ({missing[0]}{', …' if len(missing) > 1 else ''})"
         rows.append({"table": name, "state": state})
     _print_rows(rows, as_json)
+
+
+@app.command(
+    "import",
+    epilog="""Examples:\n
+    nasbench-lab import ~/Downloads/NATS-tss-v1_0-3ffb9-simple.tar\n
+    nasbench-lab import nasbench_only108.tfrecord --no-curves\n
+    nasbench-lab import my_results.csv --mapping my_results.toml\n
+    nasbench-lab import    (everything official in $TORCH_HOME)""",
+)
+def import_(
+    path: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH", help="Benchmark files or folders; may be in $TORCH_HOME."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The table's name; that of the benchmark if unset.")
+    ] = None,
+    curves: Annotated[
+        bool, typer.Option("--curves/--no-curves", help="Keep all epochs, or only the last.")
+    ] = True,
+    mapping: Annotated[
+        Path | None, typer.Option(help="What the columns of a CSV or Parquet file are.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = -1,
+    as_json: Json = False,
+) -> None:
+    """Make tables of benchmark files: recognised by content, read without running any of it."""
+    from nasbench_lab.registry import import_file, official_files, torch_home
+
+    paths = path or official_files()
+    if not paths:
+        raise MissingSourceError(
+            f"Name the file to import: there is no official benchmark file in {torch_home()}."
+        )
+    if name is not None and len(paths) > 1:
+        raise TableFileError(f"One name, {name!r}, cannot be given to {len(paths)} tables.")
+    rows: list[dict[str, Any]] = []
+    for one in paths:
+        with _progress("records") as advance:
+            table = import_file(
+                one,
+                name=name,
+                curves=curves,
+                jobs=jobs,
+                mapping=mapping,
+                progress=partial(_report, advance, f"importing {Path(one).name}"),
+            )
+        info = table.info
+        rows.append({"table": table.name, "entries": len(table), "missing": list(info.missing)})
+        if as_json:
+            continue
+        console.print(
+            f"[bold]{escape(table.name)}[/bold]: {len(table):,} entries for "
+            f"{table.space.size:,} architectures of {table.space.name}, {len(table.columns)} "
+            f"columns.",
+            highlight=False,
+        )
+        for sentence in info.missing:
+            console.print(f"Missing: {escape(sentence)}.", highlight=False, soft_wrap=True)
+        tasks = [f"{table.name}/{task}" for task in info.tasks] or [table.name]
+        console.print(
+            f"Compare algorithms on it: nasbench-lab compare --benchmark {tasks[0]}"
+            + (f" (or {', '.join(tasks[1:])})" if len(tasks) > 1 else ""),
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+    if as_json:
+        _print_json(rows)
+
+
+@app.command(
+    epilog="""Example:\n
+    nasbench-lab fetch nats-tss --url https://mirror.example.org/NATS-tss-v1_0-3ffb9-simple.tar"""
+)
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="The table to be made of it.")],
+    url: Annotated[str, typer.Option(help="The file on a mirror that you trust.")],
+    checksum: Annotated[
+        str | None, typer.Option("--sha256", help="The SHA-256 that the file must have.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where to put it; $TORCH_HOME or the data folder if unset."),
+    ] = None,
+) -> None:
+    """Download a benchmark file from a mirror; a broken download is continued."""
+    from urllib.parse import unquote, urlsplit
+
+    from nasbench_lab.fetch import fetch as download
+    from nasbench_lab.files import data_folder
+    from nasbench_lab.registry import needed_files
+
+    if name not in needed_files():
+        raise UnknownNameError("table made from a file", name, needed_files())
+    file = Path(unquote(urlsplit(url).path)).name
+    if not file:
+        raise MissingSourceError(f"Expected the address of a file but got {url!r}.")
+    if folder is None:
+        home = os.environ.get("TORCH_HOME")
+        folder = Path(home).expanduser() if home else data_folder() / "downloads"
+    with _progress("bytes") as advance:
+        target = download(
+            url,
+            folder / file,
+            sha256=checksum,
+            progress=partial(_report, advance, f"fetching {file}"),
+        )
+    console.print(f"Fetched {target}. Import it: nasbench-lab import {target}", soft_wrap=True)
 
 
 @list_app.command("algorithms")
@@ -272,15 +395,18 @@ def describe(table: TableName, as_json: Json = False) -> None:
     """Say what a table holds, where it comes from, and how to cite it."""
     from dataclasses import asdict
 
+    import numpy as np
+
+    from nasbench_lab.benchmark import TableBenchmark
     from nasbench_lab.registry import open_table
 
     opened = open_table(table)
     opened.verify()
-    info = opened.info
+    info, tasks = opened.info, opened.info.tasks.items()
     columns = []
     for column in opened.columns.values():
-        best = opened.optimum(column.name)
-        columns.append({**asdict(column), "best": best})
+        held = not np.isnan(opened.values(column.name)).all()
+        columns.append({**asdict(column), "best": opened.optimum(column.name) if held else None})
     if as_json:
         _print_json({**asdict(info), "rows": len(opened), "columns": columns})
         return
@@ -292,7 +418,7 @@ def describe(table: TableName, as_json: Json = False) -> None:
                 "unit": c["unit"],
                 "split": c["split"] or "",
                 "better": "more" if c["maximize"] else "less",
-                "best": f"{c['best']:.6g}",
+                "best": "" if c["best"] is None else f"{c['best']:.6g}",
                 "trials": ", ".join(map(str, c["trials"])),
                 "epochs": f"{c['epochs'][0]} to {c['epochs'][-1]}" if c["epochs"] else "the end",
             }
@@ -302,8 +428,11 @@ def describe(table: TableName, as_json: Json = False) -> None:
     )
     console.print(
         f"\nSpace {info.space}: {len(opened):,} entries for {opened.space.size:,} architectures. "
-        f"Searches see {info.objective}; results are reported in {info.report}.\n"
-        f"Licence: {info.licence}. Made from {info.source.get('version')}, file "
+        f"Searches see {info.objective}; results are reported in {info.report}; the clock is "
+        f"{TableBenchmark(opened).clock}.\n"
+        + "".join(f"Task {k}: {t.objective}, reported in {t.report}.\n" for k, t in tasks)
+        + "".join(f"Missing: {sentence}.\n" for sentence in info.missing)
+        + f"Licence: {info.licence}. Made from {info.source.get('version')}, file "
         f"{info.source.get('file')}, SHA-256 {info.source.get('sha256')}.\n",
         highlight=False,
     )
@@ -327,10 +456,13 @@ def query(
     opened = open_table(table)
     found = opened.space.from_string(architecture)
     values = {name: opened.query(found, name) for name in opened.columns}
+    counts = {name: int(opened.counts(name)[opened.row(found)]) for name in opened.columns}
     canonical = opened.space.to_string(opened.space.canonical(found))
     if as_json:
         text = opened.space.to_string(found)
-        _print_json({"architecture": text, "canonical": canonical, "values": values})
+        _print_json(
+            {"architecture": text, "canonical": canonical, "values": values, "trials": counts}
+        )
         return
     console.print(f"Canonical form: {escape(canonical)}", highlight=False, soft_wrap=True)
     rows = [
@@ -339,6 +471,7 @@ def query(
             "value": f"{value:.6g}",
             "unit": opened.columns[name].unit,
             "split": opened.columns[name].split or "",
+            "mean of": f"{counts[name]} of {len(opened.columns[name].trials)}",
         }
         for name, value in values.items()
     ]
@@ -367,6 +500,10 @@ def best(
         formatted = values if as_json else {name: f"{v:.6g}" for name, v in values.items()}
         rows.append({**formatted, "architecture": text})
     _print_rows(rows, as_json)
+
+
+def _report(advance: Callable[[int, int, str], None], what: str, done: int, total: int) -> None:
+    advance(done, total, what)
 
 
 def _show(
@@ -465,16 +602,23 @@ def _finite(data: Any) -> Any:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
+def _progress(unit: str = "runs") -> Iterator[Callable[[int, int, str], None]]:
     """A progress bar with the time left, on standard error."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
     from rich.progress import TimeRemainingColumn as TimeLeft
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("runs,"),
+        DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
+        TextColumn("," if unit == "bytes" else f"{unit},"),
         TimeElapsedColumn(),
         TextColumn("spent,"),
         TimeLeft(),
@@ -484,7 +628,7 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
         task = bar.add_task("starting", total=None)
 
         def advance(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
+            bar.update(task, completed=done, total=total or None, description=what)
 
         yield advance
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import shutil
@@ -38,13 +39,15 @@ def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         DataFolderError: The folder cannot be written.
     """
-    with _folder_errors(folder):
+    with folder_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         before = _identity(folder)
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        _clean(folder)
+        prefix = f".{folder.name}-{os.getpid()}-"
+        work = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
         new = work / "new"
-        with _folder_errors(folder):
+        with folder_errors(folder):
             new.mkdir()
             yield new
             # What another process put there meanwhile stays: it may be open already.
@@ -60,6 +63,19 @@ def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _clean(folder: Path) -> None:
+    """Removes what processes that were killed left of their work on a folder."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}-*-*"):
+        process = left.name.removeprefix(f".{folder.name}-").partition("-")[0]
+        if process.isdecimal() and os.name == "posix":
+            try:
+                os.kill(int(process), 0)
+            except ProcessLookupError:
+                shutil.rmtree(left, ignore_errors=True)
+            except (OSError, OverflowError):
+                pass  # it is somebody else's
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yields a path to write to; the file takes the place of ``path`` when the block ends well.
@@ -67,14 +83,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         DataFolderError: The file cannot be written.
     """
-    with _folder_errors(path.parent):
+    with folder_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
         )
         os.close(handle)
     try:
-        with _folder_errors(path.parent):
+        with folder_errors(path.parent):
             yield Path(name)
             # mkstemp makes files that only their owner may read.
             os.chmod(name, 0o666 & ~_umask())
@@ -85,7 +101,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _folder_errors(folder: Path) -> Iterator[None]:
+def folder_errors(folder: Path) -> Iterator[None]:
+    """Says of an error of the system in which folder it happened, and what to do.
+
+    Raises:
+        DataFolderError: In place of the error.
+    """
     try:
         yield
     except NasbenchLabError:
@@ -114,6 +135,14 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def link_or_copy(old: Path, new: Path) -> None:
+    """Gives a file a second name, or copies it where the file system has no hard links."""
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copyfile(old, new)
+
+
 def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
@@ -121,6 +150,9 @@ def _umask() -> int:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal; of a folder, that of its files' names and sums."""
+    if path.is_dir():
+        lines = (f"{sha256(file)}  {file.name}\n" for file in sorted(path.iterdir()))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,11 +13,12 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import Any
 
 from nasbench_lab.algorithm import SearchAlgorithm, Seed
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.columns import Query
 from nasbench_lab.errors import (
     AlgorithmFileError,
     HyperparameterError,
@@ -35,8 +37,9 @@ from nasbench_lab.errors import (
     UnknownNameError,
 )
 from nasbench_lab.files import atomic_folder, data_folder
+from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
-from nasbench_lab.table import Query, Table, TableSource
+from nasbench_lab.table import Table
 
 
 def _plug_ins(group: str) -> Iterator[Any]:
@@ -254,20 +257,39 @@ def table_sources() -> dict[str, TableSource]:
     return found
 
 
+@cache
+def file_formats() -> list[FileFormat]:
+    """All kinds of files that tables can be made from."""
+    return [
+        one
+        for package in _plug_ins("nasbench_lab.tables")
+        for one in getattr(package, "FORMATS", [])
+    ]
+
+
+def needed_files() -> dict[str, str]:
+    """Each table that is made from a file of the user's, and the official file that it needs."""
+    return {name: file for one in file_formats() for name, file in one.tables.items()}
+
+
 def table_folder(name: str) -> Path:
     """Where the table of this name is kept once it has been made."""
     return data_folder() / "tables" / name
 
 
-def table_names() -> list[str]:
-    """The names of all tables that are known or kept in the data folder."""
+def kept_tables() -> list[str]:
+    """The names of all tables in the data folder."""
     tables = data_folder() / "tables"
-    kept = {
+    return sorted(
         manifest.parent.relative_to(tables).as_posix()
         for manifest in tables.glob("**/manifest.json")
         if not any(part.startswith(".") for part in manifest.relative_to(tables).parts)
-    }
-    return sorted(kept | set(table_sources()))
+    )
+
+
+def table_names() -> list[str]:
+    """The names of all tables that are known or kept in the data folder."""
+    return sorted({*kept_tables(), *table_sources(), *needed_files()})
 
 
 def open_table(name: str) -> Table:
@@ -278,7 +300,8 @@ def open_table(name: str) -> Table:
 
     Raises:
         UnknownNameError: There is no such table.
-        MissingSourceError: The table is known, but what it is made from is not installed.
+        MissingSourceError: The table is known, but what it is made from is not installed, or was
+            not imported.
         TableFileError: The table or its source is damaged.
         DataFolderError: The data folder cannot be written.
     """
@@ -286,9 +309,14 @@ def open_table(name: str) -> Table:
     folder = table_folder(name)
     kept = (folder / "manifest.json").is_file()
     if source is None:
-        if not kept:
-            raise UnknownNameError("table", name, table_names())
-        return Table.open(folder)
+        if kept:
+            return Table.open(folder)
+        if name in needed_files():
+            raise MissingSourceError(
+                f"Table {name!r} is not installed. Import the file that the benchmark's authors "
+                f"publish ({needed_files()[name]}): nasbench-lab import PATH"
+            )
+        raise UnknownNameError("table", name, table_names())
     try:
         version = source.version()
     except MissingSourceError:
@@ -309,6 +337,114 @@ def open_table(name: str) -> Table:
     return Table.open(folder)
 
 
+def torch_home() -> Path:
+    """Where the official packages look for their files: ``$TORCH_HOME``, else ``~/.torch``."""
+    named = os.environ.get("TORCH_HOME")
+    return Path(named).expanduser() if named else Path.home() / ".torch"
+
+
+def official_files() -> list[Path]:
+    """The official files in ``torch_home``: of each format's tables the first form that is there."""
+    found = []
+    for one in file_formats():
+        tables = set()
+        for name in one.official:
+            path = torch_home() / name
+            table = one.recognise(path) if path.exists() else None
+            if table is not None and table not in tables:
+                tables.add(table)
+                found.append(path)
+    return found
+
+
+def import_file(
+    path: Path | str,
+    *,
+    name: str | None = None,
+    curves: bool = True,
+    jobs: int = -1,
+    mapping: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Table:
+    """Makes a table of a benchmark file, and keeps it in the data folder under its name.
+
+    The file is recognised by its content, never by its name, and no byte of it is executed. A table
+    of that name is replaced once the new one is complete; until then, and if anything fails, it
+    stays as it was.
+
+    Args:
+        path: A file or folder; if there is none of this name, one in ``torch_home``.
+        name: The table's name; None for the one that the format has.
+        curves: Whether the values of all epochs are kept, or only those at the end.
+        jobs: How many processes read; -1 for one per core.
+        mapping: Says what the columns of a CSV or Parquet file are; by default the file of the same
+            name that ends in ``.toml``.
+        progress: Called with the number of records read, and their number in all or 0.
+
+    Raises:
+        MissingSourceError: There is no such file.
+        TableFileError: It is of no known format, damaged, hostile, or disagrees with itself.
+        DataFolderError: The data folder cannot be written.
+    """
+    path = Path(path).expanduser()
+    if not path.exists() and not path.is_absolute() and (torch_home() / path).exists():
+        path = torch_home() / path
+    if not path.exists():
+        raise MissingSourceError(
+            f"There is no file {path}, nor one of that name in {torch_home()}."
+        )
+    path = path.resolve()
+    recognised = ((one, one.recognise(path)) for one in file_formats())
+    found = next(((one, table) for one, table in recognised if table is not None), None)
+    if found is None:
+        kinds = "; ".join(
+            one.name + (f" ({', '.join(one.tables.values())})" if one.tables else "")
+            for one in file_formats()
+        )
+        raise TableFileError(
+            f"{path} is none of the files that can be imported, or its beginning is damaged. "
+            f"Expected one of: {kinds}."
+        )
+    one, table = found
+    name = name or table
+    _check_name(name)
+    options = ImportOptions(name, curves, jobs, mapping and Path(mapping), progress or silent)
+    folder = table_folder(name)
+    with atomic_folder(folder, replace=True) as new:
+        one.convert(path, new, options)
+    return _join(Table.open(folder))
+
+
+def _check_name(name: str) -> None:
+    """Refuses a name that is no folder of its own in the data folder."""
+    wrong = ""
+    if not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
+        wrong = "letters, digits and _ . + -, with / between parts, none starting with a dot"
+    elif name in table_sources():
+        wrong = "a name that no installed package's table has"
+    elif any(a.startswith(f"{b}/") for o in kept_tables() for a, b in ((name, o), (o, name))):
+        wrong = "a name that does not lie within another table's, nor another within it"
+    if wrong:
+        raise TableFileError(f"Expected as name of a table {wrong}, but got {name!r}.")
+
+
+def _join(table: Table) -> Table:
+    """Adds columns of tables that join others, such as hardware costs, where both are there."""
+    kept = kept_tables()
+    for name in table.info.joins:
+        if name in kept:
+            Table.open(table_folder(name)).joined(table)
+    for name in kept:
+        if name != table.name:
+            try:
+                other = Table.open(table_folder(name))
+            except TableFileError:
+                continue  # it says so when it is asked for
+            if table.name in other.info.joins:
+                table = table.joined(other)
+    return table
+
+
 def load_benchmark(
     name: str,
     *,
@@ -319,7 +455,8 @@ def load_benchmark(
     """Opens a table as a benchmark.
 
     Args:
-        name: The table, such as ``"nas-bench-graph/cora"``.
+        name: The table, such as ``"nas-bench-graph/cora"``, or table and task, such as
+            ``"nats-tss/cifar100"``.
         objective: What a search sees, one query or several; by default what the table says.
         report: What results are reported in; by default what the table says.
         clock: One of ``nasbench_lab.benchmark.CLOCKS``.
@@ -334,4 +471,12 @@ def load_benchmark(
         >>> benchmark.space.size
         59049
     """
-    return TableBenchmark(open_table(name), objective=objective, report=report, clock=clock)
+    table, task = _split_task(name)
+    return TableBenchmark(open_table(table), task, objective=objective, report=report, clock=clock)
+
+
+def _split_task(name: str) -> tuple[str, str | None]:
+    """Splits ``"nats-tss/cifar100"`` into table and task, where the table is known by name."""
+    known = table_names()
+    table, slash, task = name.rpartition("/")
+    return (table, task) if slash and name not in known and table in known else (name, None)

@@ -17,11 +17,11 @@ import numpy as np
 
 from nasbench_lab import stats
 from nasbench_lab.benchmark import Objective, TableBenchmark
+from nasbench_lab.columns import Query
 from nasbench_lab.errors import DataFolderError, TableFileError
 from nasbench_lab.files import atomic_file
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.spaces import Architecture, get_space
-from nasbench_lab.table import Query
 from nasbench_lab.trace import Trace
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Result:
                 report=Query(**entry["report"]),
                 clock=entry["clock"],
             )
-            if self._benchmarks[name].table.fingerprint != entry["table"]:
+            if self._benchmarks[name].fingerprint != entry["table"]:
                 raise TableFileError(
                     f"The table {name!r} is not the one that this result was made with: "
                     f"{entry['source'].get('version')} then, "
@@ -461,5 +461,5 @@ def describe_benchmark(benchmark: TableBenchmark) -> dict[str, Any]:
         "objectives": [asdict(objective) for objective in benchmark.objectives],
         "clock": benchmark.clock,
         "source": dict(benchmark.table.info.source),
-        "table": benchmark.table.fingerprint,
+        "table": benchmark.fingerprint,
     }

@@ -209,6 +209,8 @@ def _loop(
     done: list[_Event] = []
     free = list(range(workers))
     first: dict[tuple[Architecture | int, int | None], Evaluation] = {}
+    # The epoch to which each trial has been trained; only one clock needs it.
+    trained: dict[int, int] | None = {} if benchmark.clock == "resume" else None
     now, asked, evaluations, epochs, unspent = 0.0, 0, 0, 0, 0
     over = False
     while True:
@@ -216,7 +218,7 @@ def _loop(
             trial = algorithm.ask()
             if trial is None:
                 break
-            evaluation = _evaluate(algorithm, benchmark, trial, noise)
+            evaluation = _evaluate(algorithm, benchmark, trial, noise, trained)
             charged = charge_repeats or _what(trial, evaluation) not in first
             if charged:
                 evaluations += 1
@@ -292,9 +294,17 @@ def _evaluate(
     benchmark: Benchmark,
     trial: Trial,
     noise: np.random.Generator | None,
+    trained: dict[int, int] | None,
 ) -> Evaluation:
     try:
-        evaluation = benchmark.evaluate(trial.architecture, trial.epoch, noise)
+        if trained is not None and trial.number in trained:
+            evaluation = benchmark.evaluate(
+                trial.architecture, trial.epoch, noise, since=trained[trial.number]
+            )
+        else:
+            evaluation = benchmark.evaluate(trial.architecture, trial.epoch, noise)
+        if trained is not None and evaluation.epoch is not None:
+            trained[trial.number] = max(evaluation.epoch, trained.get(trial.number, 0))
     except (InvalidArchitectureError, AttributeError, TypeError) as error:
         if not isinstance(trial, Trial):
             raise AlgorithmError(

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.columns import Query
 from nasbench_lab.errors import BudgetError, UnknownNameError
-from nasbench_lab.table import Query
 from nasbench_lab.trace import Trace
 
 Floats = NDArray[np.float64]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -18,115 +19,13 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import (
-    AbsentEntryError,
-    QueryError,
-    TableFileError,
-)
-from nasbench_lab.files import atomic_folder, sha256
+from nasbench_lab.columns import Column, Query, TableInfo, Task
+from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError
+from nasbench_lab.files import atomic_folder, link_or_copy, sha256
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout. A table of another version is made again from its source."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One measured quantity.
-
-    Args:
-        name: Unique within the table, such as ``"valid_accuracy"``.
-        quantity: What is measured: ``"accuracy"``, ``"latency"``, ``"train_time"``, …
-        unit: ``"%"``, ``"s"``, ``"M"`` (millions), …
-        maximize: Whether more is better.
-        split: The data that it was measured on: ``"train"``, ``"valid"``, ``"test"``, or None where
-            that means nothing or the authors do not say.
-        dataset: The data set trained on.
-        schedule: The training schedule, where the table has several.
-        trials: What the trials are: seeds, or one entry that says what was averaged.
-        epochs: The epochs after which it was measured, or None for a single value at the end.
-        description: A sentence for people.
-    """
-
-    name: str
-    quantity: str
-    unit: str
-    maximize: bool
-    split: str | None = None
-    dataset: str | None = None
-    schedule: str | None = None
-    trials: tuple[int | str, ...] = ("mean",)
-    epochs: tuple[int, ...] | None = None
-    description: str = ""
-
-
-@dataclass(frozen=True)
-class Query:
-    """A question to a table: which column, at which epoch, over which trials.
-
-    Args:
-        metric: A column's name, or a quantity that the other fields narrow down to one column.
-        split: ``"train"``, ``"valid"`` or ``"test"``.
-        dataset: The data set trained on.
-        schedule: The training schedule.
-        epoch: The epoch, counted from 1; None for the last.
-        trial: ``"mean"`` over the trials that exist, ``"random"`` (one of them, drawn anew at each
-            evaluation), or the seed of one trial.
-    """
-
-    metric: str
-    split: str | None = None
-    dataset: str | None = None
-    schedule: str | None = None
-    epoch: int | None = None
-    trial: int | str = "mean"
-
-    @classmethod
-    def of(cls, query: Query | str) -> Query:
-        """Takes a metric's name for a whole query."""
-        return query if isinstance(query, Query) else cls(query)
-
-
-@dataclass(frozen=True)
-class TableInfo:
-    """What a table is, apart from its columns.
-
-    Args:
-        name: Such as ``"nas-bench-graph/cora"``.
-        space: The name of its search space.
-        description: What was measured, how, and what to beware of.
-        citation: BibTeX.
-        licence: SPDX identifier, or what is known of it.
-        objective: The column that a search sees by default.
-        report: The column that results are reported in by default.
-        source: What it was made from: ``version``, ``file``, ``sha256``, ``bytes``.
-    """
-
-    name: str
-    space: str
-    description: str
-    citation: str
-    licence: str
-    objective: str
-    report: str
-    source: Mapping[str, str | int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TableSource:
-    """A table that can be made from something on this machine.
-
-    Args:
-        name: The table's name.
-        needs: What must be there, for people: a package to install or a file to have.
-        version: Says which version of the source is there, or raises ``MissingSourceError``.
-        convert: Writes the table into an existing empty folder.
-    """
-
-    name: str
-    needs: str
-    version: Callable[[], str]
-    convert: Callable[[Path], None]
 
 
 class Table:
@@ -149,14 +48,16 @@ class Table:
         self._checksums = checksums
         self._values: dict[Query, NDArray[np.float64]] = {}
         self._rankings: dict[Query, NDArray[np.int64]] = {}
-        self._row_of_index = arrays.get("row_of_index")
+        self._found: dict[Query, Column] = {}
+        self._row_of_index = arrays["row_of_index"] if "row_of_index" in checksums else None
+        self._keys = arrays["keys"] if "keys" in checksums else None
 
     def __repr__(self) -> str:
         return f"<Table {self.name!r}: {len(self):,} rows, columns {', '.join(self.columns)}>"
 
     def __len__(self) -> int:
         """Number of rows."""
-        return len(next(iter(self._arrays[name] for name in self.columns)))
+        return len(self._arrays[next(iter(self.columns))])
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process maps the files itself.
@@ -181,43 +82,37 @@ class Table:
                 )
                 outdated.outdated = True
                 raise outdated
-            info = TableInfo(**manifest["info"])
-            columns = [
-                Column(
-                    **{
-                        **c,
-                        "trials": tuple(c["trials"]),
-                        "epochs": c["epochs"] and tuple(c["epochs"]),
-                    }
-                )
-                for c in manifest["columns"]
-            ]
+            info = _info(manifest["info"])
+            columns = [_column(entry) for entry in manifest["columns"]]
             checksums: dict[str, str] = manifest["sha256"]
-            # A plain array over the mapped memory: np.memmap makes each access ten times slower.
-            arrays: dict[str, NDArray[Any]] = {
-                name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
-                for name in checksums
+            if not {column.name for column in columns} <= set(checksums) == set(manifest["bytes"]):
+                raise ValueError("manifest.json does not list the files of all columns")
+            for name, size in manifest["bytes"].items():
+                held = os.stat(folder / f"{name}.npy").st_size
+                if held != size:
+                    raise ValueError(f"{name}.npy has {held:,} bytes instead of {size:,}")
+            shapes = {
+                column.name: (manifest["rows"], len(column.trials), len(column.epochs or (0,)))
+                for column in columns
             }
-            for column in columns:
-                shape = arrays[column.name].shape
-                expected = (manifest["rows"], len(column.trials), len(column.epochs or (0,)))
-                if shape != expected:
-                    raise ValueError(f"{column.name}.npy has shape {shape}, not {expected}")
+            arrays = _Arrays(folder, shapes)
+            if columns:
+                arrays[columns[0].name]
+            return cls(folder, info, columns, arrays, checksums)
         except TableFileError:
             raise
         except Exception as error:  # a damaged file may raise anything
-            raise TableFileError(
-                f"The table in {folder} cannot be opened ({type(error).__name__}: {error}). Delete "
-                f"that folder; a table from an installed package is then made again when next used."
-            ) from error
-        return cls(folder, info, columns, arrays, checksums)
+            raise _damaged(folder, error) from error
 
     @staticmethod
     def write(
         folder: Path,
         info: TableInfo,
-        columns: Mapping[Column, NDArray[Any]],
+        columns: Mapping[Column, NDArray[Any] | Callable[[], NDArray[Any]]],
         row_of_index: NDArray[Any] | None = None,
+        *,
+        keys: NDArray[np.int64] | None = None,
+        extra: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         """Writes a table into an existing empty folder.
 
@@ -225,66 +120,132 @@ class Table:
             folder: The folder; ``create`` makes one atomically.
             info: What the table is.
             columns: Each column and its values, ``(rows, trials, epochs)``, or ``(rows,)`` for one
-                trial and no epochs. NaN where there is no measurement.
+                trial and no epochs. NaN where there is no measurement. A function is called for its
+                values when they are written, so that not all need be in memory.
             row_of_index: ``(space.size,)`` row of each architecture by its index in the space, -1
                 where the table has none. None where rows are indices.
+            keys: For spaces too large for that: ``(rows,)`` indices of the canonical architectures
+                of the rows, in ascending order.
+            extra: Other arrays that a reader of this table needs, by name.
         """
         space = get_space(info.space)
-        arrays: dict[str, NDArray[Any]] = {}
-        for column, values in columns.items():
-            if not re.fullmatch(r"[\w@.-]+", column.name) or column.name in (
-                "row_of_index",
-                *arrays,
-            ):
+        extra = dict(extra or {})
+        if row_of_index is not None:
+            extra["row_of_index"] = row_of_index
+        if keys is not None:
+            extra["keys"] = keys
+        names = [column.name for column in columns]
+        for name in (*names, *extra):
+            if not re.fullmatch(r"[\w@.+-]+", name) or (*names, *extra).count(name) > 1:
                 raise ValueError(
                     f"Expected names of columns that differ and are made of letters, digits and "
-                    f"_ @ . - but got {column.name!r}."
+                    f"_ @ . + - but got {name!r}."
                 )
-            shape = (-1, len(column.trials), len(column.epochs or (0,)))
-            arrays[column.name] = np.ascontiguousarray(values).reshape(shape)
-        sizes = {len(values) for values in arrays.values()}
-        if len(sizes) != 1:
-            raise ValueError(f"Columns of {info.name!r} have different numbers of rows: {sizes}.")
-        (rows,) = sizes
-        if row_of_index is None and rows != space.size:
-            raise ValueError(f"{info.name!r} has {rows} rows for {space.size} architectures.")
-        if row_of_index is not None:
-            if row_of_index.shape != (space.size,) or row_of_index.max(initial=-1) >= rows:
-                raise ValueError(f"row_of_index of {info.name!r} does not fit space and rows.")
-            arrays["row_of_index"] = row_of_index
-        missing = {info.objective, info.report} - set(arrays)
+        missing = {info.objective, info.report} - set(names)
+        for task in info.tasks.values():
+            missing |= {task.objective, task.report} - set(names)
         if missing:
             raise ValueError(f"{info.name!r} has no column {', '.join(sorted(missing))}.")
-        for name, values in arrays.items():
-            np.save(folder / f"{name}.npy", values, allow_pickle=False)
-        manifest = {
-            "format": FORMAT,
-            "rows": rows,
-            "info": asdict(info),
-            "columns": [asdict(column) for column in columns],
-            "sha256": {name: sha256(folder / f"{name}.npy") for name in arrays},
-        }
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        rows = -1
+        for column, given in columns.items():
+            values = np.asarray(given() if callable(given) else given)
+            values = values.reshape(-1, len(column.trials), len(column.epochs or (0,)))
+            if rows not in (-1, len(values)):
+                raise ValueError(
+                    f"Columns of {info.name!r} have different numbers of rows: {rows} and "
+                    f"{len(values)}."
+                )
+            rows = len(values)
+            _save(folder, column.name, values)
+        if keys is not None:
+            if keys.shape != (rows,) or (np.diff(keys) <= 0).any():
+                raise ValueError(f"Keys of {info.name!r} are not {rows} ascending numbers.")
+        elif row_of_index is None and rows != space.size:
+            raise ValueError(f"{info.name!r} has {rows} rows for {space.size} architectures.")
+        if row_of_index is not None and (
+            row_of_index.shape != (space.size,) or row_of_index.max(initial=-1) >= rows
+        ):
+            raise ValueError(f"row_of_index of {info.name!r} does not fit space and rows.")
+        for name, values in extra.items():
+            _save(folder, name, values)
+        _write_manifest(folder, info, list(columns), rows)
 
     @classmethod
     def create(
         cls,
         folder: Path | str,
         info: TableInfo,
-        columns: Mapping[Column, NDArray[Any]],
+        columns: Mapping[Column, NDArray[Any] | Callable[[], NDArray[Any]]],
         row_of_index: NDArray[Any] | None = None,
+        **arrays: Any,
     ) -> Table:
         """Writes a table atomically and opens it; arguments as for ``write``."""
         with atomic_folder(Path(folder), replace=True) as new:
-            cls.write(new, info, columns, row_of_index)
+            cls.write(new, info, columns, row_of_index, **arrays)
         return cls.open(folder)
 
-    @property
-    def fingerprint(self) -> str:
-        """A checksum of all columns: results are read against the table they were made with."""
-        return hashlib.sha256(
-            json.dumps(dict(self._checksums), sort_keys=True).encode()
-        ).hexdigest()
+    def joined(self, other: Table) -> Table:
+        """Adds the columns of another table over the same space to this one's folder, atomically.
+
+        What the folder held remains as it was. Columns of a name that is there already, from an
+        earlier version of the other table, are replaced.
+
+        Raises:
+            TableFileError: The other table is over another space.
+            DataFolderError: The folder cannot be written.
+        """
+        if other.space != self.space:
+            raise TableFileError(
+                f"The columns of {other.name!r} are over {other.space.name!r} and cannot join "
+                f"{self.name!r}, which is over {self.space.name!r}."
+            )
+        rows = other.row(self.architectures)
+        kept = [column for name, column in self.columns.items() if name not in other.columns]
+        details = dict(self.info.details)
+        joins = details.get("joined")
+        details["joined"] = {
+            **(joins if isinstance(joins, dict) else {}),
+            other.name: dict(other.info.source),
+        }
+        with atomic_folder(self.folder, replace=True) as new:
+            for name in self._checksums:
+                if name not in other.columns:
+                    link_or_copy(self.folder / f"{name}.npy", new / f"{name}.npy")
+            for name in other.columns:
+                values = np.asarray(other._arrays[name][np.maximum(rows, 0)], dtype=np.float64)
+                values[rows < 0] = np.nan
+                _save(new, name, values)
+            _write_manifest(
+                new,
+                replace(self.info, details=details),
+                [*kept, *other.columns.values()],
+                len(self),
+                {name: sum_ for name, sum_ in self._checksums.items() if name not in other.columns},
+            )
+        return Table.open(self.folder)
+
+    def extra(self, name: str) -> NDArray[Any]:
+        """An array that was written beside the columns.
+
+        Raises:
+            QueryError: The table has none of this name.
+        """
+        if name not in self._checksums or name in self.columns:
+            raise QueryError(f"Table {self.name!r} has no array {name!r} beside its columns.")
+        return self._arrays[name]
+
+    def fingerprint(self, columns: Iterable[str] | None = None) -> str:
+        """A checksum of some columns, or all, and of which row is whose.
+
+        Results are read against the table that they were made with.
+        """
+        names = set(self.columns if columns is None else columns)
+        if columns is not None:
+            names |= {"row_of_index", "keys"} & set(self._checksums)
+        else:
+            names = set(self._checksums)
+        text = json.dumps({name: self._checksums[name] for name in names}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def verify(self) -> None:
         """Compares every file with its checksum.
@@ -311,6 +272,11 @@ class Table:
         Raises:
             InvalidArchitectureError: It is not of the table's space.
         """
+        if self._keys is not None:
+            index = self.space.index(self.space.canonical(architecture))
+            position = np.minimum(np.searchsorted(self._keys, index), len(self._keys) - 1)
+            found = np.where(self._keys[position] == index, position, -1)
+            return found if isinstance(architecture, np.ndarray) else int(found)
         index = self.space.index(architecture)
         if self._row_of_index is None:
             return index
@@ -320,13 +286,19 @@ class Table:
 
     @cached_property
     def architectures(self) -> Architectures:
-        """``(rows, d)``: for each row the canonical architecture."""
+        """``(rows, d)``: the architecture of each row, the canonical one where several share it."""
+        if self._keys is not None:
+            return self.space.at(np.asarray(self._keys))
         if self._row_of_index is None:
             return self.space.at(np.arange(len(self)))
         indices = np.flatnonzero(self._row_of_index >= 0)
-        rows, first = np.unique(self._row_of_index[indices], return_index=True)
+        rows, first, counts = np.unique(
+            self._row_of_index[indices], return_index=True, return_counts=True
+        )
+        found = self.space.at(indices[first])
+        found[counts > 1] = self.space.canonical(found[counts > 1])
         result = np.full((len(self), len(self.space.decisions)), -1)
-        result[rows] = self.space.canonical(self.space.at(indices[first]))
+        result[rows] = found
         return result
 
     # Questions
@@ -338,23 +310,24 @@ class Table:
             QueryError: None or several fit; the message lists what the table holds.
         """
         query = Query.of(query)
-        wanted = {k: getattr(query, k) for k in ("split", "dataset", "schedule")}
-        fitting = [
-            column
-            for column in self.columns.values()
-            if query.metric in (column.name, column.quantity)
-            and all(v is None or v == getattr(column, k) for k, v in wanted.items())
-        ]
+        if query in self._found:
+            return self._found[query]
+        fitting = [column for column in self.columns.values() if column.fits(query)]
         exact = [column for column in fitting if column.name == query.metric]
         if len(exact or fitting) != 1:
+            wanted = {k: getattr(query, k) for k in _NARROWING}
             asked = ", ".join([query.metric, *(f"{k}={v}" for k, v in wanted.items() if v)])
-            problem = (
-                f"has several columns for {asked}: {_names(fitting)}"
-                if fitting
-                else f"has no column for {asked}. It holds {_names(self.columns.values())}"
-            )
+            if fitting:
+                problem = f"has several columns for {asked}: {_names(fitting)}"
+            else:
+                # Those of the same quantity say more than all of a large table.
+                alike = [c for c in self.columns.values() if query.metric in (c.name, c.quantity)]
+                problem = (
+                    f"has no column for {asked}. It holds {_names(alike or self.columns.values())}"
+                )
             raise QueryError(f"Table {self.name!r} {problem}.")
-        return (exact or fitting)[0]
+        self._found[query] = (exact or fitting)[0]
+        return self._found[query]
 
     def trials(self, query: Query | str) -> NDArray[np.float64]:
         """``(rows, trials)`` values of a query's column at its epoch; NaN where there is none.
@@ -371,7 +344,7 @@ class Table:
             holds = (
                 "only the value at the end of training"
                 if column.epochs is None
-                else f"epochs {', '.join(map(str, column.epochs))}"
+                else f"epochs {_ranges(column.epochs)}"
             )
             raise QueryError(
                 f"Column {column.name!r} of {self.name!r} holds {holds}, not epoch {query.epoch}."
@@ -393,6 +366,10 @@ class Table:
                 f"{', '.join(map(str, column.trials))}, not {query.trial!r}."
             )
 
+    def counts(self, query: Query | str) -> NDArray[np.int64]:
+        """``(rows,)``: how many trials of a query's column exist, and so make up its mean."""
+        return np.asarray((~np.isnan(self.trials(query))).sum(axis=1))
+
     def values(self, query: Query | str) -> NDArray[np.float64]:
         """``(rows,)`` values of a query, by its trial policy; NaN where there is none.
 
@@ -404,9 +381,9 @@ class Table:
             self.check(query)
             column, trials = self.column(query), self.trials(query)
             if query.trial == "mean":
-                counts = (~np.isnan(trials)).sum(axis=1)
+                counts = self.counts(query)
                 with np.errstate(invalid="ignore"):
-                    values = np.nansum(trials, axis=1) / counts
+                    values = np.nansum(trials.astype(np.float64), axis=1) / counts
             elif query.trial == "random":
                 raise QueryError("A random trial is drawn at each evaluation; ask for trials().")
             else:
@@ -472,10 +449,107 @@ class Table:
         return self._rankings[query]
 
 
+_NARROWING = ("dataset", "trained_on", "split", "schedule")
+
+
 def _names(columns: Iterable[Column]) -> str:
     parts = []
     for column in columns:
-        known = [column.split, column.dataset, column.schedule and f"schedule {column.schedule}"]
+        known = [
+            column.dataset,
+            column.trained_on and f"trained on {column.trained_on}",
+            column.split,
+            column.schedule and f"schedule {column.schedule}",
+        ]
         detail = ", ".join(str(k) for k in known if k)
         parts.append(f"{column.name} ({detail})" if detail else column.name)
-    return ", ".join(parts)
+    return "; ".join(parts)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers as text: ``1 to 199, 300``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(
+        f"{a} to {b}" if b > a + 1 else ", ".join(map(str, range(a, b + 1))) for a, b in runs
+    )
+
+
+# The files of a folder
+
+
+class _Arrays(dict[str, NDArray[Any]]):
+    """The arrays of a folder, each mapped when it is first asked for."""
+
+    def __init__(self, folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._folder, self._shapes = folder, shapes
+
+    def __missing__(self, name: str) -> NDArray[Any]:
+        try:
+            path = self._folder / f"{name}.npy"
+            # A plain array over the mapped memory: np.memmap makes each access ten times slower.
+            array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            expected = self._shapes.get(name, array.shape)
+            if array.shape != expected:
+                raise ValueError(f"{name}.npy has shape {array.shape}, not {expected}")
+        except Exception as error:  # a damaged file may raise anything
+            raise _damaged(self._folder, error) from error
+        self[name] = array
+        return array
+
+
+def _damaged(folder: Path, error: Exception) -> TableFileError:
+    return TableFileError(
+        f"The table in {folder} cannot be opened ({type(error).__name__}: {error}). Delete that "
+        f"folder; a table from an installed package is then made again when next used, one from a "
+        f"file is imported again."
+    )
+
+
+def _save(folder: Path, name: str, values: NDArray[Any]) -> None:
+    # What is asked for is one epoch of all rows, so that lies together.
+    if values.ndim == 3 and values.shape[2] > 1:
+        values = np.asfortranarray(values)
+    np.save(folder / f"{name}.npy", values, allow_pickle=False)
+
+
+def _write_manifest(
+    folder: Path,
+    info: TableInfo,
+    columns: Sequence[Column],
+    rows: int,
+    known: Mapping[str, str] | None = None,
+) -> None:
+    files = sorted(folder.glob("*.npy"))
+    known = known or {}
+    manifest = {
+        "format": FORMAT,
+        "rows": rows,
+        "info": asdict(info),
+        "columns": [asdict(column) for column in columns],
+        "bytes": {file.name[:-4]: file.stat().st_size for file in files},
+        "sha256": {file.name[:-4]: known.get(file.name[:-4]) or sha256(file) for file in files},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _info(entry: dict[str, Any]) -> TableInfo:
+    tasks = {name: Task(**task) for name, task in entry["tasks"].items()}
+    lists = {name: tuple(entry[name]) for name in ("missing", "joins")}
+    return TableInfo(**{**entry, **lists, "tasks": tasks})
+
+
+def _column(entry: dict[str, Any]) -> Column:
+    epochs = entry["epochs"]
+    return Column(
+        **{
+            **entry,
+            "trials": tuple(entry["trials"]),
+            "also": tuple(entry["also"]),
+            "epochs": None if epochs is None else tuple(epochs),
+        }
+    )

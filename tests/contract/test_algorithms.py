@@ -7,7 +7,7 @@ import pytest
 
 from nasbench_lab.algorithm import SearchAlgorithm, Trial
 from nasbench_lab.experiment import run
-from nasbench_lab.registry import algorithm_modules, make_algorithm, table_names
+from nasbench_lab.registry import algorithm_modules, make_algorithm, table_sources
 from nasbench_lab.testing import ALGORITHM_CHECKS, ContractError, check_algorithm
 
 VARIANTS = {
@@ -27,7 +27,7 @@ def test_contract(variant, check):
     check(lambda *a, **k: make_algorithm(name, *a, **hyperparameters, **k))
 
 
-@pytest.mark.parametrize("table", table_names())
+@pytest.mark.parametrize("table", sorted(table_sources()))
 @pytest.mark.parametrize("algorithm", algorithm_modules())
 def test_every_algorithm_on_every_table(algorithm, table):
     trace = run(algorithm, table, budget=25, seed=3)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
-from nasbench_lab.table import Column, Table, TableInfo
+from nasbench_lab.table import Table
 
 NAN = float("nan")
 EPOCHS = (1, 2, 4)

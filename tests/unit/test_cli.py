@@ -23,7 +23,7 @@ from nasbench_lab.errors import MissingSourceError
 from nasbench_lab.files import sha256
 from nasbench_lab.registry import open_table
 from nasbench_lab.results import Result
-from nasbench_lab.table import TableSource
+from nasbench_lab.sources import TableSource
 
 PROTEINS = "nas-bench-graph/proteins"
 CORA = "nas-bench-graph/cora"
@@ -247,6 +247,7 @@ def test_list_tables_says_which_are_there(lab, monkeypatch, tmp_path):
     absent = TableSource("other/table", "the package other", missing, lambda folder: None)
     known = {PROTEINS: source, CORA: registry.table_sources()[CORA], "other/table": absent}
     monkeypatch.setattr(registry, "table_sources", lambda: known)
+    monkeypatch.setattr(registry, "file_formats", list)
     monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
     open_table(PROTEINS)
     made = {"table": CORA, "state": f"made at first use, from {source.version()}"}
@@ -345,7 +346,9 @@ def test_best(lab):
 
 # Help
 
-COMMANDS = {command.callback.__name__: command for command in cli.app.registered_commands}
+COMMANDS = {
+    command.name or command.callback.__name__: command for command in cli.app.registered_commands
+}
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -382,7 +385,7 @@ def test_the_examples_work_as_they_are(lab, command):
     ("arguments", "words"),
     [
         (f"describe {PROTEINS}s", ["Unknown table", f"Did you mean '{PROTEINS}'", "Known: "]),
-        (f"best {CORA} --by test_acc", ["no column for test_acc", "test_accuracy (test, cora)"]),
+        (f"best {CORA} --by test_acc", ["no column for test_acc", "test_accuracy (cora, test)"]),
         (f"query {CORA} 'Arch([0, 1], [fc])'", ["Expected 4 nodes", "as in Arch([0, 1, 2, 1]"]),
         (f"query {CORA} '|none~0|'", ["Expected Arch(["]),
         (f'query {CORA} "{CELL.replace("gin", "gim")}"', ["but got 'gim'", "options are gat"]),

@@ -10,6 +10,7 @@ import pytest
 
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.columns import Query
 from nasbench_lab.errors import (
     AlgorithmError,
     AlgorithmFileError,
@@ -25,7 +26,6 @@ from nasbench_lab.registry import algorithm_class, load_benchmark, make_algorith
 from nasbench_lab.results import Result
 from nasbench_lab.simulator import Budget, simulate
 from nasbench_lab.stats import bootstrap_interval
-from nasbench_lab.table import Query
 
 ALGORITHMS = ["random_search", "regularized_evolution", "reinforce", "gp_bo"]
 PROTEINS = "nas-bench-graph/proteins"

@@ -7,6 +7,7 @@ import pytest
 
 from nasbench_lab.algorithm import SearchAlgorithm, Trial
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.columns import Query
 from nasbench_lab.errors import (
     AlgorithmError,
     BenchmarkError,
@@ -19,7 +20,6 @@ from nasbench_lab.experiment import run
 from nasbench_lab.registry import load_benchmark, make_algorithm
 from nasbench_lab.simulator import PATIENCE, Budget, simulate
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Query
 from nasbench_lab.testing import SyntheticBenchmark
 
 CORA = "nas-bench-graph/cora"
@@ -227,7 +227,8 @@ def test_an_unknown_clock_is_refused_with_the_nearest(timed):
 def test_a_clock_that_the_table_cannot_keep_is_refused(make_table):
     table = make_table(without=["valid_time"])
     with pytest.raises(
-        QueryError, match=r"valid_time.*Clocks it can keep: evaluations, train_only"
+        QueryError,
+        match=r"times that clock 'official' needs.*Clocks it can keep: evaluations, train_only",
     ):
         TableBenchmark(table, clock="official")
     assert TableBenchmark(table, clock="train_only").evaluate((0, 0, 0)).cost == 40

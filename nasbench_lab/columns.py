@@ -1,0 +1,142 @@
+"""What a table is made of: columns, the questions that are asked of them, and a description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measured quantity.
+
+    Args:
+        name: Unique within the table, such as ``"valid_accuracy"``.
+        quantity: What is measured: ``"accuracy"``, ``"loss"``, ``"latency"``, ``"parameters"``, …
+            Of time, ``"train_time"`` is all training up to the epoch, ``"train_time_per_epoch"``
+            that of one epoch, and ``"valid_time"`` that of one validation pass after the epoch.
+        unit: ``"%"``, ``"s"``, ``"M"`` (millions), …
+        maximize: Whether more is better.
+        split: The data that it was measured on: ``"train"``, ``"valid"``, ``"test"``,
+            ``"valid+test"``, or None where that means nothing or the authors do not say.
+        dataset: The data set that the networks were trained for.
+        schedule: The training schedule, where the table has several.
+        trials: What the trials are: seeds, or one entry that says what was averaged.
+        epochs: The epochs after which it was measured, counted from 1, or None for a single value:
+            that at the end, or one that is the same after every epoch.
+        description: A sentence for people.
+        trained_on: The part of the data set that the networks were trained on, ``"train"`` or
+            ``"train+valid"``, where the table has both.
+        also: Other words for data set and split that a query may use: the benchmark's own keys,
+            such as ``"cifar10-valid"`` and ``"x-valid"``.
+    """
+
+    name: str
+    quantity: str
+    unit: str
+    maximize: bool
+    split: str | None = None
+    dataset: str | None = None
+    schedule: str | None = None
+    trials: tuple[int | str, ...] = ("mean",)
+    epochs: tuple[int, ...] | None = None
+    description: str = ""
+    trained_on: str | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def on_test_data(self) -> bool:
+        """Whether a search that saw it would see test data."""
+        return self.split in ("test", "valid+test")
+
+    def fits(self, query: Query) -> bool:
+        """Whether a query may mean this column."""
+        if query.metric not in (self.name, self.quantity):
+            return False
+        return all(
+            wanted is None or wanted == held or (wanted in self.also and name != "schedule")
+            for name, wanted, held in (
+                ("dataset", query.dataset, self.dataset),
+                ("trained_on", query.trained_on, self.trained_on),
+                ("split", query.split, self.split),
+                ("schedule", query.schedule, self.schedule),
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question to a table: which column, at which epoch, over which trials.
+
+    Args:
+        metric: A column's name, or a quantity that the other fields narrow down to one column.
+        split: The data it is measured on: ``"train"``, ``"valid"``, ``"test"``, ``"valid+test"``,
+            or the benchmark's own word, such as ``"x-valid"``.
+        dataset: The data set trained for, or the benchmark's own key, such as ``"cifar10-valid"``.
+        schedule: The training schedule, such as ``"12"``: each is a training of its own.
+        epoch: The epoch, counted from 1; None for the last.
+        trial: ``"mean"`` over the trials that exist, ``"random"`` (one of them, drawn anew at each
+            evaluation), or the seed of one trial.
+        trained_on: The part of the data set trained on, ``"train"`` or ``"train+valid"``.
+    """
+
+    metric: str
+    split: str | None = None
+    dataset: str | None = None
+    schedule: str | None = None
+    epoch: int | None = None
+    trial: int | str = "mean"
+    trained_on: str | None = None
+
+    @classmethod
+    def of(cls, query: Query | str) -> Query:
+        """Takes a metric's name for a whole query."""
+        return query if isinstance(query, Query) else cls(query)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A search that a table is made for.
+
+    Args:
+        objective: The column that a search sees.
+        report: The column that results are reported in.
+    """
+
+    objective: str
+    report: str
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """What a table is, apart from its columns.
+
+    Args:
+        name: Such as ``"nas-bench-graph/cora"``.
+        space: The name of its search space.
+        description: What was measured, how, and what to beware of.
+        citation: BibTeX.
+        licence: SPDX identifier, or what is known of it.
+        objective: The column that a search sees by default.
+        report: The column that results are reported in by default.
+        source: What it was made from: ``version``, ``file``, ``sha256``, ``bytes``.
+        clock: The clock of a search by default; empty for the one that the table's times allow.
+        tasks: Other searches by name: the benchmark ``"table/name"`` is the table with that task.
+        missing: What the source lacks, in sentences for people.
+        joins: Names of tables to which the columns are added as well, where these are installed.
+        details: What else a reader of the table needs, by name.
+    """
+
+    name: str
+    space: str
+    description: str
+    citation: str
+    licence: str
+    objective: str
+    report: str
+    source: Mapping[str, str | int] = field(default_factory=dict)
+    clock: str = ""
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    joins: tuple[str, ...] = ()
+    details: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,547 @@
+"""The records of NAS-Bench-201 and NATS-Bench, and how tables are made of them.
+
+Both benchmarks keep, per architecture and schedule, what their authors' class ``ArchResults`` holds:
+the index and string of the architecture, and per data set and seed the accuracies, losses and times
+after each epoch. Dong and Yang, ICLR 2020 (arXiv 2001.00326); Dong, Liu, Musial and Gabrys, IEEE
+TPAMI 2022 (arXiv 2009.00437).
+"""
+
+from __future__ import annotations
+
+import reprlib
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.columns import Column, TableInfo
+from nasbench_lab.errors import TableFileError
+from nasbench_lab.files import folder_errors
+from nasbench_lab.spaces import get_space
+from nasbench_lab.table import Table
+
+Floats = NDArray[np.float64]
+
+SPLITS = ("x-valid", "x-test", "ori-test")
+"""The evaluation splits, by their official names."""
+
+SERIES = tuple(
+    f"{split}.{what}" for split in ("train", *SPLITS) for what in ("accuracy", "loss", "time")
+)
+"""What is known after each epoch."""
+
+
+class TrainedOn(NamedTuple):
+    """What the official key of a data set stands for."""
+
+    dataset: str
+    part: str
+    splits: Mapping[str, str]
+
+
+_HALVES = {"x-valid": "valid", "x-test": "test", "ori-test": "valid+test"}
+KEYS = {
+    "cifar10-valid": TrainedOn("cifar10", "train", {"x-valid": "valid", "ori-test": "test"}),
+    "cifar10": TrainedOn("cifar10", "train+valid", {"ori-test": "test"}),
+    "cifar100": TrainedOn("cifar100", "train", _HALVES),
+    "ImageNet16-120": TrainedOn("ImageNet16-120", "train", _HALVES),
+}
+"""The official keys of data sets. On CIFAR-100 and ImageNet16-120 the test set is halved into
+``x-valid`` and ``x-test``, so ``ori-test`` holds both."""
+
+
+class Trial(NamedTuple):
+    """One training of one architecture: its values after each epoch, and its costs."""
+
+    values: dict[str, Floats]
+    costs: tuple[float, float, float]
+    """Millions of FLOPs, millions of parameters, latency in seconds."""
+    epochs: int
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What one schedule made of one architecture."""
+
+    index: int
+    text: str
+    seeds: dict[str, tuple[int, ...]]
+    trials: dict[tuple[str, int], Trial]
+
+
+def parse(info: Any) -> Schedule:
+    """Reads the state of an ``ArchResults``.
+
+    Raises:
+        Exception: It is something else; a ``TableFileError`` says what, if it was foreseen.
+    """
+    index, text, results = info["arch_index"], info["arch_str"], info["all_results"]
+    if type(index) is not int or not isinstance(text, str):
+        raise TableFileError(f"expected index and string but got {index!r} and {text!r}")
+    seeds = {str(key): tuple(found) for key, found in info["dataset_seed"].items()}
+    listed = [(key, seed) for key, found in seeds.items() for seed in found]
+    if sorted(map(repr, listed)) != sorted(map(repr, results)):
+        raise TableFileError(f"its seeds are {seeds} but its results are of {list(results)}")
+    trials = {}
+    for key, seed in listed:
+        if key not in KEYS or type(seed) is not int:
+            raise TableFileError(
+                f"expected results of {', '.join(KEYS)} and a seed but got {(key, seed)!r}"
+            )
+        trials[key, seed] = _trial(results[key, seed], f"results of {key} with seed {seed}")
+    return Schedule(index, text, seeds, trials)
+
+
+def _trial(result: Any, where: str) -> Trial:
+    try:
+        n = result["epochs"]
+        if type(n) is not int or not 0 < n <= 10_000:
+            raise TableFileError(f"expected a number of epochs but got {reprlib.repr(n)}")
+        values = {
+            "train.accuracy": _by_epoch(result["train_acc1es"], n),
+            "train.loss": _by_epoch(result["train_losses"], n),
+            "train.time": _by_epoch(result.get("train_times"), n),
+        }
+        for what, name in (
+            ("accuracy", "eval_acc1es"),
+            ("loss", "eval_losses"),
+            ("time", "eval_times"),
+        ):
+            values.update(_by_split(result.get(name) or {}, what, n))
+        latencies = result.get("latency")
+        latency = np.nan
+        if latencies is not None:
+            latency = sum(_numbers(latencies)) / len(latencies) if len(latencies) else np.nan
+        flops, parameters = _numbers([result["flop"], result["params"]])
+        config = result.get("arch_config")
+        return Trial(
+            {name: series for name, series in values.items() if series is not None},
+            (flops, parameters, latency),
+            n,
+            dict(config) if isinstance(config, dict) else {},
+        )
+    except KeyError as error:
+        raise TableFileError(f"{where} lack {error}") from error
+    except (TableFileError, TypeError, ValueError, AttributeError) as error:
+        raise TableFileError(f"{where}: {error}") from error
+
+
+def _numbers(values: Any) -> list[float]:
+    if not isinstance(values, list):
+        raise TableFileError(f"expected a list of numbers but got {reprlib.repr(values)}")
+    if not set(map(type, values)) <= {float, int}:
+        (strange, *_) = [v for v in values if type(v) not in (float, int)]
+        raise TableFileError(f"expected a number but got {reprlib.repr(strange)}")
+    return values
+
+
+def _by_epoch(given: Any, n: int) -> Floats | None:
+    """``(n,)`` values of a dict by epoch from 0, NaN where it has none; None for no values."""
+    if not given:
+        return None
+    if not isinstance(given, dict):
+        raise TableFileError(f"expected a dict of epochs but got {reprlib.repr(given)}")
+    result = np.array(_found(given, _epochs(n)), dtype=np.float64)
+    if (~np.isnan(result)).sum() < len(given):
+        _strange(given, set(_epochs(n)))
+    return result
+
+
+def _by_split(given: Any, what: str, n: int) -> dict[str, Floats]:
+    """The same for keys such as ``x-valid@11``, per split."""
+    if not isinstance(given, dict):
+        raise TableFileError(f"expected a dict of splits but got {reprlib.repr(given)}")
+    result, held = {}, 0
+    for split in SPLITS:
+        series = np.array(_found(given, _split_keys(split, n)), dtype=np.float64)
+        if count := int((~np.isnan(series)).sum()):
+            result[f"{split}.{what}"] = series
+            held += count
+    if held < len(given):
+        _strange(given, {key for split in SPLITS for key in _split_keys(split, n)})
+    return result
+
+
+def _found(given: dict[Any, Any], keys: Sequence[Any]) -> list[float]:
+    values = list(map(given.get, keys))
+    if None in values:
+        values = [np.nan if value is None else value for value in values]
+    return _numbers(values)
+
+
+def _strange(given: dict[Any, Any], known: set[Any]) -> None:
+    # Values that are not a number also make fewer than keys; they count as missing.
+    for key in given:
+        if key not in known:
+            raise TableFileError(f"unexpected epoch or split {reprlib.repr(key)}")
+
+
+@cache
+def _epochs(n: int) -> tuple[int, ...]:
+    return tuple(range(n))
+
+
+@cache
+def _split_keys(split: str, n: int) -> tuple[str, ...]:
+    return tuple(f"{split}@{epoch}" for epoch in range(n))
+
+
+# From records to a table
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A schedule's results of one architecture as few arrays, cheap to send between processes."""
+
+    index: int
+    text: str
+    seeds: dict[str, tuple[int, ...]]
+    counts: NDArray[np.int32]
+    """``(trials, series)`` how many values follow: none, one for all epochs, or one for each."""
+    values: Floats
+    costs: Floats
+    epochs: tuple[int, ...]
+    configs: tuple[dict[str, Any], ...]
+
+
+def pack(schedule: Schedule, *, curves: bool) -> Packed:
+    """Puts the values of all trials into one array.
+
+    Args:
+        schedule: What was read.
+        curves: Whether the values of all epochs are kept, or only those at the end.
+    """
+    counts, values = [], []
+    for trial in schedule.trials.values():
+        for name in SERIES:
+            series = trial.values.get(name)
+            if series is None:
+                counts.append(0)
+                continue
+            if name.endswith(".time"):
+                if (series == series[0]).all():
+                    series = series[:1]
+            elif not curves:
+                series = series.copy()
+                series[:-1] = np.nan
+                if np.isnan(series[-1]):
+                    counts.append(0)
+                    continue
+            counts.append(len(series))
+            values.append(series)
+    return Packed(
+        schedule.index,
+        schedule.text,
+        schedule.seeds,
+        np.array(counts, dtype=np.int32).reshape(-1, len(SERIES)),
+        np.concatenate(values) if values else np.zeros(0),
+        np.array([trial.costs for trial in schedule.trials.values()]),
+        tuple(trial.epochs for trial in schedule.trials.values()),
+        tuple(trial.config for trial in schedule.trials.values()),
+    )
+
+
+class _Group:
+    """All trainings for one data set by one schedule, their values in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = open(path, "wb")  # noqa: SIM115 (closed when it is read)
+        self.length = 0
+        self.epochs = 0
+        self.config: dict[str, Any] = {}
+        self.odd = 0
+        self.rows: dict[int, list[int]] = defaultdict(list)
+        self.places: dict[int, list[int]] = defaultdict(list)
+        self.starts: dict[int, list[int]] = defaultdict(list)
+        self.counts: dict[int, list[NDArray[np.int32]]] = defaultdict(list)
+        self.costs: dict[int, list[Floats]] = defaultdict(list)
+
+    def add(self, row: int, place: int, seed: int, packed: Packed, i: int, start: int) -> None:
+        counts, config = packed.counts[i], packed.configs[i]
+        if self.epochs not in (0, packed.epochs[i]):
+            raise TableFileError(
+                f"it was trained for {packed.epochs[i]} epochs, others for {self.epochs}"
+            )
+        # What is told of the network besides its architecture is the same for all.
+        config = {k: v for k, v in config.items() if k not in ("arch_str", "channels")}
+        self.config = self.config or config
+        self.odd += config != self.config
+        self.epochs = packed.epochs[i]
+        self.rows[seed].append(row)
+        self.places[seed].append(place)
+        self.starts[seed].append(self.length)
+        self.counts[seed].append(counts)
+        self.costs[seed].append(packed.costs[i])
+        n = int(counts.sum())
+        with folder_errors(self.path.parent):
+            self.file.write(packed.values[start : start + n].tobytes())
+        self.length += n
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted(self.rows)
+
+
+class Collector:
+    """Makes a table of records that come one after the other, in little memory.
+
+    Args:
+        texts: The architectures' strings by official index.
+        space: The name of their space.
+        work: A folder for temporary files.
+    """
+
+    def __init__(self, texts: Sequence[str], space: str, work: Path) -> None:
+        self.space = get_space(space)
+        self.texts = texts
+        order = self.space.index(self.space.from_string(list(texts)))
+        if len(np.unique(order)) != len(order):
+            raise TableFileError("its list of architectures names one of them twice")
+        self.order = order
+        self.indices: list[int] = []
+        self.datasets: list[str] = []
+        self.groups: dict[str, dict[str, _Group]] = {}
+        self._seen: set[int] = set()
+        self._work = tempfile.TemporaryDirectory(prefix=".values-", dir=work)
+
+    def add(self, index: int, packed: Mapping[str, Packed]) -> None:
+        """Takes all schedules of an architecture.
+
+        Raises:
+            TableFileError: It is not what is expected at that index.
+        """
+        if not 0 <= index < len(self.texts):
+            raise TableFileError(
+                f"its index {index} is not from 0 to {len(self.texts) - 1}, as the list of "
+                f"architectures is"
+            )
+        if index in self._seen:
+            raise TableFileError(f"index {index} comes twice")
+        self._seen.add(index)
+        row = len(self.indices)
+        self.indices.append(index)
+        for name, one in packed.items():
+            if one.index != index or one.text != self.texts[index]:
+                raise TableFileError(
+                    f"schedule {name} is of architecture {one.index} {one.text!r}, where the list "
+                    f"of architectures has {index} {self.texts[index]!r}"
+                )
+            groups = self.groups.setdefault(name, {})
+            start = i = 0
+            for key, seeds in one.seeds.items():
+                if key not in self.datasets:
+                    self.datasets.append(key)
+                if key not in groups:
+                    groups[key] = _Group(Path(self._work.name) / f"{name}-{key}")
+                for place, seed in enumerate(seeds):
+                    groups[key].add(row, place, seed, one, i, start)
+                    start += int(one.counts[i].sum())
+                    i += 1
+
+    def write(self, folder: Path, info: Callable[[TableInfo], TableInfo]) -> None:
+        """Writes the table into an existing empty folder.
+
+        Args:
+            folder: The folder.
+            info: Completes what is said of the table.
+        """
+        indices = np.array(self.indices)
+        sort = np.argsort(indices)
+        row_of = np.empty(len(indices), dtype=np.int64)
+        row_of[sort] = np.arange(len(indices))
+        row_of_index = np.full(self.space.size, -1, dtype=np.int32)
+        row_of_index[self.order[indices[sort]]] = np.arange(len(indices))
+        extra: dict[str, NDArray[Any]] = {"official_order": self.order}
+        columns: dict[Column, Any] = {
+            Column(
+                "official_index",
+                "official_index",
+                "1",
+                False,
+                trials=("as published",),
+                description="place in the official list of architectures",
+            ): indices[sort].astype(np.float64)
+        }
+        missing: list[str] = []
+        if absent := len(self.texts) - len(indices):
+            missing.append(f"{absent:,} of {len(self.texts):,} architectures are not there")
+        configs: dict[str, dict[str, Any]] = {}
+        for name, groups in self.groups.items():
+            for key in self.datasets:
+                if key in groups:
+                    group = groups[key]
+                    with folder_errors(group.path.parent):
+                        group.file.close()
+                    values = _GroupValues(group, row_of)
+                    columns.update(values.columns(key, name))
+                    extra[f"{key}.{name}.present"] = values.present()
+                    configs.setdefault(key, {})[name] = group.config
+                    missing += values.missing(f"{key}, schedule {name}")
+        Table.write(
+            folder,
+            info(
+                TableInfo(
+                    name="",
+                    space=self.space.name,
+                    description="",
+                    citation="",
+                    licence="",
+                    objective="",
+                    report="",
+                    missing=tuple(missing),
+                    details={
+                        "configs": configs,
+                        "schedules": list(self.groups),
+                        "datasets": self.datasets,
+                    },
+                )
+            ),
+            columns,
+            row_of_index,
+            extra=extra,
+        )
+        self._work.cleanup()
+
+
+class _GroupValues:
+    """A group's values as columns; the file is read when the first of them is written."""
+
+    def __init__(self, group: _Group, row_of: NDArray[np.int64]) -> None:
+        self.group = group
+        self.n_rows = len(row_of)
+        self.rows = [row_of[group.rows[seed]] for seed in group.seeds]
+        self.counts = [np.array(group.counts[seed]) for seed in group.seeds]
+        self._values: Floats | None = None
+
+    def present(self) -> NDArray[np.uint8]:
+        """``(rows, trials)``: one more than the place among the seeds, 0 where there is none."""
+        result = np.zeros((self.n_rows, len(self.rows)), dtype=np.uint8)
+        for t, seed in enumerate(self.group.seeds):
+            result[self.rows[t], t] = np.array(self.group.places[seed]) + 1
+        return result
+
+    def missing(self, where: str) -> list[str]:
+        """What is not there, in sentences."""
+        result = []
+        for seed, rows in zip(self.group.seeds, self.rows, strict=True):
+            if absent := self.n_rows - len(rows):
+                result.append(
+                    f"{where}: seed {seed} is missing for {absent:,} of {self.n_rows:,} "
+                    f"architectures"
+                )
+        if self.group.odd:
+            result.append(
+                f"{where}: {self.group.odd:,} trainings state another network configuration, which "
+                f"is not kept"
+            )
+        return result
+
+    def columns(self, key: str, schedule: str) -> dict[Column, Any]:
+        """The columns and the functions that give their values."""
+        trained = KEYS[key]
+        shared: dict[str, Any] = {
+            "dataset": trained.dataset,
+            "trained_on": trained.part,
+            "schedule": schedule,
+            "trials": tuple(self.group.seeds),
+        }
+        prefix = f"{key}.{schedule}"
+        result: dict[Column, Any] = {}
+        for s, name in enumerate(SERIES):
+            split, what = name.split(".")
+            held = np.concatenate([counts[:, s] for counts in self.counts])
+            if not held.any():
+                continue
+            meaning = "train" if split == "train" else trained.splits.get(split, split)
+            quantity, unit = what, {"accuracy": "%", "loss": "1", "time": "s"}[what]
+            if what == "time":
+                quantity = "train_time_per_epoch" if split == "train" else f"{meaning}_time"
+            # Times that are the same after every epoch are kept once.
+            epochs = None if held.max() == 1 and what == "time" else self._epochs(s)
+            column = Column(
+                f"{prefix}.{name}",
+                quantity,
+                unit,
+                what == "accuracy",
+                split=meaning,
+                epochs=epochs,
+                also=(key, split) if key != trained.dataset else (split,),
+                **shared,
+            )
+            result[column] = partial(self._series, s, epochs)
+        for c, (name, unit, text) in enumerate(
+            (
+                ("flops", "M", "millions of floating-point operations of a forward pass"),
+                ("parameters", "M", "millions"),
+                ("latency", "s", "a forward pass of a batch of 256 on the authors' GPU"),
+            )
+        ):
+            column = Column(
+                f"{prefix}.{name}",
+                name,
+                unit,
+                False,
+                description=text,
+                also=(key,) if key != trained.dataset else (),
+                **shared,
+            )
+            result[column] = partial(self._costs, c)
+        return result
+
+    def _load(self) -> Floats:
+        if self._values is None:
+            self._values = np.fromfile(self.group.path, dtype=np.float64)
+        return self._values
+
+    def _parts(self, s: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]]:
+        """Per trial the rows, where their values of a series start, and how many there are."""
+        result = []
+        for t, seed in enumerate(self.group.seeds):
+            counts = self.counts[t]
+            starts = np.array(self.group.starts[seed]) + counts[:, :s].sum(axis=1)
+            result.append((self.rows[t], starts, counts[:, s]))
+        return result
+
+    def _epochs(self, s: int) -> tuple[int, ...]:
+        """The epochs, from 1, after which any training has a value of a series."""
+        values = self._load()
+        held = np.zeros(self.group.epochs, dtype=bool)
+        for _, starts, counts in self._parts(s):
+            for one in starts[counts == self.group.epochs]:
+                if held.all():
+                    break
+                held |= ~np.isnan(values[one : one + self.group.epochs])
+            if (counts == 1).any() and self.group.epochs > 1:
+                held[:] = True
+        return tuple((np.flatnonzero(held) + 1).tolist())
+
+    def _series(self, s: int, epochs: tuple[int, ...] | None) -> NDArray[Any]:
+        """``(rows, trials, epochs)`` values, each epoch's together in memory."""
+        values = self._load()
+        n = len(epochs or (0,))
+        # Accuracies are compared with each other to the last digit; losses need not be.
+        kind = np.float32 if SERIES[s].endswith(".loss") else np.float64
+        result = np.full((n, len(self.rows), self.n_rows), np.nan, dtype=kind)
+        offsets = np.zeros(1, dtype=np.int64) if epochs is None else np.array(epochs) - 1
+        for t, (rows, starts, counts) in enumerate(self._parts(s)):
+            one, all_ = counts == 1, counts == self.group.epochs
+            if self.group.epochs > 1:
+                result[:, t, rows[one]] = values[starts[one]]
+            result[:, t, rows[all_]] = values[starts[all_] + offsets[:, None]]
+        return result.transpose(2, 1, 0)
+
+    def _costs(self, c: int) -> Floats:
+        """``(rows, trials, 1)``; the last of the columns, so the values are let go."""
+        self._values = None
+        result = np.full((self.n_rows, len(self.rows), 1), np.nan)
+        for t, seed in enumerate(self.group.seeds):
+            result[self.rows[t], t, 0] = np.array(self.group.costs[seed])[:, c]
+        return result

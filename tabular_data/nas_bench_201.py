@@ -1,0 +1,116 @@
+"""NAS-Bench-201, from its ``.pth`` files, which are read without PyTorch.
+
+Dong and Yang, "NAS-Bench-201: Extending the scope of reproducible neural architecture search", ICLR
+2020 (arXiv 2001.00326). ``torch.save`` has written two layouts: several pickles one after the other
+(before PyTorch 1.6), and a zip archive with the pickle as one of its members.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from nasbench_lab.columns import TableInfo
+from nasbench_lab.errors import TableFileError
+from nasbench_lab.files import sha256
+from nasbench_lab.safe_pickle import PickleReader, errors_of
+from nasbench_lab.sources import FileFormat, ImportOptions
+from tabular_data.nats_bench import collect, note, records_of, single, tasks
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+_NAMES = {"less": "12", "full": "200"}
+"""What the file calls the schedules."""
+
+_CITATION = """@inproceedings{dong2020nasbench201,
+  title = {{NAS-Bench-201}: Extending the Scope of Reproducible Neural Architecture Search},
+  author = {Dong, Xuanyi and Yang, Yi},
+  booktitle = {International Conference on Learning Representations},
+  year = {2020}
+}"""
+
+
+@contextmanager
+def _pickle(path: Path) -> Iterator[BinaryIO]:
+    """The stream of the pickle that holds the data, in either layout."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            if len(names) != 1:
+                raise TableFileError("expected one data.pkl in it, as torch.save writes")
+            with archive.open(names[0]) as stream:
+                yield cast(BinaryIO, stream)
+        return
+    with open(path, "rb") as file:
+        yield _after_head(file)
+
+
+def _after_head(file: BinaryIO) -> BinaryIO:
+    """Reads the three small pickles before the data, and stops where these start."""
+    for position, expected in ((0, _MAGIC), (1, _PROTOCOL), (2, None)):
+        reader = PickleReader(file, {}, limit=1 << 22)
+        start = file.tell()
+        found = reader.load()
+        file.seek(start + reader.consumed)
+        if expected is not None and found != expected:
+            raise TableFileError(
+                f"part {position} of it is {found!r}, which torch.save does not write"
+            )
+    return file
+
+
+def recognise(path: Path) -> str | None:
+    """The table that a file holds."""
+    try:
+        if path.is_dir():
+            return None
+        with _pickle(path) as stream:
+            head = stream.read(1 << 20)
+    except Exception:  # whatever it is, it is none of these
+        return None
+    return single(head, "nas-bench-201", None)
+
+
+def convert(path: Path, folder: Path, options: ImportOptions) -> None:
+    """Writes the table of a file into an empty folder."""
+    with errors_of(path), _pickle(path) as stream:
+        texts, records = records_of(stream, path, options, _NAMES)
+    collector = collect(texts, records, "nb201", path, folder)
+    with errors_of(path):
+        searches = tasks(collector, ("12", "200"))
+
+    def info(known: TableInfo) -> TableInfo:
+        return replace(
+            known,
+            name=options.name or "nas-bench-201",
+            description=(
+                f"NAS-Bench-201: accuracies, losses and times after each epoch of 15,625 cells on "
+                f"CIFAR-10, CIFAR-100 and ImageNet16-120. {note(options.curves)}"
+            ),
+            citation=_CITATION,
+            licence="MIT",
+            source={
+                "version": path.stem,
+                "file": path.name,
+                "sha256": sha256(path),
+                "bytes": path.stat().st_size,
+            },
+            clock="official",
+            **searches,
+        )
+
+    collector.write(folder, info)
+
+
+FORMAT = FileFormat(
+    name="NAS-Bench-201",
+    tables={"nas-bench-201": "NAS-Bench-201-v1_1-096897.pth or NAS-Bench-201-v1_0-e61699.pth"},
+    recognise=recognise,
+    convert=convert,
+    official=("NAS-Bench-201-v1_1-096897.pth", "NAS-Bench-201-v1_0-e61699.pth"),
+)
+"""The format of NAS-Bench-201."""

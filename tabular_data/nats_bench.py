@@ -1,0 +1,378 @@
+"""NATS-Bench: topology space (tss) and size space (sss), in each form in which it is distributed.
+
+Dong, Liu, Musial and Gabrys, "NATS-Bench: Benchmarking NAS algorithms for architecture topology and
+size", IEEE TPAMI 2022 (arXiv 2009.00437). A "simple" archive is a directory, or its tar, with
+``meta.pickle.pbz2`` and one file per architecture; the single file holds all of them in one pickle.
+"""
+
+from __future__ import annotations
+
+import bz2
+import re
+import tarfile
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from joblib import Parallel, cpu_count, delayed
+
+from nasbench_lab.columns import TableInfo, Task
+from nasbench_lab.errors import TableFileError
+from nasbench_lab.files import sha256
+from nasbench_lab.safe_pickle import CONTAINERS, NUMBERS, PickleReader, SharedError, errors_of
+from nasbench_lab.sources import FileFormat, ImportOptions
+from tabular_data._nats_records import KEYS, Collector, Packed, pack, parse
+
+_ALLOWED = {**NUMBERS, **CONTAINERS}
+_EXTENSION = ".pickle.pbz2"
+_RECORD_LIMIT = 32 << 20
+"""Bytes that one record may have when unpacked; the real ones have a third of a million."""
+_BATCH = 16
+
+_CITATION = """@article{dong2022natsbench,
+  title = {{NATS-Bench}: Benchmarking {NAS} Algorithms for Architecture Topology and Size},
+  author = {Dong, Xuanyi and Liu, Lu and Musial, Katarzyna and Gabrys, Bogdan},
+  journal = {IEEE Transactions on Pattern Analysis and Machine Intelligence},
+  volume = {44},
+  number = {7},
+  pages = {3634--3646},
+  year = {2022}
+}"""
+
+_TABLES = {
+    "nats-tss": ("nb201", ("12", "200"), "the 15,625 cells of the topology search space"),
+    "nats-sss": ("nats-sss", ("12", "90"), "the 32,768 networks of the size search space"),
+}
+"""Space, schedule searched on, schedule reported in, and what it is."""
+
+
+class _Part(NamedTuple):
+    """Where the bytes of one file of an archive are."""
+
+    path: Path
+    name: str
+    start: int
+    size: int
+
+    def read(self) -> bytes:
+        with open(self.path, "rb") as file:
+            file.seek(self.start)
+            data = file.read(self.size)
+        if len(data) < self.size:
+            raise EOFError(f"{self.size:,} bytes were to be there but {len(data):,} are")
+        return data
+
+
+def _parts(path: Path) -> dict[str, _Part]:
+    """The files of a simple archive by name."""
+    if path.is_dir():
+        files = [file for file in path.iterdir() if file.name.endswith(_EXTENSION)]
+        return {f.name: _Part(f, f.name, 0, f.stat().st_size) for f in files if f.is_file()}
+    found = {}
+    # Nothing is unpacked: only names, places and sizes are looked at, and links are passed over.
+    with tarfile.open(path, "r:") as archive:
+        for member in archive:
+            name = member.name.rpartition("/")[2]
+            if member.isreg() and name.endswith(_EXTENSION):
+                if name in found:
+                    raise TableFileError(f"it holds {name} twice")
+                found[name] = _Part(path, name, member.offset_data, member.size)
+    end = path.stat().st_size
+    for part in found.values():
+        if part.start + part.size > end:
+            raise TableFileError(f"it is truncated: {part.name} ends beyond the file's end")
+    return found
+
+
+class _Unpacked:
+    """The bytes of a compressed file, unpacked piece by piece."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._unpack = data, bz2.BZ2Decompressor()
+
+    def read(self, n: int) -> bytes:
+        if self._unpack.eof:
+            return b""
+        part = self._unpack.decompress(self._data, n)
+        self._data = b""
+        if not part and not self._unpack.eof:
+            raise EOFError("its compressed data end early")
+        return part
+
+
+def _load(part: _Part) -> Any:
+    stream: Any = _Unpacked(part.read())
+    return PickleReader(stream, _ALLOWED, limit=_RECORD_LIMIT).load()
+
+
+def _texts(meta: Any) -> list[str]:
+    texts = meta["meta_archs"]
+    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
+        raise TableFileError("its meta_archs are no list of architectures")
+    return texts
+
+
+def table_of(texts: list[str]) -> str:
+    """The name of the table that the strings of architectures belong to."""
+    return "nats-sss" if re.fullmatch(r"\d+(:\d+){4}", texts[0]) else "nats-tss"
+
+
+def _read_batch(parts: list[tuple[int, _Part]], curves: bool) -> list[dict[str, Packed]]:
+    """Reads some records; runs in a worker process."""
+    result = []
+    for _, part in parts:
+        where = part.path if part.name == part.path.name else f"{part.path}, record {part.name}"
+        with errors_of(where):
+            record = _load(part)
+            if not isinstance(record, dict) or not record:
+                raise TableFileError("expected a dict of schedules")
+            result.append(
+                {str(name): pack(parse(info), curves=curves) for name, info in record.items()}
+            )
+    return result
+
+
+def _convert_simple(path: Path, folder: Path, options: ImportOptions) -> None:
+    with errors_of(path):
+        parts = _parts(path)
+        meta = parts.pop(f"meta{_EXTENSION}", None)
+        if meta is None:
+            raise TableFileError(f"expected meta{_EXTENSION} in it but there is none")
+    with errors_of(f"{path}, record {meta.name}"):
+        texts = _texts(_load(meta))
+        table = table_of(texts)
+        collector = Collector(texts, _TABLES[table][0], folder.parent)
+    numbered = []
+    for name, part in parts.items():
+        number = name.removesuffix(_EXTENSION)
+        if not number.isdecimal():
+            raise TableFileError(f"{path}: {name} is not named by the index of an architecture.")
+        numbered.append((int(number), part))
+    numbered.sort()
+    batches = [numbered[i : i + _BATCH] for i in range(0, len(numbered), _BATCH)]
+    jobs = min(cpu_count() if options.jobs == -1 else options.jobs, max(1, len(batches) // 2))
+    # In the order of the indices, whatever the number of processes; few wait to be written.
+    read: Iterable[Any] = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(
+        delayed(_read_batch)(batch, options.curves) for batch in batches
+    )
+    done = 0
+    options.progress(0, len(numbered))
+    for batch, records in zip(batches, read, strict=True):
+        for (index, part), record in zip(batch, records, strict=True):
+            with errors_of(f"{path}, record {part.name}"):
+                collector.add(index, record)
+        done += len(batch)
+        options.progress(done, len(numbered))
+    _write(collector, path, folder, table, options)
+
+
+def records_of(
+    stream: BinaryIO, path: Path, options: ImportOptions, names: dict[str, str] | None = None
+) -> tuple[list[str], dict[int, dict[str, Packed]]]:
+    """Reads all architectures from one pickle.
+
+    Args:
+        stream: Where the pickle starts.
+        path: The file, for messages.
+        options: How it is imported.
+        names: The schedules' names for those that the file has; they are the same if None.
+
+    Returns:
+        The strings of all architectures by index, and the records by index.
+    """
+    done = 0
+
+    def fold(key: Any, value: Any) -> Any:
+        nonlocal done
+        if not isinstance(value, dict) or "all_results" not in value:
+            return value
+        with errors_of(f"{path}, record {value.get('arch_index', key)!r}, schedule {key!r}"):
+            packed = pack(parse(value), curves=options.curves)
+        done += 1
+        if done % 100 == 0:
+            options.progress(done // 2, 0)
+        return packed
+
+    def load(release: bool) -> Any:
+        return PickleReader(
+            stream, _ALLOWED_WEIGHTS, fold, release=release, persistent=_weight
+        ).load()
+
+    start = stream.tell()
+    try:
+        data = load(release=True)
+    except SharedError:
+        # Trainings share containers, so none may be let go while it is read.
+        stream.seek(start)
+        data = load(release=False)
+    texts = _texts(data)
+    result = {}
+    for index, record in data["arch2infos"].items():
+        if type(index) is not int or not isinstance(record, dict):
+            raise TableFileError(f"record {index!r} is not one of an architecture")
+        schedules = {str(key): one for key, one in record.items()}
+        if names is not None:
+            schedules = {name: schedules[key] for key, name in names.items() if key in schedules}
+        if not schedules or not all(isinstance(one, Packed) for one in schedules.values()):
+            raise TableFileError(f"record {index!r} holds no results of a schedule")
+        result[index] = schedules
+    return texts, result
+
+
+def _weight(_: object) -> None:
+    """What a tensor of weights is read as."""
+
+
+_ALLOWED_WEIGHTS = {
+    **_ALLOWED,
+    ("torch._utils", "_rebuild_tensor_v2"): lambda *_: None,
+    ("torch", "FloatStorage"): lambda *_: None,
+    ("torch", "LongStorage"): lambda *_: None,
+}
+"""Weights are passed over."""
+
+
+def collect(
+    texts: list[str], records: dict[int, dict[str, Packed]], space: str, path: Path, folder: Path
+) -> Collector:
+    """Puts records in the order of their indices into a collector."""
+    with errors_of(path):
+        collector = Collector(texts, space, folder.parent)
+    for index in sorted(records):
+        with errors_of(f"{path}, record {index}"):
+            collector.add(index, records.pop(index))
+    return collector
+
+
+def _convert_single(path: Path, folder: Path, options: ImportOptions) -> None:
+    with errors_of(path), bz2.open(path, "rb") as stream:
+        texts, records = records_of(cast(BinaryIO, stream), path, options)
+    table = table_of(texts)
+    _write(collect(texts, records, _TABLES[table][0], path, folder), path, folder, table, options)
+
+
+def _write(
+    collector: Collector, path: Path, folder: Path, table: str, options: ImportOptions
+) -> None:
+    _, schedules, what = _TABLES[table]
+    stem = path.name.removesuffix(".tar").removesuffix(_EXTENSION)
+    files = path.iterdir() if path.is_dir() else [path]
+    with errors_of(path):
+        searches = tasks(collector, schedules)
+
+    def info(known: TableInfo) -> TableInfo:
+        return replace(
+            known,
+            name=options.name or table,
+            description=(
+                f"NATS-Bench, {what}: accuracies, losses and times after each epoch on CIFAR-10, "
+                f"CIFAR-100 and ImageNet16-120. {note(options.curves)}"
+            ),
+            citation=_CITATION,
+            licence="MIT",
+            source={
+                "version": stem,
+                "file": path.name,
+                "sha256": sha256(path),
+                "bytes": sum(file.stat().st_size for file in files),
+            },
+            clock="official",
+            **searches,
+        )
+
+    collector.write(folder, info)
+
+
+def note(curves: bool) -> str:
+    """What users of either benchmark should know."""
+    text = (
+        "Each schedule is a training of its own: the end of the 12-epoch schedule is not epoch 12 "
+        "of a longer one. The times are the authors' estimates, the same in every epoch. Missing "
+        "trials are missing."
+    )
+    return text if curves else f"{text} Imported without curves: only what was reached in the end."
+
+
+def tasks(collector: Collector, schedules: tuple[str, str]) -> dict[str, Any]:
+    """Objective, report and tasks of a table, as far as the file goes.
+
+    As in the papers a search sees the validation accuracy of a short schedule, and what it found is
+    reported by the test accuracy of the longest; on CIFAR-10 that is trained on train and
+    validation data.
+
+    Raises:
+        TableFileError: No data set has both.
+    """
+    short, long = schedules
+    known = {f"{key}.{name}" for name, groups in collector.groups.items() for key in groups}
+    found = {}
+    for key, trained in KEYS.items():
+        if "x-valid" not in trained.splits:
+            continue
+        report_key, test = ("cifar10", "ori-test") if key == "cifar10-valid" else (key, "x-test")
+        seen = next((s for s in (short, long) if f"{key}.{s}" in known), None)
+        told = next((s for s in (long, short) if f"{report_key}.{s}" in known), None)
+        if seen is None or told is None:
+            continue
+        found[trained.dataset] = Task(
+            f"{key}.{seen}.x-valid.accuracy", f"{report_key}.{told}.{test}.accuracy"
+        )
+    if not found:
+        held = ", ".join(sorted(known)) or "nothing"
+        raise TableFileError(f"it holds no data set with validation and test; it holds {held}")
+    first = next(iter(found.values()))
+    return {"objective": first.objective, "report": first.report, "tasks": found}
+
+
+def recognise(path: Path) -> str | None:
+    """The table that an archive or single file holds."""
+    try:
+        if path.is_dir() or tarfile.is_tarfile(path):
+            meta = _parts(path).get(f"meta{_EXTENSION}")
+            return None if meta is None else table_of(_texts(_load(meta)))
+        with open(path, "rb") as file:
+            if file.read(3) != b"BZh":
+                return None
+        with bz2.open(path, "rb") as stream:
+            head = stream.read(1 << 20)
+    except Exception:  # whatever it is, it is none of these
+        return None
+    return single(head, "nats-tss", "nats-sss")
+
+
+def single(head: bytes, cells: str, sizes: str | None) -> str | None:
+    """Which table a pickle of all architectures makes, judging by its first bytes."""
+    if b"meta_archs" not in head and b"arch2infos" not in head:
+        return None
+    if re.search(rb"\|[a-z_0-9]+~0\|\+\|", head):
+        return cells
+    return sizes if re.search(rb"\d+:\d+:\d+:\d+:\d+", head) else None
+
+
+def convert(path: Path, folder: Path, options: ImportOptions) -> None:
+    """Writes the table of an archive or single file into an empty folder."""
+    if path.is_dir() or tarfile.is_tarfile(path):
+        _convert_simple(path, folder, options)
+    else:
+        _convert_single(path, folder, options)
+
+
+FORMAT = FileFormat(
+    name="NATS-Bench",
+    tables={
+        "nats-tss": "NATS-tss-v1_0-3ffb9-simple (folder or .tar), NATS-tss-v1_0-3ffb9.pickle.pbz2",
+        "nats-sss": "NATS-sss-v1_0-50262-simple (folder or .tar), NATS-sss-v1_0-50262.pickle.pbz2",
+    },
+    recognise=recognise,
+    convert=convert,
+    official=(
+        "NATS-tss-v1_0-3ffb9-simple",
+        "NATS-tss-v1_0-3ffb9-simple.tar",
+        "NATS-tss-v1_0-3ffb9.pickle.pbz2",
+        "NATS-sss-v1_0-50262-simple",
+        "NATS-sss-v1_0-50262-simple.tar",
+        "NATS-sss-v1_0-50262.pickle.pbz2",
+    ),
+)
+"""The format of NATS-Bench."""
