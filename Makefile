@@ -19,17 +19,17 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV) …"
-	$(PIP) --editable '.[test]'
+	$(PIP) --editable '.[test,official]'
 	touch $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed-test
 	@echo "Installing what the slow tests compare with into $(VENV) …"
-	$(PIP) --editable '.[test,peers]'
+	$(PIP) --editable '.[test,official,peers]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-test
 	@echo "Installing linters and tox into $(VENV) …"
-	$(PIP) --editable '.[test,dev]'
+	$(PIP) --editable '.[test,official,dev]'
 	touch $@
 
 compare: $(VENV)/.installed

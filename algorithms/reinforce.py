@@ -14,7 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_number
+from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces import SearchSpace
+
+MOST_DRAWS = 1000
+"""After as many draws that are no architectures of the space, one is drawn uniformly."""
 
 
 class Reinforce(SearchAlgorithm):
@@ -60,10 +64,18 @@ class Reinforce(SearchAlgorithm):
         return weights
 
     def ask(self) -> Trial:
-        u = self.rng.random(len(self._decisions))
-        drawn = (self.probabilities().cumsum(axis=1) <= u[:, None]).sum(axis=1)
-        # Sums of probabilities may end a rounding error below 1.
-        return self.trial(tuple(np.minimum(drawn, self._last_option).tolist()))
+        cumulative = self.probabilities().cumsum(axis=1)
+        # Where not all combinations are architectures, until one is.
+        for _ in range(MOST_DRAWS):
+            u = self.rng.random(len(self._decisions))
+            drawn = (cumulative <= u[:, None]).sum(axis=1)
+            # Sums of probabilities may end a rounding error below 1.
+            options = np.minimum(drawn, self._last_option).tolist()
+            try:
+                return self.trial(self.space.validate(options))
+            except InvalidArchitectureError:
+                continue
+        return self.trial(self.space.sample(self.rng))
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         reward = self.score(evaluation)

@@ -406,6 +406,12 @@ def import_file(
             f"Expected one of: {kinds}."
         )
     one, table = found
+    if mapping is not None:
+        if one.named_by is None:
+            raise TableFileError(
+                f"{path} is of {one.name}, whose columns are known: leave the mapping file out."
+            )
+        table = one.named_by(Path(mapping))
     name = name or table
     _check_name(name)
     options = ImportOptions(name, curves, jobs, mapping and Path(mapping), progress or silent)

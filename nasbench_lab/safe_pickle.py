@@ -211,7 +211,7 @@ class PickleReader:
         """Bytes of the stream up to the end of what was loaded."""
         return self._read - len(self._buffer) + self._position
 
-    def _more(self, position: int, n: int = 0) -> None:
+    def _more(self, position: int, n: int = 0, *, exactly: bool = True) -> None:
         """Reads on, so that ``n`` bytes and any short opcode follow ``position``."""
         if n > _LARGEST:
             raise UnsafeFileError(f"it announces {n:,} bytes in one piece")
@@ -227,7 +227,7 @@ class PickleReader:
             self._read += len(part)
         if self._unfolded > self._limit:
             raise UnsafeFileError(f"{self._unfolded:,} bytes of it hold no complete record")
-        if held < n:
+        if held < n and exactly:
             raise EOFError(f"{n:,} bytes were to follow but {held:,} are left")
         self._buffer = b"".join(parts)
         self._position = 0
@@ -400,7 +400,7 @@ class PickleReader:
                 name = stack.pop()
                 push(self._global(stack.pop(), name))
             elif op == 0x63:  # GLOBAL
-                end = buffer.index(b"\n", position)
+                end = buffer.index(b"\n", position)  # names are short
                 last = buffer.index(b"\n", end + 1)
                 push(
                     self._global(
@@ -444,8 +444,13 @@ class PickleReader:
                 position = end
             elif op in (0x49, 0x4C, 0x46, 0x56, 0x53, 0x67, 0x70):
                 # INT, LONG, FLOAT, UNICODE, STRING, GET, PUT: lines of protocol 0
-                end = buffer.index(b"\n", position)
-                line = buffer[position:end].decode("ascii")
+                while (end := buffer.find(b"\n", position)) < 0 and not self._ended:
+                    self._more(position, 2 * (len(buffer) - position) + _CHUNK, exactly=False)
+                    buffer, position = self._buffer, 0
+                    limit = len(buffer) - 512 if not self._ended else len(buffer)
+                if end < 0:
+                    raise EOFError("it ends within a line")
+                line = buffer[position:end].decode("latin1")
                 position = end + 1
                 if op == 0x67:
                     push(memo[_index(line)])
@@ -543,7 +548,7 @@ def _line(op: int, line: str) -> Any:
     if op == 0x46:
         return float(line)
     if op == 0x56:
-        return line.encode("ascii").decode("raw-unicode-escape")
+        return line.encode("latin1").decode("raw-unicode-escape")
     if len(line) < 2 or line[0] != line[-1] or line[0] not in "'\"":
         raise ValueError("a text without quotes")
-    return line[1:-1].encode("ascii").decode("unicode-escape")
+    return line[1:-1].encode("latin1").decode("unicode-escape")

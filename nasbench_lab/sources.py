@@ -59,6 +59,7 @@ class FileFormat:
         convert: Writes the table of a path into an existing empty folder. Raises ``TableFileError``
             naming file and record.
         official: Names that the official files have in ``$TORCH_HOME``, best first.
+        named_by: Reads the table's name from a mapping file, for formats that have these.
     """
 
     name: str
@@ -66,3 +67,4 @@ class FileFormat:
     recognise: Callable[[Path], str | None]
     convert: Callable[[Path, Path, ImportOptions], None]
     official: tuple[str, ...] = ()
+    named_by: Callable[[Path], str] | None = None

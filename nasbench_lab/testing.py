@@ -109,7 +109,8 @@ def check_algorithm(algorithm: str | type[SearchAlgorithm], **hyperparameters: A
 
 def check_asks_trials_of_the_space(make: Make) -> None:
     """Every ask is a new trial of an architecture of the space, on spaces of every kind."""
-    for space in (get_space("nb201"), get_space("nas-bench-graph-proteins"), _MIXED, _HUGE):
+    named = [get_space(name) for name in ("nb201", "nas-bench-graph-proteins", "nb101")]
+    for space in (*named, _MIXED, _HUGE):
         trace = simulate(make(space, seed=1), SyntheticBenchmark(space), 40)
         _require(len(trace) > 0, f"asked nothing on the space {space.name!r}")
         _require(

@@ -1,9 +1,23 @@
 """Tables: the catalogue, and one importer per family of benchmarks."""
 
-from tabular_data import analog_nasbench, nas_bench_201, nas_bench_graph, nats_bench
+from tabular_data import (
+    analog_nasbench,
+    csv_table,
+    hw_nas_bench,
+    nas_bench_101,
+    nas_bench_201,
+    nas_bench_graph,
+    nats_bench,
+)
 
 TABLES = [*nas_bench_graph.TABLES, *analog_nasbench.TABLES]
 """All tables that are made from installed packages."""
 
-FORMATS = [nats_bench.FORMAT, nas_bench_201.FORMAT]
+FORMATS = [
+    nats_bench.FORMAT,
+    nas_bench_201.FORMAT,
+    nas_bench_101.FORMAT,
+    hw_nas_bench.FORMAT,
+    csv_table.FORMAT,  # last, since it also goes by the file's suffix
+]
 """All kinds of files that tables are made from."""

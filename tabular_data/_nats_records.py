@@ -8,6 +8,7 @@ TPAMI 2022 (arXiv 2009.00437).
 
 from __future__ import annotations
 
+import contextlib
 import reprlib
 import tempfile
 from collections import defaultdict
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +119,7 @@ def _trial(result: Any, where: str) -> Trial:
         latencies = result.get("latency")
         latency = np.nan
         if latencies is not None:
-            latency = sum(_numbers(latencies)) / len(latencies) if len(latencies) else np.nan
+            latency = sum(_numbers(latencies)) / len(latencies) if latencies else np.nan
         flops, parameters = _numbers([result["flop"], result["params"]])
         config = result.get("arch_config")
         return Trial(
@@ -293,6 +294,8 @@ class _Group:
 class Collector:
     """Makes a table of records that come one after the other, in little memory.
 
+    Used in a ``with`` statement, at whose end the temporary files are gone.
+
     Args:
         texts: The architectures' strings by official index.
         space: The name of their space.
@@ -311,6 +314,17 @@ class Collector:
         self.groups: dict[str, dict[str, _Group]] = {}
         self._seen: set[int] = set()
         self._work = tempfile.TemporaryDirectory(prefix=".values-", dir=work)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for groups in self.groups.values():
+            for group in groups.values():
+                # What could not be written to a full disk is not written now either.
+                with contextlib.suppress(OSError):
+                    group.file.close()
+        self._work.cleanup()
 
     def add(self, index: int, packed: Mapping[str, Packed]) -> None:
         """Takes all schedules of an architecture.
@@ -408,7 +422,6 @@ class Collector:
             row_of_index,
             extra=extra,
         )
-        self._work.cleanup()
 
 
 class _GroupValues:
@@ -528,7 +541,8 @@ class _GroupValues:
         values = self._load()
         n = len(epochs or (0,))
         # Accuracies are compared with each other to the last digit; losses need not be.
-        kind = np.float32 if SERIES[s].endswith(".loss") else np.float64
+        small = SERIES[s].endswith(".loss") and np.abs(values[np.isfinite(values)]).max() < 1e38
+        kind = np.float32 if small else np.float64
         result = np.full((n, len(self.rows), self.n_rows), np.nan, dtype=kind)
         offsets = np.zeros(1, dtype=np.int64) if epochs is None else np.array(epochs) - 1
         for t, (rows, starts, counts) in enumerate(self._parts(s)):

@@ -19,7 +19,8 @@ from nasbench_lab.errors import TableFileError
 from nasbench_lab.files import sha256
 from nasbench_lab.safe_pickle import PickleReader, errors_of
 from nasbench_lab.sources import FileFormat, ImportOptions
-from tabular_data.nats_bench import collect, note, records_of, single, tasks
+from tabular_data._nats_records import Collector
+from tabular_data.nats_bench import collected, note, records_of, single, tasks
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -79,7 +80,11 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     """Writes the table of a file into an empty folder."""
     with errors_of(path), _pickle(path) as stream:
         texts, records = records_of(stream, path, options, _NAMES)
-    collector = collect(texts, records, "nb201", path, folder)
+    with collected(texts, records, "nb201", path, folder) as collector:
+        _write(collector, path, folder, options)
+
+
+def _write(collector: Collector, path: Path, folder: Path, options: ImportOptions) -> None:
     with errors_of(path):
         searches = tasks(collector, ("12", "200"))
 

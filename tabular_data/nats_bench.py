@@ -10,7 +10,8 @@ from __future__ import annotations
 import bz2
 import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -143,6 +144,14 @@ def _convert_simple(path: Path, folder: Path, options: ImportOptions) -> None:
         texts = _texts(_load(meta))
         table = table_of(texts)
         collector = Collector(texts, _TABLES[table][0], folder.parent)
+    with collector:
+        _collect_simple(collector, parts, path, options)
+        _write(collector, path, folder, table, options)
+
+
+def _collect_simple(
+    collector: Collector, parts: dict[str, _Part], path: Path, options: ImportOptions
+) -> None:
     numbered = []
     for name, part in parts.items():
         number = name.removesuffix(_EXTENSION)
@@ -153,18 +162,18 @@ def _convert_simple(path: Path, folder: Path, options: ImportOptions) -> None:
     batches = [numbered[i : i + _BATCH] for i in range(0, len(numbered), _BATCH)]
     jobs = min(cpu_count() if options.jobs == -1 else options.jobs, max(1, len(batches) // 2))
     # In the order of the indices, whatever the number of processes; few wait to be written.
-    read: Iterable[Any] = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(
+    read: Generator[Any] = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(
         delayed(_read_batch)(batch, options.curves) for batch in batches
     )
     done = 0
     options.progress(0, len(numbered))
-    for batch, records in zip(batches, read, strict=True):
-        for (index, part), record in zip(batch, records, strict=True):
-            with errors_of(f"{path}, record {part.name}"):
-                collector.add(index, record)
-        done += len(batch)
-        options.progress(done, len(numbered))
-    _write(collector, path, folder, table, options)
+    with closing(read):
+        for batch, records in zip(batches, read, strict=True):
+            for (index, part), record in zip(batch, records, strict=True):
+                with errors_of(f"{path}, record {part.name}"):
+                    collector.add(index, record)
+            done += len(batch)
+            options.progress(done, len(numbered))
 
 
 def records_of(
@@ -233,23 +242,26 @@ _ALLOWED_WEIGHTS = {
 """Weights are passed over."""
 
 
-def collect(
+@contextmanager
+def collected(
     texts: list[str], records: dict[int, dict[str, Packed]], space: str, path: Path, folder: Path
-) -> Collector:
+) -> Iterator[Collector]:
     """Puts records in the order of their indices into a collector."""
     with errors_of(path):
         collector = Collector(texts, space, folder.parent)
-    for index in sorted(records):
-        with errors_of(f"{path}, record {index}"):
-            collector.add(index, records.pop(index))
-    return collector
+    with collector:
+        for index in sorted(records):
+            with errors_of(f"{path}, record {index}"):
+                collector.add(index, records.pop(index))
+        yield collector
 
 
 def _convert_single(path: Path, folder: Path, options: ImportOptions) -> None:
     with errors_of(path), bz2.open(path, "rb") as stream:
         texts, records = records_of(cast(BinaryIO, stream), path, options)
     table = table_of(texts)
-    _write(collect(texts, records, _TABLES[table][0], path, folder), path, folder, table, options)
+    with collected(texts, records, _TABLES[table][0], path, folder) as collector:
+        _write(collector, path, folder, table, options)
 
 
 def _write(

@@ -87,7 +87,8 @@ class Kernel:
         self.space = space
         self.smooth = name == "hamming"
         if name == "path":
-            self.groups = np.zeros(space.encode(space.at(0), "path").size, dtype=np.int64)
+            none = np.empty((0, len(space.decisions)), dtype=np.int64)
+            self.groups = np.zeros(space.encode(none, "path").shape[1], dtype=np.int64)
         else:
             self.groups = np.repeat(np.arange(len(space.n_options)), space.n_options)
         self.n_groups = int(self.groups[-1]) + 1

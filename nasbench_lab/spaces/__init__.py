@@ -9,6 +9,8 @@ from importlib.metadata import entry_points
 from nasbench_lab.errors import UnknownNameError
 from nasbench_lab.spaces.base import Architecture, Architectures, Decision, SearchSpace
 from nasbench_lab.spaces.nas_bench_graph import NASBenchGraphSpace
+from nasbench_lab.spaces.nats_sss import nats_sss
+from nasbench_lab.spaces.nb101 import NB101Space
 from nasbench_lab.spaces.nb201 import NB201Space
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Architectures",
     "Decision",
     "NASBenchGraphSpace",
+    "NB101Space",
     "NB201Space",
     "SearchSpace",
     "get_space",
@@ -24,6 +27,8 @@ __all__ = [
 
 SPACES: dict[str, Callable[[], SearchSpace]] = {
     "nb201": NB201Space,
+    "nb101": NB101Space,
+    "nats-sss": nats_sss,
     "nas-bench-graph": NASBenchGraphSpace,
     "nas-bench-graph-proteins": NASBenchGraphSpace.proteins,
 }

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nasbench_lab.algorithm import SearchAlgorithm, Trial
@@ -57,8 +58,6 @@ class OneNumber(SearchAlgorithm):
 
 class Unseeded(SearchAlgorithm):
     def ask(self):
-        import numpy as np
-
         return self.trial(self.space.sample(np.random.default_rng()))
 
 
@@ -72,8 +71,8 @@ class GlobalGenerator(SearchAlgorithm):
 
 class IgnoresSeed(SearchAlgorithm):
     def ask(self):
-        trial = self.trial(self.space.at(0))
-        return trial._replace(architecture=self.space.at(trial.number % self.space.size))
+        self.asked = getattr(self, "asked", 0) + 1
+        return self.trial(self.space.sample(np.random.default_rng(self.asked)))
 
 
 class OnlyMaximises(SearchAlgorithm):
@@ -110,7 +109,8 @@ class ForgetsItsState(SearchAlgorithm):
     def ask(self):
         self.count += 1
         architecture = self.space.sample(self.rng)
-        return self.trial(architecture if self.count % 2 else self.space.at(0))
+        same = self.space.sample(np.random.default_rng(0))
+        return self.trial(architecture if self.count % 2 else same)
 
     def __getstate__(self):
         state = self.__dict__.copy()

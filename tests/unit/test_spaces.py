@@ -16,7 +16,12 @@ from tabular_data.nas_bench_graph import official_hash
 
 P_MIN = 0.001  # seeds are fixed; a sound generator fails one seed in a thousand
 
-SIZES = {"nb201": 15_625, "nas-bench-graph": 59_049, "nas-bench-graph-proteins": 5_625}
+SIZES = {
+    "nb201": 15_625,
+    "nats-sss": 32_768,
+    "nas-bench-graph": 59_049,
+    "nas-bench-graph-proteins": 5_625,
+}
 GRAPH_SPACES = ("nas-bench-graph", "nas-bench-graph-proteins")
 
 
@@ -49,7 +54,7 @@ def changed_decision(before, after):
 
 
 def test_every_registered_space_is_tested_here():
-    assert set(SPACES) == set(SIZES)
+    assert set(SPACES) == {*SIZES, "nb101"}  # which is no product, and has test_nb101.py
 
 
 # Numbering and text
@@ -106,6 +111,7 @@ def test_strings_are_those_of_the_official_packages():
     assert get_space("nas-bench-graph").to_string((6, 1, 3, 2, 7)) == (
         "Arch([0, 1, 1, 2], ['gcn', 'cheb', 'gin', 'fc'])"
     )
+    assert get_space("nats-sss").to_string((0, 1, 7, 3, 4)) == "8:16:64:32:40"
 
 
 # Moves
@@ -171,7 +177,7 @@ def test_sampling_many_is_uniform_over_the_whole_space(space):
 def test_sampling_one_is_uniform(space):
     rng = np.random.default_rng(5)
     numbers = np.array([space.index(space.sample(rng)) for _ in range(40_000)])
-    n = {15_625: 125, 59_049: 81, 5_625: 45}[space.size]
+    n = {15_625: 125, 32_768: 64, 59_049: 81, 5_625: 45}[space.size]
     assert_uniform(numbers // (space.size // n), n)  # the first decisions together
     assert_uniform(numbers % n, n)  # the last ones
 
@@ -487,7 +493,8 @@ def test_graph_paths_are_those_found_by_walking(name):
 
 
 def test_an_unknown_encoding_is_refused(space):
-    with pytest.raises(UnknownNameError, match=r"mean 'path'.*adjacency, one_hot, path"):
+    known = ", ".join(sorted(space.encodings))
+    with pytest.raises(UnknownNameError, match=rf"Unknown encoding .*'pathh'.*Known: {known}\."):
         space.encode(space.at(0), "pathh")
 
 
@@ -672,7 +679,7 @@ def test_spaces_pickle_small_and_equal(space):
 
 
 def test_spaces_of_other_names_or_decisions_differ():
-    assert len({get_space(name) for name in SIZES}) == 3
+    assert len({get_space(name) for name in SPACES}) == len(SPACES)
     a = SearchSpace("a", [Decision("x", (1, 2))])
     assert a != SearchSpace("a", [Decision("x", (1, 3))])
     assert a != SearchSpace("b", [Decision("x", (1, 2))])

@@ -1,0 +1,23 @@
+"""The size space of NATS-Bench.
+
+Dong, Liu, Musial and Gabrys, "NATS-Bench: Benchmarking NAS algorithms for architecture topology and
+size", TPAMI 2021 (arXiv 2009.00437): one cell, and five layers whose numbers of channels are chosen.
+"""
+
+from __future__ import annotations
+
+from nasbench_lab.spaces.base import Decision, SearchSpace
+
+CHANNELS = (8, 16, 24, 32, 40, 48, 56, 64)
+LAYERS = 5
+
+
+def nats_sss() -> SearchSpace:
+    """The space of 8^5 = 32,768 networks, written as ``8:8:8:8:8``.
+
+    The official index is the space's own order only if a table says so.
+    """
+    return SearchSpace(
+        "nats-sss",
+        [Decision(f"channels of layer {i + 1}", CHANNELS, ordered=True) for i in range(LAYERS)],
+    )

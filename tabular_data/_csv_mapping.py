@@ -1,0 +1,220 @@
+"""The mapping files of ``tabular_data.csv_table``, which describes them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import reprlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nasbench_lab.columns import Column
+from nasbench_lab.errors import TableFileError, UnknownNameError
+
+CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")
+"""Those of ``nasbench_lab.benchmark``, which an importer does not know."""
+
+_SPLITS = ("train", "valid", "test", "valid+test")
+
+_Kinds = Mapping[str, tuple[type, ...]]
+_TABLE: _Kinds = {
+    **dict.fromkeys(("name", "space", "objective"), (str,)),
+    "architecture": (str, list),
+    **dict.fromkeys(("report", "description", "citation", "licence", "clock"), (str,)),
+}
+_COLUMN: _Kinds = {
+    **dict.fromkeys(("name", "unit"), (str,)),
+    "from": (str, list, dict),
+    "maximize": (bool,),
+    **dict.fromkeys(("quantity", "split", "dataset", "schedule"), (str,)),
+    **dict.fromkeys(("trained_on", "description"), (str,)),
+    **dict.fromkeys(("trials", "epochs", "also"), (list,)),
+    "scale": (int, float),
+}
+_WORDS = {str: "a text", list: "a list", dict: "a table", bool: "true or false", int: "a number"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A column of the table, and the file's columns that it is made from, ``[trial][epoch]``."""
+
+    column: Column
+    names: list[list[str]]
+    scale: float
+
+
+@dataclass(frozen=True)
+class MappingFile:
+    path: Path
+    table: dict[str, Any]
+    sources: list[Source]
+
+    @property
+    def architecture(self) -> list[str]:
+        """The file's columns that say which architecture a row is of."""
+        given = self.table["architecture"]
+        return [given] if isinstance(given, str) else list(given)
+
+
+def read_mapping(path: Path) -> MappingFile:
+    """Reads and checks a mapping file.
+
+    Raises:
+        TableFileError: It is not one; the message names the key and what was expected.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise TableFileError(f"{path} is not a TOML file: {error}.") from error
+    whole: _Kinds = {"table": (dict,), "columns": (list,)}
+    _check(str(path), content, whole, 2)
+    table = content["table"]
+    _check(f"{path}, [table]", table, _TABLE, 4)
+    if not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", table["name"]):
+        raise TableFileError(
+            f"{path}, [table]: expected a name of letters, digits and _ . + - / but got "
+            f"{table['name']!r}."
+        )
+    _list_of(f"{path}, [table]", table, "architecture", str, "columns")
+    if not content["columns"]:
+        raise TableFileError(f"{path}: expected at least one [[columns]].")
+    sources = [
+        _source(f"{path}, [[columns]] {number}", entry)
+        for number, entry in enumerate(content["columns"], 1)
+    ]
+    columns = {source.column.name: source.column for source in sources}
+    if len(columns) < len(sources):
+        names = [source.column.name for source in sources]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise TableFileError(f"{path}: two [[columns]] have the name {twice!r}.")
+    for key in ("objective", "report"):
+        _one_of(f"{path}, [table]", table, key, columns, "column")
+    _one_of(f"{path}, [table]", table, "clock", CLOCKS)
+    if columns[table["objective"]].on_test_data:
+        raise TableFileError(
+            f"{path}, [table]: objective {table['objective']!r} is measured on test data, which a "
+            f"search must not see. Name another, and this one as report."
+        )
+    return MappingFile(path, table, sources)
+
+
+def _source(where: str, given: object) -> Source:
+    """One entry of ``[[columns]]``."""
+    if not isinstance(given, dict):
+        raise TableFileError(f"{where}: expected a table but got {reprlib.repr(given)}.")
+    entry: dict[str, Any] = given
+    _check(where, entry, _COLUMN, 4)
+    name = entry["name"]
+    if not re.fullmatch(r"[\w@.+-]+", name) or name in ("row_of_index", "keys"):
+        raise TableFileError(
+            f"{where}: expected a name of letters, digits and _ @ . + - but got {name!r}; "
+            f"row_of_index and keys are taken."
+        )
+    where = f"{where} ({name})"
+    _one_of(where, entry, "split", _SPLITS)
+    _one_of(where, entry, "trained_on", ("train", "train+valid"))
+    _list_of(where, entry, "also", str, "texts")
+    scale = float(entry.get("scale", 1))
+    if not 0 < scale < math.inf:
+        raise TableFileError(f"{where}: expected a scale above 0 but got {scale}.")
+    trials, epochs, names = _grid(where, entry)
+    optional = ("split", "dataset", "schedule", "trained_on", "description")
+    column = Column(
+        name,
+        entry.get("quantity", name),
+        entry["unit"],
+        entry["maximize"],
+        trials=trials,
+        epochs=epochs,
+        also=tuple(entry.get("also", ())),
+        **{key: entry[key] for key in optional if key in entry},
+    )
+    return Source(column, names, scale)
+
+
+def _grid(
+    where: str, entry: dict[str, Any]
+) -> tuple[tuple[int | str, ...], tuple[int, ...] | None, list[list[str]]]:
+    """Trials, epochs, and the file's columns ``[trial][epoch]``."""
+    given, trials, epochs = entry["from"], entry.get("trials"), entry.get("epochs")
+    _list_of(where, entry, "trials", (int, str), "seeds or words")
+    _list_of(where, entry, "epochs", int, "whole numbers")
+    if trials and len(trials) > 1 and {"mean", "random"} & set(trials):
+        raise TableFileError(f"{where}: 'mean' and 'random' are no trials beside others.")
+    if isinstance(given, dict):
+        if epochs or not given or not all(re.fullmatch(r"[1-9]\d{0,8}", key) for key in given):
+            raise TableFileError(
+                f'{where}: expected a table such as {{ 1 = "acc_1", 12 = "acc_12" }} as \'from\', '
+                f"and then no 'epochs', but got {reprlib.repr(given)}."
+            )
+        epochs = sorted(map(int, given))
+        by_epoch = [given[str(epoch)] for epoch in epochs]
+    elif isinstance(given, list) and epochs:
+        if trials and len(trials) > 1:
+            raise TableFileError(
+                f"{where}: for trials and epochs, expected a table from each epoch to a list of "
+                f'columns as \'from\', such as {{ 12 = ["seed1", "seed2"] }}.'
+            )
+        by_epoch = given
+    else:
+        by_epoch = [given]
+    if epochs and (epochs[0] < 1 or any(a >= b for a, b in itertools.pairwise(epochs))):
+        raise TableFileError(f"{where}: expected ascending epochs from 1 on but got {epochs}.")
+    if epochs and len(epochs) != len(by_epoch):
+        raise TableFileError(
+            f"{where}: 'from' has {len(by_epoch)} columns for {len(epochs)} epochs."
+        )
+    columns = [names if isinstance(names, list) else [names] for names in by_epoch]
+    for names in columns:
+        if not names or not all(isinstance(name, str) for name in names):
+            raise TableFileError(
+                f"{where}: expected names of the file's columns as 'from' but got "
+                f"{reprlib.repr(given)}."
+            )
+        if len(names) != len(trials or (0,)):
+            raise TableFileError(
+                f"{where}: 'from' has {len(names)} columns for {len(trials or (0,))} trials. Say in "
+                f"'trials' or 'epochs' what several columns are."
+            )
+    by_trial = [list(names) for names in zip(*columns, strict=True)]
+    return tuple(trials or ("as given",)), tuple(epochs) if epochs else None, by_trial
+
+
+def _check(where: str, entry: dict[str, Any], kinds: _Kinds, required: int) -> None:
+    """Refuses unknown keys, wrong types, and a lack of the first few keys."""
+    for key, value in entry.items():
+        if key not in kinds:
+            raise TableFileError(f"{where}: {UnknownNameError('key', key, kinds)}")
+        if type(value) not in kinds[key]:
+            words = " or ".join(_WORDS[kind] for kind in kinds[key] if kind in _WORDS)
+            raise TableFileError(
+                f"{where}: expected {words} as {key!r} but got {reprlib.repr(value)}."
+            )
+    if absent := [key for key in list(kinds)[:required] if key not in entry]:
+        raise TableFileError(f"{where}: expected the key {' and '.join(map(repr, absent))}.")
+
+
+def _list_of(where: str, entry: dict[str, Any], key: str, kinds: Any, words: str) -> None:
+    value = entry.get(key)
+    if isinstance(value, list) and (
+        not value
+        or not all(isinstance(item, kinds) and type(item) is not bool for item in value)
+        or len(set(value)) < len(value)
+    ):
+        raise TableFileError(
+            f"{where}: expected different {words} as {key!r} but got {reprlib.repr(value)}."
+        )
+
+
+def _one_of(
+    where: str, entry: dict[str, Any], key: str, known: Any, kind: str | None = None
+) -> None:
+    if key in entry and entry[key] not in known:
+        raise TableFileError(f"{where}: {UnknownNameError(kind or key, entry[key], known)}")

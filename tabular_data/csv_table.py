@@ -1,0 +1,376 @@
+"""Any CSV or Parquet file of architectures, with a mapping file that says what its columns are.
+
+The mapping is a TOML file, by default beside the data file: ``results.toml`` for ``results.csv``::
+
+    [table]
+    name = "my-lab/cells"           # how the table is called from then on
+    space = "nb201"                 # a space that nasbench-lab knows
+    architecture = "arch"           # the column with architectures in the space's syntax, or a
+                                    # list of columns, one per decision, with options
+    objective = "valid_accuracy"    # what a search sees by default
+    report = "test_accuracy"        # what results are reported in; by default the objective
+    description = "Trained on our cluster in May."   # this and the next three may be left out
+    citation = "@misc{us}"
+    licence = "CC-BY-4.0"
+    clock = "evaluations"
+
+    [[columns]]
+    name = "valid_accuracy"
+    from = ["acc_seed1", "acc_seed2"]   # a column of the file, or several: one per trial …
+    trials = [1, 2]                     # … with their seeds
+    quantity = "accuracy"               # by default the name
+    unit = "%"
+    maximize = true
+    split = "valid"                     # train, valid, test or valid+test
+    dataset = "cifar10"
+    scale = 100                         # the file has fractions
+    # also: schedule, trained_on, also (other words for data set and split), description
+
+    [[columns]]
+    name = "test_accuracy"
+    from = { 1 = "test_1", 12 = "test_12" }   # one column per epoch; with trials, a list for each.
+    unit = "%"                                # The same: from = ["test_1", "test_12"] with
+    maximize = true                           # epochs = [1, 12]
+    split = "test"
+
+An empty cell, ``NaN``, ``NA``, ``None`` or ``null`` means that there is no measurement.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+import reprlib
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.columns import TableInfo
+from nasbench_lab.errors import (
+    InvalidArchitectureError,
+    NasbenchLabError,
+    TableFileError,
+    UnknownNameError,
+)
+from nasbench_lab.files import sha256
+from nasbench_lab.sources import FileFormat, ImportOptions
+from nasbench_lab.spaces import Architectures, SearchSpace, get_space
+from nasbench_lab.table import Table
+from tabular_data._csv_mapping import MappingFile, Source, read_mapping
+
+LARGEST_DENSE = 1 << 24
+"""Larger spaces are kept as a list of keys, without a row number for every architecture."""
+
+_ABSENT = ("", "nan", "na", "none", "null")
+_MAGIC = b"PAR1"
+
+
+# The data file
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The columns that are needed: texts and numbers by name, and how a row is called."""
+
+    texts: dict[str, list[str]]
+    numbers: dict[str, NDArray[np.float64]]
+    place: Callable[[int], str]
+
+
+def _places(path: Path, header: Sequence[str], names: Sequence[str], mapping: Path) -> list[int]:
+    for name in names:
+        if name not in header:
+            unknown = UnknownNameError("column", name, header)
+            raise TableFileError(f"{mapping} speaks of a column that {path} lacks: {unknown}")
+        if header.count(name) > 1:
+            raise TableFileError(f"{path} has two columns {name!r}.")
+    return [header.index(name) for name in names]
+
+
+def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path) -> _Data:
+    held: list[list[str]] = [[] for _ in texts]
+    values = [array("d") for _ in numbers]
+    lines = array("q")
+    line = 1
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            first = file.readline(1 << 20)
+            delimiter = max(",\t;", key=first.count)
+            file.seek(0)
+            rows = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+            header = [name.strip() for name in next(rows, [])]
+            places = _places(path, header, [*texts, *numbers], mapping)
+            while True:
+                line = rows.line_num + 1
+                row = next(rows, None)
+                if row is None:
+                    break
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise ValueError(f"it has {len(row)} cells instead of {len(header)}")
+                lines.append(line)
+                for place, texts_held in zip(places, held, strict=False):
+                    texts_held.append(row[place].strip())
+                for place, numbers_held in zip(places[len(texts) :], values, strict=True):
+                    numbers_held.append(_number(row[place], header[place]))
+    except OSError as error:
+        raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise TableFileError(f"{path} is not in UTF-8 ({error}). Save it as UTF-8.") from error
+    except NasbenchLabError:
+        raise
+    except (ValueError, csv.Error) as error:
+        raise TableFileError(f"{path}, line {line}: {error}.") from error
+    return _Data(
+        dict(zip(texts, held, strict=True)),
+        {name: np.array(v, dtype=np.float64) for name, v in zip(numbers, values, strict=True)},
+        lambda row: f"line {lines[row]}",
+    )
+
+
+def _number(cell: str, name: str) -> float:
+    text = cell.strip()
+    if text.lower() in _ABSENT:
+        return math.nan
+    try:
+        value = math.nan if "_" in text else float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite number in {name!r} but got {reprlib.repr(cell)}")
+    return value
+
+
+def _read_parquet(path: Path, texts: list[str], numbers: list[str], mapping: Path) -> _Data:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            _places(path, file.schema_arrow.names, [*texts, *numbers], mapping)
+            data = file.read(columns=list(dict.fromkeys([*texts, *numbers])))
+            columns = {name: data.column(name) for name in (*texts, *numbers)}
+            lists = {name: columns[name].to_pylist() for name in texts}
+            kinds = {name: columns[name].type for name in numbers}
+            types = pa.types
+            tests = types.is_integer, types.is_floating, types.is_decimal, types.is_null
+            arrays = {
+                name: np.asarray(columns[name].to_numpy(), dtype=np.float64)
+                for name in numbers
+                if any(test(kinds[name]) for test in tests)
+            }
+    except NasbenchLabError:
+        raise
+    except Exception as error:  # a damaged file may raise anything
+        raise TableFileError(
+            f"{path} is truncated, damaged or no Parquet file ({type(error).__name__}: "
+            f"{str(error)[:300]})."
+        ) from error
+    for name in numbers:
+        if name not in arrays:
+            raise TableFileError(f"{path}: expected numbers in {name!r} but got {kinds[name]}.")
+        if (infinite := np.flatnonzero(np.isinf(arrays[name]))).size:
+            raise TableFileError(
+                f"{path}, row {infinite[0] + 1}: expected a finite number in {name!r} but got "
+                f"{arrays[name][infinite[0]]}."
+            )
+    return _Data(
+        {name: ["" if v is None else str(v).strip() for v in lists[name]] for name in texts},
+        arrays,
+        lambda row: f"row {row + 1}",
+    )
+
+
+# The table
+
+
+def _architectures(
+    path: Path, data: _Data, mapping: MappingFile, space: SearchSpace
+) -> Architectures:
+    """``(rows, d)`` architectures."""
+    names = mapping.architecture
+    cells = [data.texts[name] for name in names]
+    whole = isinstance(mapping.table["architecture"], str)
+    if not whole and len(names) != len(space.decisions):
+        raise TableFileError(
+            f"{mapping.path}, [table]: expected one column for each of the {len(space.decisions)} "
+            f"decisions of {space.name!r} as 'architecture' but got {len(names)}; decisions are "
+            f"{', '.join(decision.name for decision in space.decisions)}."
+        )
+    options = [{str(o): i for i, o in enumerate(d.options)} for d in space.decisions]
+    result = []
+    for row, texts in enumerate(zip(*cells, strict=True)):
+        try:
+            if whole:
+                result.append(space.from_string(texts[0]))
+                continue
+            for text, known, name in zip(texts, options, names, strict=True):
+                if text not in known:
+                    raise InvalidArchitectureError(
+                        f"Expected an option in {name!r} but got {reprlib.repr(text)}; options are "
+                        f"{', '.join(known)}."
+                    )
+            result.append(
+                space.validate([known[t] for t, known in zip(texts, options, strict=True)])
+            )
+        except InvalidArchitectureError as error:
+            raise TableFileError(f"{path}, {data.place(row)}: {str(error)[:500]}") from error
+    if not result:
+        raise TableFileError(f"{path} has no rows.")
+    return np.array(result, dtype=np.int64)
+
+
+def convert(path: Path, folder: Path, options: ImportOptions) -> None:
+    """Writes the table of a CSV or Parquet file into an empty folder.
+
+    Raises:
+        TableFileError: The file or its mapping is absent, damaged, or not what it should be.
+    """
+    is_parquet = _is_parquet(path)
+    mapping_path = options.mapping or path.with_suffix(".toml")
+    if not mapping_path.is_file():
+        raise TableFileError(_needs_mapping(path, mapping_path))
+    mapping = read_mapping(mapping_path)
+    table = mapping.table
+    try:
+        space = get_space(table["space"])
+    except UnknownNameError as error:
+        raise TableFileError(f"{mapping_path}, [table]: {error}") from error
+    texts = mapping.architecture
+    grids = [names for source in mapping.sources for names in source.names]
+    numbers = list(dict.fromkeys(name for names in grids for name in names))
+    if is_parquet:
+        data = _read_parquet(path, texts, numbers, mapping_path)
+    else:
+        data = _read_text(path, texts, numbers, mapping_path)
+    architectures = _architectures(path, data, mapping, space)
+    n = len(architectures)
+    dense = space.size <= LARGEST_DENSE
+    try:
+        indices = space.index(architectures if dense else space.canonical(architectures))
+    except OverflowError as error:
+        raise TableFileError(f"{mapping_path}, [table]: {error}") from error
+    order = np.argsort(indices, kind="stable")
+    if (same := np.flatnonzero(np.diff(indices[order]) == 0)).size:
+        first, second = order[same[0]], order[same[0] + 1]
+        raise TableFileError(
+            f"{path}: {data.place(first)} and {data.place(second)} are the same architecture"
+            f"{'' if dense else ' or isomorphic'}, {space.to_string(architectures[[first]])[0]}."
+        )
+
+    def values(source: Source) -> NDArray[np.float64]:
+        grid = [[data.numbers[name] for name in names] for names in source.names]
+        with np.errstate(over="ignore"):
+            result = source.scale * np.moveaxis(np.array(grid), 2, 0)
+        if np.isinf(result).any():
+            raise TableFileError(
+                f"{mapping_path}: scale {source.scale} makes values of {source.column.name!r} "
+                f"infinite."
+            )
+        return result if dense else result[order]
+
+    digest = sha256(path)
+    info = TableInfo(
+        name=options.name or table["name"],
+        space=table["space"],
+        description=table.get("description", f"Imported from {path.name}."),
+        citation=table.get("citation", ""),
+        licence=table.get("licence", "none stated"),
+        objective=table["objective"],
+        report=table.get("report", table["objective"]),
+        clock=table.get("clock", ""),
+        source={
+            "version": f"{path.name} {digest[:8]}",
+            "file": path.name,
+            "sha256": digest,
+            "bytes": path.stat().st_size,
+            "mapping": mapping_path.name,
+            "mapping_sha256": sha256(mapping_path),
+        },
+        missing=()
+        if n == space.size or not dense
+        else (f"{space.size - n:,} of the {space.size:,} architectures are not in the file.",),
+    )
+    columns = {source.column: partial(values, source) for source in mapping.sources}
+    if dense:
+        row_of_index = np.full(space.size, -1, dtype=np.int32)
+        row_of_index[indices] = np.arange(n)
+        Table.write(folder, info, columns, row_of_index)
+    else:
+        Table.write(folder, info, columns, keys=indices[order])
+    options.progress(n, n)
+
+
+# Recognising
+
+
+def recognise(path: Path) -> str | None:
+    """Names the table: as the mapping beside the file does, else after the file."""
+    try:
+        if not path.is_file() or path.suffix.lower() == ".toml":
+            return None
+        with open(path, "rb") as file:
+            start = file.read(1 << 16)
+        own = path.suffix.lower() in (".csv", ".tsv", ".parquet") or start[:4] == _MAGIC
+        if not own and b"\0" in start:
+            return None
+        try:
+            return str(read_mapping(path.with_suffix(".toml")).table["name"])
+        except TableFileError:
+            stem = re.sub(r"[^\w+-]+", "-", path.stem).strip("-")
+            return (stem or "table") if own else None
+    except (OSError, ValueError):
+        return None
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == _MAGIC or path.suffix.lower() == ".parquet"
+    except OSError as error:
+        raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _needs_mapping(path: Path, mapping: Path) -> str:
+    """What to say where there is no mapping file: one to begin with, for this very file."""
+    header: list[str] = []
+    try:
+        if _is_parquet(path):
+            import pyarrow.parquet as pq
+
+            header = list(pq.read_schema(path).names)
+        else:
+            with open(path, encoding="utf-8-sig") as file:
+                first = file.readline(1 << 16).strip()
+            header = [name.strip(' "') for name in first.split(max(",\t;", key=first.count))]
+    except Exception:  # then the names are left open
+        pass
+    names = json.dumps(header[:20], ensure_ascii=False)[1:-1]
+    architecture, value = (*map(json.dumps, header[:2]), '"arch"', '"acc"')[:2]
+    return (
+        f"{path} needs a mapping file that says what its columns ({names}) are. Write {mapping}, "
+        f"such as:\n\n"
+        f'[table]\nname = "my-table"\nspace = "nb201"\narchitecture = {architecture}\n'
+        f'objective = "valid_accuracy"\n\n'
+        f'[[columns]]\nname = "valid_accuracy"\nfrom = {value}\nquantity = "accuracy"\n'
+        f'unit = "%"\nmaximize = true\nsplit = "valid"\n\n'
+        f"All keys are described in tabular_data/csv_table.py."
+    )
+
+
+def _name(mapping: Path) -> str:
+    return str(read_mapping(mapping).table["name"])
+
+
+FORMAT = FileFormat(
+    name="CSV or Parquet", tables={}, recognise=recognise, convert=convert, named_by=_name
+)
+"""Files of anyone. It claims by suffix too, so it is asked after all others."""
