@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
-import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as RichTable
 
+from nasbench_lab.cli_files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, import_
+from nasbench_lab.console import Json, console, errors, print_json, print_rows, progress
 from nasbench_lab.errors import (
     ExperimentError,
     MissingSourceError,
     NasbenchLabError,
     TableFileError,
-    UnknownNameError,
 )
 
 if TYPE_CHECKING:
@@ -46,11 +40,9 @@ app = typer.Typer(
 )
 list_app = typer.Typer(help="List what there is.", no_args_is_help=True)
 app.add_typer(list_app, name="list")
+app.command("import", epilog=IMPORT_EXAMPLES)(import_)
+app.command("fetch", epilog=FETCH_EXAMPLES)(fetch)
 
-console = Console()
-errors = Console(stderr=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Such as nas-bench-graph/cora.")]
 
 
@@ -141,7 +133,7 @@ def compare(
     # When it is interrupted, joblib warns of the tasks that it drops.
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
     try:
-        with _progress() as advance:
+        with progress() as advance:
             result = run_comparison(
                 algorithm or DEFAULT_ALGORITHMS,
                 benchmarks,
@@ -237,117 +229,7 @@ def list_tables(as_json: Json = False) -> None:
         if missing:
             state += f" ({missing[0]}{', …' if len(missing) > 1 else ''})"
         rows.append({"table": name, "state": state})
-    _print_rows(rows, as_json)
-
-
-@app.command(
-    "import",
-    epilog="""Examples:\n
-    nasbench-lab import ~/Downloads/NATS-tss-v1_0-3ffb9-simple.tar\n
-    nasbench-lab import nasbench_only108.tfrecord --no-curves\n
-    nasbench-lab import my_results.csv --mapping my_results.toml\n
-    nasbench-lab import    (everything official in $TORCH_HOME)""",
-)
-def import_(
-    path: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PATH", help="Benchmark files or folders; may be in $TORCH_HOME."),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="The table's name; that of the benchmark if unset.")
-    ] = None,
-    curves: Annotated[
-        bool, typer.Option("--curves/--no-curves", help="Keep all epochs, or only the last.")
-    ] = True,
-    mapping: Annotated[
-        Path | None, typer.Option(help="What the columns of a CSV or Parquet file are.")
-    ] = None,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = -1,
-    as_json: Json = False,
-) -> None:
-    """Make tables of benchmark files: recognised by content, read without running any of it."""
-    from nasbench_lab.registry import import_file, official_files, torch_home
-
-    paths = path or official_files()
-    if not paths:
-        raise MissingSourceError(
-            f"Name the file to import: there is no official benchmark file in {torch_home()}."
-        )
-    if name is not None and len(paths) > 1:
-        raise TableFileError(f"One name, {name!r}, cannot be given to {len(paths)} tables.")
-    rows: list[dict[str, Any]] = []
-    for one in paths:
-        with _progress("records") as advance:
-            table = import_file(
-                one,
-                name=name,
-                curves=curves,
-                jobs=jobs,
-                mapping=mapping,
-                progress=partial(_report, advance, f"importing {Path(one).name}"),
-            )
-        info = table.info
-        rows.append({"table": table.name, "entries": len(table), "missing": list(info.missing)})
-        if as_json:
-            continue
-        console.print(
-            f"[bold]{escape(table.name)}[/bold]: {len(table):,} entries for "
-            f"{table.space.size:,} architectures of {table.space.name}, {len(table.columns)} "
-            f"columns.",
-            highlight=False,
-        )
-        for sentence in info.missing:
-            console.print(f"Missing: {escape(sentence)}.", highlight=False, soft_wrap=True)
-        tasks = [f"{table.name}/{task}" for task in info.tasks] or [table.name]
-        console.print(
-            f"Compare algorithms on it: nasbench-lab compare --benchmark {tasks[0]}"
-            + (f" (or {', '.join(tasks[1:])})" if len(tasks) > 1 else ""),
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
-    if as_json:
-        _print_json(rows)
-
-
-@app.command(
-    epilog="""Example:\n
-    nasbench-lab fetch nats-tss --url https://mirror.example.org/NATS-tss-v1_0-3ffb9-simple.tar"""
-)
-def fetch(
-    name: Annotated[str, typer.Argument(metavar="TABLE", help="The table to be made of it.")],
-    url: Annotated[str, typer.Option(help="The file on a mirror that you trust.")],
-    checksum: Annotated[
-        str | None, typer.Option("--sha256", help="The SHA-256 that the file must have.")
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(help="Where to put it; $TORCH_HOME or the data folder if unset."),
-    ] = None,
-) -> None:
-    """Download a benchmark file from a mirror; a broken download is continued."""
-    from urllib.parse import unquote, urlsplit
-
-    from nasbench_lab.fetch import fetch as download
-    from nasbench_lab.files import data_folder
-    from nasbench_lab.registry import needed_files
-
-    if name not in needed_files():
-        raise UnknownNameError("table made from a file", name, needed_files())
-    file = Path(unquote(urlsplit(url).path)).name
-    if not file:
-        raise MissingSourceError(f"Expected the address of a file but got {url!r}.")
-    if folder is None:
-        home = os.environ.get("TORCH_HOME")
-        folder = Path(home).expanduser() if home else data_folder() / "downloads"
-    with _progress("bytes") as advance:
-        target = download(
-            url,
-            folder / file,
-            sha256=checksum,
-            progress=partial(_report, advance, f"fetching {file}"),
-        )
-    console.print(f"Fetched {target}. Import it: nasbench-lab import {target}", soft_wrap=True)
+    print_rows(rows, as_json)
 
 
 @list_app.command("algorithms")
@@ -368,7 +250,7 @@ def list_algorithms(as_json: Json = False) -> None:
                 else ", ".join(f"{key}={value}" for key, value in hyperparameters_of(cls).items()),
             }
         )
-    _print_rows(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @list_app.command("spaces")
@@ -387,7 +269,7 @@ def list_spaces(as_json: Json = False) -> None:
                 "encodings": list(space.encodings) if as_json else ", ".join(space.encodings),
             }
         )
-    _print_rows(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @app.command(epilog="Example:\n\n    nasbench-lab describe nas-bench-graph/cora")
@@ -408,10 +290,10 @@ def describe(table: TableName, as_json: Json = False) -> None:
         held = not np.isnan(opened.values(column.name)).all()
         columns.append({**asdict(column), "best": opened.optimum(column.name) if held else None})
     if as_json:
-        _print_json({**asdict(info), "rows": len(opened), "columns": columns})
+        print_json({**asdict(info), "rows": len(opened), "columns": columns})
         return
     console.print(f"[bold]{info.name}[/bold]\n{escape(info.description)}\n")
-    _print_rows(
+    print_rows(
         [
             {
                 "column": c["name"],
@@ -460,7 +342,7 @@ def query(
     canonical = opened.space.to_string(opened.space.canonical(found))
     if as_json:
         text = opened.space.to_string(found)
-        _print_json(
+        print_json(
             {"architecture": text, "canonical": canonical, "values": values, "trials": counts}
         )
         return
@@ -475,7 +357,7 @@ def query(
         }
         for name, value in values.items()
     ]
-    _print_rows(rows, False)
+    print_rows(rows, False)
 
 
 @app.command(epilog="Example:\n\n    nasbench-lab best nas-bench-graph/cora --by test_accuracy")
@@ -499,11 +381,7 @@ def best(
         text = opened.space.to_string(tuple(opened.architectures[row].tolist()))
         formatted = values if as_json else {name: f"{v:.6g}" for name, v in values.items()}
         rows.append({**formatted, "architecture": text})
-    _print_rows(rows, as_json)
-
-
-def _report(advance: Callable[[int, int, str], None], what: str, done: int, total: int) -> None:
-    advance(done, total, what)
+    print_rows(rows, as_json)
 
 
 def _show(
@@ -526,7 +404,7 @@ def _show(
     if as_json:
         records = summary.to_dict(orient="records")
         figures = [str(file) for file in files]
-        _print_json({"summary": records, "notes": result.notes(summary), "figures": figures})
+        print_json({"summary": records, "notes": result.notes(summary), "figures": figures})
         return files
     budget = Budget(**result.experiment["budget"])
     for name in result.benchmarks:
@@ -549,7 +427,7 @@ def _show(
             if any(other["failed"] >= 0.05 for other in lines):
                 rows[-1]["failed"] = f"{line['failed']:.1f}"
             rows[-1]["s/run"] = f"{line['wall_s']:.3f}"
-        _print_rows(rows, False)
+        print_rows(rows, False)
     console.print(
         "Regret at the end: mean [95 % bootstrap interval]. Top: median evaluations until one was "
         "among the table's best by the objective (with the share of runs that got there).",
@@ -574,63 +452,6 @@ def _reached(line: dict[Any, Any], target: str) -> str:
     share = line[f"reached_{target}"]
     text = "∞" if math.isinf(count) else f"{count:.0f}"
     return text if share in (0.0, 1.0) else f"{text} ({share:.0%})"
-
-
-def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        _print_json(rows)
-        return
-    table = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    for i, name in enumerate(rows[0] if rows else ()):
-        table.add_column(name, overflow="fold", no_wrap=i == 0 and len(rows[0]) < 5)
-    for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
-    console.print(table)
-
-
-def _print_json(data: Any) -> None:
-    print(json.dumps(_finite(data), indent=1, allow_nan=False))
-
-
-def _finite(data: Any) -> Any:
-    """Writes null for what JSON has no number for."""
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
-
-
-@contextmanager
-def _progress(unit: str = "runs") -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar with the time left, on standard error."""
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
-        TextColumn("," if unit == "bytes" else f"{unit},"),
-        TimeElapsedColumn(),
-        TextColumn("spent,"),
-        TimeLeft(),
-        TextColumn("left"),
-    )
-    with Progress(*columns, console=errors, transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def advance(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total or None, description=what)
-
-        yield advance
 
 
 def main() -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -19,13 +18,11 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.columns import Column, Query, TableInfo, Task
+from nasbench_lab.columns import Column, Query, TableInfo
 from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError
 from nasbench_lab.files import atomic_folder, link_or_copy, sha256
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
-
-FORMAT = 2
-"""Version of the folder's layout. A table of another version is made again from its source."""
+from nasbench_lab.table_files import read_folder, save, write_manifest
 
 
 class Table:
@@ -72,37 +69,7 @@ class Table:
         Raises:
             TableFileError: A file is missing, truncated or damaged.
         """
-        folder = Path(folder)
-        try:
-            manifest = json.loads((folder / "manifest.json").read_text())
-            if manifest["format"] != FORMAT:
-                outdated = TableFileError(
-                    f"The table in {folder} has format {manifest['format']}, while this version "
-                    f"reads {FORMAT}. Delete the folder and import the table again."
-                )
-                outdated.outdated = True
-                raise outdated
-            info = _info(manifest["info"])
-            columns = [_column(entry) for entry in manifest["columns"]]
-            checksums: dict[str, str] = manifest["sha256"]
-            if not {column.name for column in columns} <= set(checksums) == set(manifest["bytes"]):
-                raise ValueError("manifest.json does not list the files of all columns")
-            for name, size in manifest["bytes"].items():
-                held = os.stat(folder / f"{name}.npy").st_size
-                if held != size:
-                    raise ValueError(f"{name}.npy has {held:,} bytes instead of {size:,}")
-            shapes = {
-                column.name: (manifest["rows"], len(column.trials), len(column.epochs or (0,)))
-                for column in columns
-            }
-            arrays = _Arrays(folder, shapes)
-            if columns:
-                arrays[columns[0].name]
-            return cls(folder, info, columns, arrays, checksums)
-        except TableFileError:
-            raise
-        except Exception as error:  # a damaged file may raise anything
-            raise _damaged(folder, error) from error
+        return cls(Path(folder), *read_folder(Path(folder)))
 
     @staticmethod
     def write(
@@ -156,7 +123,7 @@ class Table:
                     f"{len(values)}."
                 )
             rows = len(values)
-            _save(folder, column.name, values)
+            save(folder, column.name, values)
         if keys is not None:
             if keys.shape != (rows,) or (np.diff(keys) <= 0).any():
                 raise ValueError(f"Keys of {info.name!r} are not {rows} ascending numbers.")
@@ -167,8 +134,8 @@ class Table:
         ):
             raise ValueError(f"row_of_index of {info.name!r} does not fit space and rows.")
         for name, values in extra.items():
-            _save(folder, name, values)
-        _write_manifest(folder, info, list(columns), rows)
+            save(folder, name, values)
+        write_manifest(folder, info, list(columns), rows)
 
     @classmethod
     def create(
@@ -214,8 +181,8 @@ class Table:
             for name in other.columns:
                 values = np.asarray(other._arrays[name][np.maximum(rows, 0)], dtype=np.float64)
                 values[rows < 0] = np.nan
-                _save(new, name, values)
-            _write_manifest(
+                save(new, name, values)
+            write_manifest(
                 new,
                 replace(self.info, details=details),
                 [*kept, *other.columns.values()],
@@ -476,80 +443,4 @@ def _ranges(numbers: Sequence[int]) -> str:
             runs.append([number, number])
     return ", ".join(
         f"{a} to {b}" if b > a + 1 else ", ".join(map(str, range(a, b + 1))) for a, b in runs
-    )
-
-
-# The files of a folder
-
-
-class _Arrays(dict[str, NDArray[Any]]):
-    """The arrays of a folder, each mapped when it is first asked for."""
-
-    def __init__(self, folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._folder, self._shapes = folder, shapes
-
-    def __missing__(self, name: str) -> NDArray[Any]:
-        try:
-            path = self._folder / f"{name}.npy"
-            # A plain array over the mapped memory: np.memmap makes each access ten times slower.
-            array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-            expected = self._shapes.get(name, array.shape)
-            if array.shape != expected:
-                raise ValueError(f"{name}.npy has shape {array.shape}, not {expected}")
-        except Exception as error:  # a damaged file may raise anything
-            raise _damaged(self._folder, error) from error
-        self[name] = array
-        return array
-
-
-def _damaged(folder: Path, error: Exception) -> TableFileError:
-    return TableFileError(
-        f"The table in {folder} cannot be opened ({type(error).__name__}: {error}). Delete that "
-        f"folder; a table from an installed package is then made again when next used, one from a "
-        f"file is imported again."
-    )
-
-
-def _save(folder: Path, name: str, values: NDArray[Any]) -> None:
-    # What is asked for is one epoch of all rows, so that lies together.
-    if values.ndim == 3 and values.shape[2] > 1:
-        values = np.asfortranarray(values)
-    np.save(folder / f"{name}.npy", values, allow_pickle=False)
-
-
-def _write_manifest(
-    folder: Path,
-    info: TableInfo,
-    columns: Sequence[Column],
-    rows: int,
-    known: Mapping[str, str] | None = None,
-) -> None:
-    files = sorted(folder.glob("*.npy"))
-    known = known or {}
-    manifest = {
-        "format": FORMAT,
-        "rows": rows,
-        "info": asdict(info),
-        "columns": [asdict(column) for column in columns],
-        "bytes": {file.name[:-4]: file.stat().st_size for file in files},
-        "sha256": {file.name[:-4]: known.get(file.name[:-4]) or sha256(file) for file in files},
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-
-
-def _info(entry: dict[str, Any]) -> TableInfo:
-    tasks = {name: Task(**task) for name, task in entry["tasks"].items()}
-    lists = {name: tuple(entry[name]) for name in ("missing", "joins")}
-    return TableInfo(**{**entry, **lists, "tasks": tasks})
-
-
-def _column(entry: dict[str, Any]) -> Column:
-    epochs = entry["epochs"]
-    return Column(
-        **{
-            **entry,
-            "trials": tuple(entry["trials"]),
-            "also": tuple(entry["also"]),
-            "epochs": None if epochs is None else tuple(epochs),
-        }
     )

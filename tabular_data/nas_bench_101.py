@@ -153,7 +153,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     parameters[row[::-1]] = given[::-1]  # the first record's stay
     if (bad := np.flatnonzero(parameters[row] != given)).size:
         i = int(bad[0])
-        problem = f"its network has {given[i]:,} parameters, but {parameters[row[i]]:,} in earlier records"
+        problem = f"it has {given[i]:,} parameters, but earlier ones have {parameters[row[i]]:,}"
         raise _wrong(path, chunks, i, problem)
 
     columns: dict[Column, Any] = {}

@@ -36,18 +36,18 @@ _CITATION = """@inproceedings{dong2020nasbench201,
 
 
 @contextmanager
-def _pickle(path: Path) -> Iterator[BinaryIO]:
-    """The stream of the pickle that holds the data, in either layout."""
+def _pickle(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """The file, and in it the stream of the pickle that holds the data, in either layout."""
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             if len(names) != 1:
                 raise TableFileError("expected one data.pkl in it, as torch.save writes")
             with archive.open(names[0]) as stream:
-                yield cast(BinaryIO, stream)
+                yield file, cast(BinaryIO, stream)
         return
     with open(path, "rb") as file:
-        yield _after_head(file)
+        yield file, _after_head(file)
 
 
 def _after_head(file: BinaryIO) -> BinaryIO:
@@ -69,7 +69,7 @@ def recognise(path: Path) -> str | None:
     try:
         if path.is_dir():
             return None
-        with _pickle(path) as stream:
+        with _pickle(path) as (_, stream):
             head = stream.read(1 << 20)
     except Exception:  # whatever it is, it is none of these
         return None
@@ -78,8 +78,8 @@ def recognise(path: Path) -> str | None:
 
 def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     """Writes the table of a file into an empty folder."""
-    with errors_of(path), _pickle(path) as stream:
-        texts, records = records_of(stream, path, options, _NAMES)
+    with errors_of(path), _pickle(path) as (file, stream):
+        texts, records = records_of(stream, path, options, file.tell, _NAMES)
     with collected(texts, records, "nb201", path, folder) as collector:
         _write(collector, path, folder, options)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bz2
 import re
 import tarfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -177,7 +177,11 @@ def _collect_simple(
 
 
 def records_of(
-    stream: BinaryIO, path: Path, options: ImportOptions, names: dict[str, str] | None = None
+    stream: BinaryIO,
+    path: Path,
+    options: ImportOptions,
+    read: Callable[[], int],
+    names: dict[str, str] | None = None,
 ) -> tuple[list[str], dict[int, dict[str, Packed]]]:
     """Reads all architectures from one pickle.
 
@@ -185,22 +189,25 @@ def records_of(
         stream: Where the pickle starts.
         path: The file, for messages.
         options: How it is imported.
+        read: Says how many bytes of the file have been read, for the progress.
         names: The schedules' names for those that the file has; they are the same if None.
 
     Returns:
         The strings of all architectures by index, and the records by index.
     """
-    done = 0
+    size = path.stat().st_size
+    seen: set[Any] = set()
 
     def fold(key: Any, value: Any) -> Any:
-        nonlocal done
         if not isinstance(value, dict) or "all_results" not in value:
             return value
         with errors_of(f"{path}, record {value.get('arch_index', key)!r}, schedule {key!r}"):
             packed = pack(parse(value), curves=options.curves)
-        done += 1
-        if done % 100 == 0:
-            options.progress(done // 2, 0)
+        if packed.index not in seen:
+            seen.add(packed.index)
+            if len(seen) % 50 == 0:
+                # How many there are in all is judged by how much of the file has been read.
+                options.progress(len(seen), round(len(seen) * size / max(1, read())))
         return packed
 
     def load(release: bool) -> Any:
@@ -257,8 +264,8 @@ def collected(
 
 
 def _convert_single(path: Path, folder: Path, options: ImportOptions) -> None:
-    with errors_of(path), bz2.open(path, "rb") as stream:
-        texts, records = records_of(cast(BinaryIO, stream), path, options)
+    with errors_of(path), open(path, "rb") as file, bz2.open(file) as stream:
+        texts, records = records_of(cast(BinaryIO, stream), path, options, file.tell)
     table = table_of(texts)
     with collected(texts, records, _TABLES[table][0], path, folder) as collector:
         _write(collector, path, folder, table, options)

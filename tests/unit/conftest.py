@@ -1,8 +1,14 @@
-"""A small table with epochs, trials and training times, for tests of what is built on tables."""
+"""What several tests use: a small table with epochs, trials and times, and the command line."""
+
+import json
+import re
+import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from nasbench_lab import cli
 from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
 from nasbench_lab.table import Table
@@ -84,3 +90,43 @@ def make_table(tmp_path_factory):
 def timed(make_table):
     """The table with its usual values."""
     return make_table()
+
+
+# The command line
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def words(self):
+        """Standard output without line breaks, frames and colours."""
+        return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", " ", self.out).split())
+
+    @property
+    def data(self):
+        """Standard output as strict JSON."""
+
+        def refuse(constant):
+            raise AssertionError(f"{constant} is no JSON")
+
+        assert self.code == 0, self.err
+        return json.loads(self.out, parse_constant=refuse)
+
+
+@pytest.fixture
+def lab(monkeypatch, capsys, tmp_path):
+    """Runs the command line in this process and an empty folder, as the console script does."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.console, "width", 200)
+    monkeypatch.setattr(cli.errors, "width", 200)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nasbench-lab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        return Outcome(exit_.value.code or 0, *capsys.readouterr())
+
+    return call

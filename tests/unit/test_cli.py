@@ -11,11 +11,9 @@ import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import nasbench_lab
 from nasbench_lab import cli, registry
@@ -78,42 +76,10 @@ class Interrupts(SearchAlgorithm):
 """
 
 
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def words(self):
-        """Standard output without line breaks, frames and colours."""
-        return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", " ", self.out).split())
-
-    @property
-    def data(self):
-        """Standard output as strict JSON."""
-
-        def refuse(constant):
-            raise AssertionError(f"{constant} is no JSON")
-
-        assert self.code == 0, self.err
-        return json.loads(self.out, parse_constant=refuse)
-
-
-@pytest.fixture
-def lab(monkeypatch, capsys, tmp_path):
-    """Runs the command line in this process and an empty folder, as the console script does."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "console", Console(width=200))
-    monkeypatch.setattr(cli, "errors", Console(width=200, stderr=True))
+@pytest.fixture(autouse=True)
+def own(tmp_path):
+    """Algorithms of the user's own, in the folder where the commands run."""
     (tmp_path / "own.py").write_text(OWN)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["nasbench-lab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return Outcome(exit_.value.code or 0, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture

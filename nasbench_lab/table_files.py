@@ -1,0 +1,137 @@
+"""The files of a table's folder: a manifest and one NumPy file per array, mapped into memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.columns import Column, TableInfo, Task
+from nasbench_lab.errors import TableFileError
+from nasbench_lab.files import sha256
+
+FORMAT = 2
+"""Version of the folder's layout. A table of another version is made again from its source."""
+
+
+def read_folder(
+    folder: Path,
+) -> tuple[TableInfo, list[Column], Mapping[str, NDArray[Any]], dict[str, str]]:
+    """Reads the manifest, and looks whether the files that it lists are there.
+
+    Returns:
+        What the table is, its columns, its arrays (each mapped when first asked for), and the
+        checksum of each.
+
+    Raises:
+        TableFileError: A file is missing, truncated or damaged.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        if manifest["format"] != FORMAT:
+            outdated = TableFileError(
+                f"The table in {folder} has format {manifest['format']}, while this version "
+                f"reads {FORMAT}. Delete the folder and import the table again."
+            )
+            outdated.outdated = True
+            raise outdated
+        info = _info(manifest["info"])
+        columns = [_column(entry) for entry in manifest["columns"]]
+        checksums: dict[str, str] = manifest["sha256"]
+        if not {column.name for column in columns} <= set(checksums) == set(manifest["bytes"]):
+            raise ValueError("manifest.json does not list the files of all columns")
+        for name, size in manifest["bytes"].items():
+            held = os.stat(folder / f"{name}.npy").st_size
+            if held != size:
+                raise ValueError(f"{name}.npy has {held:,} bytes instead of {size:,}")
+        shapes = {
+            column.name: (manifest["rows"], len(column.trials), len(column.epochs or (0,)))
+            for column in columns
+        }
+        arrays = Arrays(folder, shapes)
+        if columns:
+            arrays[columns[0].name]
+        return info, columns, arrays, checksums
+    except TableFileError:
+        raise
+    except Exception as error:  # a damaged file may raise anything
+        raise damaged(folder, error) from error
+
+
+class Arrays(dict[str, NDArray[Any]]):
+    """The arrays of a folder, each mapped when it is first asked for."""
+
+    def __init__(self, folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._folder, self._shapes = folder, shapes
+
+    def __missing__(self, name: str) -> NDArray[Any]:
+        try:
+            path = self._folder / f"{name}.npy"
+            # A plain array over the mapped memory: np.memmap makes each access ten times slower.
+            array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            expected = self._shapes.get(name, array.shape)
+            if array.shape != expected:
+                raise ValueError(f"{name}.npy has shape {array.shape}, not {expected}")
+        except Exception as error:  # a damaged file may raise anything
+            raise damaged(self._folder, error) from error
+        self[name] = array
+        return array
+
+
+def damaged(folder: Path, error: Exception) -> TableFileError:
+    return TableFileError(
+        f"The table in {folder} cannot be opened ({type(error).__name__}: {error}). Delete that "
+        f"folder; a table from an installed package is then made again when next used, one from a "
+        f"file is imported again."
+    )
+
+
+def save(folder: Path, name: str, values: NDArray[Any]) -> None:
+    # What is asked for is one epoch of all rows, so that lies together.
+    if values.ndim == 3 and values.shape[2] > 1:
+        values = np.asfortranarray(values)
+    np.save(folder / f"{name}.npy", values, allow_pickle=False)
+
+
+def write_manifest(
+    folder: Path,
+    info: TableInfo,
+    columns: Sequence[Column],
+    rows: int,
+    known: Mapping[str, str] | None = None,
+) -> None:
+    files = sorted(folder.glob("*.npy"))
+    known = known or {}
+    manifest = {
+        "format": FORMAT,
+        "rows": rows,
+        "info": asdict(info),
+        "columns": [asdict(column) for column in columns],
+        "bytes": {file.name[:-4]: file.stat().st_size for file in files},
+        "sha256": {file.name[:-4]: known.get(file.name[:-4]) or sha256(file) for file in files},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _info(entry: dict[str, Any]) -> TableInfo:
+    tasks = {name: Task(**task) for name, task in entry["tasks"].items()}
+    lists = {name: tuple(entry[name]) for name in ("missing", "joins")}
+    return TableInfo(**{**entry, **lists, "tasks": tasks})
+
+
+def _column(entry: dict[str, Any]) -> Column:
+    epochs = entry["epochs"]
+    return Column(
+        **{
+            **entry,
+            "trials": tuple(entry["trials"]),
+            "also": tuple(entry["also"]),
+            "epochs": None if epochs is None else tuple(epochs),
+        }
+    )
