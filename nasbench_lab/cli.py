@@ -313,7 +313,7 @@ def describe(table: TableName, as_json: Json = False) -> None:
         f"Searches see {info.objective}; results are reported in {info.report}; the clock is "
         f"{TableBenchmark(opened).clock}.\n"
         + "".join(f"Task {k}: {t.objective}, reported in {t.report}.\n" for k, t in tasks)
-        + "".join(f"Missing: {sentence}.\n" for sentence in info.missing)
+        + "".join(f"Missing: {sentence.rstrip('.')}.\n" for sentence in info.missing)
         + f"Licence: {info.licence}. Made from {info.source.get('version')}, file "
         f"{info.source.get('file')}, SHA-256 {info.source.get('sha256')}.\n",
         highlight=False,

@@ -70,7 +70,9 @@ def import_(
             highlight=False,
         )
         for sentence in info.missing:
-            console.print(f"Missing: {escape(sentence)}.", highlight=False, soft_wrap=True)
+            console.print(
+                f"Missing: {escape(sentence.rstrip('.'))}.", highlight=False, soft_wrap=True
+            )
         tasks = [f"{table.name}/{task}" for task in info.tasks] or [table.name]
         console.print(
             f"Compare algorithms on it: nasbench-lab compare --benchmark {tasks[0]}"

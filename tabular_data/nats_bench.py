@@ -364,9 +364,10 @@ def single(head: bytes, cells: str, sizes: str | None) -> str | None:
     """Which table a pickle of all architectures makes, judging by its first bytes."""
     if b"meta_archs" not in head and b"arch2infos" not in head:
         return None
-    if re.search(rb"\|[a-z_0-9]+~0\|\+\|", head):
-        return cells
-    return sizes if re.search(rb"\d+:\d+:\d+:\d+:\d+", head) else None
+    # Records of the size space hold the string of a cell too.
+    if re.search(rb"\d+:\d+:\d+:\d+:\d+", head):
+        return sizes
+    return cells if re.search(rb"\|[a-z_0-9]+~0\|\+\|", head) else None
 
 
 def convert(path: Path, folder: Path, options: ImportOptions) -> None:

@@ -101,7 +101,7 @@ class NB201Space(SearchSpace):
 
     @cached_property
     def _string_representatives(self) -> NDArray[np.int64]:
-        return self._first_of_class(_string_form)
+        return self._first_of_class(unique_string)
 
     def _first_of_class(self, form: Callable[[Architecture], str]) -> NDArray[np.int64]:
         """``(size,)``: for each index the lowest index of a cell with the same form."""
@@ -128,7 +128,8 @@ class NB201Space(SearchSpace):
         return super()._encode(architectures, encoding)
 
 
-def _string_form(cell: Architecture) -> str:
+def unique_string(cell: Architecture) -> str:
+    """The string by which the paper tells cells apart: skips are left out, sums are sorted."""
     nodes = ["0"]
     for target in (1, 2, 3):
         terms = []
@@ -139,7 +140,7 @@ def _string_form(cell: Architecture) -> str:
             if option == NONE or inner == "#":
                 terms.append("#")
             else:
-                terms.append(inner if option == SKIP else f"({inner})@{option}")
+                terms.append(inner if option == SKIP else f"({inner})@{OPERATIONS[option]}")
         nodes.append("+".join(sorted(terms)))
     return nodes[-1]
 

@@ -64,7 +64,7 @@ def result(rng, dataset, seed, epochs, last_only=(), scalars=False):
         "train_acc5es": None,
         "train_losses": dict(enumerate(rng.uniform(0, 5, epochs).tolist())),
         "train_times": OrderedDict((epoch, times["train"]) for epoch in range(epochs)),
-        "arch_config": {"channel": 16, "num_cells": 5, "arch_str": "", "class_num": 10},
+        "arch_config": None,
         "params": number(rng.uniform(0.1, 2)),
         "flop": float(rng.uniform(1, 300)),
         "seed": f"{seed:04d}",
@@ -105,10 +105,27 @@ def information(index, text, rng, schedule, epochs=None, seeds=SEEDS, scalars=Fa
 def record(index, text, schedules=("12", "200"), epochs=None, seeds=SEEDS, scalars=True):
     """All schedules of one architecture; ``epochs`` shortens them."""
     rng = np.random.default_rng(index)
-    return OrderedDict(
+    made = OrderedDict(
         (name, information(index, text, rng, name, (epochs or {}).get(name), seeds, scalars))
         for name in schedules
     )
+    for one in made.values():
+        for trained in one["all_results"].values():
+            trained["arch_config"] = configuration(text)
+    return made
+
+
+def configuration(text):
+    """What the network is built from; in the size space that includes the string of its cell."""
+    if ":" in text:
+        return {
+            "name": "infer.shape.tiny",
+            "channels": text,
+            "arch_str": text,
+            "genotype": cells(1)[0],
+            "class_num": 10,
+        }
+    return {"channel": 16, "num_cells": 5, "arch_str": text, "class_num": 10}
 
 
 def dump(data, path, protocol=4):

@@ -18,7 +18,7 @@ from nasbench_lab.sources import ImportOptions
 from nasbench_lab.spaces import get_space
 from nasbench_lab.table import Table
 from nasbench_lab.testing import check_benchmark
-from tabular_data import nas_bench_101
+from tabular_data import _nas_bench_101_records, nas_bench_101
 from tabular_data.nas_bench_101 import FORMAT
 
 SPACE = get_space("nb101")
@@ -291,7 +291,7 @@ def test_without_curves_only_the_end_is_kept(full, work):
 
 def test_the_table_does_not_depend_on_the_number_of_processes(full, work, monkeypatch):
     _, path, table = full
-    monkeypatch.setattr(nas_bench_101, "_RECORDS_PER_CHUNK", 100)
+    monkeypatch.setattr(_nas_bench_101_records, "RECORDS_PER_CHUNK", 100)
     monkeypatch.setattr(nas_bench_101, "_CELLS_PER_TASK", 16)
     for jobs in (1, 2):
         seen = []
@@ -536,7 +536,7 @@ def test_a_file_without_the_longest_trainings_is_refused(work):
 
 
 def test_errors_in_other_processes_name_the_record_too(work, monkeypatch):
-    monkeypatch.setattr(nas_bench_101, "_RECORDS_PER_CHUNK", 10)
+    monkeypatch.setattr(_nas_bench_101_records, "RECORDS_PER_CHUNK", 10)
     made = trainings(12, (108,))
     made[25].total = -1.0
     refused(write(work(), made), work, "record 25 at byte", ImportOptions(jobs=2))

@@ -1,0 +1,511 @@
+"""Records of an imported NATS-Bench or NAS-Bench-201 table, in the shape of the official objects.
+
+``ArchResults`` and ``ResultsCount`` are views: each number is read from the table when it is asked
+for.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NoReturn
+
+from nasbench_lab.compat._columns import Curve, Records, Split, Trainings
+from nasbench_lab.errors import NasbenchLabError, QueryError
+
+
+class OfficialKeyError(NasbenchLabError, KeyError):
+    """A data set, schedule or epoch that a record lacks, where the official API has a KeyError."""
+
+    def __str__(self) -> str:  # KeyError would show the message in quotation marks
+        return str(self.args[0]) if self.args else ""
+
+
+class OfficialAssertionError(NasbenchLabError, AssertionError):
+    """A wrong argument where the official API has an AssertionError."""
+
+
+class ReadOnlyError(NasbenchLabError, NotImplementedError):
+    """An official method that changes what was loaded; a table is never changed."""
+
+
+Info = dict[str, Any]
+"""What is known after one epoch: ``iepoch``, ``loss``, ``accuracy``, ``cur_time``, ``all_time``."""
+
+
+class ResultsCount:
+    """One trial: the training of an architecture with one seed.
+
+    Attributes are those of the official class: ``name`` (the data set), ``seed`` (four digits, as in
+    the official files), ``epochs``, ``params`` and ``flop`` (millions), ``latency`` (a list with the
+    mean, in seconds, or None), ``arch_config``, and dictionaries by epoch counted from 0:
+    ``train_acc1es`` (%), ``train_losses``, ``train_times`` (s of each epoch), ``eval_acc1es``,
+    ``eval_losses``, ``eval_times`` with keys such as ``"x-valid@11"``. What the table does not keep
+    is None: ``train_acc5es``, ``net_state_dict``.
+    """
+
+    __slots__ = ("_arch", "_row", "_trainings", "_trial")
+
+    train_acc5es = None
+    net_state_dict = None
+
+    _epoch_error: ClassVar[type[NasbenchLabError]] = QueryError
+    _time_error: ClassVar[type[NasbenchLabError]] = QueryError
+
+    def __init__(self, trainings: Trainings, row: int, trial: int, arch: ArchResults) -> None:
+        self._trainings, self._row, self._trial = trainings, row, trial
+        self._arch = arch
+
+    @staticmethod
+    def mean(values: Sequence[Any]) -> Any:
+        """The mean of numbers, of the type that the official API gives."""
+        return sum(values) / len(values)
+
+    @property
+    def _arch_str(self) -> str:
+        return self._arch.arch_str
+
+    def __repr__(self) -> str:
+        names = self.eval_names
+        return (
+            f"{type(self).__name__}({self.name}, arch={self._arch_str}, FLOP={self.flop:.2f}M, "
+            f"Param={self.params:.3f}MB, seed={self.seed}, {len(names)} eval-sets: "
+            f"[{', '.join(names)}])"
+        )
+
+    def __deepcopy__(self, memo: object) -> ResultsCount:
+        return self  # never changes
+
+    @property
+    def name(self) -> str:
+        return self._trainings.dataset
+
+    @property
+    def seed(self) -> str:
+        return f"{self._trainings.seeds[self._trial]:04d}"
+
+    @property
+    def epochs(self) -> int:
+        return self._trainings.epochs
+
+    @property
+    def params(self) -> float:
+        return self._value(self._trainings.parameters)
+
+    @property
+    def flop(self) -> float:
+        return self._value(self._trainings.flops)
+
+    def _value(self, curve: Curve) -> float:
+        value = curve.at(self._row, self._trial, self.epochs - 1)
+        return float("nan") if value is None else value
+
+    @property
+    def latency(self) -> list[float] | None:
+        value = self._trainings.latency.at(self._row, self._trial, self.epochs - 1)
+        return None if value is None else [value]
+
+    @property
+    def arch_config(self) -> dict[str, Any]:
+        config = dict(self._trainings.config)
+        if config.get("name") == "infer.shape.tiny":
+            config["channels"] = self._arch_str
+        config["arch_str"] = self._arch_str
+        return config
+
+    @property
+    def train_acc1es(self) -> dict[int, float]:
+        return self._trainings.train.accuracy.by_epoch(self._row, self._trial, self.epochs)
+
+    @property
+    def train_losses(self) -> dict[int, float]:
+        losses = self._trainings.train.loss.by_epoch(self._row, self._trial, self.epochs)
+        return {i: losses.get(i, float("nan")) for i in self.train_acc1es}
+
+    @property
+    def train_times(self) -> dict[int, float] | None:
+        return self._trainings.train.time.by_epoch(self._row, self._trial, self.epochs) or None
+
+    @property
+    def eval_names(self) -> list[str]:
+        found = self._trainings.evaluations.items()
+        return [name for name, split in found if split.any(self._row, self._trial)]
+
+    @property
+    def eval_acc1es(self) -> dict[str, float]:
+        return self._evaluations(lambda split: split.accuracy)
+
+    @property
+    def eval_losses(self) -> dict[str, float]:
+        losses = self._evaluations(lambda split: split.loss)
+        return {key: losses.get(key, float("nan")) for key in self.eval_acc1es}
+
+    @property
+    def eval_times(self) -> dict[str, float]:
+        return self._evaluations(lambda split: split.time)
+
+    def _evaluations(self, curve: Callable[[Split], Curve]) -> dict[str, float]:
+        return {
+            f"{name}@{i}": value
+            for name, split in self._trainings.evaluations.items()
+            for i, value in curve(split).by_epoch(self._row, self._trial, self.epochs).items()
+        }
+
+    def get_total_epoch(self) -> int:
+        return self.epochs
+
+    def get_latency(self) -> float:
+        """Seconds, or -1.0 where none was measured."""
+        value = self._trainings.latency.at(self._row, self._trial, self.epochs - 1)
+        return -1.0 if value is None else value
+
+    def get_eval_set(self) -> list[str]:
+        return self.eval_names
+
+    def get_times(self) -> dict[str, Any]:
+        """``T-<split>@epoch`` and ``@total``, mean and sum over epochs in seconds, or None."""
+        splits = {"train": self._trainings.train}
+        splits |= {name: self._trainings.evaluations[name] for name in self.eval_names}
+        result: dict[str, Any] = {}
+        for name, split in splits.items():
+            times = split.time.by_epoch(self._row, self._trial, self.epochs)
+            complete = len(times) == self.epochs or (name == "train" and times)
+            values = list(times.values())
+            result[f"T-{name}@epoch"] = self.mean(values) if complete else None
+            result[f"T-{name}@total"] = self.mean([sum(values)]) if complete else None
+        return result
+
+    def _epoch(self, iepoch: int | None) -> int:
+        if iepoch is None:
+            return self.epochs - 1
+        if not 0 <= iepoch < self.epochs:
+            raise self._epoch_error(
+                f"Expected an epoch from 0 to {self.epochs - 1}, or None for the last, but got "
+                f"{iepoch}: {self.name} with schedule {self._trainings.hp} has {self.epochs} epochs."
+            )
+        return iepoch
+
+    def get_train(self, iepoch: int | None = None) -> Info:
+        """Accuracy, loss and times on the training data after an epoch counted from 0."""
+        iepoch = self._epoch(iepoch)
+        split, row, trial = self._trainings.train, self._row, self._trial
+        time = split.time.at(row, trial, iepoch)
+        total = split.time.total(row, trial, iepoch)
+        if total is None and split.time.any(row, trial):
+            raise self._lacks("training times up to", iepoch)
+        return self._info(split, iepoch, time, total, "train")
+
+    def get_eval(self, name: str, iepoch: int | None = None) -> Info:
+        """Accuracy, loss and times on an evaluation split after an epoch counted from 0."""
+        iepoch = self._epoch(iepoch)
+        if name == "valid":
+            name = "x-valid"
+        row, trial = self._row, self._trial
+        split = self._trainings.evaluations.get(name)
+        time = total = None
+        if split is not None:
+            time = split.time.at(row, trial, iepoch)
+            total = split.time.total(row, trial, iepoch)
+        if total is None:
+            others = self._trainings.evaluations.values()
+            if any(other.time.any(row, trial) for other in others):
+                error = self._time_error if time is None else OfficialKeyError
+                raise self._lacks(f"times of {name!r} up to", iepoch, error)
+        if split is None:
+            raise self._lacks(f"values of {name!r} at", iepoch)
+        return self._info(split, iepoch, time, total, name)
+
+    def _info(
+        self, split: Split, iepoch: int, time: float | None, total: float | None, name: str
+    ) -> Info:
+        accuracy = split.accuracy.at(self._row, self._trial, iepoch)
+        if accuracy is None:
+            raise self._lacks(f"values of {name!r} at", iepoch)
+        # A training that diverged has accuracies, but no losses.
+        loss = split.loss.at(self._row, self._trial, iepoch)
+        return {
+            "iepoch": iepoch,
+            "loss": float("nan") if loss is None else loss,
+            "accuracy": accuracy,
+            "cur_time": time,
+            "all_time": total,
+        }
+
+    def _lacks(
+        self, what: str, iepoch: int, error: type[NasbenchLabError] = OfficialKeyError
+    ) -> NasbenchLabError:
+        return error(
+            f"The record of {self._arch_str} on {self.name!r} with schedule "
+            f"{self._trainings.hp!r} and seed {self.seed} has no {what} epoch {iepoch}. It holds "
+            f"train, {', '.join(self.eval_names)}, not each at every epoch."
+        )
+
+    def get_net_param(self, clone: bool = False) -> None:
+        """None, as officially where the weights were cleared: a table keeps none."""
+
+    def get_config(self, str2structure: Callable[[str], Any] | None) -> dict[str, Any]:
+        """What the official code builds this network from."""
+        config = self.arch_config
+        if config.get("name") == "infer.shape.tiny":
+            genotype = config["genotype"]
+            return {
+                "name": "infer.shape.tiny",
+                "channels": config["channels"],
+                "genotype": genotype if str2structure is None else str2structure(genotype),
+                "num_classes": config["class_num"],
+            }
+        cell: dict[str, Any] = (
+            {"arch_str": self._arch_str}
+            if str2structure is None
+            else {"genotype": str2structure(self._arch_str)}
+        )
+        return {
+            "name": "infer.tiny",
+            "C": config["channel"],
+            "N": config["num_cells"],
+            **cell,
+            "num_classes": config["class_num"],
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All attributes; a copy, as plain dictionaries."""
+        return {name: getattr(self, name) for name in _ATTRIBUTES}
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise ReadOnlyError(_READ_ONLY)
+
+    update_train_info = update_eval = update_OLD_eval = update_latency = _refuse  # noqa: N815
+    reset_eval = reset_pseudo_train_times = reset_pseudo_eval_times = load_state_dict = _refuse
+
+
+_READ_ONLY = (
+    "This is a view of an imported table, which is never changed. Keep changed times or latencies "
+    "in variables of your own, or use the official package for this."
+)
+
+_ATTRIBUTES = (
+    "name",
+    "net_state_dict",
+    "train_acc1es",
+    "train_acc5es",
+    "train_losses",
+    "train_times",
+    "arch_config",
+    "params",
+    "flop",
+    "seed",
+    "epochs",
+    "latency",
+    "eval_names",
+    "eval_acc1es",
+    "eval_losses",
+    "eval_times",
+)
+
+
+class ArchResults:
+    """All trials of an architecture with one schedule: a view of the table.
+
+    Args:
+        records: The records of the table.
+        index: The official index.
+        row: The row of the table.
+        hp: The schedule.
+    """
+
+    results_class: ClassVar[type[ResultsCount]] = ResultsCount
+    clear_net_done = True
+
+    def __init__(self, records: Records, index: int, row: int, hp: str) -> None:
+        self._records, self._row, self._hp = records, row, hp
+        self._trainings: Mapping[str, Trainings] = records.trainings.get(hp, {})
+        self.arch_index = int(index)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(arch-index={self.arch_index}, arch={self.arch_str}, "
+            f"{len(self.all_results)} runs, clear={self.clear_net_done})"
+        )
+
+    def __deepcopy__(self, memo: object) -> ArchResults:
+        return self  # never changes
+
+    @property
+    def arch_str(self) -> str:
+        return self._records.string(self.arch_index)
+
+    @property
+    def dataset_seed(self) -> dict[str, list[int]]:
+        found = {name: self._seeds(trainings) for name, trainings in self._trainings.items()}
+        return {name: seeds for name, seeds in found.items() if seeds}
+
+    @property
+    def all_results(self) -> dict[tuple[str, int], ResultsCount]:
+        return {
+            (dataset, seed): result
+            for dataset in self.get_dataset_names()
+            for seed, result in self.query(dataset).items()
+        }
+
+    def _seeds(self, trainings: Trainings) -> list[int]:
+        return [trainings.seeds[trial] for trial in trainings.trials(self._row)]
+
+    def _of(self, dataset: str) -> Trainings:
+        trainings = self._trainings.get(dataset)
+        if trainings is None or not trainings.trials(self._row):
+            raise OfficialKeyError(
+                f"Architecture {self.arch_index} has no record for {dataset!r} with schedule "
+                f"{self._hp!r}, only for {', '.join(self.get_dataset_names()) or 'none'}."
+            )
+        return trainings
+
+    def results(self, dataset: str) -> list[ResultsCount]:
+        """The trials on a data set, in the order of the record's list of seeds."""
+        trainings, make, row = self._of(dataset), self.results_class, self._row
+        return [make(trainings, row, trial, self) for trial in trainings.trials(row)]
+
+    def get_dataset_names(self) -> list[str]:
+        return [name for name, t in self._trainings.items() if t.trials(self._row)]
+
+    def get_dataset_seeds(self, dataset: str) -> list[int]:
+        return self._seeds(self._of(dataset))
+
+    def query(self, dataset: str, seed: int | None = None) -> Any:
+        """The trial with a seed, or a dictionary of all by seed."""
+        found = dict(zip(self.get_dataset_seeds(dataset), self.results(dataset), strict=True))
+        if seed is None:
+            return found
+        if seed not in found:
+            raise OfficialKeyError(
+                f"Architecture {self.arch_index} has no trial with seed {seed!r} on {dataset!r} "
+                f"with schedule {self._hp!r}, only {', '.join(map(str, found))}."
+            )
+        return found[seed]
+
+    def get_compute_costs(self, dataset: str) -> dict[str, Any]:
+        """``flops`` and ``params`` in millions, ``latency`` and times in seconds, or None."""
+        results = self.results(dataset)
+        seeds = self.get_dataset_seeds(dataset)
+        mean = self.results_class.mean
+        latencies = [latency for r in results if (latency := r.get_latency()) > 0]
+        info: dict[str, Any] = {
+            "flops": mean(self._agreed([r.flop for r in results], seeds)),
+            "params": mean(self._agreed([r.params for r in results], seeds)),
+            "latency": mean(latencies) if latencies else None,
+        }
+        times: dict[str, list[Any]] = {}
+        for result in results:
+            for name, value in result.get_times().items():
+                times.setdefault(name, []).append(value)
+        for name, values in times.items():
+            info[name] = None if values[0] is None else mean(values)
+        return info
+
+    def _agreed(self, costs: list[float], seeds: list[int]) -> list[float]:
+        """The costs of all trials, or where they differ that of seed 888, as version 1.6 decided."""
+        if len({f"{cost:.5f}" for cost in costs}) > 1:
+            return [costs[seeds.index(888)]]
+        return costs
+
+    def infos(self, dataset: str, setname: str, iepoch: int | None = None) -> list[Info]:
+        """What is known of each trial after an epoch; an error where one of them lacks it."""
+        if setname == "train":
+            return [result.get_train(iepoch) for result in self.results(dataset)]
+        return [result.get_eval(setname, iepoch) for result in self.results(dataset)]
+
+    def averaged(self, infos: list[Info]) -> Info:
+        """The mean over trials; None where the first trial has none."""
+        mean = self.results_class.mean
+        return {
+            name: None if first is None else mean([info[name] for info in infos])
+            for name, first in infos[0].items()
+        }
+
+    def get_metrics(
+        self,
+        dataset: str,
+        setname: str,
+        iepoch: int | None = None,
+        is_random: bool | int = False,
+    ) -> Info:
+        """Accuracy (%), loss and times (s) after an epoch.
+
+        Args:
+            dataset: ``"cifar10-valid"``, ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
+            setname: ``"train"``, ``"x-valid"``, ``"x-test"`` or ``"ori-test"``.
+            iepoch: Counted from 0; None for the last.
+            is_random: False for the mean over trials, True for one drawn from Python's ``random``,
+                or a seed.
+        """
+        infos = self.infos(dataset, setname, iepoch)
+        if is_random is True:
+            return infos[random.randint(0, len(infos) - 1)]
+        if is_random is False:
+            return self.averaged(infos)
+        return infos[self.position(dataset, is_random)]
+
+    def position(self, dataset: str, seed: object) -> int:
+        """Where a seed stands among the trials.
+
+        Raises:
+            QueryError: It is not there, or no seed at all.
+        """
+        seeds = self.get_dataset_seeds(dataset)
+        if not isinstance(seed, int) or seed not in seeds:
+            raise QueryError(
+                f"Expected True (one random trial), False (the mean) or one of the seeds "
+                f"{', '.join(map(str, seeds))} of architecture {self.arch_index} on {dataset!r} "
+                f"with schedule {self._hp!r}, but got {seed!r}."
+            )
+        return seeds.index(seed)
+
+    def get_latency(self, dataset: str) -> float:
+        """Mean over trials in seconds.
+
+        Raises:
+            QueryError: A trial has none.
+        """
+        latencies = [result.get_latency() for result in self.results(dataset)]
+        if min(latencies) <= 0:
+            raise QueryError(f"{self!r} has no latency for every trial on {dataset!r}.")
+        return sum(latencies) / len(latencies)
+
+    def get_total_epoch(self, dataset: str | None = None) -> int:
+        names = self.get_dataset_names() if dataset is None else [dataset]
+        if any(not isinstance(name, str) for name in names):
+            raise QueryError(f"Expected the name of a data set or None but got {dataset!r}.")
+        epochs = {self._of(name).epochs for name in names}
+        if len(epochs) != 1:
+            raise QueryError(f"The trainings of {self!r} have {sorted(epochs)} epochs; name one.")
+        return epochs.pop()
+
+    def get_net_param(self, dataset: str, seed: int | None = None) -> Any:
+        """None for each trial, as officially where the weights were cleared."""
+        if seed is None:
+            return dict.fromkeys(self.get_dataset_seeds(dataset))
+        if (dataset, seed) not in self.all_results:
+            raise QueryError(f"{self!r} has no trial {(dataset, seed)}.")
+        return None
+
+    def arch_idx_str(self) -> str:
+        return f"{self.arch_index:06d}"
+
+    def clear_params(self) -> None:
+        """Does nothing: a table keeps no weights."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the official files hold of this architecture and schedule, as plain dictionaries."""
+        return {
+            "arch_index": self.arch_index,
+            "arch_str": self.arch_str,
+            "all_results": {key: result.state_dict() for key, result in self.all_results.items()},
+            "dataset_seed": copy.deepcopy(self.dataset_seed),
+            "clear_net_done": self.clear_net_done,
+        }
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise ReadOnlyError(_READ_ONLY)
+
+    update = load_state_dict = reset_latency = _refuse
+    reset_pseudo_train_times = reset_pseudo_eval_times = _refuse

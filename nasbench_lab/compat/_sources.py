@@ -1,0 +1,124 @@
+"""Finds the table that stands behind an API: an installed one, or an official file converted."""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import os
+import pickle
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nasbench_lab import registry
+from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError
+from nasbench_lab.table import Table
+
+Source = Table | str | os.PathLike[str] | Mapping[str, Any] | None
+
+KEYS = ("meta_archs", "arch2infos", "evaluated_indexes")
+"""What the official API asks of a dictionary."""
+
+META = "meta.pickle.pbz2"
+
+
+class Opened(NamedTuple):
+    """A table, and what the official API would say of where it came from."""
+
+    table: Table
+    filename: str | None
+    directory: str | None
+    """The archive that records are read from one by one."""
+
+
+def open_table_folder(path: Path) -> Table | None:
+    """The table in a folder; None if it holds none."""
+    return Table.open(path) if (path / "manifest.json").is_file() else None
+
+
+def installed(name: str) -> Table | None:
+    """The table of this name in the data folder; None if it is not there or of an older layout."""
+    if not (registry.table_folder(name) / "manifest.json").is_file():
+        return None
+    try:
+        return registry.open_table(name)
+    except TableFileError as error:
+        if error.outdated:
+            return None
+        raise
+
+
+def from_file(path: Path, *, verbose: bool) -> Table:
+    """The table of an official file or directory, converted when it is first asked for.
+
+    Args:
+        path: The file.
+        verbose: Whether to say that it is converted, which takes minutes for the real files.
+    """
+    path = path.absolute()
+    stem = (
+        re.sub(r"[^\w.+-]", "_", path.name)
+        .lstrip(".")
+        .removesuffix(".pbz2")
+        .removesuffix(".pickle")
+    )
+    return _converted(f"compat/{stem}-{_digest(path)}", path, verbose=verbose)
+
+
+def from_dict(content: Mapping[str, Any], schedules: tuple[str, ...], *, torch: bool) -> Table:
+    """The table of a dictionary in the official form, converted once for each content.
+
+    Args:
+        content: The dictionary.
+        schedules: Those of ``content["arch2infos"]`` that are kept; empty for all.
+        torch: Whether the form is that of NAS-Bench-201.
+    """
+    infos = {
+        index: {hp: _without_weights(infos[hp]) for hp in schedules or infos}
+        for index, infos in content["arch2infos"].items()
+    }
+    plain = {**{key: content[key] for key in KEYS}, "arch2infos": infos}
+    data = pickle.dumps(plain, protocol=4)
+    name = f"compat/dict-{hashlib.sha256(data).hexdigest()[:16]}"
+    if (table := installed(name)) is not None:
+        return table
+    with tempfile.TemporaryDirectory(prefix="nasbench-lab-") as folder:
+        if torch:
+            path = Path(folder) / "dict.pth"
+            # What torch.save wrote before version 1.6: three short pickles, the data, the storages.
+            parts: tuple[Any, ...] = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+            head = b"".join(pickle.dumps(part, protocol=2) for part in parts)
+            path.write_bytes(head + data + pickle.dumps([], protocol=2))
+        else:
+            path = Path(folder) / "dict.pickle.pbz2"
+            path.write_bytes(bz2.compress(data, 1))
+        return _converted(name, path, verbose=False)
+
+
+def _converted(name: str, path: Path, *, verbose: bool) -> Table:
+    if (table := installed(name)) is not None:
+        return table
+    if verbose:
+        print(f"Converting {path} once; the table is kept in {registry.table_folder(name)}.")
+    return registry.import_file(path, name=name)
+
+
+def _digest(path: Path) -> str:
+    files = [entry.stat() for entry in os.scandir(path)] if path.is_dir() else [path.stat()]
+    changed = max(file.st_mtime_ns for file in files)
+    text = f"{path}\n{sum(file.st_size for file in files)}\n{changed}\n{len(files)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _without_weights(info: Mapping[str, Any]) -> dict[str, Any]:
+    results = info["all_results"].items()
+    return {
+        **info,
+        "all_results": {key: {**result, "net_state_dict": None} for key, result in results},
+    }
+
+
+class NoFileError(MissingSourceError, QueryError):
+    """There is no file of this path, and no table of this name."""

@@ -1,0 +1,371 @@
+"""Drop-in replacement for the package ``nats_bench`` (version 1.8).
+
+What differs: an API is over a converted table, so archives of weights cannot be reloaded into it, and
+``show(-1)``, which fails officially, works.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from nasbench_lab.compat import _sources
+from nasbench_lab.compat._api import MetaAPI, refuse_reload
+from nasbench_lab.compat._cells import CellStrings
+from nasbench_lab.compat._records import ArchResults, OfficialAssertionError, ResultsCount
+from nasbench_lab.compat._sources import KEYS, META, Opened, Source
+from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError
+from nasbench_lab.spaces.nb201 import unique_string
+from nasbench_lab.table import Table
+
+__all__ = [
+    "ArchResults",
+    "NATSsize",
+    "NATStopology",
+    "ResultsCount",
+    "create",
+    "search_space_info",
+    "version",
+]
+
+NATS_BENCH_API_VERSIONs = [f"v1.{i}" for i in range(9)]
+NATS_BENCH_SSS_NAMEs = ("sss", "size")
+NATS_BENCH_TSS_NAMEs = ("tss", "topology")
+
+
+def version() -> str:
+    """The version of the official API that this one behaves as."""
+    return NATS_BENCH_API_VERSIONs[-1]
+
+
+def create(
+    file_path_or_dict: Source,
+    search_space: str,
+    fast_mode: bool = False,
+    verbose: bool = True,
+) -> NATStopology | NATSsize:
+    """Makes the API of a search space.
+
+    Args:
+        file_path_or_dict: An official file (``fast_mode=False``) or directory (``fast_mode=True``);
+            the name, folder or object of an imported table; a dictionary in the official form; or
+            None for the imported table, else the official file or directory in ``$TORCH_HOME``.
+        search_space: ``"tss"`` or ``"topology"``; ``"sss"`` or ``"size"``.
+        fast_mode: Whether architectures count as evaluated from the first query on only, as they do
+            where their records are read one by one.
+        verbose: Whether each call is printed.
+
+    Raises:
+        QueryError: There is no such search space, or mode and path do not fit.
+    """
+    if search_space in NATS_BENCH_TSS_NAMEs:
+        return NATStopology(file_path_or_dict, fast_mode, verbose)
+    if search_space in NATS_BENCH_SSS_NAMEs:
+        return NATSsize(file_path_or_dict, fast_mode, verbose)
+    known = ", ".join((*NATS_BENCH_TSS_NAMEs, *NATS_BENCH_SSS_NAMEs))
+    raise QueryError(f"Expected one of the search spaces {known} but got {search_space!r}.")
+
+
+def search_space_info(main_tag: str, aux_tag: str | None) -> dict[str, Any]:
+    """What can be chosen in a search space.
+
+    Args:
+        main_tag: ``"nats-bench"`` or ``"nas-bench-201"``.
+        aux_tag: The search space of NATS-Bench; None for NAS-Bench-201.
+    """
+    topology = {
+        "op_names": ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"],
+        "num_nodes": 4,
+    }
+    size = {"candidates": list(range(8, 65, 8)), "num_layers": 5}
+    found: dict[tuple[str, str | None], dict[str, Any]] = {("nas-bench-201", None): topology}
+    found.update({("nats-bench", name): topology for name in NATS_BENCH_TSS_NAMEs})
+    found.update({("nats-bench", name): size for name in NATS_BENCH_SSS_NAMEs})
+    if (main_tag, aux_tag) not in found:
+        raise QueryError(
+            f"Expected one of {', '.join(map(str, found))} but got {(main_tag, aux_tag)!r}."
+        )
+    return found[main_tag, aux_tag]
+
+
+_COMMENT = (
+    "In this dict, train-loss/accuracy/time is the metric on the {part} of CIFAR-10. The "
+    "test-loss/accuracy/time is the performance of the CIFAR-10 test set after training on the "
+    "{part} by {{}} epochs. The per-time and total-time indicate the per epoch and total time "
+    "costs, respectively."
+)
+
+
+class _NATSBench(MetaAPI):
+    """What both search spaces have in common."""
+
+    _comments: ClassVar[Mapping[str, str]] = {
+        "cifar10-valid": _COMMENT.format(part="train set"),
+        "cifar10": _COMMENT.format(part="train+valid sets"),
+    }
+    _metric_text = "loss = {loss:.3f} & top1 = {accuracy:.2f}%"
+    _search_space_name: ClassVar[str]
+    _full_train_epochs: ClassVar[int]
+    _table_name: ClassVar[str]
+    _space: ClassVar[str]
+    _base_name: ClassVar[str]
+
+    def __init__(
+        self,
+        file_path_or_dict: Source = None,
+        fast_mode: bool = False,
+        verbose: bool = True,
+    ) -> None:
+        opened = self._open(file_path_or_dict, fast_mode, verbose)
+        if opened.table.info.space != self._space:
+            raise TableFileError(
+                f"{opened.table.name!r} is a table over {opened.table.info.space!r}, where "
+                f"{type(self).__name__} needs one over {self._space!r}."
+            )
+        super().__init__(opened.table, opened.filename, verbose)
+        self._fast_mode = fast_mode
+        self._archive_dir = opened.directory
+        self._own_dir = opened.directory
+        self.evaluated_indexes: set[int] = set()
+        if opened.directory is not None:
+            self._held, self._avaliable_hps = {}, set()
+        else:
+            self.evaluated_indexes.update(self._held)
+        self._say(
+            f"Created {type(self).__name__} with {len(self.evaluated_indexes)}/{len(self)} "
+            f"architectures."
+        )
+
+    def _open(self, source: Source, fast_mode: bool, verbose: bool) -> Opened:
+        if source is None:
+            return self._open_default(fast_mode, verbose)
+        if isinstance(source, Table):
+            return _of_table(source, fast_mode)
+        if isinstance(source, Mapping):
+            for key in KEYS:
+                if key not in source:
+                    raise QueryError(
+                        f"Expected a dictionary with {', '.join(KEYS)}; {key} is not in it."
+                    )
+            return Opened(_sources.from_dict(source, (), torch=False), None, None)
+        if not isinstance(source, str | os.PathLike):
+            raise QueryError(
+                f"Expected a path, the name of a table, a Table or a dictionary but got "
+                f"{type(source).__name__}."
+            )
+        path = Path(source).expanduser()
+        if not path.exists():
+            table = _sources.installed(str(source))
+            if table is None:
+                raise _sources.NoFileError(
+                    f"{str(source)!r} is neither a file nor a directory, and no imported table has "
+                    f"this name."
+                )
+            return _of_table(table, fast_mode)
+        if (table := _sources.open_table_folder(path)) is not None:
+            return _of_table(table, fast_mode)
+        if path.is_dir() != fast_mode:
+            wanted = "a directory" if fast_mode else "a file"
+            raise QueryError(
+                f"Expected {wanted} with fast_mode={fast_mode} but got {path}. Set "
+                f"fast_mode={not fast_mode} for it."
+            )
+        if fast_mode and not (path / META).is_file():
+            raise MissingSourceError(f"Expected {META} in {path}, but it is not there.")
+        table = _sources.from_file(path, verbose=verbose)
+        return Opened(table, path.name, str(path) if fast_mode else None)
+
+    def _open_default(self, fast_mode: bool, verbose: bool) -> Opened:
+        if (table := _sources.installed(self._table_name)) is not None:
+            return _of_table(table, fast_mode)
+        home = Path(os.environ.get("TORCH_HOME") or Path.home() / ".torch")
+        name = f"{self._base_name}-simple" if fast_mode else f"{self._base_name}.pickle.pbz2"
+        if not (home / name).exists():
+            raise _sources.NoFileError(
+                f"There is neither a table {self._table_name!r} nor {home / name}. Import the "
+                f"official file once, or give its path."
+            )
+        return self._open(home / name, fast_mode, verbose)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({len(self.evaluated_indexes)}/{len(self)} architectures, "
+            f"fast_mode={self.fast_mode}, file={self.filename})"
+        )
+
+    @property
+    def search_space_name(self) -> str:
+        return self._search_space_name
+
+    @property
+    def fast_mode(self) -> bool:
+        return self._fast_mode
+
+    @property
+    def archive_dir(self) -> str | None:
+        return self._archive_dir
+
+    @property
+    def full_train_epochs(self) -> int:
+        return self._full_train_epochs
+
+    @property
+    def full_epochs_in_paper(self) -> int:
+        return self._full_train_epochs
+
+    @property
+    def is_size(self) -> bool:
+        return self._search_space_name == "size"
+
+    @property
+    def is_topology(self) -> bool:
+        return self._search_space_name == "topology"
+
+    def reset_archive_dir(self, archive_dir: str | None) -> None:
+        self._archive_dir = archive_dir
+
+    def reset_fast_mode(self, fast_mode: bool) -> None:
+        self._fast_mode = fast_mode
+
+    def reload(self, archive_root: str | None = None, index: int | None = None) -> None:
+        """Makes records available, one or all, where ``fast_mode`` has not asked for them yet.
+
+        Raises:
+            ReadOnlyError: They are to come from elsewhere.
+            OfficialAssertionError: The archive has no record of one.
+        """
+        self._say(f"Call reload with archive_root={archive_root} and index={index}")
+        archive_root = self.archive_dir if archive_root is None else archive_root
+        if archive_root is None:
+            raise QueryError("Expected archive_root, for this API was not made from a directory.")
+        if self._own_dir is None or Path(archive_root).absolute() != Path(self._own_dir).absolute():
+            refuse_reload()
+        for one in range(len(self)) if index is None else [index]:
+            if not 0 <= one < len(self):
+                raise QueryError(f"Expected an index from 0 to {len(self) - 1} but got {one}.")
+            row = self._records.rows.get(one)
+            if row is None:
+                raise OfficialAssertionError(
+                    f"{archive_root} has no record of architecture {one}, which would be in "
+                    f"{one:06d}.pickle.pbz2."
+                )
+            self._held[int(one)] = row
+            self.evaluated_indexes.add(int(one))
+            self._avaliable_hps.update(self._hps(row))
+
+    def _prepare(self, index: int) -> None:
+        if index in self._held:
+            if index not in self.evaluated_indexes:
+                raise QueryError(f"Architecture {index} is loaded, but not in evaluated_indexes.")
+        elif self._fast_mode:
+            if self._archive_dir is None:
+                raise QueryError("Expected an archive_dir in fast_mode.")
+            self.reload(self._archive_dir, index)
+
+    def simulate_train_eval(
+        self,
+        arch: Any,
+        dataset: str,
+        iepoch: int | None = None,
+        hp: str = "12",
+        account_time: bool = True,
+    ) -> tuple[float, Any, float, float]:
+        """Trains and validates an architecture, or so it seems.
+
+        Args:
+            arch: What ``query_index_by_arch`` takes.
+            dataset: ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
+            iepoch: The epoch to train to, counted from 0; None for the last. In mid-curve some
+                records have no validation accuracy; test data leak in then, and a warning says so.
+            hp: The schedule.
+            account_time: Whether it is charged to ``used_time``.
+
+        Returns:
+            Validation accuracy (%), latency (s), seconds that it took, ``used_time``.
+        """
+        if self.verbose:
+            print(f"Call simulate_train_eval with {arch=}, {dataset=}, {iepoch=}, {hp=}")
+        return self._simulate(arch, dataset, iepoch, hp, hp, account_time)
+
+    def find_best(
+        self,
+        dataset: str,
+        metric_on_set: str,
+        flop_max: float | None = None,
+        param_max: float | None = None,
+        hp: str = "12",
+        enforce_all: bool | None = None,
+    ) -> tuple[int, Any]:
+        """The evaluated architecture with the highest mean accuracy within limits.
+
+        Args:
+            dataset: The data set.
+            metric_on_set: ``"valid"``, ``"test"``, ``"train"`` or an official split.
+            flop_max: Millions.
+            param_max: Millions.
+            hp: The schedule.
+            enforce_all: Whether all are looked at, evaluated or not; None for all in fast mode.
+
+        Returns:
+            Its index and accuracy (%); -1 and None if there is none.
+        """
+        self._say(
+            f"Call find_best with {dataset=}, {metric_on_set=}, {flop_max=}, {param_max=}, {hp=}"
+        )
+        if enforce_all is None:
+            enforce_all = self._fast_mode
+        if enforce_all and not self._fast_mode:
+            raise OfficialAssertionError(
+                "enforce_all=True is for fast_mode=True; otherwise all are evaluated anyway."
+            )
+        indexes = range(len(self)) if enforce_all else sorted(self.evaluated_indexes)
+        return self._best(indexes, dataset, metric_on_set, flop_max, param_max, hp)
+
+    def clear_params(self, index: int, hp: str | None = None) -> None:
+        """Does nothing but check its arguments: a table keeps no weights."""
+        if index in self._held:
+            super().clear_params(index, hp)
+        else:
+            warnings.warn(f"Architecture {index} is not loaded; nothing to clear.", stacklevel=2)
+
+    def _not_evaluated(self, index: int) -> None:
+        warnings.warn(
+            f"Architecture {index} is not evaluated: the file has no record of it.", stacklevel=3
+        )
+
+
+def _of_table(table: Table, fast_mode: bool) -> Opened:
+    return Opened(table, table.name, str(table.folder) if fast_mode else None)
+
+
+class NATStopology(_NATSBench, CellStrings):
+    """The topology search space: cells. Arguments as for ``create``."""
+
+    _search_space_name = "topology"
+    _full_train_epochs = 200
+    _table_name = "nats-tss"
+    _space = "nb201"
+    _base_name = "NATS-tss-v1_0-3ffb9"
+
+    def get_unique_str(self, arch: Any) -> str:
+        """A string that is the same for the cells that the paper takes for isomorphic."""
+        return unique_string(
+            self._records.table.space.from_string(self[self.query_index_by_arch(arch)])
+        )
+
+
+class NATSsize(_NATSBench):
+    """The size search space: numbers of channels. Arguments as for ``create``."""
+
+    _search_space_name = "size"
+    _full_train_epochs = 90
+    _table_name = "nats-sss"
+    _space = "nats-sss"
+    _base_name = "NATS-sss-v1_0-50262"
+
+    def _shown_splits(self, dataset: str) -> list[tuple[str, str]]:
+        shown = super()._shown_splits(dataset)
+        return [*shown, ("test", "ori-test")] if dataset == "cifar10-valid" else shown
