@@ -103,6 +103,13 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The result folder; must be new.")
     ] = None,
+    clock: Annotated[
+        str | None,
+        typer.Option(
+            help="What an evaluation costs: official, train_only, every_epoch, resume, evaluations; "
+            "what the table says if unset."
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Evaluations at once, on the simulated clock.")
     ] = 1,
@@ -125,7 +132,7 @@ def compare(
     from nasbench_lab.results import Result
     from nasbench_lab.stats import check_axis
 
-    benchmarks = [load_benchmark(name) for name in benchmark or [DEFAULT_BENCHMARK]]
+    benchmarks = [load_benchmark(name, clock=clock) for name in benchmark or [DEFAULT_BENCHMARK]]
     for one in benchmarks:
         check_axis(one, axis.value)
     folder = output or _new_folder()

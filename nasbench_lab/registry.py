@@ -405,20 +405,27 @@ def import_file(
             f"{path} is none of the files that can be imported, or its beginning is damaged. "
             f"Expected one of: {kinds}."
         )
-    one, table = found
+    one, usual = found
     if mapping is not None:
         if one.named_by is None:
             raise TableFileError(
                 f"{path} is of {one.name}, whose columns are known: leave the mapping file out."
             )
-        table = one.named_by(Path(mapping))
-    name = name or table
+        usual = one.named_by(Path(mapping))
+    name = name or usual
     _check_name(name)
     options = ImportOptions(name, curves, jobs, mapping and Path(mapping), progress or silent)
     folder = table_folder(name)
     with atomic_folder(folder, replace=True) as new:
         one.convert(path, new, options)
-    return _join(Table.open(folder))
+        table = Table.open(new)
+        for larger, smaller in _joins(table):
+            larger.check_join(smaller)
+    table = Table.open(folder)
+    for larger, smaller in _joins(table):
+        joined = larger.joined(smaller)
+        table = joined if larger is table else table
+    return table
 
 
 def _check_name(name: str) -> None:
@@ -434,21 +441,21 @@ def _check_name(name: str) -> None:
         raise TableFileError(f"Expected as name of a table {wrong}, but got {name!r}.")
 
 
-def _join(table: Table) -> Table:
-    """Adds columns of tables that join others, such as hardware costs, where both are there."""
-    kept = kept_tables()
-    for name in table.info.joins:
-        if name in kept:
-            Table.open(table_folder(name)).joined(table)
-    for name in kept:
-        if name != table.name:
-            try:
-                other = Table.open(table_folder(name))
-            except TableFileError:
-                continue  # it says so when it is asked for
-            if table.name in other.info.joins:
-                table = table.joined(other)
-    return table
+def _joins(table: Table) -> list[tuple[Table, Table]]:
+    """Pairs of a table and another whose columns join it, such as hardware costs."""
+    pairs = []
+    for name in kept_tables():
+        if name == table.name:
+            continue
+        try:
+            other = Table.open(table_folder(name))
+        except TableFileError:
+            continue  # it says so when it is asked for
+        if name in table.info.joins:
+            pairs.append((other, table))
+        if table.name in other.info.joins:
+            pairs.append((table, other))
+    return pairs
 
 
 def load_benchmark(

@@ -151,6 +151,34 @@ class Table:
             cls.write(new, info, columns, row_of_index, **arrays)
         return cls.open(folder)
 
+    def check_join(self, other: Table) -> None:
+        """Refuses columns of another table that are of other architectures.
+
+        Raises:
+            TableFileError: The other table is over another space, or the files that the two were
+                made from disagree about the official order of architectures.
+        """
+        if other.space != self.space:
+            raise TableFileError(
+                f"The columns of {other.name!r} are over {other.space.name!r} and cannot join "
+                f"{self.name!r}, which is over {self.space.name!r}."
+            )
+        name = "official_order"
+        if name in self._checksums and name in other._checksums:
+            n = min(len(self.extra(name)), len(other.extra(name)))
+            differing = np.flatnonzero(self.extra(name)[:n] != other.extra(name)[:n])
+            if differing.size:
+                i = int(differing[0])
+                here, there = (
+                    self.space.to_string(self.space.at(int(table.extra(name)[i])))
+                    for table in (self, other)
+                )
+                raise TableFileError(
+                    f"The files of {self.name!r} ({self.info.source.get('file')}) and "
+                    f"{other.name!r} ({other.info.source.get('file')}) disagree: at official index "
+                    f"{i} the one has {here}, the other {there}."
+                )
+
     def joined(self, other: Table) -> Table:
         """Adds the columns of another table over the same space to this one's folder, atomically.
 
@@ -158,14 +186,10 @@ class Table:
         earlier version of the other table, are replaced.
 
         Raises:
-            TableFileError: The other table is over another space.
+            TableFileError: ``check_join`` refuses it.
             DataFolderError: The folder cannot be written.
         """
-        if other.space != self.space:
-            raise TableFileError(
-                f"The columns of {other.name!r} are over {other.space.name!r} and cannot join "
-                f"{self.name!r}, which is over {self.space.name!r}."
-            )
+        self.check_join(other)
         rows = other.row(self.architectures)
         kept = [column for name, column in self.columns.items() if name not in other.columns]
         details = dict(self.info.details)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import reprlib
 import tempfile
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -259,11 +260,12 @@ class _Group:
         self.epochs = 0
         self.config: dict[str, Any] = {}
         self.odd = 0
-        self.rows: dict[int, list[int]] = defaultdict(list)
-        self.places: dict[int, list[int]] = defaultdict(list)
-        self.starts: dict[int, list[int]] = defaultdict(list)
-        self.counts: dict[int, list[NDArray[np.int32]]] = defaultdict(list)
-        self.costs: dict[int, list[Floats]] = defaultdict(list)
+        # By seed. Not lists: there are some 265,000 trainings.
+        self.rows: dict[int, array[int]] = defaultdict(partial(array, "q"))
+        self.places: dict[int, array[int]] = defaultdict(partial(array, "q"))
+        self.starts: dict[int, array[int]] = defaultdict(partial(array, "q"))
+        self.counts: dict[int, array[int]] = defaultdict(partial(array, "q"))
+        self.costs: dict[int, array[float]] = defaultdict(lambda: array("d"))
 
     def add(self, row: int, place: int, seed: int, packed: Packed, i: int, start: int) -> None:
         counts, config = packed.counts[i], packed.configs[i]
@@ -279,8 +281,8 @@ class _Group:
         self.rows[seed].append(row)
         self.places[seed].append(place)
         self.starts[seed].append(self.length)
-        self.counts[seed].append(counts)
-        self.costs[seed].append(packed.costs[i])
+        self.counts[seed].extend(counts.tolist())
+        self.costs[seed].extend(packed.costs[i].tolist())
         n = int(counts.sum())
         with folder_errors(self.path.parent):
             self.file.write(packed.values[start : start + n].tobytes())
@@ -430,8 +432,10 @@ class _GroupValues:
     def __init__(self, group: _Group, row_of: NDArray[np.int64]) -> None:
         self.group = group
         self.n_rows = len(row_of)
-        self.rows = [row_of[group.rows[seed]] for seed in group.seeds]
-        self.counts = [np.array(group.counts[seed]) for seed in group.seeds]
+        self.rows = [row_of[np.array(group.rows[seed])] for seed in group.seeds]
+        self.counts = [
+            np.array(group.counts[seed]).reshape(-1, len(SERIES)) for seed in group.seeds
+        ]
         self._values: Floats | None = None
 
     def present(self) -> NDArray[np.uint8]:
@@ -507,6 +511,7 @@ class _GroupValues:
                 **shared,
             )
             result[column] = partial(self._costs, c)
+        self._values = None  # until they are written
         return result
 
     def _load(self) -> Floats:
@@ -538,18 +543,25 @@ class _GroupValues:
 
     def _series(self, s: int, epochs: tuple[int, ...] | None) -> NDArray[Any]:
         """``(rows, trials, epochs)`` values, each epoch's together in memory."""
+        # Accuracies are compared with each other to the last digit; losses need not be.
+        if SERIES[s].endswith(".loss"):
+            with contextlib.suppress(FloatingPointError), np.errstate(over="raise"):
+                return self._filled(s, epochs, np.float32)
+        return self._filled(s, epochs, np.float64)
+
+    def _filled(
+        self, s: int, epochs: tuple[int, ...] | None, kind: type[np.floating[Any]]
+    ) -> NDArray[Any]:
         values = self._load()
         n = len(epochs or (0,))
-        # Accuracies are compared with each other to the last digit; losses need not be.
-        small = SERIES[s].endswith(".loss") and np.abs(values[np.isfinite(values)]).max() < 1e38
-        kind = np.float32 if small else np.float64
         result = np.full((n, len(self.rows), self.n_rows), np.nan, dtype=kind)
         offsets = np.zeros(1, dtype=np.int64) if epochs is None else np.array(epochs) - 1
         for t, (rows, starts, counts) in enumerate(self._parts(s)):
             one, all_ = counts == 1, counts == self.group.epochs
             if self.group.epochs > 1:
                 result[:, t, rows[one]] = values[starts[one]]
-            result[:, t, rows[all_]] = values[starts[all_] + offsets[:, None]]
+            for e, offset in enumerate(offsets.tolist()):
+                result[e, t, rows[all_]] = values[starts[all_] + offset]
         return result.transpose(2, 1, 0)
 
     def _costs(self, c: int) -> Floats:
@@ -557,5 +569,5 @@ class _GroupValues:
         self._values = None
         result = np.full((self.n_rows, len(self.rows), 1), np.nan)
         for t, seed in enumerate(self.group.seeds):
-            result[self.rows[t], t, 0] = np.array(self.group.costs[seed])[:, c]
+            result[self.rows[t], t, 0] = np.array(self.group.costs[seed]).reshape(-1, 3)[:, c]
         return result

@@ -2,17 +2,20 @@
 
 import pytest
 
-LIMITS = {}  # benchmark name -> (what, per how many, unit, limit in that unit or None)
+LIMITS = {}  # benchmark name -> (what, per how many, unit, limit in that unit or None, beside)
 
 _FACTORS = {"ns": 1e9, "µs": 1e6, "ms": 1e3, "s": 1.0}
 
 
 @pytest.fixture
 def measure(benchmark, request):
-    """Times a function: measure(what, function, per=…, unit=…, limit=…)."""
+    """Times a function: measure(what, function, per=…, unit=…, limit=…).
 
-    def run(what, function, *, per=1, unit="ms", limit=None, setup=None, rounds=5):
-        LIMITS[request.node.nodeid] = (what, per, unit, limit)
+    For a peer, ``beside`` names what of ours it is compared with.
+    """
+
+    def run(what, function, *, per=1, unit="ms", limit=None, setup=None, rounds=5, beside=None):
+        LIMITS[request.node.nodeid] = (what, per, unit, limit, beside)
         return benchmark.pedantic(
             function, setup=setup, rounds=rounds, warmup_rounds=int(rounds > 1)
         )
@@ -28,9 +31,13 @@ def pytest_terminal_summary(terminalreporter, config):
     write = terminalreporter.write_line
     write("")
     write(f"{'median of 5 rounds':62} {'measured':>12} {'limit':>10}")
-    for name, (what, per, unit, limit) in LIMITS.items():
+    seconds = {}
+    for name, (what, per, unit, limit, beside) in LIMITS.items():
         if name not in timed:
             continue
-        value = timed[name].stats.median / per * _FACTORS[unit]
+        seconds[what] = timed[name].stats.median / per
+        value = seconds[what] * _FACTORS[unit]
         bound = f"{limit:g} {unit}" if limit is not None else ""
+        if beside in seconds:
+            bound = f"{seconds[what] / seconds[beside]:,.0f} x ours"
         write(f"{what:62} {value:9.3g} {unit} {bound:>10}")

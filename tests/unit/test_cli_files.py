@@ -9,7 +9,7 @@ import nats_files as files
 import numpy as np
 import pytest
 
-from nasbench_lab.registry import import_file, open_table
+from nasbench_lab.registry import import_file, kept_tables, open_table
 from nasbench_lab.results import Result
 
 METRICS = (
@@ -157,7 +157,7 @@ def test_a_comparison_in_simulated_seconds(lab, archive, tmp_path):
 def test_hardware_columns_join_the_tables_of_nas_bench_201(archive, tmp_path, first, lab):
     texts = files.cells(40)
     path = tmp_path / "hw.pickle"
-    data = write_hardware(path, texts[::-1])
+    data = write_hardware(path, texts)
     order = [archive, path] if first == "accuracies" else [path, archive]
     for one in order:
         import_file(one)
@@ -168,7 +168,7 @@ def test_hardware_columns_join_the_tables_of_nas_bench_201(archive, tmp_path, fi
     for row in range(30):
         architecture = tuple(table.architectures[row].tolist())
         text = table.space.to_string(architecture)
-        expected = data["cifar100"]["fpga_energy"][texts[::-1].index(text)]
+        expected = data["cifar100"]["fpga_energy"][texts.index(text)]
         assert table.query(architecture, "cifar100.fpga_energy") == expected
         assert alone.query(architecture, "cifar100.fpga_energy") == expected
     assert table.info.details["joined"]["hw-nas-bench"]["sha256"]
@@ -176,6 +176,22 @@ def test_hardware_columns_join_the_tables_of_nas_bench_201(archive, tmp_path, fi
     assert open_table("nats-tss").fingerprint() == table.fingerprint()
     assert again.fingerprint() == alone.fingerprint()
     assert "cifar10.raspi4_latency" in lab("describe", "nats-tss").words
+
+
+@pytest.mark.parametrize("first", ["hardware", "accuracies"])
+def test_files_that_disagree_about_the_official_order_do_not_join(archive, tmp_path, first, lab):
+    texts = files.cells(40)
+    path = tmp_path / "hw.pickle"
+    write_hardware(path, [*texts[:7], texts[8], texts[7], *texts[9:]])
+    order = [archive, path] if first == "accuracies" else [path, archive]
+    import_file(order[0])
+    kept = kept_tables()
+    done = lab("import", order[1])
+    assert done.code == 1
+    assert "disagree: at official index 7 the one has" in done.err
+    assert archive.name in done.err
+    assert path.name in done.err
+    assert kept_tables() == kept
 
 
 def test_joining_does_not_invalidate_results(archive, tmp_path, lab):
