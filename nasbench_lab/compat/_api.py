@@ -95,12 +95,13 @@ class MetaAPI:
 
     def _forget(self) -> None:
         self._answers: dict[tuple[Any, ...], list[Info]] = {}
+        self._trials: dict[tuple[Any, ...], tuple[list[Info], int, int]] = {}
         self._costs: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._simulated: dict[tuple[Any, ...], _Simulated] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # What was kept to be fast is not taken to another process.
-        dropped = {"_answers", "_costs", "_simulated", "arch2infos_dict"}
+        dropped = {"_answers", "_trials", "_costs", "_simulated", "arch2infos_dict"}
         dropped |= {"meta_archs", "archstr2index"}
         return {name: value for name, value in vars(self).items() if name not in dropped}
 
@@ -299,13 +300,15 @@ class MetaAPI:
                 f"Call get_more_info with {index=}, {dataset=}, {iepoch=}, {hp=}, {is_random=}"
             )
         if is_random is True and type(index) is int:
-            answers = self._answers.get((index, dataset, iepoch, hp))
-            if answers is not None:
+            try:
+                answers, n, width = self._trials[index, dataset, iepoch, hp]
+            except (KeyError, TypeError):
+                pass
+            else:
                 # As random.choice draws, with the same bits, in half the time.
-                n = len(answers)
-                drawn = _bits(n.bit_length())
+                drawn = _bits(width)
                 while drawn >= n:
-                    drawn = _bits(n.bit_length())
+                    drawn = _bits(width)
                 return answers[drawn].copy()
         return self._more_info(self._index(index), dataset, iepoch, hp, is_random)
 
@@ -331,6 +334,9 @@ class MetaAPI:
             if len(self._answers) >= _KEPT:
                 self._answers.clear()
             self._answers[key] = answers
+            if len(self._trials) >= _KEPT:
+                self._trials.clear()
+            self._trials[index, dataset, iepoch, hp] = answers, len(seeds), len(seeds).bit_length()
             return answers[seeds.index(seed)].copy()
         key = (*key, type(is_random), is_random)
         if key not in self._answers:
