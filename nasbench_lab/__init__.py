@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nasbench_lab.columns import Query
     from nasbench_lab.errors import NasbenchLabError
     from nasbench_lab.experiment import compare, run
-    from nasbench_lab.registry import load_benchmark, open_table
+    from nasbench_lab.registry import import_file, load_benchmark, open_table
     from nasbench_lab.results import Result
     from nasbench_lab.simulator import Budget, simulate
     from nasbench_lab.spaces import SearchSpace, get_space
@@ -34,6 +34,7 @@ _HOME = {
     "NasbenchLabError": "errors",
     "compare": "experiment",
     "run": "experiment",
+    "import_file": "registry",
     "load_benchmark": "registry",
     "open_table": "registry",
     "Result": "results",
@@ -55,6 +56,7 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "NasbenchLabError",
     "compare",
     "run",
+    "import_file",
     "load_benchmark",
     "open_table",
     "Result",

@@ -11,7 +11,7 @@ from nasbench_lab import registry
 from nasbench_lab.compat import OfficialBehaviourWarning, ReadOnlyError
 from nasbench_lab.compat.nas_201_api import NASBench201API
 
-torch = pytest.importorskip("torch", reason="needs nasbench-lab[train,official]")
+torch = pytest.importorskip("torch", reason="needs nasbench-lab[official]")
 nas_201_api = pytest.importorskip("nas_201_api", reason="needs nasbench-lab[official]")
 
 # Both APIs warn; what ours warns of is tested below.

@@ -4,9 +4,11 @@ import re
 import runpy
 from pathlib import Path
 
+import nats_files
 import pytest
 
 from nasbench_lab.experiment import compare
+from nasbench_lab.registry import import_file
 from nasbench_lab.testing import check_algorithm
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -40,6 +42,48 @@ def test_the_python_example_runs(tmp_path):
     assert len(names["trace"]) == 15
     assert names["trace"].best().startswith("Arch(")
     assert len(names["result"].summary()) == 3
+
+
+@pytest.fixture
+def imported(tmp_path, monkeypatch):
+    """The table ``nats-tss``, made of a few made-up records, in the folder where examples run."""
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    (cell,) = set(re.findall(r'from_string\("(.*?)"\)', README))
+    texts = [text for text in nats_files.cells(12) if text != cell][:11]
+    texts.append(cell)
+    records = {11: nats_files.record(11, cell, epochs={"200": 20})}
+    folder = nats_files.write_simple(Path("NATS-tss-v1_0-3ffb9-simple"), texts, records)
+    import_file(folder)
+    return records[11]
+
+
+def test_the_questions_to_a_table_are_answered(imported):
+    (source,) = (block for block in BLOCKS if "TableBenchmark(" in block)
+    names = {}
+    exec(source, names)
+    trials = imported["12"]["all_results"]
+    finals = [trials["cifar10-valid", seed]["eval_acc1es"]["x-valid@11"] for seed in (111, 777)]
+    assert names["table"].query(names["cell"], names["valid"]) == pytest.approx(sum(finals) / 2)
+    assert names["benchmark"].evaluate(names["cell"]).cost > 0
+
+
+def test_the_drop_in_is_dropped_in(imported):
+    (source,) = (block for block in BLOCKS if "compat.nats_bench" in block)
+    names = {}
+    exec(source, names)
+    assert names["api"].used_time > 0
+
+
+def test_the_mapping_file_maps(tmp_path, monkeypatch):
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+    (mapping,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "my_results.toml").write_text(mapping)
+    cell = nats_files.cells(1)[0]
+    (tmp_path / "my_results.csv").write_text(f"arch,valid_111,valid_777,test\n{cell},80,82,79.5\n")
+    table = import_file(tmp_path / "my_results.csv")
+    assert table.name == "mine/nb201"
+    assert table.query(table.space.from_string(cell), "valid_accuracy") == 81.0
 
 
 def test_both_commands_are_named():
