@@ -49,7 +49,7 @@ def imported(tmp_path, monkeypatch):
     """The table ``nats-tss``, made of a few made-up records, in the folder where examples run."""
     monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
-    (cell,) = set(re.findall(r'from_string\("(.*?)"\)', README))
+    (cell,) = set(re.findall(r'from_string\(\s*"(.*?)"', README))
     texts = [text for text in nats_files.cells(12) if text != cell][:11]
     texts.append(cell)
     records = {11: nats_files.record(11, cell, epochs={"200": 20})}
