@@ -545,3 +545,48 @@ def test_random_trials_ask_for_the_same_architectures_as_their_mean(timed):
     mean = run("random_search", TableBenchmark(timed), 40, seed=4)
     assert np.array_equal(noisy.row, mean.row)
     assert not np.array_equal(noisy.values, mean.values, equal_nan=True)
+
+
+# Clocks of trials that continue
+
+
+class Continued(Scripted):
+    """Each entry of the plan is (number, row, epoch): a number that comes again continues."""
+
+    def ask(self):
+        if not self.plan:
+            return None
+        number, row, epoch = self.plan.pop(0)
+        return Trial(number, self.space.at(row), epoch)
+
+
+@pytest.mark.parametrize(
+    ("clock", "expected"),
+    [
+        # (10 + row) s per epoch, 1 + row % 3 s per validation pass
+        ("official", [10 + 1, 22 + 2, 20 + 1, 40 + 1, 10 + 1]),
+        ("resume", [10 + 1, 22 + 2, 10 + 1, 20 + 1, 10 + 1]),
+        ("train_only", [10, 22, 20, 40, 10]),
+    ],
+)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_continued_trial_pays(timed, clock, expected, workers):
+    plan = [(0, 0, 1), (1, 1, 2), (0, 0, 2), (0, 0, 4), (2, 0, 1)]
+    benchmark = TableBenchmark(timed, clock=clock)
+    trace = simulate(Continued(benchmark.space, plan), benchmark, 5, workers=workers)
+    asked = np.argsort(trace.start, kind="stable") if workers > 1 else np.arange(5)
+    assert sorted(trace.cost[asked].tolist()) == sorted(expected)
+    if workers == 1:
+        assert trace.cost.tolist() == expected
+    assert trace.settings["clock"] == clock
+
+
+def test_a_pass_after_every_epoch_needs_the_times_of_every_epoch(timed):
+    with pytest.raises(QueryError, match="times that clock 'every_epoch' needs"):
+        TableBenchmark(timed, clock="every_epoch")
+    assert (
+        TableBenchmark(timed, objective=Query("valid_accuracy", epoch=2), clock="every_epoch")
+        .evaluate(timed.space.at(0))
+        .cost
+        == 20 + 1 + 1
+    )
