@@ -126,20 +126,22 @@ def _load_file(path: str) -> ModuleType:
     file = Path(path).expanduser().resolve()
     # One module per file and content, under a name that every worker process derives alike.
     try:
-        digest = hashlib.sha256(str(file).encode() + file.read_bytes()).hexdigest()[:12]
+        source = file.read_bytes()
     except OSError as error:
         raise AlgorithmFileError(f"Cannot read {path}: {error.strerror}.") from error
+    digest = hashlib.sha256(str(file).encode() + source).hexdigest()[:12]
     name = f"{USER_MODULE}{re.sub(r'[^0-9a-zA-Z]', '_', file.stem)}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    if spec is None:
         raise AlgorithmFileError(f"{path} is no Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.insert(0, str(file.parent))  # so that the file can import its neighbours
     try:
-        spec.loader.exec_module(module)
+        # Not by the loader: what it compiled before may be older than the file by less than a second.
+        exec(compile(source, file, "exec"), module.__dict__)
     except BaseException as error:
         del sys.modules[name]
         if not isinstance(error, Exception):

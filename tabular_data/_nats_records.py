@@ -9,6 +9,7 @@ TPAMI 2022 (arXiv 2009.00437).
 from __future__ import annotations
 
 import contextlib
+import re
 import reprlib
 import tempfile
 from array import array
@@ -76,6 +77,17 @@ class Schedule:
     text: str
     seeds: dict[str, tuple[int, ...]]
     trials: dict[tuple[str, int], Trial]
+
+
+def check_schedule(name: object) -> str:
+    """Refuses what is no name of a schedule: it becomes part of names of columns and files.
+
+    Raises:
+        TableFileError: It is something else than a number of epochs.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[0-9]{1,4}", name):
+        raise TableFileError(f"expected a schedule such as '12' but got {reprlib.repr(name)}")
+    return name
 
 
 def parse(info: Any) -> Schedule:

@@ -23,7 +23,7 @@ from nasbench_lab.errors import TableFileError
 from nasbench_lab.files import sha256
 from nasbench_lab.safe_pickle import CONTAINERS, NUMBERS, PickleReader, SharedError, errors_of
 from nasbench_lab.sources import FileFormat, ImportOptions
-from tabular_data._nats_records import KEYS, Collector, Packed, pack, parse
+from tabular_data._nats_records import KEYS, Collector, Packed, check_schedule, pack, parse
 
 _ALLOWED = {**NUMBERS, **CONTAINERS}
 _EXTENSION = ".pickle.pbz2"
@@ -129,7 +129,10 @@ def _read_batch(parts: list[tuple[int, _Part]], curves: bool) -> list[dict[str, 
             if not isinstance(record, dict) or not record:
                 raise TableFileError("expected a dict of schedules")
             result.append(
-                {str(name): pack(parse(info), curves=curves) for name, info in record.items()}
+                {
+                    check_schedule(name): pack(parse(info), curves=curves)
+                    for name, info in record.items()
+                }
             )
     return result
 
@@ -227,9 +230,10 @@ def records_of(
     for index, record in data["arch2infos"].items():
         if type(index) is not int or not isinstance(record, dict):
             raise TableFileError(f"record {index!r} is not one of an architecture")
-        schedules = {str(key): one for key, one in record.items()}
-        if names is not None:
-            schedules = {name: schedules[key] for key, name in names.items() if key in schedules}
+        if names is None:
+            schedules = {check_schedule(key): one for key, one in record.items()}
+        else:
+            schedules = {name: record[key] for key, name in names.items() if key in record}
         if not schedules or not all(isinstance(one, Packed) for one in schedules.values()):
             raise TableFileError(f"record {index!r} holds no results of a schedule")
         result[index] = schedules

@@ -556,6 +556,18 @@ def test_a_wrong_record_is_refused_by_name(name, form, tmp_path, data_folder):
     assert leftovers(data_folder) == []
 
 
+@pytest.mark.parametrize("form", ["folder", "single"])
+@pytest.mark.parametrize("name", ["../../../escaped", "/escaped", "12/..", "", 12, None, "twelve"])
+def test_a_schedule_is_no_path(name, form, tmp_path, data_folder):
+    texts, records = make_cells(2, 3)
+    first = records[min(records)]
+    first[name] = first.pop("12")
+    with pytest.raises(TableFileError, match="expected a schedule such as '12'"):
+        import_file(write(form, tmp_path, texts, records))
+    assert leftovers(data_folder) == []
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
 def test_an_index_out_of_range_and_files_that_disagree_are_refused(tmp_path, data_folder):
     texts, records = make_cells(2, 3)
     path = write("folder", tmp_path, texts, records)
