@@ -41,7 +41,7 @@ def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     with folder_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        before = _identity(folder)
+        before = identity(folder)
         _clean(folder)
         prefix = f".{folder.name}-{os.getpid()}-"
         work = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
@@ -51,7 +51,7 @@ def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
             new.mkdir()
             yield new
             # What another process put there meanwhile stays: it may be open already.
-            if replace and before is not None and _identity(folder) == before:
+            if replace and before is not None and identity(folder) == before:
                 with _ignore(FileNotFoundError):
                     os.rename(folder, work / "old")
             try:
@@ -127,7 +127,8 @@ def _ignore(error: type[Exception]) -> Iterator[None]:
         pass
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
+def identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another that takes its place; None if there is none."""
     try:
         status = folder.stat()
     except FileNotFoundError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -22,7 +21,7 @@ from nasbench_lab.columns import Column, Query, TableInfo
 from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError
 from nasbench_lab.files import atomic_folder, link_or_copy, sha256
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
-from nasbench_lab.table_files import read_folder, save, write_manifest
+from nasbench_lab.table_files import check_name, read_folder, save, write_manifest
 
 
 class Table:
@@ -103,11 +102,9 @@ class Table:
             extra["keys"] = keys
         names = [column.name for column in columns]
         for name in (*names, *extra):
-            if not re.fullmatch(r"[\w@.+-]+", name) or (*names, *extra).count(name) > 1:
-                raise ValueError(
-                    f"Expected names of columns that differ and are made of letters, digits and "
-                    f"_ @ . + - but got {name!r}."
-                )
+            check_name(name)
+            if (*names, *extra).count(name) > 1:
+                raise ValueError(f"Columns of {info.name!r} have one name twice: {name!r}.")
         missing = {info.objective, info.report} - set(names)
         for task in info.tasks.values():
             missing |= {task.objective, task.report} - set(names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, TableInfo, Task
 from nasbench_lab.errors import TableFileError
-from nasbench_lab.files import sha256
+from nasbench_lab.files import identity, sha256
 
 FORMAT = 2
 """Version of the folder's layout. A table of another version is made again from its source."""
@@ -47,6 +48,7 @@ def read_folder(
         if not {column.name for column in columns} <= set(checksums) == set(manifest["bytes"]):
             raise ValueError("manifest.json does not list the files of all columns")
         for name, size in manifest["bytes"].items():
+            check_name(name)
             held = os.stat(folder / f"{name}.npy").st_size
             if held != size:
                 raise ValueError(f"{name}.npy has {held:,} bytes instead of {size:,}")
@@ -64,17 +66,33 @@ def read_folder(
         raise damaged(folder, error) from error
 
 
+def check_name(name: str) -> None:
+    """Refuses a name that is none of a column; it becomes that of a file.
+
+    Raises:
+        ValueError: It is something else than letters, digits and a few signs.
+    """
+    if not re.fullmatch(r"[\w@.+-]+", name):
+        raise ValueError(
+            f"Expected names of columns that are made of letters, digits and _ @ . + - but got "
+            f"{name!r}."
+        )
+
+
 class Arrays(dict[str, NDArray[Any]]):
     """The arrays of a folder, each mapped when it is first asked for."""
 
     def __init__(self, folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self._folder, self._shapes = folder, shapes
+        self._identity = identity(folder)
 
     def __missing__(self, name: str) -> NDArray[Any]:
         try:
             path = self._folder / f"{name}.npy"
             # A plain array over the mapped memory: np.memmap makes each access ten times slower.
             array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            if identity(self._folder) != self._identity:
+                raise ValueError("it was replaced since it was opened; open it again")
             expected = self._shapes.get(name, array.shape)
             if array.shape != expected:
                 raise ValueError(f"{name}.npy has shape {array.shape}, not {expected}")

@@ -338,6 +338,10 @@ DAMAGES = {
     "a manifest without keys": lambda f: (f / "manifest.json").write_text('{"format": 2}'),
     "an unknown field": lambda f: change_manifest(f, info={"name": "x", "colour": "red"}),
     "columns that are numbers": lambda f: change_manifest(f, columns=[1, 2]),
+    "a column that is elsewhere": lambda f: (
+        np.save(f.parent / "other.npy", np.zeros(4)),
+        change_manifest(f, sha256={"../other": "0"}, bytes={"../other": 160}, columns=[]),
+    ),
     "checksums of nothing": lambda f: change_manifest(f, sha256={}),
     "other rows": lambda f: change_manifest(f, rows=5),
     "no array": lambda f: (f / "latency.npy").unlink(),
@@ -374,6 +378,16 @@ def test_a_damaged_header_is_refused_whatever_byte_changed(folder):
             except TableFileError:  # and no other error, nor a warning
                 refused += 1
     assert refused > 400
+
+
+def test_a_table_that_was_replaced_is_not_read_half_old_half_new(folder):
+    old = Table.open(folder)
+    old.values("latency")
+    values = {column: np.asarray(values) + 1 for column, values in COLUMNS.items()}
+    new = Table.create(folder, INFO, values, ROW_OF_INDEX)
+    assert equal(old.values("latency") + 1, new.values("latency"))
+    with pytest.raises(TableFileError, match="was replaced since it was opened; open it again"):
+        old.values("test_12")
 
 
 def test_a_table_of_another_format_is_refused_with_advice(folder):
