@@ -118,7 +118,12 @@ class TableBenchmark(Benchmark):
             objective = default.objective
         several = [objective] if isinstance(objective, str | Query) else objective
         self.queries = tuple(map(Query.of, several))
-        self.report = Query.of(report or default.report)
+        self.report = Query.of(report or default.report or self.queries[0])
+        if not all(query.metric for query in self.queries):
+            raise QueryError(
+                f"{table.name!r} has no objective of its own, as it lacks validation or test "
+                f"accuracies. Name what the search is to see, and what is reported."
+            )
         columns = [table.column(query) for query in self.queries]
         for query in self.queries:
             table.check(query)
@@ -133,9 +138,18 @@ class TableBenchmark(Benchmark):
                     f"the report."
                 )
         self.objectives = tuple(Objective(c.name, c.unit, c.maximize) for c in columns)
-        epochs = columns[0].epochs
-        self.epochs = self.queries[0].epoch or (epochs[-1] if epochs else None)
-        self._times = Times(table, columns[0])
+        # Which training is paid for; of some objectives, such as parameters, there is none.
+        trained = [i for i, c in enumerate(columns) if c.epochs or c.split]
+        main = next((i for i in trained if columns[i].epochs), (trained or [0])[0])
+        for i in trained:
+            if any(getattr(columns[i], k) != getattr(columns[main], k) for k in _TRAINING):
+                raise QueryError(
+                    f"{columns[main].name!r} and {columns[i].name!r} of {table.name!r} are of "
+                    f"different trainings; a search that sees both would pay for one."
+                )
+        epochs = columns[main].epochs
+        self.epochs = self.queries[main].epoch or (epochs[-1] if epochs else None)
+        self._times = Times(table, columns[main])
         held = self._times.clocks(self.epochs)
         if clock is None and table.info.clock in held:
             clock = table.info.clock
@@ -233,7 +247,7 @@ class TableBenchmark(Benchmark):
             if self.clock == "evaluations":
                 costs = np.ones(len(self.table))
             else:
-                costs = self._times.costs(self.clock, questions[0].epoch or self.epochs)
+                costs = self._times.costs(self.clock, self.epochs if epoch is None else epoch)
                 # What cannot be charged counts as failed: no time is made up for it.
                 unknown = np.isnan(costs)
                 values = [np.where(unknown, np.nan, some) for some in values]
@@ -242,8 +256,11 @@ class TableBenchmark(Benchmark):
         return self._columns[epoch]
 
     def _at_epoch(self, query: Query, epoch: int | None) -> Query:
-        """The query at an epoch; what a column holds once, such as parameters, has none."""
-        if epoch is None or (len(self.queries) > 1 and self.table.column(query).epochs is None):
+        """The query at an epoch; what does not depend on training, such as parameters, has none."""
+        if epoch is None:
+            return query
+        column = self.table.column(query)
+        if len(self.queries) > 1 and column.epochs is None and column.split is None:
             return query
         return replace(query, epoch=epoch)
 
@@ -258,22 +275,34 @@ class TableBenchmark(Benchmark):
     def _evaluate_random(
         self, row: int, epoch: int | None, rng: np.random.Generator | None
     ) -> Evaluation:
+        """Draws one training; all objectives whose trial is random, and the cost, are of that."""
         if rng is None:
             raise QueryError("A random trial needs a generator: evaluate(…, rng=…).")
         columns, costs = self._at(epoch)
-        values = []
-        for query, means in zip(self.queries, columns, strict=True):
-            trials = self.table.trials(self._at_epoch(query, epoch))[row]
-            held = trials[~np.isnan(trials)].tolist()
-            drawn = held[int(rng.random() * len(held))] if held else math.nan
+        values = [column.item(row) for column in columns]
+        cost = costs.item(row)
+        drawn: int | str | None = None
+        for i, query in enumerate(self.queries):
+            if query.trial != "random":
+                continue
+            names = self.table.column(query).trials
+            trials = self.table.trials(self._at_epoch(query, epoch))[row].tolist()
+            held = {name: v for name, v in zip(names, trials, strict=True) if not math.isnan(v)}
             # Where there is no mean, there is no trial, or no time to charge.
-            values.append(math.nan if math.isnan(means.item(row)) else drawn)
-        return Evaluation(
-            tuple(values),
-            costs.item(row),
-            self.epochs if epoch is None else epoch,
-            row,
-        )
+            if not held or math.isnan(values[i]):
+                continue
+            if drawn not in held:
+                drawn = list(held)[int(rng.random() * len(held))]
+                if self.clock != "evaluations":
+                    at = self.epochs if epoch is None else epoch
+                    own = self._times.costs(self.clock, at, drawn).item(row)
+                    cost = cost if math.isnan(own) else own
+            values[i] = held[drawn]
+        return Evaluation(tuple(values), cost, self.epochs if epoch is None else epoch, row)
+
+
+_TRAINING = ("dataset", "trained_on", "schedule")
+"""What makes two columns ones of the same training."""
 
 
 def _restore(

@@ -46,8 +46,8 @@ class Column:
 
     @property
     def on_test_data(self) -> bool:
-        """Whether a search that saw it would see test data."""
-        return self.split in ("test", "valid+test")
+        """Whether a search that saw it would see test data, or data that nobody vouches for."""
+        return self.split not in (None, "train", "valid")
 
     def fits(self, query: Query) -> bool:
         """Whether a query may mean this column."""
@@ -117,8 +117,8 @@ class TableInfo:
         description: What was measured, how, and what to beware of.
         citation: BibTeX.
         licence: SPDX identifier, or what is known of it.
-        objective: The column that a search sees by default.
-        report: The column that results are reported in by default.
+        objective: The column that a search sees by default; empty if there is none that it may.
+        report: The column that results are reported in by default; empty likewise.
         source: What it was made from: ``version``, ``file``, ``sha256``, ``bytes``.
         clock: The clock of a search by default; empty for the one that the table's times allow.
         tasks: Other searches by name: the benchmark ``"table/name"`` is the table with that task.

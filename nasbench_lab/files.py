@@ -5,6 +5,8 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ DATA_VARIABLE = "NASBENCH_LAB_DATA"
 def data_folder() -> Path:
     """Where tables are kept: ``$NASBENCH_LAB_DATA``, else the platform's folder for user data."""
     if named := os.environ.get(DATA_VARIABLE):
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()
     import platformdirs
 
     return Path(platformdirs.user_data_dir("nasbench-lab", appauthor=False))
@@ -42,38 +44,53 @@ def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     with folder_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         before = identity(folder)
-        _clean(folder)
-        prefix = f".{folder.name}-{os.getpid()}-"
+        recover(folder)
+        prefix = f".{folder.name}-{_host()}-{os.getpid()}-"
         work = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
-        new = work / "new"
+        new, old = work / "new", work / "old"
         with folder_errors(folder):
             new.mkdir()
             yield new
             # What another process put there meanwhile stays: it may be open already.
             if replace and before is not None and identity(folder) == before:
                 with _ignore(FileNotFoundError):
-                    os.rename(folder, work / "old")
+                    os.rename(folder, old)
             try:
                 os.rename(new, folder)
             except OSError:
+                if old.is_dir() and not folder.exists():
+                    os.rename(old, folder)
+                    raise
                 if not folder.is_dir():
                     raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _clean(folder: Path) -> None:
-    """Removes what processes that were killed left of their work on a folder."""
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}-*-*"):
-        process = left.name.removeprefix(f".{folder.name}-").partition("-")[0]
-        if process.isdecimal() and os.name == "posix":
-            try:
-                os.kill(int(process), 0)
-            except ProcessLookupError:
-                shutil.rmtree(left, ignore_errors=True)
-            except (OSError, OverflowError):
-                pass  # it is somebody else's
+def recover(folder: Path) -> None:
+    """Tidies up after processes of this machine that were killed at work on a folder.
+
+    Had one just moved the old folder out of the way of the new one, the old one is put back.
+    """
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}-*-*-*"):
+        host, process, _ = left.name.removeprefix(f".{folder.name}-").rsplit("-", 2)
+        if host != _host() or not process.isdecimal() or os.name != "posix":
+            continue
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            with _ignore(OSError):
+                if (left / "old").is_dir() and not folder.exists():
+                    os.rename(left / "old", folder)
+            shutil.rmtree(left, ignore_errors=True)
+        except (OSError, OverflowError):
+            pass  # it is somebody else's
+
+
+def _host() -> str:
+    """This machine's name: process numbers mean something there only."""
+    return re.sub(r"\W", "_", platform.node())
 
 
 @contextmanager
@@ -153,7 +170,8 @@ def _umask() -> int:
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal; of a folder, that of its files' names and sums."""
     if path.is_dir():
-        lines = (f"{sha256(file)}  {file.name}\n" for file in sorted(path.iterdir()))
+        files = sorted(file for file in path.iterdir() if file.is_file())
+        lines = (f"{sha256(file)}  {file.name}\n" for file in files)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

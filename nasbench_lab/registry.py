@@ -36,7 +36,7 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.files import atomic_folder, data_folder
+from nasbench_lab.files import atomic_folder, data_folder, recover
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table
@@ -310,6 +310,9 @@ def open_table(name: str) -> Table:
     source = table_sources().get(name)
     folder = table_folder(name)
     kept = (folder / "manifest.json").is_file()
+    if not kept:
+        recover(folder)
+        kept = (folder / "manifest.json").is_file()
     if source is None:
         if kept:
             return Table.open(folder)
@@ -416,18 +419,32 @@ def import_file(
         usual = one.named_by(Path(mapping))
     name = name or usual
     _check_name(name)
+    if name in needed_files() and name not in one.tables:
+        raise TableFileError(
+            f"{name!r} is the name of the table of {needed_files()[name]}; {path} is of another "
+            f"format. Give it another name."
+        )
     options = ImportOptions(name, curves, jobs, mapping and Path(mapping), progress or silent)
     folder = table_folder(name)
     with atomic_folder(folder, replace=True) as new:
         one.convert(path, new, options)
         table = Table.open(new)
-        for larger, smaller in _joins(table):
+        joins = _joins(table)
+        for larger, smaller in joins:
             larger.check_join(smaller)
-    table = Table.open(folder)
-    for larger, smaller in _joins(table):
-        joined = larger.joined(smaller)
-        table = joined if larger is table else table
-    return table
+        for larger, smaller in joins:
+            if larger.name == name:
+                table = table.joined(smaller)
+    found_there = Table.open(folder)
+    if found_there.info.source != table.info.source:
+        raise TableFileError(
+            f"Another process made a table {name!r} of {found_there.info.source.get('file')} "
+            f"meanwhile, which stays. Import {path} under another name, or again."
+        )
+    for larger, _ in joins:
+        if larger.name != name:
+            larger.joined(found_there)
+    return found_there
 
 
 def _check_name(name: str) -> None:
@@ -435,8 +452,8 @@ def _check_name(name: str) -> None:
     wrong = ""
     if not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
         wrong = "letters, digits and _ . + -, with / between parts, none starting with a dot"
-    elif name in table_sources():
-        wrong = "a name that no installed package's table has"
+    elif name in table_sources() or name == "compat":
+        wrong = "a name that no other table or group of tables has"
     elif any(a.startswith(f"{b}/") for o in kept_tables() for a, b in ((name, o), (o, name))):
         wrong = "a name that does not lie within another table's, nor another within it"
     if wrong:

@@ -32,6 +32,11 @@ class _Dtype:
         "i4": "<i",
         "u8": "<Q",
         "u4": "<I",
+        "f2": "<e",
+        "i2": "<h",
+        "u2": "<H",
+        "i1": "<b",
+        "u1": "<B",
         "b1": "<?",
     }
 
@@ -153,9 +158,16 @@ class errors_of:  # noqa: N801 (used as a function)
 
 _CHUNK = 1 << 20
 _LARGEST = 1 << 28
-"""Bytes that one text, or what is not folded, may have."""
+"""Bytes that one text may have."""
+_WIDEST = 1024
+"""Bytes that one whole number may have."""
+_MOST_TEXTS = 1_000_000
+"""How many short texts may differ."""
 _DEEPEST = 100
 """How deep tuples may be nested: without end, used as a key, they crash the interpreter."""
+_FLAT = 1, 8
+_MOST_ITEMS = 100_000
+"""How many items a tuple may have, with those in it, however often one is used."""
 
 _FLOAT = struct.Struct(">d").unpack_from
 _INT = struct.Struct("<i").unpack_from
@@ -182,7 +194,8 @@ class PickleReader:
         release: Whether the containers in a value that was replaced are let go, which saves memory.
             Should the pickle refer to one again, ``SharedError`` is raised.
         persistent: Called with a persistent id; None refuses these.
-        limit: Bytes that may be read in all, or since something was replaced.
+        limit: Bytes that may be read, not counting what was folded. A byte can become an object of
+            200 bytes, so this bounds the memory.
     """
 
     def __init__(
@@ -192,7 +205,7 @@ class PickleReader:
         fold: Callable[[Any, Any], Any] | None = None,
         release: bool = True,
         persistent: Callable[[Any], Any] | None = None,
-        limit: int = 1 << 30,
+        limit: int = 1 << 28,
     ) -> None:
         self._stream = stream
         self._allowed = allowed
@@ -203,8 +216,9 @@ class PickleReader:
         self._buffer = b""
         self._position = 0
         self._ended = False
-        self._unfolded = 0
         self._read = 0
+        self._folded = 0
+        self._tuples: dict[int, tuple[int, int]] = {}  # depth and items by id
 
     @property
     def consumed(self) -> int:
@@ -223,10 +237,11 @@ class PickleReader:
                 self._ended = True
             parts.append(part)
             held += len(part)
-            self._unfolded += len(part)
             self._read += len(part)
-        if self._unfolded > self._limit:
-            raise UnsafeFileError(f"{self._unfolded:,} bytes of it hold no complete record")
+        if self._read - self._folded > self._limit + _CHUNK:
+            raise UnsafeFileError(
+                f"{self._read - self._folded:,} bytes of it hold no complete record"
+            )
         if held < n and exactly:
             raise EOFError(f"{n:,} bytes were to follow but {held:,} are left")
         self._buffer = b"".join(parts)
@@ -244,7 +259,8 @@ class PickleReader:
         limit = len(buffer) - 512 if not self._ended else len(buffer)
         memo: list[Any] = []
         remember = memo.append
-        starts: dict[int, int] = {}  # by the id of a container that fold may see, its memo number
+        # By the id of a container that fold may see: where its memo numbers and its bytes start.
+        starts: dict[int, tuple[int, int]] = {}
         texts: dict[bytes, str] = {}  # one text of each content is kept
         stacks: list[list[Any]] = []  # below the marks
         stack: list[Any] = []
@@ -273,6 +289,8 @@ class PickleReader:
                 text = texts.get(data)
                 if text is None:
                     text = texts[data] = data.decode("utf-8", "surrogatepass")
+                    if len(texts) > _MOST_TEXTS:
+                        raise UnsafeFileError(f"it holds more than {_MOST_TEXTS:,} texts")
                 push(text)
                 position = end
             elif op == 0x4B:  # BININT1
@@ -336,9 +354,11 @@ class PickleReader:
                             items[i] = fold(items[i - 1], value)
                             start = starts.pop(id(value), None)
                             if items[i] is not value:
-                                self._unfolded = 0
+                                here = self._read - len(buffer) + position
+                                if start is not None:
+                                    self._folded += here - start[1]
                                 if start is not None and self._release:
-                                    for j in range(start, len(memo)):
+                                    for j in range(start[0], len(memo)):
                                         if isinstance(memo[j], dict | list):
                                             starts.pop(id(memo[j]), None)
                                             memo[j] = _RELEASED
@@ -347,12 +367,12 @@ class PickleReader:
                 value = {}
                 push(value)
                 if fold is not None:
-                    starts[id(value)] = len(memo)
+                    starts[id(value)] = len(memo), self._read - len(buffer) + position
             elif op == 0x5D:  # EMPTY_LIST
                 value = []
                 push(value)
                 if fold is not None:
-                    starts[id(value)] = len(memo)
+                    starts[id(value)] = len(memo), self._read - len(buffer) + position
             elif op == 0x65:  # APPENDS
                 items = stack
                 stack = stacks.pop()
@@ -375,11 +395,11 @@ class PickleReader:
                 push(())
             elif 0x85 <= op <= 0x87:  # TUPLE1, TUPLE2, TUPLE3
                 n = op - 0x84
-                value = _tuple(stack[-n:], n)
+                value = self._tuple(stack[-n:], n)
                 del stack[-n:]
                 push(value)
             elif op == 0x74:  # TUPLE
-                value = _tuple(stack, len(stack))
+                value = self._tuple(stack, len(stack))
                 stack = stacks.pop()
                 push = stack.append
                 push(value)
@@ -388,7 +408,7 @@ class PickleReader:
                 value = _make(stack.pop(), arguments)
                 push(value)
                 if fold is not None and isinstance(value, dict | list):
-                    starts[id(value)] = len(memo)
+                    starts[id(value)] = len(memo), self._read - len(buffer) + position
             elif op == 0x43 or op == 0x55:  # SHORT_BINBYTES, SHORT_BINSTRING
                 end = position + 1 + buffer[position]
                 data = buffer[position + 1 : end]
@@ -425,6 +445,8 @@ class PickleReader:
                 # BINBYTES, BINSTRING, BINUNICODE8, BINBYTES8, LONG4
                 wide = op in (0x8D, 0x8E)
                 n = (_ULONG if wide else _UINT)(buffer, position)[0]
+                if op == 0x8B and n > _WIDEST:
+                    raise UnsafeFileError(f"it holds a number of {n:,} bytes")
                 position += 8 if wide else 4
                 if position + n > len(buffer):
                     self._more(position, n)
@@ -440,6 +462,8 @@ class PickleReader:
                     push(int.from_bytes(data, "little", signed=True) if op == 0x8B else data)
             elif op == 0x8A:  # LONG1
                 end = position + 1 + buffer[position]
+                if buffer[position] > _WIDEST:
+                    raise UnsafeFileError(f"it holds a number of {buffer[position]} bytes")
                 push(int.from_bytes(buffer[position + 1 : end], "little", signed=True))
                 position = end
             elif op in (0x49, 0x4C, 0x46, 0x56, 0x53, 0x67, 0x70):
@@ -501,6 +525,22 @@ class PickleReader:
             else:
                 raise UnsafeFileError(f"it holds the opcode {op:#04x}, which data does not need")
 
+    def _tuple(self, items: list[Any], n: int) -> tuple[Any, ...]:
+        if len(items) < n:
+            raise ValueError("its stack is empty")
+        value = tuple(items)
+        inner = [self._tuples.get(id(item), _FLAT) for item in items if isinstance(item, tuple)]
+        depth = 1 + max((d for d, _ in inner), default=0)
+        size = len(items) + sum(size for _, size in inner)
+        if depth > _DEEPEST or size > _MOST_ITEMS:
+            raise UnsafeFileError(f"it nests tuples deeper than {_DEEPEST} or too widely")
+        # Most tuples are short and flat, and need not be kept account of.
+        if depth > 1 or size > _FLAT[1]:
+            self._tuples[id(value)] = depth, size
+        else:
+            self._tuples.pop(id(value), None)  # an earlier one may have had this id
+        return value
+
     def _global(self, module: object, name: object) -> Any:
         stand_in = self._allowed.get((str(module), str(name)))
         if stand_in is None:
@@ -519,18 +559,6 @@ def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise UnsafeFileError("it appends to what is no list")
     return value
-
-
-def _tuple(items: list[Any], n: int) -> tuple[Any, ...]:
-    if len(items) < n:
-        raise ValueError("its stack is empty")
-    level, depth = [item for item in items if isinstance(item, tuple)], 0
-    while level:
-        depth += 1
-        if depth >= _DEEPEST:
-            raise UnsafeFileError(f"it nests tuples deeper than {_DEEPEST}")
-        level = [item for one in level for item in one if isinstance(item, tuple)]
-    return tuple(items)
 
 
 def _index(line: str) -> int:

@@ -46,7 +46,8 @@ class Budget:
     Args:
         evaluations: How many evaluations may be started.
         seconds: Simulated seconds; an evaluation that would end later does not count.
-        epochs: Sum of the epochs of all evaluations started.
+        epochs: Sum of the epochs of all evaluations started, whatever the clock charges: a trial
+            that continues to epoch 3 counts 3 again.
 
     Raises:
         BudgetError: No limit is given, or one is not positive and finite.

@@ -105,7 +105,7 @@ class Table:
             check_name(name)
             if (*names, *extra).count(name) > 1:
                 raise ValueError(f"Columns of {info.name!r} have one name twice: {name!r}.")
-        missing = {info.objective, info.report} - set(names)
+        missing = {info.objective, info.report} - {*names, ""}
         for task in info.tasks.values():
             missing |= {task.objective, task.report} - set(names)
         if missing:

@@ -87,19 +87,25 @@ class Arrays(dict[str, NDArray[Any]]):
         self._identity = identity(folder)
 
     def __missing__(self, name: str) -> NDArray[Any]:
+        if identity(self._folder) != self._identity:
+            raise _replaced(self._folder)
         try:
             path = self._folder / f"{name}.npy"
             # A plain array over the mapped memory: np.memmap makes each access ten times slower.
             array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-            if identity(self._folder) != self._identity:
-                raise ValueError("it was replaced since it was opened; open it again")
             expected = self._shapes.get(name, array.shape)
             if array.shape != expected:
                 raise ValueError(f"{name}.npy has shape {array.shape}, not {expected}")
         except Exception as error:  # a damaged file may raise anything
             raise damaged(self._folder, error) from error
+        if identity(self._folder) != self._identity:
+            raise _replaced(self._folder)
         self[name] = array
         return array
+
+
+def _replaced(folder: Path) -> TableFileError:
+    return TableFileError(f"The table in {folder} was replaced since it was opened; open it again.")
 
 
 def damaged(folder: Path, error: Exception) -> TableFileError:

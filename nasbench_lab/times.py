@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, Query
-from nasbench_lab.errors import QueryError
 from nasbench_lab.table import Table
 
 
@@ -39,6 +38,7 @@ class Times:
         self._own = _one(own, "train_time_per_epoch") or _one(own, "train_time")
         self._train = _one(halved, "train_time_per_epoch") or _one(halved, "train_time")
         self._valid = _one(halved, "valid_time")
+        self._known: dict[tuple[str, int | None, int | str], NDArray[np.float64]] = {}
 
     @property
     def columns(self) -> set[str]:
@@ -48,61 +48,79 @@ class Times:
     def clocks(self, epoch: int | None) -> list[str]:
         """The clocks that can be kept for evaluations at an epoch."""
         held = ["evaluations"]
-        if self._own is not None:
+        if self._charges(self._own, epoch):
             held.append("train_only")
-        if self._train is not None and self._valid is not None:
+        if self._valid is not None and self._charges(self._train, epoch):
             held += ["official", "resume"]
             if epoch is not None and _every(self._valid, epoch):
                 held.append("every_epoch")
         return held
 
-    def costs(self, clock: str, epoch: int | None) -> NDArray[np.float64]:
+    def _charges(self, column: Column | None, epoch: int | None) -> bool:
+        """Whether a column says how long training to an epoch takes."""
+        if column is None or column.quantity == "train_time":
+            return column is not None
+        return epoch is not None and _every(column, epoch)
+
+    def costs(
+        self, clock: str, epoch: int | None, trial: int | str = "mean"
+    ) -> NDArray[np.float64]:
         """``(rows,)`` seconds that a clock charges for training to an epoch; NaN if unknown.
+
+        Args:
+            clock: One of those that can be kept.
+            epoch: The epoch, or None for the end where the table knows that only.
+            trial: The seed of a trial, or the mean over those that exist. Times that are not kept by
+                trial are the same for all.
 
         Raises:
             QueryError: The table does not hold the times at that epoch.
         """
-        if clock == "train_only":
-            return self._cumulative(self._own, epoch)
-        if clock == "every_epoch":
-            return self.train(epoch) + self._passes(epoch)
-        return self.train(epoch) + self._one_pass(epoch)
+        key = clock, epoch, trial
+        if key not in self._known:
+            if clock == "train_only":
+                self._known[key] = self._cumulative(self._own, epoch, trial)
+            else:
+                passes = self._passes if clock == "every_epoch" else self._one_pass
+                train = self._cumulative(self._train, epoch, trial)
+                self._known[key] = train + passes(epoch, trial)
+        return self._known[key]
 
     def train(self, epoch: int | None) -> NDArray[np.float64]:
         """``(rows,)`` seconds of training up to an epoch, as the clocks with validation charge."""
-        return self._cumulative(self._train, epoch)
+        return self._cumulative(self._train, epoch, "mean")
 
-    def _cumulative(self, column: Column | None, epoch: int | None) -> NDArray[np.float64]:
+    def _values(self, column: Column, epoch: int | None, trial: int | str) -> NDArray[np.float64]:
+        held = trial if trial in column.trials else "mean"
+        return self._table.values(Query(column.name, epoch=epoch, trial=held))
+
+    def _cumulative(
+        self, column: Column | None, epoch: int | None, trial: int | str
+    ) -> NDArray[np.float64]:
         assert column is not None
         if column.quantity == "train_time":
-            return self._table.values(Query(column.name, epoch=epoch if column.epochs else None))
-        if epoch is None:
-            raise QueryError(
-                f"{self._table.name!r} holds the time of one epoch, but not how many its networks "
-                f"were trained for. Name an epoch."
-            )
-        return self._sum(column, epoch)
+            return self._values(column, epoch if column.epochs else None, trial)
+        assert epoch is not None
+        return self._sum(column, epoch, trial)
 
-    def _sum(self, column: Column, epoch: int) -> NDArray[np.float64]:
+    def _sum(self, column: Column, epoch: int, trial: int | str) -> NDArray[np.float64]:
         """``(rows,)``: what a column of times after each epoch adds up to."""
         if column.epochs is None:
-            return epoch * self._table.values(column.name)
-        each = [self._table.values(Query(column.name, epoch=e)) for e in range(1, epoch + 1)]
+            return epoch * self._values(column, None, trial)
+        each = [self._values(column, e, trial) for e in range(1, epoch + 1)]
         return np.asarray(np.sum(each, axis=0))
 
-    def _passes(self, epoch: int | None) -> NDArray[np.float64]:
+    def _passes(self, epoch: int | None, trial: int | str) -> NDArray[np.float64]:
         assert self._valid is not None
         assert epoch is not None
-        return self._sum(self._valid, epoch)
+        return self._sum(self._valid, epoch, trial)
 
-    def _one_pass(self, epoch: int | None) -> NDArray[np.float64]:
+    def _one_pass(self, epoch: int | None, trial: int | str) -> NDArray[np.float64]:
         assert self._valid is not None
         if epoch is not None and self._valid.epochs is not None and _every(self._valid, epoch):
             # Officially that is the mean of the passes so far.
-            return self._sum(self._valid, epoch) / epoch
-        return self._table.values(
-            Query(self._valid.name, epoch=epoch if self._valid.epochs else None)
-        )
+            return self._sum(self._valid, epoch, trial) / epoch
+        return self._values(self._valid, epoch if self._valid.epochs else None, trial)
 
 
 def _one(columns: Iterable[Column], quantity: str) -> Column | None:

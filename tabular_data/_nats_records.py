@@ -31,6 +31,10 @@ from nasbench_lab.table import Table
 
 Floats = NDArray[np.float64]
 
+_MOST_EPOCHS = 1_000
+_MOST_SEEDS = 32
+"""Of a data set and schedule, over all architectures; there are three."""
+
 SPLITS = ("x-valid", "x-test", "ori-test")
 """The evaluation splits, by their official names."""
 
@@ -98,25 +102,60 @@ def parse(info: Any) -> Schedule:
     """
     index, text, results = info["arch_index"], info["arch_str"], info["all_results"]
     if type(index) is not int or not isinstance(text, str):
-        raise TableFileError(f"expected index and string but got {index!r} and {text!r}")
-    seeds = {str(key): tuple(found) for key, found in info["dataset_seed"].items()}
+        raise TableFileError(
+            f"expected index and string but got {reprlib.repr(index)} and {reprlib.repr(text)}"
+        )
+    seeds = {_key(key): _seeds(found) for key, found in info["dataset_seed"].items()}
     listed = [(key, seed) for key, found in seeds.items() for seed in found]
-    if sorted(map(repr, listed)) != sorted(map(repr, results)):
-        raise TableFileError(f"its seeds are {seeds} but its results are of {list(results)}")
-    trials = {}
-    for key, seed in listed:
-        if key not in KEYS or type(seed) is not int:
-            raise TableFileError(
-                f"expected results of {', '.join(KEYS)} and a seed but got {(key, seed)!r}"
-            )
-        trials[key, seed] = _trial(results[key, seed], f"results of {key} with seed {seed}")
+    if not isinstance(results, dict) or set(listed) != set(results) or len(listed) > len(results):
+        raise TableFileError(
+            f"its seeds are {reprlib.repr(seeds)} but its results are {reprlib.repr(results)}"
+        )
+    trials = {
+        (key, seed): _trial(results[key, seed], f"results of {key} with seed {seed}")
+        for key, seed in listed
+    }
     return Schedule(index, text, seeds, trials)
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str) or key not in KEYS:
+        raise TableFileError(f"expected results of {', '.join(KEYS)} but got {reprlib.repr(key)}")
+    return key
+
+
+def _seeds(found: object) -> tuple[int, ...]:
+    if not isinstance(found, list) or not all(type(seed) is int for seed in found):
+        raise TableFileError(f"expected a list of seeds but got {reprlib.repr(found)}")
+    return tuple(found)
+
+
+def _configuration(given: object) -> dict[str, Any]:
+    """What the network was built from: a few words and numbers."""
+    if given is None:
+        return {}
+    plain = (
+        isinstance(given, dict)
+        and len(given) <= 20
+        and all(
+            isinstance(name, str)
+            and isinstance(value, str | int | float | bool | None)
+            and len(str(value)) <= 1000
+            for name, value in given.items()
+        )
+    )
+    if not plain:
+        raise TableFileError(
+            f"expected words and numbers as arch_config but got {reprlib.repr(given)}"
+        )
+    assert isinstance(given, dict)
+    return given
 
 
 def _trial(result: Any, where: str) -> Trial:
     try:
         n = result["epochs"]
-        if type(n) is not int or not 0 < n <= 10_000:
+        if type(n) is not int or not 0 < n <= _MOST_EPOCHS:
             raise TableFileError(f"expected a number of epochs but got {reprlib.repr(n)}")
         values = {
             "train.accuracy": _by_epoch(result["train_acc1es"], n),
@@ -134,12 +173,11 @@ def _trial(result: Any, where: str) -> Trial:
         if latencies is not None:
             latency = sum(_numbers(latencies)) / len(latencies) if latencies else np.nan
         flops, parameters = _numbers([result["flop"], result["params"]])
-        config = result.get("arch_config")
         return Trial(
             {name: series for name, series in values.items() if series is not None},
             (flops, parameters, latency),
             n,
-            dict(config) if isinstance(config, dict) else {},
+            _configuration(result.get("arch_config")),
         )
     except KeyError as error:
         raise TableFileError(f"{where} lack {error}") from error
@@ -236,7 +274,7 @@ def pack(schedule: Schedule, *, curves: bool) -> Packed:
     for trial in schedule.trials.values():
         for name in SERIES:
             series = trial.values.get(name)
-            if series is None:
+            if series is None or np.isnan(series).all():
                 counts.append(0)
                 continue
             if name.endswith(".time"):
@@ -272,6 +310,8 @@ class _Group:
         self.epochs = 0
         self.config: dict[str, Any] = {}
         self.odd = 0
+        self.series = np.zeros(len(SERIES), dtype=bool)
+        """Whether any training has values of it."""
         # By seed. Not lists: there are some 265,000 trainings.
         self.rows: dict[int, array[int]] = defaultdict(partial(array, "q"))
         self.places: dict[int, array[int]] = defaultdict(partial(array, "q"))
@@ -290,7 +330,12 @@ class _Group:
         self.config = self.config or config
         self.odd += config != self.config
         self.epochs = packed.epochs[i]
+        self.series |= counts > 0
         self.rows[seed].append(row)
+        if len(self.rows) > _MOST_SEEDS:
+            raise TableFileError(
+                f"expected at most {_MOST_SEEDS} different seeds; {seed} is one more"
+            )
         self.places[seed].append(place)
         self.starts[seed].append(self.length)
         self.counts[seed].extend(counts.tolist())
@@ -325,6 +370,8 @@ class Collector:
         self.order = order
         self.indices: list[int] = []
         self.datasets: list[str] = []
+        self.evaluated: NDArray[np.int64] | None = None
+        """The indices that the file lists as evaluated, if it does."""
         self.groups: dict[str, dict[str, _Group]] = {}
         self._seen: set[int] = set()
         self._work = tempfile.TemporaryDirectory(prefix=".values-", dir=work)
@@ -339,6 +386,16 @@ class Collector:
                 with contextlib.suppress(OSError):
                     group.file.close()
         self._work.cleanup()
+
+    def columns(self) -> set[str]:
+        """The names of the columns of accuracies, losses and times that will be written."""
+        return {
+            f"{key}.{name}.{series}"
+            for name, groups in self.groups.items()
+            for key, group in groups.items()
+            for series, held in zip(SERIES, group.series.tolist(), strict=True)
+            if held
+        }
 
     def add(self, index: int, packed: Mapping[str, Packed]) -> None:
         """Takes all schedules of an architecture.
@@ -388,6 +445,8 @@ class Collector:
         row_of_index = np.full(self.space.size, -1, dtype=np.int32)
         row_of_index[self.order[indices[sort]]] = np.arange(len(indices))
         extra: dict[str, NDArray[Any]] = {"official_order": self.order}
+        if self.evaluated is not None and not np.array_equal(self.evaluated, indices[sort]):
+            extra["evaluated_indexes"] = self.evaluated
         columns: dict[Column, Any] = {
             Column(
                 "official_index",

@@ -149,13 +149,21 @@ def _number(cell: str, name: str) -> float:
     return value
 
 
-def _read_parquet(path: Path, texts: list[str], numbers: list[str], mapping: Path) -> _Data:
+def _read_parquet(
+    path: Path, texts: list[str], numbers: list[str], mapping: Path, most: int
+) -> _Data:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
             _places(path, file.schema_arrow.names, [*texts, *numbers], mapping)
+            # A small file may stand for a great many equal rows.
+            if file.metadata.num_rows > most:
+                raise TableFileError(
+                    f"{path}: expected at most {most:,} rows, one for each architecture of the "
+                    f"space, but got {file.metadata.num_rows:,}."
+                )
             data = file.read(columns=list(dict.fromkeys([*texts, *numbers])))
             columns = {name: data.column(name) for name in (*texts, *numbers)}
             lists = {name: columns[name].to_pylist() for name in texts}
@@ -248,7 +256,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     grids = [names for source in mapping.sources for names in source.names]
     numbers = list(dict.fromkeys(name for names in grids for name in names))
     if is_parquet:
-        data = _read_parquet(path, texts, numbers, mapping_path)
+        data = _read_parquet(path, texts, numbers, mapping_path, space.size)
     else:
         data = _read_text(path, texts, numbers, mapping_path)
     architectures = _architectures(path, data, mapping, space)

@@ -79,15 +79,12 @@ def recognise(path: Path) -> str | None:
 def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     """Writes the table of a file into an empty folder."""
     with errors_of(path), _pickle(path) as (file, stream):
-        texts, records = records_of(stream, path, options, file.tell, _NAMES)
-    with collected(texts, records, "nb201", path, folder) as collector:
+        whole = records_of(stream, path, options, file.tell, _NAMES)
+    with collected(whole, "nb201", path, folder) as collector:
         _write(collector, path, folder, options)
 
 
 def _write(collector: Collector, path: Path, folder: Path, options: ImportOptions) -> None:
-    with errors_of(path):
-        searches = tasks(collector, ("12", "200"))
-
     def info(known: TableInfo) -> TableInfo:
         return replace(
             known,
@@ -105,7 +102,7 @@ def _write(collector: Collector, path: Path, folder: Path, options: ImportOption
                 "bytes": path.stat().st_size,
             },
             clock="official",
-            **searches,
+            **tasks(collector, ("12", "200")),
         )
 
     collector.write(folder, info)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import re
+import reprlib
 import tarfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
+import numpy as np
 from joblib import Parallel, cpu_count, delayed
 
 from nasbench_lab.columns import TableInfo, Task
@@ -27,8 +29,10 @@ from tabular_data._nats_records import KEYS, Collector, Packed, check_schedule, 
 
 _ALLOWED = {**NUMBERS, **CONTAINERS}
 _EXTENSION = ".pickle.pbz2"
-_RECORD_LIMIT = 32 << 20
+_RECORD_LIMIT = 4 << 20
 """Bytes that one record may have when unpacked; the real ones have a third of a million."""
+_LIMIT = 16 << 20
+"""Bytes that a single file may have besides its records."""
 _BATCH = 16
 
 _CITATION = """@article{dong2022natsbench,
@@ -68,22 +72,30 @@ class _Part(NamedTuple):
 def _parts(path: Path) -> dict[str, _Part]:
     """The files of a simple archive by name."""
     if path.is_dir():
-        files = [file for file in path.iterdir() if file.name.endswith(_EXTENSION)]
-        return {f.name: _Part(f, f.name, 0, f.stat().st_size) for f in files if f.is_file()}
+        return {
+            f.name: _Part(f, f.name, 0, f.stat().st_size)
+            for f in path.iterdir()
+            if _is_part(f.name) and f.is_file()
+        }
     found = {}
     # Nothing is unpacked: only names, places and sizes are looked at, and links are passed over.
     with tarfile.open(path, "r:") as archive:
         for member in archive:
             name = member.name.rpartition("/")[2]
-            if member.isreg() and name.endswith(_EXTENSION):
+            if member.isreg() and _is_part(name):
                 if name in found:
-                    raise TableFileError(f"it holds {name} twice")
+                    raise TableFileError(f"it holds {name!r} twice")
                 found[name] = _Part(path, name, member.offset_data, member.size)
     end = path.stat().st_size
     for part in found.values():
         if part.start + part.size > end:
             raise TableFileError(f"it is truncated: {part.name} ends beyond the file's end")
     return found
+
+
+def _is_part(name: str) -> bool:
+    # macOS adds files that start with a dot.
+    return name.endswith(_EXTENSION) and not name.startswith(".")
 
 
 class _Unpacked:
@@ -94,7 +106,11 @@ class _Unpacked:
 
     def read(self, n: int) -> bytes:
         if self._unpack.eof:
-            return b""
+            # Some programs write several streams one after the other.
+            self._data = self._unpack.unused_data
+            if not self._data:
+                return b""
+            self._unpack = bz2.BZ2Decompressor()
         part = self._unpack.decompress(self._data, n)
         self._data = b""
         if not part and not self._unpack.eof:
@@ -158,8 +174,8 @@ def _collect_simple(
     numbered = []
     for name, part in parts.items():
         number = name.removesuffix(_EXTENSION)
-        if not number.isdecimal():
-            raise TableFileError(f"{path}: {name} is not named by the index of an architecture.")
+        if not re.fullmatch(r"[0-9]{1,9}", number):
+            raise TableFileError(f"{path}: {name!r} is not named by the index of an architecture.")
         numbered.append((int(number), part))
     numbered.sort()
     batches = [numbered[i : i + _BATCH] for i in range(0, len(numbered), _BATCH)]
@@ -179,13 +195,22 @@ def _collect_simple(
             options.progress(done, len(numbered))
 
 
+class Whole(NamedTuple):
+    """What a single file holds."""
+
+    texts: list[str]
+    """The strings of all architectures by index."""
+    records: dict[int, dict[str, Packed]]
+    evaluated: list[int]
+
+
 def records_of(
     stream: BinaryIO,
     path: Path,
     options: ImportOptions,
     read: Callable[[], int],
     names: dict[str, str] | None = None,
-) -> tuple[list[str], dict[int, dict[str, Packed]]]:
+) -> Whole:
     """Reads all architectures from one pickle.
 
     Args:
@@ -194,9 +219,6 @@ def records_of(
         options: How it is imported.
         read: Says how many bytes of the file have been read, for the progress.
         names: The schedules' names for those that the file has; they are the same if None.
-
-    Returns:
-        The strings of all architectures by index, and the records by index.
     """
     size = path.stat().st_size
     seen: set[Any] = set()
@@ -204,7 +226,8 @@ def records_of(
     def fold(key: Any, value: Any) -> Any:
         if not isinstance(value, dict) or "all_results" not in value:
             return value
-        with errors_of(f"{path}, record {value.get('arch_index', key)!r}, schedule {key!r}"):
+        index = reprlib.repr(value.get("arch_index"))
+        with errors_of(f"{path}, record {index}, schedule {reprlib.repr(key)}"):
             packed = pack(parse(value), curves=options.curves)
         if packed.index not in seen:
             seen.add(packed.index)
@@ -215,7 +238,7 @@ def records_of(
 
     def load(release: bool) -> Any:
         return PickleReader(
-            stream, _ALLOWED_WEIGHTS, fold, release=release, persistent=_weight
+            stream, _ALLOWED_WEIGHTS, fold, release=release, persistent=_weight, limit=_LIMIT
         ).load()
 
     start = stream.tell()
@@ -229,7 +252,7 @@ def records_of(
     result = {}
     for index, record in data["arch2infos"].items():
         if type(index) is not int or not isinstance(record, dict):
-            raise TableFileError(f"record {index!r} is not one of an architecture")
+            raise TableFileError(f"record {reprlib.repr(index)} is not one of an architecture")
         if names is None:
             schedules = {check_schedule(key): one for key, one in record.items()}
         else:
@@ -237,7 +260,10 @@ def records_of(
         if not schedules or not all(isinstance(one, Packed) for one in schedules.values()):
             raise TableFileError(f"record {index!r} holds no results of a schedule")
         result[index] = schedules
-    return texts, result
+    evaluated = sorted(data.get("evaluated_indexes", result))
+    if not all(type(index) is int and 0 <= index < len(texts) for index in evaluated):
+        raise TableFileError(f"its evaluated_indexes are not from 0 to {len(texts) - 1}")
+    return Whole(texts, result, evaluated)
 
 
 def _weight(_: object) -> None:
@@ -247,6 +273,7 @@ def _weight(_: object) -> None:
 _ALLOWED_WEIGHTS = {
     **_ALLOWED,
     ("torch._utils", "_rebuild_tensor_v2"): lambda *_: None,
+    ("torch._utils", "_rebuild_parameter"): lambda *_: None,
     ("torch", "FloatStorage"): lambda *_: None,
     ("torch", "LongStorage"): lambda *_: None,
 }
@@ -254,24 +281,23 @@ _ALLOWED_WEIGHTS = {
 
 
 @contextmanager
-def collected(
-    texts: list[str], records: dict[int, dict[str, Packed]], space: str, path: Path, folder: Path
-) -> Iterator[Collector]:
+def collected(whole: Whole, space: str, path: Path, folder: Path) -> Iterator[Collector]:
     """Puts records in the order of their indices into a collector."""
     with errors_of(path):
-        collector = Collector(texts, space, folder.parent)
+        collector = Collector(whole.texts, space, folder.parent)
+    collector.evaluated = np.array(whole.evaluated, dtype=np.int64)
     with collector:
-        for index in sorted(records):
+        for index in sorted(whole.records):
             with errors_of(f"{path}, record {index}"):
-                collector.add(index, records.pop(index))
+                collector.add(index, whole.records.pop(index))
         yield collector
 
 
 def _convert_single(path: Path, folder: Path, options: ImportOptions) -> None:
     with errors_of(path), open(path, "rb") as file, bz2.open(file) as stream:
-        texts, records = records_of(cast(BinaryIO, stream), path, options, file.tell)
-    table = table_of(texts)
-    with collected(texts, records, _TABLES[table][0], path, folder) as collector:
+        whole = records_of(cast(BinaryIO, stream), path, options, file.tell)
+    table = table_of(whole.texts)
+    with collected(whole, _TABLES[table][0], path, folder) as collector:
         _write(collector, path, folder, table, options)
 
 
@@ -280,9 +306,7 @@ def _write(
 ) -> None:
     _, schedules, what = _TABLES[table]
     stem = path.name.removesuffix(".tar").removesuffix(_EXTENSION)
-    files = path.iterdir() if path.is_dir() else [path]
-    with errors_of(path):
-        searches = tasks(collector, schedules)
+    files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
 
     def info(known: TableInfo) -> TableInfo:
         return replace(
@@ -301,7 +325,7 @@ def _write(
                 "bytes": sum(file.stat().st_size for file in files),
             },
             clock="official",
-            **searches,
+            **tasks(collector, schedules),
         )
 
     collector.write(folder, info)
@@ -323,28 +347,22 @@ def tasks(collector: Collector, schedules: tuple[str, str]) -> dict[str, Any]:
     As in the papers a search sees the validation accuracy of a short schedule, and what it found is
     reported by the test accuracy of the longest; on CIFAR-10 that is trained on train and
     validation data.
-
-    Raises:
-        TableFileError: No data set has both.
     """
     short, long = schedules
-    known = {f"{key}.{name}" for name, groups in collector.groups.items() for key in groups}
+    known = collector.columns()
     found = {}
     for key, trained in KEYS.items():
-        if "x-valid" not in trained.splits:
-            continue
-        report_key, test = ("cifar10", "ori-test") if key == "cifar10-valid" else (key, "x-test")
-        seen = next((s for s in (short, long) if f"{key}.{s}" in known), None)
-        told = next((s for s in (long, short) if f"{report_key}.{s}" in known), None)
-        if seen is None or told is None:
-            continue
-        found[trained.dataset] = Task(
-            f"{key}.{seen}.x-valid.accuracy", f"{report_key}.{told}.{test}.accuracy"
-        )
-    if not found:
-        held = ", ".join(sorted(known)) or "nothing"
-        raise TableFileError(f"it holds no data set with validation and test; it holds {held}")
-    first = next(iter(found.values()))
+        reports = {
+            "cifar10-valid": ("cifar10.{}.ori-test.accuracy", "cifar10-valid.{}.ori-test.accuracy")
+        }.get(key, (f"{key}.{{}}.x-test.accuracy",))
+        objectives = [f"{key}.{s}.x-valid.accuracy" for s in (short, long)]
+        told = [report.format(s) for report in reports for s in (long, short)]
+        objective = next((name for name in objectives if name in known), None)
+        report = next((name for name in told if name in known), None)
+        if "x-valid" in trained.splits and objective and report:
+            found[trained.dataset] = Task(objective, report)
+    # A file without them can still be asked, but a search has to say what it is to see.
+    first = next(iter(found.values()), Task("", ""))
     return {"objective": first.objective, "report": first.report, "tasks": found}
 
 

@@ -5,6 +5,7 @@ They are made, and their names explained, in the importer, ``tabular_data/_nats_
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,10 @@ class Records:
         self.table = table
         self.rows = {int(index): row for row, index in enumerate(indices.tolist())}
         """The row of each official index that the table has."""
+        self.evaluated: list[int] = sorted(self.rows)
+        """The indices that the file lists as evaluated."""
+        with contextlib.suppress(QueryError):
+            self.evaluated = table.extra("evaluated_indexes").tolist()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Records, (self.table,)

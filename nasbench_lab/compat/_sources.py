@@ -106,9 +106,10 @@ def _converted(name: str, path: Path, *, verbose: bool) -> Table:
 
 
 def _digest(path: Path) -> str:
-    files = [entry.stat() for entry in os.scandir(path)] if path.is_dir() else [path.stat()]
-    changed = max(file.st_mtime_ns for file in files)
-    text = f"{path}\n{sum(file.st_size for file in files)}\n{changed}\n{len(files)}"
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    states = [(file.name, file.stat()) for file in files if file.exists()]
+    lines = (f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in states)
+    text = "\n".join([str(path), *lines])
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

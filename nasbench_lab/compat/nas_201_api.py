@@ -85,7 +85,7 @@ class NASBench201API(MetaAPI, CellStrings):
             )
         super().__init__(opened.table, opened.filename, verbose)
         self._avaliable_hps = set(_SCHEDULES)
-        self.evaluated_indexes: list[int] = sorted(self._held)
+        self.evaluated_indexes: list[int] = self._records.evaluated
 
     def _open(self, source: Source, verbose: bool) -> Opened:
         if source is None:

@@ -133,7 +133,7 @@ class _NATSBench(MetaAPI):
         if opened.directory is not None:
             self._held, self._avaliable_hps = {}, set()
         else:
-            self.evaluated_indexes.update(self._held)
+            self.evaluated_indexes.update(self._records.evaluated)
         self._say(
             f"Created {type(self).__name__} with {len(self.evaluated_indexes)}/{len(self)} "
             f"architectures."

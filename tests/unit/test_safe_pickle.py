@@ -140,6 +140,9 @@ class _nothing:  # noqa: N801 (used as a function)
         b"\x80\x04" + b"(" * 1_000_000,
         b"\x80\x04)" + b"\x85" * 200_000 + b"}\x94h\x00.",  # tuples without end
         b"I" + b"9" * 5_000 + b"\n.",
+        b"\x80\x04)" + b"2\x86" * 60 + b".",  # few tuples that stand for very many
+        b"\x80\x04)" + b"2\x86" * 60 + b"}\x94h\x00K\x01s.",
+        b"\x80\x04(" + b"N" * 200_000 + b"t.",
     ],
 )
 def test_sizes_are_looked_at_before_memory_is_taken(data):
