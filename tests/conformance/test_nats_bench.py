@@ -631,3 +631,15 @@ def test_real_charge(samples):
     found = {api.simulate_train_eval(11, "cifar10", hp="12")[0] for _ in range(30)}
     assert sorted(found) == pytest.approx([62.58, 63.976], abs=1e-3)
     assert api.used_time == pytest.approx(30 * 153.695933)
+
+
+def test_only_what_a_file_lists_as_evaluated_counts(kind, official):
+    data = official.content(nats_bench, kind, 30, seed=6, tidy=True)
+    data["evaluated_indexes"] = set(sorted(data["arch2infos"])[::3])
+    ours, theirs = quiet(kind, data), nats_bench.create(data, kind, verbose=False)
+    assert ours.evaluated_indexes == theirs.evaluated_indexes
+    for dataset in ("cifar10", "cifar100"):
+        found = ours.find_best(dataset, "test"), theirs.find_best(dataset, "test")
+        assert found[0][0] == found[1][0]
+        assert found[0][1] == pytest.approx(found[1][1], abs=1e-4)
+        assert ours.statistics(dataset, 12) == theirs.statistics(dataset, 12)
