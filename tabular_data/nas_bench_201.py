@@ -19,7 +19,7 @@ from nasbench_lab.errors import TableFileError
 from nasbench_lab.files import sha256
 from nasbench_lab.safe_pickle import PickleReader, errors_of
 from nasbench_lab.sources import FileFormat, ImportOptions
-from tabular_data._nats_records import Collector
+from tabular_data._nats_collector import Collector
 from tabular_data.nats_bench import collected, note, records_of, single, tasks
 
 _MAGIC = 0x1950A86A20F9469CFC6C

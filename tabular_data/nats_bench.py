@@ -25,7 +25,8 @@ from nasbench_lab.errors import TableFileError
 from nasbench_lab.files import sha256
 from nasbench_lab.safe_pickle import CONTAINERS, NUMBERS, PickleReader, SharedError, errors_of
 from nasbench_lab.sources import FileFormat, ImportOptions
-from tabular_data._nats_records import KEYS, Collector, Packed, check_schedule, pack, parse
+from tabular_data._nats_collector import Collector
+from tabular_data._nats_records import KEYS, Packed, check_schedule, pack, parse
 
 _ALLOWED = {**NUMBERS, **CONTAINERS}
 _EXTENSION = ".pickle.pbz2"

@@ -1,6 +1,6 @@
 """The columns of an imported NATS-Bench or NAS-Bench-201 table, read number by number.
 
-They are made, and their names explained, in the importer, ``tabular_data/_nats_records.py``.
+They are made, and their names explained, in the importer, ``tabular_data/_nats_collector.py``.
 """
 
 from __future__ import annotations
