@@ -63,10 +63,10 @@ def import_(
         rows.append({"table": table.name, "entries": len(table), "missing": list(info.missing)})
         if as_json:
             continue
+        entries = "1 entry" if len(table) == 1 else f"{len(table):,} entries"
         console.print(
-            f"[bold]{escape(table.name)}[/bold]: {len(table):,} entries for "
-            f"{table.space.size:,} architectures of {table.space.name}, {len(table.columns)} "
-            f"columns.",
+            f"[bold]{escape(table.name)}[/bold]: {entries} for {table.space.size:,} architectures "
+            f"of {table.space.name}, {len(table.columns)} columns.",
             highlight=False,
         )
         for sentence in info.missing:
