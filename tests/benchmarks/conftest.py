@@ -4,6 +4,8 @@ import pytest
 
 LIMITS = {}  # benchmark name -> (what, per how many, unit, limit in that unit or None, beside)
 
+NOTES = []  # what else was seen, such as memory
+
 _FACTORS = {"ns": 1e9, "µs": 1e6, "ms": 1e3, "s": 1.0}
 
 
@@ -21,6 +23,12 @@ def measure(benchmark, request):
         )
 
     return run
+
+
+@pytest.fixture
+def note():
+    """Adds a line below the times: note(text)."""
+    return NOTES.append
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -41,3 +49,5 @@ def pytest_terminal_summary(terminalreporter, config):
         if beside in seconds:
             bound = f"{seconds[what] / seconds[beside]:,.0f} x ours"
         write(f"{what:62} {value:9.3g} {unit} {bound:>10}")
+    for line in NOTES:
+        write(line)
