@@ -121,6 +121,7 @@ class Table:
                 )
             rows = len(values)
             save(folder, column.name, values)
+            del values  # before the next are made
         if keys is not None:
             if keys.shape != (rows,) or (np.diff(keys) <= 0).any():
                 raise ValueError(f"Keys of {info.name!r} are not {rows} ascending numbers.")

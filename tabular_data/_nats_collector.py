@@ -333,8 +333,8 @@ class _GroupValues:
                 if held.all():
                     break
                 held |= ~np.isnan(values[one : one + self.group.epochs])
-            if (counts == 1).any() and self.group.epochs > 1:
-                held[:] = True
+            if (counts == 1).any():
+                held[0 if SERIES[s].endswith(".time") else -1 :] = True
         return tuple((np.flatnonzero(held) + 1).tolist())
 
     def _series(self, s: int, epochs: tuple[int, ...] | None) -> NDArray[Any]:
@@ -354,8 +354,10 @@ class _GroupValues:
         offsets = np.zeros(1, dtype=np.int64) if epochs is None else np.array(epochs) - 1
         for t, (rows, starts, counts) in enumerate(self._parts(s)):
             one, all_ = counts == 1, counts == self.group.epochs
-            if self.group.epochs > 1:
-                result[:, t, rows[one]] = values[starts[one]]
+            if one.any() and self.group.epochs > 1:
+                # A time holds for every epoch, anything else for the last.
+                which = slice(None) if SERIES[s].endswith(".time") else slice(-1, None)
+                result[which, t, rows[one]] = values[starts[one]]
             for e, offset in enumerate(offsets.tolist()):
                 result[e, t, rows[all_]] = values[starts[all_] + offset]
         return result.transpose(2, 1, 0)

@@ -245,7 +245,8 @@ class Packed:
     text: str
     seeds: dict[str, tuple[int, ...]]
     counts: NDArray[np.int32]
-    """``(trials, series)`` how many values follow: none, one for all epochs, or one for each."""
+    """``(trials, series)`` how many values follow: none, one (of a time, for every epoch; of anything
+    else, for the last), or one for each epoch."""
     values: Floats
     costs: Floats
     epochs: tuple[int, ...]
@@ -269,12 +270,11 @@ def pack(schedule: Schedule, *, curves: bool) -> Packed:
             if name.endswith(".time"):
                 if (series == series[0]).all():
                     series = series[:1]
-            elif not curves:
-                series = series.copy()
-                series[:-1] = np.nan
-                if np.isnan(series[-1]):
-                    counts.append(0)
-                    continue
+            elif not curves and np.isnan(series[-1]):
+                counts.append(0)
+                continue
+            elif not curves or np.isnan(series[:-1]).all():
+                series = series[-1:]
             counts.append(len(series))
             values.append(series)
     return Packed(
