@@ -21,7 +21,7 @@ from nasbench_lab.sources import TableSource
 from nasbench_lab.spaces import get_space
 from nasbench_lab.spaces.nb201 import CONV_1X1, CONV_3X3, EDGES, NONE, POOL, SKIP
 from nasbench_lab.table import Table
-from tabular_data._packages import data_file, package_version
+from tabular_data._origins import data_file, package_version
 
 _INSTALL = "pip install 'nasbench-lab[analog]'"
 

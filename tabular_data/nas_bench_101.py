@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import TableFileError
-from nasbench_lab.files import sha256
 from nasbench_lab.sources import FileFormat, ImportOptions
 from nasbench_lab.table import Table
 from tabular_data._nas_bench_101_records import (
@@ -37,6 +36,7 @@ from tabular_data._nas_bench_101_records import (
     space_nb101,
     wrong,
 )
+from tabular_data._origins import origin
 
 NAME = "nas-bench-101"
 REPEATS = 3
@@ -148,12 +148,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
         licence="Apache-2.0",
         objective=f"{SCHEDULES[-1]}.valid.accuracy",
         report=f"{SCHEDULES[-1]}.test.accuracy",
-        source={
-            "version": path.stem,
-            "file": path.name,
-            "sha256": sha256(path),
-            "bytes": path.stat().st_size,
-        },
+        source=origin(path, path.stem),
         clock="train_only",
         missing=tuple(missing),
     )

@@ -16,10 +16,10 @@ from typing import BinaryIO, cast
 
 from nasbench_lab.columns import TableInfo
 from nasbench_lab.errors import TableFileError
-from nasbench_lab.files import sha256
 from nasbench_lab.safe_pickle import PickleReader, errors_of
 from nasbench_lab.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
+from tabular_data._origins import origin
 from tabular_data.nats_bench import collected, note, records_of, single, tasks
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -95,12 +95,7 @@ def _write(collector: Collector, path: Path, folder: Path, options: ImportOption
             ),
             citation=_CITATION,
             licence="MIT",
-            source={
-                "version": path.stem,
-                "file": path.name,
-                "sha256": sha256(path),
-                "bytes": path.stat().st_size,
-            },
+            source=origin(path, path.stem),
             clock="official",
             **tasks(collector, ("12", "200")),
         )

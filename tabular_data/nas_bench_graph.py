@@ -21,7 +21,7 @@ from nasbench_lab.sources import TableSource
 from nasbench_lab.spaces import NASBenchGraphSpace, get_space
 from nasbench_lab.spaces.nas_bench_graph import OPERATIONS
 from nasbench_lab.table import Table
-from tabular_data._packages import data_file, package_version
+from tabular_data._origins import data_file, package_version
 
 DATASETS = (
     "cora",

@@ -22,11 +22,11 @@ from joblib import Parallel, cpu_count, delayed
 
 from nasbench_lab.columns import TableInfo, Task
 from nasbench_lab.errors import TableFileError
-from nasbench_lab.files import sha256
 from nasbench_lab.safe_pickle import CONTAINERS, NUMBERS, PickleReader, SharedError, errors_of
 from nasbench_lab.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
 from tabular_data._nats_records import KEYS, Packed, check_schedule, pack, parse
+from tabular_data._origins import origin
 
 _ALLOWED = {**NUMBERS, **CONTAINERS}
 _EXTENSION = ".pickle.pbz2"
@@ -307,7 +307,6 @@ def _write(
 ) -> None:
     _, schedules, what = _TABLES[table]
     stem = path.name.removesuffix(".tar").removesuffix(_EXTENSION)
-    files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
 
     def info(known: TableInfo) -> TableInfo:
         return replace(
@@ -319,12 +318,7 @@ def _write(
             ),
             citation=_CITATION,
             licence="MIT",
-            source={
-                "version": stem,
-                "file": path.name,
-                "sha256": sha256(path),
-                "bytes": sum(file.stat().st_size for file in files),
-            },
+            source=origin(path, stem),
             clock="official",
             **tasks(collector, schedules),
         )

@@ -17,7 +17,7 @@ from nasbench_lab import registry
 from nasbench_lab.errors import AbsentEntryError, MissingSourceError
 from nasbench_lab.files import sha256
 from nasbench_lab.registry import open_table, table_folder, table_sources
-from tabular_data import _packages
+from tabular_data import _origins
 from tabular_data.nas_bench_graph import DATASETS
 
 
@@ -205,7 +205,7 @@ def not_installed(name):
     ],
 )
 def test_a_missing_package_is_named_with_how_to_install_it(data, monkeypatch, name, message):
-    monkeypatch.setattr(_packages, "version", not_installed)
+    monkeypatch.setattr(_origins, "version", not_installed)
     with pytest.raises(MissingSourceError, match=message):
         open_table(name)
     assert list(data.iterdir()) == []
@@ -215,7 +215,7 @@ def test_a_missing_data_file_is_named_with_how_to_install_it(data, monkeypatch):
     empty = SimpleNamespace(submodule_search_locations=[str(data / "nothing")])
     for spec in (None, empty):
         fake = SimpleNamespace(util=SimpleNamespace(find_spec=lambda module, spec=spec: spec))
-        monkeypatch.setattr(_packages, "importlib", fake)
+        monkeypatch.setattr(_origins, "importlib", fake)
         message = r"light/cora.bench is missing\. Install it again: pip install nas-bench-graph"
         with pytest.raises(MissingSourceError, match=message):
             open_table("nas-bench-graph/cora")
@@ -224,7 +224,7 @@ def test_a_missing_data_file_is_named_with_how_to_install_it(data, monkeypatch):
 
 def test_a_converted_table_needs_its_package_no_more(data, monkeypatch):
     best = open_table("nas-bench-graph/proteins").optimum("valid_roc_auc")
-    monkeypatch.setattr(_packages, "version", not_installed)
+    monkeypatch.setattr(_origins, "version", not_installed)
     assert open_table("nas-bench-graph/proteins").optimum("valid_roc_auc") == best
 
 

@@ -1,4 +1,7 @@
-"""Data files that come with installed packages, found without importing the packages."""
+"""What tables say of where they come from: files, and data files of installed packages.
+
+A package's file is found without importing the package.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,17 @@ from nasbench_lab.errors import MissingSourceError
 from nasbench_lab.files import sha256
 
 Source = dict[str, str | int]
+
+
+def origin(path: Path, version: str) -> Source:
+    """What a table's manifest says of the file, or the folder of files, that it is made from."""
+    files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
+    return {
+        "version": version,
+        "file": path.name,
+        "sha256": sha256(path),
+        "bytes": sum(file.stat().st_size for file in files),
+    }
 
 
 def package_version(distribution: str, install: str) -> str:
@@ -32,19 +46,14 @@ def data_file(module: str, path: str, distribution: str, install: str) -> tuple[
     Raises:
         MissingSourceError: The package or the file is not there.
     """
-    source: Source = {"version": package_version(distribution, install)}
+    known = package_version(distribution, install)
     spec = importlib.util.find_spec(module)
     folders = list(spec.submodule_search_locations or []) if spec else []
     for folder in folders:
         file = Path(folder) / path
         if file.is_file():
-            return file, {
-                **source,
-                "file": f"{module}/{path}",
-                "sha256": sha256(file),
-                "bytes": file.stat().st_size,
-            }
+            return file, {**origin(file, known), "file": f"{module}/{path}"}
     raise MissingSourceError(
-        f"{source['version']} is installed, but its file {module}/{path} is missing. Install it "
+        f"{known} is installed, but its file {module}/{path} is missing. Install it "
         f"again: {install}"
     )
