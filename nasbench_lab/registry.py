@@ -432,18 +432,18 @@ def import_file(
         joins = _joins(table)
         for larger, smaller in joins:
             larger.check_join(smaller)
+        # Before the new table is there: should this be killed, the import is plainly not done yet.
         for larger, smaller in joins:
             if larger.name == name:
                 table = table.joined(smaller)
+            else:
+                larger.joined(table)
     found_there = Table.open(folder)
     if found_there.info.source != table.info.source:
         raise TableFileError(
             f"Another process made a table {name!r} of {found_there.info.source.get('file')} "
             f"meanwhile, which stays. Import {path} under another name, or again."
         )
-    for larger, _ in joins:
-        if larger.name != name:
-            larger.joined(found_there)
     return found_there
 
 

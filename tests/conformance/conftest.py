@@ -165,6 +165,14 @@ def content(classes, kind, n, absent=10, seed=1, names=None, tidy=False):
 LOSS = re.compile(r"(?<=loss = )[\d.]+")
 
 
+def trials(api, index, dataset, hp):
+    """The seeds of an architecture, in the order of its record."""
+    try:
+        return api.arch2infos_dict[index][hp].get_dataset_seeds(dataset)
+    except KeyError:
+        return []
+
+
 def outcome(call):
     """What a call gives, or the error that it raises."""
     try:
@@ -248,6 +256,7 @@ def official():
     """Everything above."""
     return SimpleNamespace(
         content=content,
+        trials=trials,
         check_same=check_same,
         check_call=check_call,
         check_sequences=check_sequences,

@@ -65,20 +65,13 @@ def each(official, n=N):
                 yield index, dataset, hp, n_epochs
 
 
-def trials(api, index, dataset, hp):
-    try:
-        return api.arch2infos_dict[index][hp].get_dataset_seeds(dataset)
-    except KeyError:
-        return []
-
-
 def test_get_more_info(both, file, official):
     # What the layout could change shows in the first architectures.
     with open(file, "rb") as opened:
         n_compared = N if opened.read(2) == b"PK" else 50
     for index, dataset, hp, n in each(official, n_compared):
         for iepoch in (None, 0, n // 2, n - 1, n, -1) if index < 20 else (None, n // 2):
-            for trial in (False, *trials(both[1], index, dataset, hp), 5, None):
+            for trial in (False, *official.trials(both[1], index, dataset, hp), 5, None):
                 official.check_call(
                     *both,
                     lambda api, a=(index, dataset, iepoch, hp, trial): api.get_more_info(*a),
@@ -87,9 +80,9 @@ def test_get_more_info(both, file, official):
 
 
 def test_every_epoch(one_layout, official):
-    for index, dataset, hp, n in each(official, 12):
+    for index, dataset, hp, n in each(official):
         for iepoch in range(n):
-            for trial in (False, *trials(one_layout[1], index, dataset, hp)):
+            for trial in (False, *official.trials(one_layout[1], index, dataset, hp)):
                 official.check_call(
                     *one_layout,
                     lambda api, a=(index, dataset, iepoch, hp, trial): api.get_more_info(*a),
@@ -110,7 +103,7 @@ def test_costs_and_trials(one_layout, official):
             lambda api, a=(index, dataset, int(hp)): api.query_by_index(*a),
         ):
             official.check_call(*both, call, (index, dataset, hp))
-        for seed in trials(both[1], index, dataset, hp):
+        for seed in official.trials(both[1], index, dataset, hp):
             results = [api.query_by_index(index, dataset, hp)[seed] for api in both]
             for call in (
                 lambda r: r.get_times(),

@@ -3,6 +3,8 @@
 import hashlib
 import http.server
 import pickle
+import subprocess
+import sys
 import threading
 
 import nats_files as files
@@ -192,6 +194,25 @@ def test_files_that_disagree_about_the_official_order_do_not_join(archive, tmp_p
     assert archive.name in done.err
     assert path.name in done.err
     assert kept_tables() == kept
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_while_joining_is_mended_by_importing_again(archive, tmp_path, when):
+    import_file(archive)
+    path = tmp_path / "hw.pickle"
+    write_hardware(path, files.cells(40))
+    code = (
+        "import os, sys; from nasbench_lab.registry import import_file\n"
+        "from nasbench_lab.table import Table; real = Table.joined\n"
+        "def joined(*a):\n    sys.argv[2] == 'after' and real(*a)\n    os._exit(9)\n"
+        "Table.joined = joined; import_file(sys.argv[1])"
+    )
+    assert subprocess.run([sys.executable, "-c", code, path, when]).returncode == 9
+    assert kept_tables() == ["nats-tss"]
+    open_table("nats-tss").verify()
+    import_file(path)
+    assert kept_tables() == ["hw-nas-bench", "nats-tss"]
+    assert "cifar10.edgegpu_energy" in open_table("nats-tss").columns
 
 
 def test_joining_does_not_invalidate_results(archive, tmp_path, lab):
