@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import operator
-import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from multiprocessing import parent_process
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from nasbench_lab.errors import (
     NasbenchLabError,
 )
 from nasbench_lab.files import sha256
+from nasbench_lab.processes import in_processes
 from nasbench_lab.registry import (
     USER_MODULE,
     load_benchmark,
@@ -275,14 +273,22 @@ def compare(
         start_folder(folder, experiment)
     chunk = max(1, min(10, len(seeds) // 8))
     tasks = [
-        _Task(benchmark, label, algorithm, seeds[i : i + chunk], budget, workers, charge_repeats)
+        _Task(
+            benchmark,
+            label,
+            _portable(algorithm),
+            seeds[i : i + chunk],
+            budget,
+            workers,
+            charge_repeats,
+        )
         for benchmark in opened
         for label, algorithm in labelled.items()
         for i in range(0, len(seeds), chunk)
     ]
     runs: list[Run] = []
     total = len(opened) * len(labelled) * len(seeds)
-    for number, done in _kept(_execute(tasks, n_jobs), folder):
+    for number, done in _kept(in_processes(tasks, n_jobs), folder):
         runs += done
         if folder is not None:
             write_shard(folder, f"{number:06d}", done)
@@ -333,28 +339,8 @@ def _labels(algorithms: Sequence[Algorithm] | Mapping[str, Algorithm]) -> dict[s
     return dict(zip(labels, algorithms, strict=True))
 
 
-def _execute(tasks: Sequence[_Task], n_jobs: int) -> Iterator[tuple[int, list[Run]]]:
-    """Yields (number, result) of each task as it is finished."""
-    import joblib
-
-    if joblib.effective_n_jobs(n_jobs) == 1 or len(tasks) == 1:
-        for number, task in enumerate(tasks):
-            yield number, task()
-        return
-    tasks = [replace(task, algorithm=_portable(task.algorithm)) for task in tasks]
-    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    yield from parallel(joblib.delayed(_numbered)(n, task) for n, task in enumerate(tasks))
-
-
 def _portable(algorithm: Algorithm) -> Algorithm:
     """A class from a user's file by that file: workers know no module that was loaded here."""
     if isinstance(algorithm, str) or not algorithm.__module__.startswith(USER_MODULE):
         return algorithm
     return f"{sys.modules[algorithm.__module__].__file__}:{algorithm.__name__}"
-
-
-def _numbered(number: int, task: _Task) -> tuple[int, list[Run]]:
-    # Ctrl-C reaches all processes of a terminal; the parent stops its workers itself.
-    if parent_process() is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return number, task()
