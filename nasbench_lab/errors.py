@@ -61,6 +61,10 @@ class MissingSourceError(NasbenchLabError, FileNotFoundError):
     """What a table is made from is not on this machine."""
 
 
+class MissingPackageError(NasbenchLabError, ImportError):
+    """An optional package that is needed here is not installed."""
+
+
 class DataFolderError(NasbenchLabError, OSError):
     """The data or result folder cannot be read or written."""
 
@@ -71,6 +75,14 @@ class AlgorithmError(NasbenchLabError, RuntimeError):
 
 class BenchmarkError(NasbenchLabError, RuntimeError):
     """A benchmark gave an answer that cannot be."""
+
+
+class TrainingError(NasbenchLabError, RuntimeError):
+    """A training that cannot be done as asked: no such device, too little memory, no seeds."""
+
+
+class RecipeError(NasbenchLabError, ValueError):
+    """A recipe file that is absent, no TOML, or has a setting that is unknown or impossible."""
 
 
 class ExperimentError(NasbenchLabError, ValueError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from nasbench_lab.errors import (
     DataFolderError,
@@ -20,11 +20,13 @@ from nasbench_lab.errors import (
     TableFileError,
     UnsafeFileError,
 )
-from nasbench_lab.stand_ins import CONTAINERS, NUMBERS, Record
+from nasbench_lab.stand_ins import ARRAYS, CONTAINERS, NUMBERS, Array, Record
 
 __all__ = [
+    "ARRAYS",
     "CONTAINERS",
     "NUMBERS",
+    "Array",
     "PickleReader",
     "Record",
     "SharedError",
@@ -100,7 +102,7 @@ _ULONG = struct.Struct("<Q").unpack_from
 
 
 _RELEASED = object()
-"""What the memo keeps of a container that was let go."""
+"""What the memo keeps of a container that was let go, and under a number that was left out."""
 
 
 class SharedError(Exception):
@@ -124,7 +126,7 @@ class PickleReader:
 
     def __init__(
         self,
-        stream: BinaryIO,
+        stream: IO[bytes],
         allowed: Mapping[tuple[str, str], Any] = NUMBERS,
         fold: Callable[[Any, Any], Any] | None = None,
         release: bool = True,
@@ -239,6 +241,8 @@ class PickleReader:
                     remember(stack[-1])
                 elif number < len(memo):
                     memo[number] = stack[-1]
+                elif number == 1:  # the first: Python 2's cPickle counts from 1
+                    memo += (_RELEASED, stack[-1])
                 else:
                     raise UnsafeFileError(f"it wants a memo of {number} entries")
             elif op == 0x58:  # BINUNICODE
@@ -401,9 +405,14 @@ class PickleReader:
                 line = buffer[position:end].decode("latin1")
                 position = end + 1
                 if op == 0x67:
-                    push(memo[_index(line)])
+                    value = memo[_index(line)]
+                    if value is _RELEASED:
+                        raise SharedError
+                    push(value)
                 elif op == 0x70:
                     number = _index(line)
+                    if number == 1 and not memo:
+                        remember(_RELEASED)
                     if number > len(memo):
                         raise UnsafeFileError(f"it wants a memo of {number} entries")
                     memo[number : number + 1] = [stack[-1]]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_lab.errors import UnsafeFileError
 
@@ -82,6 +86,71 @@ CONTAINERS: Mapping[tuple[str, str], Any] = {
     ("__builtin__", "set"): _set,
 }
 """Allows ordered dicts, which are read as dicts, and sets as old protocols write them."""
+
+
+class Array:
+    """What a NumPy array of numbers is read as.
+
+    The numbers are made of the file's text or bytes only when they are asked for, so that a file
+    that has many arrays of one text takes no more memory than it has itself.
+    """
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] = (0,)
+        self._dtype = np.dtype(np.uint8)
+        self._order: Any = "C"
+        self._data: str | bytes = b""
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise UnsafeFileError("a NumPy array in an unexpected form")
+        _, shape, dtype, fortran, data = state
+        if not isinstance(dtype, _Dtype) or not isinstance(data, str | bytes):
+            raise UnsafeFileError("a NumPy array of other things than numbers")
+        if (
+            not isinstance(shape, tuple)
+            or len(shape) > 32
+            or any(type(n) is not int or n < 0 for n in shape)
+        ):
+            raise UnsafeFileError("a NumPy array of an unexpected shape")
+        self._dtype = np.dtype(dtype.format)
+        if math.prod(shape) * self._dtype.itemsize != len(data):
+            raise ValueError(f"{len(data):,} bytes for an array of shape {str(shape)[:100]}")
+        self._shape, self._order, self._data = shape, "F" if fortran else "C", data
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The numbers, in the array's shape; not to be written to."""
+        # Python 2 wrote bytes as text.
+        data = self._data.encode("latin1") if isinstance(self._data, str) else self._data
+        return np.frombuffer(data, self._dtype).reshape(self._shape, order=self._order)
+
+
+_NDARRAY = "numpy.ndarray"
+
+
+def _array(kind: object, *_: object) -> Array:
+    """Stands in for ``numpy.core.multiarray._reconstruct``: an array that is still empty."""
+    if kind != _NDARRAY:
+        raise UnsafeFileError("a NumPy array of an unexpected class")
+    return Array()
+
+
+def _latin1(text: object, encoding: object) -> str:
+    """Stands in for ``_codecs.encode`` where bytes may stay the text that protocol 2 makes them."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise UnsafeFileError("text in an encoding other than latin1")
+    return text
+
+
+ARRAYS: Mapping[tuple[str, str], Any] = {
+    ("numpy", "dtype"): _Dtype,
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy.core.multiarray", "_reconstruct"): _array,
+    ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("_codecs", "encode"): _latin1,
+}
+"""Allows NumPy arrays of numbers, which are read as ``Array``."""
 
 
 class Record:

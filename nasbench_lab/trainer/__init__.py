@@ -1,0 +1,68 @@
+"""Real training of the spaces' networks.
+
+>>> from nasbench_lab.trainer import RECIPES, load_data
+>>> load_data("digits").shape, RECIPES["digits"].epochs
+((8, 8, 1), 12)
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from nasbench_lab.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from nasbench_lab.trainer.benchmark import TrainingBenchmark
+    from nasbench_lab.trainer.build import build_table
+    from nasbench_lab.trainer.datasets import ImageData, load_data
+    from nasbench_lab.trainer.networks import build_network
+    from nasbench_lab.trainer.recipe import RECIPES, Recipe
+    from nasbench_lab.trainer.training import Training, train
+
+_WITHOUT_TORCH = {
+    "ImageData": "datasets",
+    "load_data": "datasets",
+    "RECIPES": "recipe",
+    "Recipe": "recipe",
+}
+_WITH_TORCH = {
+    "TrainingBenchmark": "benchmark",
+    "build_table": "build",
+    "build_network": "networks",
+    "Training": "training",
+    "train": "training",
+}
+
+__all__ = [
+    "RECIPES",
+    "ImageData",
+    "Recipe",
+    "Training",
+    "TrainingBenchmark",
+    "build_network",
+    "build_table",
+    "load_data",
+    "train",
+]
+
+
+def need_torch() -> None:
+    """Says what is missing, before any work is done.
+
+    Raises:
+        MissingPackageError: PyTorch is not installed.
+    """
+    if find_spec("torch") is None:
+        raise MissingPackageError("This needs PyTorch: pip install 'nasbench-lab[train]'")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_TORCH:
+        need_torch()
+    if home := (_WITH_TORCH | _WITHOUT_TORCH).get(name):
+        return getattr(import_module(f"nasbench_lab.trainer.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,188 @@
+"""Image data to train on: ``digits``, which every install has, and what the user has in files.
+
+Images are held as whole arrays of bytes, so that they fit on a GPU and are augmented there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.errors import MissingSourceError, TableFileError, UnknownNameError
+from nasbench_lab.trainer.image_files import FILES, read_images, read_split
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images with labels, in splits that do not overlap.
+
+    Args:
+        name: The data set's name.
+        images: For each split ``(n, height, width, channels)`` bytes.
+        labels: For each split ``(n,)`` class numbers.
+        classes: How many classes there are.
+        mean: Of each channel, in the unit of the bytes; images are normalised with it.
+        std: Likewise the standard deviation.
+    """
+
+    name: str
+    images: Mapping[str, NDArray[np.uint8]]
+    labels: Mapping[str, NDArray[np.int64]]
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.images["train"].shape[1:]
+        return height, width, channels
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of all images and labels, by split."""
+        digest = hashlib.sha256()
+        for split in SPLITS:
+            if split in self.images:
+                digest.update(split.encode())
+                digest.update(np.ascontiguousarray(self.images[split]).data)
+                digest.update(np.ascontiguousarray(self.labels[split], dtype="<i8").data)
+        return digest.hexdigest()
+
+
+def _digits() -> ImageData:
+    """Scikit-learn's digits: 1,797 images of 8 by 8 pixels with 17 grey levels.
+
+    From the test part of the UCI data set "Optical recognition of handwritten digits" (Alpaydin and
+    Kaynak 1998). The split is fixed: 800 to train on, 500 for validation, 497 for testing, each
+    class in proportion.
+    """
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    pixels = images.astype(np.uint8).reshape(-1, 8, 8, 1)
+    # Each class is put in random order and spread evenly over [0, 1); the cuts are then the same
+    # for all classes.
+    rng = np.random.default_rng(np.random.SeedSequence(1998))
+    place = np.empty(len(labels))
+    for label in range(10):
+        members = np.flatnonzero(labels == label)
+        place[rng.permutation(members)] = (np.arange(len(members)) + 0.5) / len(members)
+    order = np.argsort(place, kind="stable")
+    parts = dict(zip(SPLITS, np.split(order, [800, 1300]), strict=True))
+    seen = pixels[parts["train"]].astype(np.float64)
+    return ImageData(
+        "digits",
+        {split: pixels[part] for split, part in parts.items()},
+        {split: labels[part].astype(np.int64) for split, part in parts.items()},
+        classes=10,
+        mean=(float(seen.mean()),),
+        std=(float(seen.std()),),
+    )
+
+
+DATASETS = {
+    "digits": "scikit-learn's handwritten digits, 8 by 8 pixels",
+    "cifar10": "CIFAR-10, 32 by 32 pixels, from its authors' files",
+    "cifar100": "CIFAR-100, 32 by 32 pixels, from its authors' files",
+    "ImageNet16-120": "the first 120 classes of ImageNet16, 16 by 16 pixels, from its authors' files",
+}
+"""The data sets that there are."""
+
+
+def load_data(
+    name: str,
+    folder: Path | None = None,
+    *,
+    trained_on: str = "train",
+    split_file: Path | None = None,
+    verify: bool = True,
+) -> ImageData:
+    """Reads a data set.
+
+    ``digits`` needs no files and has a split of its own. The others are split as in NAS-Bench-201
+    (Dong and Yang, ICLR 2020, section 2.2), with its mean and standard deviation: of ``cifar10``,
+    the training set is halved into ``"train"`` and ``"valid"``; of ``cifar100`` and
+    ``ImageNet16-120``, the test set is halved into ``"valid"`` and ``"test"``.
+
+    The halves are those of NAS-Bench-201 only if its split file is there (``cifar-split.txt``,
+    ``cifar100-test-split.txt`` or ``imagenet-16-120-test-split.txt``, of D-X-Y/AutoDL-Projects,
+    ``configs/nas-benchmark``): named, or in ``folder`` under this name. Otherwise they are made by
+    a fixed rule of this project, and other halves: the images of each class in random order, dealt
+    to the two in turn.
+
+    Args:
+        name: One of ``DATASETS``.
+        folder: Where the files are: the folder that holds them, the one that this is in, or the
+            one that the archive is in. Not used for ``digits``.
+        trained_on: ``"train"``, or for ``cifar10`` also ``"train+valid"``: all of the training set
+            is ``"train"`` then, and there is no ``"valid"``.
+        split_file: The split file. Not read where nothing is halved.
+        verify: Whether files whose MD5 is not the published one are refused.
+
+    Raises:
+        UnknownNameError: There is no data set of this name, or it cannot be trained on this.
+        MissingSourceError: A file is not there.
+        TableFileError: A file is not the published one, damaged, or holds something else.
+    """
+    if name not in DATASETS:
+        raise UnknownNameError("data set", name, DATASETS)
+    known = ["train", "train+valid"] if name == "cifar10" else ["train"]
+    if trained_on not in known:
+        raise UnknownNameError(
+            f"part of {name} to train on",
+            trained_on,
+            known,
+            "Only of cifar10 are the images for validation a part of the training set.",
+        )
+    if name == "digits":
+        if split_file is not None:
+            raise TableFileError(
+                f"{split_file} is not read: the split of digits is fixed. Give no split file."
+            )
+        return _digits()
+    if folder is None:
+        raise MissingSourceError(
+            f"{name} is read from files. Name the folder that they are in; they are to be had from "
+            f"{FILES[name].origin}."
+        )
+    return _from_files(name, Path(folder), trained_on, split_file, verify)
+
+
+def _from_files(
+    name: str, folder: Path, trained_on: str, split_file: Path | None, verify: bool
+) -> ImageData:
+    source = FILES[name]
+    whole = read_images(name, folder, verify=verify)
+    if trained_on == "train":
+        part, halves = ("train", SPLITS[:2]) if name == "cifar10" else ("test", SPLITS[1:])
+        images, labels = whole.pop(part)
+        named = folder / source.split if split_file is None else Path(split_file)
+        if split_file is not None or named.exists():
+            chosen = read_split(named, source.split_keys, len(labels))
+        else:
+            chosen = _halves(labels)
+        whole |= {half: (images[i], labels[i]) for half, i in zip(halves, chosen, strict=True)}
+    return ImageData(
+        name,
+        {split: whole[split][0] for split in SPLITS if split in whole},
+        {split: whole[split][1] for split in SPLITS if split in whole},
+        classes=source.classes,
+        mean=source.mean,
+        std=source.std,
+    )
+
+
+def _halves(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The numbers of the images of two halves, sorted; of each class they differ by at most one."""
+    rng = np.random.default_rng(np.random.SeedSequence(201))
+    by_class = np.lexsort((rng.random(len(labels)), labels))
+    return [np.sort(by_class[start::2]) for start in (0, 1)]
