@@ -54,6 +54,8 @@ class Benchmark(ABC):
     """One of ``CLOCKS``."""
     epochs: int | None
     """Epochs of a full evaluation, or None where the benchmark does not know."""
+    dataset: str | None = None
+    """The data set that the networks are trained for, or None where the benchmark does not know."""
 
     @abstractmethod
     def evaluate(
@@ -92,9 +94,12 @@ class TableBenchmark(Benchmark):
         report: What results are reported in, by default what the table says.
         clock: One of ``CLOCKS``; by default what the table says, else ``official`` or
             ``train_only`` where it has the times for it, else ``evaluations``.
+        fallback: Who answers for architectures that the table lacks, such as a
+            ``TrainingBenchmark``. Its answers have row -1: no test value is known of them.
 
     Raises:
-        QueryError: The table cannot answer, or the objective is measured on test data.
+        QueryError: The table cannot answer, the objective is measured on test data, or the fallback
+            answers another question.
         UnknownNameError: The table has no such task, or there is no such clock.
     """
 
@@ -106,6 +111,7 @@ class TableBenchmark(Benchmark):
         objective: Query | str | Sequence[Query | str] | None = None,
         report: Query | str | None = None,
         clock: str | None = None,
+        fallback: Benchmark | None = None,
     ) -> None:
         self.table, self.task, self.space = table, task, table.space
         self.name = table.name if task is None else f"{table.name}/{task}"
@@ -147,7 +153,7 @@ class TableBenchmark(Benchmark):
                     f"{columns[main].name!r} and {columns[i].name!r} of {table.name!r} are of "
                     f"different trainings; a search that sees both would pay for one."
                 )
-        epochs = columns[main].epochs
+        epochs, self.dataset = columns[main].epochs, columns[main].dataset
         self.epochs = self.queries[main].epoch or (epochs[-1] if epochs else None)
         self._times = Times(table, columns[main])
         held = self._times.clocks(self.epochs)
@@ -163,9 +169,31 @@ class TableBenchmark(Benchmark):
                 f"). Clocks it can keep: {', '.join(held)}."
             )
         self.clock = clock
+        self.fallback = fallback
+        if fallback is not None:
+            self._check_fallback(fallback)
         self._known: dict[int | None, dict[Architecture, Evaluation]] = defaultdict(dict)
         self._columns: dict[int | None, tuple[list[NDArray[np.float64]], NDArray[np.float64]]] = {}
         self._random = any(query.trial == "random" for query in self.queries)
+
+    def _check_fallback(self, fallback: Benchmark) -> None:
+        """Refuses a fallback whose answers do not belong beside the table's."""
+        here, there = (
+            {
+                "space": benchmark.space.name,
+                "objectives": [(o.unit, o.maximize) for o in benchmark.objectives],
+                "data set": benchmark.dataset,
+                "epochs": benchmark.epochs,
+                "clock": benchmark.clock,
+            }
+            for benchmark in (self, fallback)
+        )
+        for what, value in here.items():
+            if value != there[what]:
+                raise QueryError(
+                    f"{fallback.name!r} cannot stand in for {self.name!r}: {what} {there[what]}, "
+                    f"where the table has {value}."
+                )
 
     @property
     def fingerprint(self) -> str:
@@ -186,7 +214,8 @@ class TableBenchmark(Benchmark):
         return f"<TableBenchmark {self.name!r}: {objectives}, clock {self.clock!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.table, self.task, self.queries, self.report, self.clock)
+        made_of = (self.table, self.task, self.queries, self.report, self.clock, self.fallback)
+        return _restore, made_of
 
     def evaluate(
         self,
@@ -195,14 +224,21 @@ class TableBenchmark(Benchmark):
         rng: np.random.Generator | None = None,
         since: int | None = None,
     ) -> Evaluation:
-        """Looks an architecture up; an entry that the table lacks is a failed evaluation."""
+        """Looks an architecture up.
+
+        One that the table lacks is a failed evaluation, if there is no fallback.
+        """
         if since is not None and self.clock == "resume":
+            if self.fallback is not None and self.table.row(architecture) < 0:
+                return self.fallback.evaluate(architecture, epoch, rng, since)._replace(row=-1)
             return self._resumed(self.evaluate(architecture, epoch, rng), since)
         known = self._known[epoch]
         if (result := known.get(architecture)) is not None:
             return result
         row = self.table.row(architecture)
         columns, costs = self._columns.get(epoch) or self._at(epoch)
+        if row < 0 and self.fallback is not None:
+            return self.fallback.evaluate(architecture, epoch, rng)._replace(row=-1)
         if row < 0:
             values = (math.nan,) * len(columns)
             cost = 1.0 if self.clock == "evaluations" else 0.0
@@ -220,7 +256,7 @@ class TableBenchmark(Benchmark):
     def evaluate_many(
         self, architectures: Architectures, epoch: int | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Looks many architectures up at once, by the mean over trials.
+        """Looks many architectures up at once, by the mean over trials and without fallback.
 
         Args:
             architectures: ``(n, d)`` architectures.
@@ -306,6 +342,13 @@ _TRAINING = ("dataset", "trained_on", "schedule")
 
 
 def _restore(
-    table: Table, task: str | None, queries: tuple[Query, ...], report: Query, clock: str
+    table: Table,
+    task: str | None,
+    queries: tuple[Query, ...],
+    report: Query,
+    clock: str,
+    fallback: Benchmark | None,
 ) -> TableBenchmark:
-    return TableBenchmark(table, task, objective=queries, report=report, clock=clock)
+    return TableBenchmark(
+        table, task, objective=queries, report=report, clock=clock, fallback=fallback
+    )

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from nasbench_lab.cli_analyze import ANALYZE_EXAMPLES, analyze
 from nasbench_lab.cli_files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, import_
+from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.console import Json, console, errors, print_json, print_rows, progress
 from nasbench_lab.errors import (
     ExperimentError,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from nasbench_lab.results import Result
 
 DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
-DEFAULT_BENCHMARK = "nas-bench-graph/cora"
+DEFAULT_BENCHMARK, DEFAULT_BUDGET = "nb201-digits", "100s"
 
 app = typer.Typer(
     name="nasbench-lab",
@@ -42,6 +44,9 @@ list_app = typer.Typer(help="List what there is.", no_args_is_help=True)
 app.add_typer(list_app, name="list")
 app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 app.command("fetch", epilog=FETCH_EXAMPLES)(fetch)
+app.command("analyze", epilog=ANALYZE_EXAMPLES)(analyze)
+app.command("validate", epilog=VALIDATE_EXAMPLES)(validate)
+app.command("build-table", epilog=BUILD_EXAMPLES)(build_table)
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Such as nas-bench-graph/cora.")]
 
@@ -70,7 +75,10 @@ class Statistic(StrEnum):
 
 
 MetricOption = Annotated[Metric, typer.Option(help="What the curves show.")]
-AxisOption = Annotated[XAxis, typer.Option(help="What runs along the figure.")]
+AxisOption = Annotated[
+    XAxis | None,
+    typer.Option(help="What runs along the figure; what the budget counts, if unset."),
+]
 StatisticOption = Annotated[
     Statistic, typer.Option(help="Mean with 95 % bootstrap interval, or median with quartiles.")
 ]
@@ -97,8 +105,12 @@ def compare(
         typer.Option("--benchmark", "-b", help="A table's name; may be repeated."),
     ] = None,
     budget: Annotated[
-        str, typer.Option(help="Of each run: 200 (evaluations), 12000s (simulated), 500epochs.")
-    ] = "200",
+        str | None,
+        typer.Option(
+            help="Of each run: 200 (evaluations), 12000s (simulated), 500epochs. 200 if unset; "
+            f"{DEFAULT_BUDGET} on {DEFAULT_BENCHMARK}, if no benchmark is named."
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each algorithm.")] = 100,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The result folder; must be new.")
@@ -118,14 +130,14 @@ def compare(
     ] = False,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = -1,
     metric: MetricOption = Metric.TEST_REGRET,
-    axis: AxisOption = XAxis.EVALUATIONS,
+    axis: AxisOption = None,
     statistic: StatisticOption = Statistic.MEAN,
     as_json: Json = False,
 ) -> None:
     """Run search algorithms on benchmarks, and leave a table and an anytime figure.
 
     Without options: random search, regularized evolution, REINFORCE and Gaussian-process Bayesian
-    optimisation on nas-bench-graph/cora, 200 evaluations, 100 seeds.
+    optimisation on nb201-digits, 100 simulated seconds, 100 seeds.
     """
     from nasbench_lab.experiment import compare as run_comparison
     from nasbench_lab.registry import load_benchmark
@@ -133,8 +145,9 @@ def compare(
     from nasbench_lab.stats import check_axis
 
     benchmarks = [load_benchmark(name, clock=clock) for name in benchmark or [DEFAULT_BENCHMARK]]
-    for one in benchmarks:
-        check_axis(one, axis.value)
+    if axis is not None:
+        for one in benchmarks:
+            check_axis(one, axis.value)
     folder = output or _new_folder()
     interrupted = False
     # When it is interrupted, joblib warns of the tasks that it drops.
@@ -144,7 +157,7 @@ def compare(
             result = run_comparison(
                 algorithm or DEFAULT_ALGORITHMS,
                 benchmarks,
-                budget=budget,
+                budget=budget if budget is not None else ("200" if benchmark else DEFAULT_BUDGET),
                 seeds=seeds,
                 workers=workers,
                 charge_repeats=not free_repeats,
@@ -188,7 +201,7 @@ def _new_folder() -> Path:
 def plot(
     folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
     metric: MetricOption = Metric.TEST_REGRET,
-    axis: AxisOption = XAxis.EVALUATIONS,
+    axis: AxisOption = None,
     statistic: StatisticOption = Statistic.MEAN,
     output: Annotated[
         Path | None,
@@ -392,7 +405,7 @@ def best(
 
 
 def _show(
-    result: Result, folder: Path, metric: str, axis: XAxis, statistic: str, as_json: bool
+    result: Result, folder: Path, metric: str, axis: XAxis | None, statistic: str, as_json: bool
 ) -> list[Path]:
     """Prints the summary and writes the figure; returns the figure's files."""
     from nasbench_lab.figures import anytime_figure, save_figure
@@ -405,6 +418,9 @@ def _show(
             f"There is nothing to show: {', '.join(result.algorithms)} asked for no evaluation that "
             f"ended within the budget."
         )
+    if axis is None:
+        by_time = "seconds" in result.experiment["budget"]
+        axis = XAxis.SECONDS if by_time else XAxis.EVALUATIONS
     figure = anytime_figure(result, metric, axis.value, statistic=statistic)
     files = save_figure(figure, folder / f"anytime_{metric}_{axis}_{statistic}")
     summary = result.summary()

@@ -244,6 +244,12 @@ def compare(
         label: resolve(algorithm) if isinstance(algorithm, str) else algorithm
         for label, algorithm in _labels(algorithms).items()
     }
+    for benchmark in opened:
+        if benchmark.fallback is not None:
+            raise ExperimentError(
+                f"A comparison is judged by the table, while {benchmark.name!r} falls back to "
+                f"training for architectures that the table lacks. Run single searches on it: run(…)."
+            )
     if not opened or not labelled:
         raise ExperimentError("Expected at least one algorithm and one benchmark.")
     if len({benchmark.name for benchmark in opened}) < len(opened):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nasbench_lab.results import Result
+    from nasbench_lab.validation import Validation
 
 # Okabe and Ito, "Color universal design", 2008: told apart by all kinds of colour vision. The
 # yellow is left out, it cannot be read on white paper.
@@ -29,7 +30,7 @@ STYLES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 
 STATISTICS = {"mean": "mean and 95 % bootstrap interval", "median": "median and quartiles"}
 """What a curve and its band can be."""
 
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.spines.top": False,
@@ -86,7 +87,7 @@ def anytime_figure(
         raise ExperimentError("There are no finished runs to plot.")
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(0.6 + 4.4 * columns, 0.3 + 2.9 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel in panels[len(names) :]:
@@ -227,9 +228,50 @@ def save_figure(
     files = []
     for ending in formats:
         file = stem.with_name(f"{stem.name}.{ending}")
-        with atomic_file(file) as path, rc_context(_STYLE):
+        with atomic_file(file) as path, rc_context(STYLE):
             # Without a date, the same result gives the same file.
             metadata = {"Date": None} if ending == "svg" else None
             figure.savefig(path, format=ending, dpi=200, metadata=metadata)
         files.append(file)
     return files
+
+
+def validation_figure(validation: Validation) -> Figure:
+    """The table's trials and the trained ones of each validated architecture.
+
+    Args:
+        validation: What came of it.
+
+    Returns:
+        A figure with one panel per split: test, which no search saw, first.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    splits = validation.splits
+    n = len(validation.entries)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(0.8 + 3.2 * len(splits), 1.3 + 0.45 * n), layout="constrained")
+        panels = figure.subplots(1, len(splits), squeeze=False, sharey=True).ravel()
+        for panel, split in zip(panels, splits, strict=True):
+            for i, entry in enumerate(validation.entries):
+                for held, offset, colour, mark, label in (
+                    (entry.table.get(split), -0.14, PALETTE[0], "o", "table"),
+                    (entry.trained.get(split), 0.14, PALETTE[1], "s", "trained"),
+                ):
+                    if held is None or not len(held):
+                        continue
+                    place = np.full(len(held), i + offset)
+                    shared = {"color": colour, "label": label if i == 0 else None}
+                    panel.plot(held, place, mark, markersize=4, mfc="none", mew=0.9, **shared)
+                    panel.plot([held.mean()], [i + offset], "|", markersize=13, mew=2, color=colour)
+            panel.set_xlabel(f"{split} accuracy (%)")
+            panel.set_yticks(range(n), [f"architecture {i + 1}" for i in range(n)])
+            panel.set_ylim(n - 0.5, -0.5)
+            panel.grid(visible=False, axis="y")
+        panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+        figure.supxlabel(
+            f"{validation.table}, {validation.epochs} epochs; each mark a seed, bars their means",
+            fontsize=7,
+        )
+    return figure

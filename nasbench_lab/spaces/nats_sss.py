@@ -7,9 +7,12 @@ size", TPAMI 2021 (arXiv 2009.00437): one cell, and five layers whose numbers of
 from __future__ import annotations
 
 from nasbench_lab.spaces.base import Decision, SearchSpace
+from nasbench_lab.spaces.nb201 import CONV_3X3, SKIP
 
 CHANNELS = (8, 16, 24, 32, 40, 48, 56, 64)
 LAYERS = 5
+CELL = (CONV_3X3, CONV_3X3, CONV_3X3, SKIP, CONV_3X3, CONV_3X3)
+"""The cell of all networks, in the edges' order of ``nb201``."""
 
 
 def nats_sss() -> SearchSpace:

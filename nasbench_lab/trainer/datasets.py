@@ -31,6 +31,8 @@ class ImageData:
         classes: How many classes there are.
         mean: Of each channel, in the unit of the bytes; images are normalised with it.
         std: Likewise the standard deviation.
+        halves: Whose halves of a divided set these are: ``"official"``, those of NAS-Bench-201, or
+            ``"rule"``, others; empty where nothing is halved, or the split is the data set's own.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ImageData:
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    halves: str = ""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -162,14 +165,15 @@ def _from_files(
 ) -> ImageData:
     source = FILES[name]
     whole = read_images(name, folder, verify=verify)
+    whose = ""
     if trained_on == "train":
         part, halves = ("train", SPLITS[:2]) if name == "cifar10" else ("test", SPLITS[1:])
         images, labels = whole.pop(part)
         named = folder / source.split if split_file is None else Path(split_file)
         if split_file is not None or named.exists():
-            chosen = read_split(named, source.split_keys, len(labels))
+            whose, chosen = "official", read_split(named, source.split_keys, len(labels))
         else:
-            chosen = _halves(labels)
+            whose, chosen = "rule", _halves(labels)
         whole |= {half: (images[i], labels[i]) for half, i in zip(halves, chosen, strict=True)}
     return ImageData(
         name,
@@ -178,6 +182,7 @@ def _from_files(
         classes=source.classes,
         mean=source.mean,
         std=source.std,
+        halves=whose,
     )
 
 

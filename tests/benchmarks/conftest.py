@@ -47,7 +47,8 @@ def pytest_terminal_summary(terminalreporter, config):
         value = seconds[what] * _FACTORS[unit]
         bound = f"{limit:g} {unit}" if limit is not None else ""
         if beside in seconds:
-            bound = f"{seconds[what] / seconds[beside]:,.0f} x ours"
+            ratio = seconds[what] / seconds[beside]
+            bound = f"{ratio:,.{0 if ratio >= 10 else 1}f} x ours"
         write(f"{what:62} {value:9.3g} {unit} {bound:>10}")
     for line in NOTES:
         write(line)

@@ -1,0 +1,188 @@
+"""A benchmark that answers by training."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.benchmark import CLOCKS, Benchmark, Objective
+from nasbench_lab.errors import QueryError, UnknownNameError
+from nasbench_lab.files import atomic_file, data_folder
+from nasbench_lab.sources import silent
+from nasbench_lab.spaces import Architecture, SearchSpace, get_space
+from nasbench_lab.trainer.datasets import ImageData, load_data
+from nasbench_lab.trainer.recipe import RECIPES, Recipe
+from nasbench_lab.trainer.training import (
+    Training,
+    choose_device,
+    train,
+    trained_as,
+    training_key,
+)
+
+
+class TrainingBenchmark(Benchmark):
+    """Trains what a search asks for, and sees the validation accuracy in per cent.
+
+    What was trained is kept in a folder and never trained again; what was trained for some epochs
+    goes on from there. An evaluation after fewer epochs than all is one on the way of the whole
+    schedule.
+
+    Args:
+        space: ``nb201`` or ``nats-sss``, or its name.
+        recipe: How networks are trained, or the name of a data set, for its usual recipe.
+        data: The images; by default read from ``files``.
+        seeds: Of the trainings; the accuracy is their mean.
+        device: ``auto``, ``cpu``, ``cuda``, …
+        clock: One of ``CLOCKS``. All but ``evaluations`` charge the seconds that were measured when
+            the training was done, divided by the number of seeds, as a table charges one training
+            where its value is the mean of several. They differ from machine to machine, and from
+            one training to the next.
+        folder: Where trainings are kept; by default ``trainings`` in the data folder.
+        files: The folder with the data set's files.
+        progress: Called with (epochs done, epochs in all) while a network is trained.
+
+    Raises:
+        UnknownNameError: There is no such space, data set or clock.
+        TrainingError: There is no such device.
+        QueryError: The data have no validation images to search on.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace | str = "nb201",
+        recipe: Recipe | str = "digits",
+        *,
+        data: ImageData | None = None,
+        seeds: Sequence[int] = (0,),
+        device: str = "auto",
+        clock: str = "evaluations",
+        folder: Path | None = None,
+        files: Path | None = None,
+        progress: Callable[[int, int], None] = silent,
+    ) -> None:
+        self.space = get_space(space) if isinstance(space, str) else space
+        if isinstance(recipe, str):
+            if recipe not in RECIPES:
+                raise UnknownNameError("recipe", recipe, RECIPES)
+            recipe = RECIPES[recipe]
+        if clock not in CLOCKS:
+            raise UnknownNameError("clock", clock, CLOCKS)
+        self.recipe, self.clock, self.seeds = recipe, clock, tuple(seeds)
+        self.data = data or load_data(recipe.data, files, trained_on=recipe.trained_on)
+        if "valid" not in self.data.images:
+            raise QueryError(
+                f"{self.data.name!r} was read without validation images, so there is nothing that a "
+                f"search may see. Train on 'train', not on {recipe.trained_on!r}."
+            )
+        self.device = str(choose_device(device))
+        self.epochs = recipe.epochs
+        self.folder = folder or data_folder() / "trainings"
+        self.progress = progress
+        self.name = f"training {self.space.name} on {recipe.data}"
+        self.dataset = recipe.data
+        self.objectives = (Objective("valid_accuracy", "%"),)
+        self._known: dict[Architecture, Training] = {}
+
+    def evaluate(
+        self,
+        architecture: Architecture,
+        epoch: int | None = None,
+        rng: np.random.Generator | None = None,
+        since: int | None = None,
+    ) -> Evaluation:
+        """Trains an architecture, or looks up what came of it before."""
+        epoch = self.recipe.epochs if epoch is None else epoch
+        training = self.training(architecture, epoch)
+        value = float(training.curves["valid_accuracy"][:, epoch - 1].mean())
+        row = self.space.index(trained_as(self.space, architecture, self.recipe))
+        return Evaluation((value,), self._cost(training, epoch, since), epoch, row)
+
+    def training(self, architecture: Architecture, epochs: int | None = None) -> Training:
+        """All that came of training an architecture, for at least so many epochs.
+
+        Raises:
+            QueryError: The recipe has no such epoch.
+            TrainingError: Memory ran out.
+            InvalidArchitectureError: The architecture is not of the space.
+        """
+        last = self.recipe.epochs
+        epochs = last if epochs is None else epochs
+        if not 1 <= epochs <= last:
+            raise QueryError(f"{self.name!r} has epochs 1 to {last}, not {epochs}.")
+        built = trained_as(self.space, architecture, self.recipe)
+        file = self._file(built)
+        known = self._known.get(built)
+        if known is None or known.epochs < epochs:
+            known = _read(file)  # another process may have trained it meanwhile
+        if known is None or known.epochs < epochs:
+            known = train(
+                self.space,
+                built,
+                self.recipe,
+                self.data,
+                seeds=self.seeds,
+                device=self.device,
+                epochs=epochs,
+                checkpoint=file.with_suffix(".pt"),
+                progress=self.progress,
+            )
+            _write(file, known, self.space.to_string(built))
+            if epochs == last:
+                file.with_suffix(".pt").unlink(missing_ok=True)
+        self._known[built] = known
+        return known
+
+    def _file(self, architecture: Architecture) -> Path:
+        key = training_key(self.space, architecture, self.recipe, self.data, self.seeds)
+        # A GPU rounds otherwise than the CPU.
+        return self.folder / f"{key[:24]}-{self.device.partition(':')[0]}.json"
+
+    def _cost(self, training: Training, epoch: int, since: int | None) -> float:
+        if self.clock == "evaluations":
+            return 1.0
+        trained, passes = training.seconds["train"][:epoch], training.seconds["valid"][:epoch]
+        cost = math.fsum(trained)
+        if self.clock == "every_epoch":
+            cost += math.fsum(passes)
+        elif self.clock != "train_only":
+            cost += math.fsum(passes) / epoch
+        if self.clock == "resume" and since is not None:
+            cost -= math.fsum(trained[:since])
+        return cost / len(self.seeds)
+
+
+def _write(file: Path, training: Training, architecture: str) -> None:
+    entry = {
+        "architecture": architecture,
+        "seeds": training.seeds,
+        "curves": {name: values.tolist() for name, values in training.curves.items()},
+        "seconds": {split: values.tolist() for split, values in training.seconds.items()},
+        "parameters": training.parameters,
+        "flops": training.flops,
+        "device": training.device,
+    }
+    with atomic_file(file) as path:
+        path.write_text(json.dumps(entry))
+
+
+def _read(file: Path) -> Training | None:
+    """A kept training; None if there is none, or it is damaged: it is then trained again."""
+    try:
+        entry: dict[str, Any] = json.loads(file.read_text())
+        return Training(
+            seeds=tuple(entry["seeds"]),
+            curves={name: np.array(values) for name, values in entry["curves"].items()},
+            seconds={split: np.array(values) for split, values in entry["seconds"].items()},
+            parameters=float(entry["parameters"]),
+            flops=float(entry["flops"]),
+            device=str(entry["device"]),
+        )
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,379 @@
+"""Building a table: every network of a space, trained for real.
+
+A build has two parts. First all networks are trained, in as many processes as wanted; nothing in
+the result depends on how many. Then, on a machine that should do nothing else, the time of an epoch
+is measured for one network after the other. What is finished is kept in a folder beside the table
+to be, one small file per network, so that a build that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nasbench_lab.columns import Column, TableInfo
+from nasbench_lab.errors import DataFolderError, RecipeError, TableFileError, TrainingError
+from nasbench_lab.files import atomic_file, sha256
+from nasbench_lab.processes import in_processes
+from nasbench_lab.spaces import SearchSpace, get_space
+from nasbench_lab.table import Table
+from nasbench_lab.trainer.datasets import ImageData, load_data
+from nasbench_lab.trainer.recipe import Recipe, explain
+from nasbench_lab.trainer.training import FORMAT, train
+
+TIMED_EPOCHS = 3
+"""Epochs for which the time is measured: the first warms up, the quickest of the others counts."""
+
+Progress = Callable[[int, int, str], None]
+
+
+class TableRecipe(BaseModel):
+    """What a table is built by: a TOML file.
+
+    Attributes:
+        name: The table's name.
+        version: Of the table; to be raised when its values change.
+        space: ``nb201`` or ``nats-sss``.
+        seeds: Of the trials.
+        architectures: How many are trained, drawn at random; all if unset.
+        description: For people.
+        citation: BibTeX.
+        licence: SPDX identifier.
+        training: How each network is trained.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^\w[\w.+-]*(/\w[\w.+-]*)?$")
+    version: str = "1"
+    space: Literal["nb201", "nats-sss"]
+    seeds: tuple[int, ...] = Field(min_length=1)
+    architectures: int | None = Field(None, ge=1)
+    description: str = ""
+    citation: str = ""
+    licence: str = ""
+    training: Recipe
+
+
+def read_recipe(path: Path) -> TableRecipe:
+    """Reads a recipe.
+
+    Raises:
+        RecipeError: The file is not there, no TOML, or a setting is unknown, missing or impossible.
+    """
+    try:
+        return TableRecipe(**tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {explain(error)}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
+
+
+def build_table(
+    recipe_file: Path,
+    output: Path,
+    *,
+    data_folder: Path | None = None,
+    n_jobs: int = -1,
+    progress: Progress = lambda done, total, what: None,
+) -> Table:
+    """Builds a table, or goes on with a build that was stopped.
+
+    Args:
+        recipe_file: A TOML file; see ``TableRecipe``.
+        output: The table's folder; the unfinished build is in a folder beside it, whose name ends
+            in ``.build``.
+        data_folder: Where the data set's files are.
+        n_jobs: How many processes train; -1 for one per core.
+        progress: Called with (done, total, what is being done).
+
+    Returns:
+        The table. All but its times is the same however it was built. Its ``details`` hold the
+        recipe, and how long the build took.
+
+    Raises:
+        RecipeError: The recipe is not one.
+        DataFolderError: The folder cannot be written, holds something else, or the build of another
+            recipe.
+        TrainingError: A training failed; what was finished is kept.
+    """
+    recipe = read_recipe(recipe_file)
+    if n_jobs == 0:
+        raise TrainingError("Expected at least one process, or -1 for one per core, but got 0.")
+    source: dict[str, str | int] = {
+        "version": f"{recipe.name} {recipe.version}",
+        "file": recipe_file.name,
+        "sha256": sha256(recipe_file),
+        "bytes": recipe_file.stat().st_size,
+    }
+    output = output.absolute()
+    _check_output(output, recipe)
+    data = load_data(recipe.training.data, data_folder, trained_on=recipe.training.trained_on)
+    work = _Work(output.with_name(f"{output.name}.build"), recipe, data)
+    networks = _networks(recipe)
+    folder = None if data_folder is None else str(data_folder)
+
+    done = len(networks) - len(missing := work.missing("trained", networks))
+    progress(done, len(networks), "training")
+    began = time.monotonic()
+    tasks = [partial(_train_one, recipe, folder, index) for index in missing]
+    for number, entry in in_processes(tasks, n_jobs):
+        work.write("trained", missing[number], entry)
+        done += 1
+        work.count_time("training", time.monotonic() - began)
+        began = time.monotonic()
+        progress(done, len(networks), "training")
+
+    done = len(networks) - len(missing := work.missing("timed", networks))
+    began = time.monotonic()
+    # In random order, so that a machine that slows down does not slow down part of the space.
+    for index in np.random.default_rng(0).permutation(missing).tolist():
+        progress(done, len(networks), "measuring time")
+        work.write("timed", index, _time_one(recipe, data, index))
+        done += 1
+        work.count_time("measuring", time.monotonic() - began)
+        began = time.monotonic()
+    progress(done, len(networks), "writing the table")
+    table = _assemble(recipe, source, output, work, networks)
+    shutil.rmtree(work.folder, ignore_errors=True)
+    return table
+
+
+def _check_output(output: Path, recipe: TableRecipe) -> None:
+    """Refuses to put the table where something else is."""
+    if not output.exists():
+        return
+    try:
+        info = Table.open(output).info
+    except TableFileError:
+        info = None
+    if info is None or info.name != recipe.name or "recipe" not in info.details:
+        raise DataFolderError(
+            f"{output} is there already and is no table {recipe.name!r} that was built by a recipe. "
+            f"Name another output, or another table in the recipe."
+        )
+
+
+def _networks(recipe: TableRecipe) -> list[int]:
+    """The indices in the space of the architectures that are trained, in ascending order."""
+    space = get_space(recipe.space)
+    every = _trained_as(space, recipe)
+    distinct = np.unique(every)
+    if recipe.architectures is None or recipe.architectures >= len(distinct):
+        chosen: list[int] = distinct.tolist()
+        return chosen
+    drawn = np.random.default_rng(0).choice(distinct, recipe.architectures, replace=False)
+    return sorted(drawn.tolist())
+
+
+def _trained_as(space: SearchSpace, recipe: TableRecipe) -> NDArray[np.int64]:
+    """``(size,)``: for each architecture the index of the one that is trained in its place."""
+    indices = np.arange(space.size)
+    if recipe.training.skeleton != "tiny":
+        return indices
+    return space.index(space.canonical(space.at(indices)))
+
+
+@cache
+def _data(name: str, trained_on: str, folder: str | None) -> ImageData:
+    return load_data(name, None if folder is None else Path(folder), trained_on=trained_on)
+
+
+def _train_one(recipe: TableRecipe, folder: str | None, index: int) -> dict[str, Any]:
+    """Trains a network on one thread of the CPU, where the result is the same to the bit."""
+    space = get_space(recipe.space)
+    data = _data(recipe.training.data, recipe.training.trained_on, folder)
+    began = time.perf_counter()
+    training = train(
+        space, space.at(index), recipe.training, data, seeds=recipe.seeds, device="cpu"
+    )
+    return {
+        "architecture": space.to_string(space.at(index)),
+        "parameters": training.parameters,
+        "flops": training.flops,
+        "curves": {name: values.tolist() for name, values in training.curves.items()},
+        "wall_s": time.perf_counter() - began,
+    }
+
+
+def _time_one(recipe: TableRecipe, data: ImageData, index: int) -> dict[str, Any]:
+    """Measures what one network, of one seed, takes per epoch on one thread of the CPU."""
+    space = get_space(recipe.space)
+    training = train(
+        space,
+        space.at(index),
+        recipe.training,
+        data,
+        seeds=recipe.seeds[:1],
+        device="cpu",
+        epochs=min(TIMED_EPOCHS, recipe.training.epochs),
+    )
+    counted = slice(1 if training.epochs > 1 else 0, None)
+    return {split: float(s[counted].min()) for split, s in training.seconds.items()}
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The folder of an unfinished build: ``part/index.json`` for each finished network."""
+
+    folder: Path
+    recipe: TableRecipe
+    data: ImageData
+
+    def __post_init__(self) -> None:
+        file = self.folder / "build.json"
+        settings = {"space", "seeds", "architectures", "training"}
+        what: dict[str, Any] = {
+            "recipe": self.recipe.model_dump(mode="json", include=settings),
+            "data": self.data.checksum,
+        }
+        # Values of different versions or processors do not belong in one table.
+        what["versions"] = {name: version(name) for name in ("torch", "numpy")}
+        what |= {"processor": processor(), "format": FORMAT}
+        if file.exists():
+            try:
+                known = json.loads(file.read_text())
+                differing = ", ".join(sorted(k for k in what if known.get(k, what[k]) != what[k]))
+            except (ValueError, AttributeError):
+                differing = "build.json, which is damaged"
+            if differing:
+                raise DataFolderError(
+                    f"{self.folder} holds an unfinished build that differs in its {differing}. "
+                    f"Name another output, or delete that folder."
+                )
+            return
+        with atomic_file(file) as path:
+            path.write_text(json.dumps(what, indent=1))
+
+    def missing(self, part: str, networks: Iterable[int]) -> list[int]:
+        return [index for index in networks if self.read(part, index) is None]
+
+    def write(self, part: str, index: int, entry: dict[str, Any]) -> None:
+        with atomic_file(self._file(part, index)) as path:
+            path.write_text(json.dumps(entry))
+
+    def read(self, part: str, index: int) -> dict[str, Any] | None:
+        """An entry; None if it is not there or, after a crash of the machine, not whole."""
+        try:
+            entry: dict[str, Any] = json.loads(self._file(part, index).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return entry
+
+    def _file(self, part: str, index: int) -> Path:
+        return self.folder / part / f"{index:08d}.json"
+
+    def count_time(self, part: str, seconds: float) -> None:
+        """Adds to the wall-clock time that a part has taken, over all sessions."""
+        times = self.times()
+        times[part] = times.get(part, 0.0) + seconds
+        with atomic_file(self.folder / "times.json") as path:
+            path.write_text(json.dumps(times))
+
+    def times(self) -> dict[str, float]:
+        try:
+            times: dict[str, float] = json.loads((self.folder / "times.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return times
+
+
+def processor() -> str:
+    """What a result to the bit depends on: the processor, and which of its instructions are used."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        pass
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _assemble(
+    recipe: TableRecipe,
+    source: dict[str, str | int],
+    output: Path,
+    work: _Work,
+    networks: Sequence[int],
+) -> Table:
+    space, training = get_space(recipe.space), recipe.training
+    trained = [entry for index in networks if (entry := work.read("trained", index))]
+    timed = [entry for index in networks if (entry := work.read("timed", index))]
+    if not len(trained) == len(timed) == len(networks):
+        raise DataFolderError(
+            f"Finished networks have gone from {work.folder}. Does another build run there? Start "
+            f"this one again when it has ended."
+        )
+    shared: dict[str, Any] = {"dataset": training.data}
+    columns: dict[Column, NDArray[Any]] = {}
+    each = {**shared, "trials": recipe.seeds, "epochs": tuple(range(1, training.epochs + 1))}
+    for split in timed[0]:
+        what = {
+            "train": "of the augmented images of the epoch, as they were trained on",
+            "valid": "of the validation images, after the epoch",
+            "test": "of the test images, after the epoch",
+        }[split]
+        for quantity, unit, dtype in (("accuracy", "%", np.float64), ("loss", "1", np.float32)):
+            name = f"{split}_{quantity}"
+            values = np.array([entry["curves"][name] for entry in trained], dtype)
+            column = Column(
+                name, quantity, unit, quantity == "accuracy", split, **each, description=what
+            )
+            columns[column] = values
+    for quantity in ("parameters", "flops"):
+        about = "millions of multiply-adds for one image" if quantity == "flops" else "millions"
+        once = {**shared, "trials": ("exact",), "description": about}
+        values = np.array([entry[quantity] for entry in trained])
+        columns[Column(quantity, quantity, "M", False, **once)] = values
+    for split, name, about in (
+        ("train", "train_time_per_epoch", "training one network for one epoch on one core"),
+        ("valid", "valid_time", "one pass over the validation images on one core"),
+    ):
+        if split in timed[0]:
+            once = {**shared, "trials": ("measured",), "description": about}
+            times = np.array([entry[split] for entry in timed])
+            columns[Column(name, name, "s", False, **once)] = times
+    row_of_index = None
+    if len(networks) < space.size:
+        stands_for = _trained_as(space, recipe)
+        position = np.minimum(np.searchsorted(networks, stands_for), len(networks) - 1)
+        held = np.asarray(networks)[position] == stands_for
+        row_of_index = np.where(held, position, -1).astype(np.int32)
+    objective = "valid_accuracy" if "valid" in timed[0] else ""
+    info = TableInfo(
+        name=recipe.name,
+        space=recipe.space,
+        description=recipe.description,
+        citation=recipe.citation,
+        licence=recipe.licence,
+        objective=objective,
+        report="test_accuracy" if objective else "",
+        source=source,
+        details={
+            "recipe": recipe.model_dump(mode="json"),
+            "data": work.data.checksum,
+            "versions": {name: version(name) for name in ("torch", "numpy")},
+            "processor": processor(),
+            "build": {
+                "networks": len(networks),
+                "training_wall_s": round(work.times().get("training", 0.0), 1),
+                "measuring_wall_s": round(work.times().get("measuring", 0.0), 1),
+                "network_s": round(sum(entry["wall_s"] for entry in trained), 1),
+            },
+        },
+    )
+    return Table.create(output, info, columns, row_of_index)

@@ -1,0 +1,83 @@
+"""Recipes: how a network is trained, setting by setting."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nasbench_lab.errors import RecipeError
+
+
+class Recipe(BaseModel):
+    """How a network is trained. The defaults are those of NAS-Bench-201 on CIFAR-10.
+
+    Stochastic gradient descent with momentum; weight decay acts on all parameters, those of batch
+    normalisation included, as in the official code. Source: Dong and Yang 2020, section 2.3. One
+    thing is finer than there: the learning rate falls with every step, not with every epoch.
+
+    Attributes:
+        data: A data set of ``nasbench_lab.trainer.datasets``.
+        trained_on: ``train``, or for CIFAR-10 also ``train+valid``.
+        skeleton: ``paper``, the network around the cells as published, or ``tiny``, a small one for
+            images of few pixels.
+        epochs: Passes over the training data; the learning rate falls over all of them.
+        batch_size: Images per step.
+        lr: The learning rate at the start.
+        lr_schedule: ``cosine``, to zero after the last step, or ``constant``.
+        momentum: Of the gradient.
+        nesterov: Whether it is Nesterov's.
+        weight_decay: L2 penalty.
+        label_smoothing: The share of the target that is spread over all classes.
+        shift: Images are moved at random by up to so many pixels each way, black coming in.
+        flip: The chance that an image is mirrored left to right.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str = "cifar10"
+    trained_on: Literal["train", "train+valid"] = "train"
+    skeleton: Literal["paper", "tiny"] = "paper"
+    epochs: int = Field(200, ge=1)
+    batch_size: int = Field(256, ge=2)
+    lr: float = Field(0.1, gt=0)
+    lr_schedule: Literal["cosine", "constant"] = "cosine"
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(5e-4, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    shift: int = Field(4, ge=0)
+    flip: float = Field(0.5, ge=0, le=1)
+
+    @property
+    def key(self) -> str:
+        """A checksum of all settings."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def replace(self, **settings: Any) -> Recipe:
+        """The recipe with other settings.
+
+        Raises:
+            RecipeError: A setting is unknown or impossible.
+        """
+        try:
+            return Recipe(**{**self.model_dump(), **settings})
+        except ValidationError as error:
+            raise RecipeError(explain(error)) from error
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong with the settings, in one line."""
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()
+    )
+
+
+RECIPES = {
+    "digits": Recipe(data="digits", skeleton="tiny", epochs=12, batch_size=64, shift=1, flip=0.0),
+    "cifar10": Recipe(),
+    "cifar100": Recipe(data="cifar100"),
+    "ImageNet16-120": Recipe(data="ImageNet16-120", shift=2),
+}
+"""The recipe of each data set: that of NAS-Bench-201, and ours for the digits."""

@@ -1,0 +1,427 @@
+"""Training: one architecture, one recipe, several seeds at once.
+
+The same seed gives the same weights and accuracies on the CPU, where one thread does the work of a
+training: sums depend on the number of threads. Each seed draws its initial weights, the order of the
+images and their augmentation from streams of its own, so what a seed gets does not depend on the
+architecture, the device, or where a training was interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from nasbench_lab.errors import DataFolderError, TableFileError, TrainingError
+from nasbench_lab.files import atomic_file
+from nasbench_lab.sources import silent
+from nasbench_lab.spaces import Architecture, SearchSpace
+from nasbench_lab.trainer.datasets import SPLITS, ImageData
+from nasbench_lab.trainer.networks import build_network, count, initialise
+from nasbench_lab.trainer.recipe import Recipe
+
+FORMAT = 1
+"""Version of how networks are trained and checkpoints written."""
+
+# What PyTorch and its libraries say, in several types of errors, when memory runs out.
+_NO_MEMORY = ("out of memory", "alloc")
+
+# What the streams of a seed are for.
+_WEIGHTS, _IMAGES = 0, 1
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What came of training an architecture.
+
+    Args:
+        seeds: The seeds.
+        curves: ``"train_accuracy"``, ``"valid_loss"`` and so on, for each split that the data have:
+            ``(seeds, epochs)`` accuracies in per cent, or cross-entropies in nats. Those of the
+            training data are of the augmented images as they were trained on, label smoothing
+            included; the others of the network as it was after the epoch.
+        seconds: ``train``, ``valid`` and ``test``: ``(epochs,)`` measured seconds for all seeds
+            together.
+        parameters: Of one network, in millions.
+        flops: Multiply-adds of one network on one image, in millions.
+        device: Where it was trained.
+    """
+
+    seeds: tuple[int, ...]
+    curves: dict[str, Floats]
+    seconds: dict[str, Floats]
+    parameters: float
+    flops: float
+    device: str
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were trained."""
+        return len(self.seconds["train"])
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """The device of a name; ``auto`` is the GPU where there is one.
+
+    Raises:
+        TrainingError: There is no such device on this machine.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        if chosen.type not in ("cpu", "cuda"):
+            raise RuntimeError("there is no training on it")
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise TrainingError(
+            f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Expected auto, cpu, "
+            f"cuda or cuda:N; this PyTorch has {torch.__version__} and sees "
+            f"{torch.cuda.device_count()} GPUs."
+        ) from error
+    return chosen
+
+
+def train(
+    space: SearchSpace,
+    architecture: Architecture,
+    recipe: Recipe,
+    data: ImageData,
+    *,
+    seeds: Sequence[int] = (0,),
+    device: str = "auto",
+    epochs: int | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_every_s: float = 60.0,
+    progress: Callable[[int, int], None] = silent,
+) -> Training:
+    """Trains an architecture with several seeds at once.
+
+    The seeds' networks are trained side by side as one (see ``networks``): with other seeds beside
+    it, a seed draws the same numbers, but its sums may be rounded otherwise.
+
+    Args:
+        space: The architecture's space.
+        architecture: What is trained. With the skeleton ``tiny``, isomorphic cells are one network,
+            built from the canonical one.
+        recipe: How it is trained.
+        data: What on; of the recipe's data set.
+        seeds: At least one, none twice.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
+        epochs: Where to stop before the recipe's end; the learning rate does not depend on it.
+        checkpoint: A file from which a training continues that was stopped or killed, to the same
+            result on the CPU. It is written at the end, and after epochs in between.
+        checkpoint_every_s: At most every so many seconds.
+        progress: Called with the number of epochs trained and their number in all.
+
+    Raises:
+        TrainingError: No seeds, a device that is not there, or memory runs out; the message says
+            what to change.
+        TableFileError: The checkpoint is damaged, or of another training.
+        InvalidArchitectureError: The architecture is not of the space.
+        DataFolderError: The checkpoint cannot be written.
+    """
+    seeds = tuple(int(seed) for seed in seeds)
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise TrainingError(f"Expected different seeds that are not negative but got {seeds}.")
+    until = recipe.epochs if epochs is None else epochs
+    if not 1 <= until <= recipe.epochs:
+        raise TrainingError(f"Expected 1 to {recipe.epochs} epochs but got {until}.")
+    where = choose_device(device)
+    try:
+        with _one_thread(where):
+            run = _Run(space, trained_as(space, architecture, recipe), recipe, data, seeds, where)
+            run.go(until, checkpoint, checkpoint_every_s, progress)
+            return run.result(until)
+    except (MemoryError, RuntimeError) as error:
+        said = str(error).lower()
+        if not isinstance(error, MemoryError) and not any(w in said for w in _NO_MEMORY):
+            raise
+        raise TrainingError(
+            f"Memory ran out on {where} while training {space.to_string(architecture)} with "
+            f"batch_size {recipe.batch_size} and {len(seeds)} seeds at once. Train fewer seeds at "
+            f"once, lower batch_size in the recipe, or name another device."
+        ) from error
+
+
+def trained_as(space: SearchSpace, architecture: Architecture, recipe: Recipe) -> Architecture:
+    """The architecture whose network is trained: the canonical one where dead edges are not built."""
+    architecture = space.validate(architecture)
+    return space.canonical(architecture) if recipe.skeleton == "tiny" else architecture
+
+
+def training_key(
+    space: SearchSpace,
+    architecture: Architecture,
+    recipe: Recipe,
+    data: ImageData,
+    seeds: Sequence[int],
+) -> str:
+    """A checksum of all that the result of a training depends on, but for the processor."""
+    images = [data.checksum, data.shape, data.classes, data.mean, data.std]
+    what = [FORMAT, torch.__version__, space.name, architecture, recipe.key, images, tuple(seeds)]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """Sums on the CPU in one order."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        architecture: Architecture,
+        recipe: Recipe,
+        data: ImageData,
+        seeds: tuple[int, ...],
+        device: torch.device,
+    ) -> None:
+        self.recipe, self.seeds, self.device = recipe, seeds, device
+        # Half the memory and twice the speed or more, where the processor has it.
+        self.mixed = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        self.splits = tuple(split for split in SPLITS if split in data.images)
+        self.key = training_key(space, architecture, recipe, data, seeds)
+        settings: dict[str, Any] = {
+            "classes": data.classes,
+            "image_channels": data.shape[2],
+            "skeleton": recipe.skeleton,
+        }
+        with torch.device("meta"):  # no memory, and no draws from PyTorch's global generator
+            plain = build_network(space, architecture, **settings)
+            network = build_network(space, architecture, **settings, groups=len(seeds))
+            self.parameters, self.flops = count(plain, data.shape)
+        network.to_empty(device="cpu")
+        initialise(network, [_stream(seed, _WEIGHTS) for seed in seeds])
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov and recipe.momentum > 0,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        self.images = {
+            split: _Images(data, split, recipe.shift if split == "train" else 0, device)
+            for split in self.splits
+        }
+        # For each split and epoch, of each seed: summed losses and correct answers; and seconds.
+        self.sums: dict[str, list[Floats]] = {split: [] for split in self.splits}
+        self.seconds: dict[str, list[float]] = {split: [] for split in self.splits}
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return len(self.sums["train"])
+
+    def go(
+        self,
+        until: int,
+        checkpoint: Path | None,
+        every_s: float,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Trains up to an epoch."""
+        if checkpoint is not None:
+            self._load(checkpoint)
+        saved, saved_at = self.epoch, time.monotonic()
+        progress(self.epoch, until)
+        while self.epoch < until:
+            self._train_epoch()
+            for split in self.splits[1:]:
+                self._evaluate(split)
+            progress(self.epoch, until)
+            late = time.monotonic() - saved_at >= every_s
+            if checkpoint is not None and late and self.epoch < until:
+                self._save(checkpoint)
+                saved, saved_at = self.epoch, time.monotonic()
+        if checkpoint is not None and self.epoch > saved:
+            self._save(checkpoint)
+
+    def _train_epoch(self) -> None:
+        recipe, images, epoch, groups = (
+            self.recipe,
+            self.images["train"],
+            self.epoch,
+            len(self.seeds),
+        )
+        began = time.perf_counter()
+        streams = [_stream(seed, _IMAGES, epoch) for seed in self.seeds]
+        n = len(images)
+        # All random numbers of the epoch go to the device at once, and nothing is asked of it until
+        # the end: no step waits for the one before.
+        order = self._stacked([stream.permutation(n) for stream in streams])
+        moves = self._stacked(
+            [stream.integers(2 * recipe.shift + 1, size=(n, 2)) for stream in streams]
+        )
+        flips = self._stacked([stream.random(n) < recipe.flip for stream in streams])
+        total = torch.zeros(2, groups, dtype=torch.float64, device=self.device)
+        steps = math.ceil(n / recipe.batch_size)
+        self.network.train()
+        for step in range(steps):
+            part = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
+            x, y = images.batch(order[part], moves[part], flips[part])
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._rate(epoch * steps + step, recipe.epochs * steps)
+            self.optimizer.zero_grad(set_to_none=True)
+            losses, correct = self._score(x, y, recipe.label_smoothing)
+            losses.mean(dim=1).sum().backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            total += torch.stack([losses.detach().sum(dim=1, dtype=torch.float64), correct])
+        self._note("train", total, began)
+
+    def _rate(self, step: int, steps: int) -> float:
+        """Loshchilov and Hutter, "SGDR", 2017, equation 5, in steps and without restarts."""
+        if self.recipe.lr_schedule == "constant":
+            return self.recipe.lr
+        return 0.5 * self.recipe.lr * (1.0 + math.cos(math.pi * step / steps))
+
+    def _evaluate(self, split: str) -> None:
+        images, groups = self.images[split], len(self.seeds)
+        began = time.perf_counter()
+        total = torch.zeros(2, groups, dtype=torch.float64, device=self.device)
+        size = 2 * self.recipe.batch_size
+        self.network.eval()
+        with torch.inference_mode():
+            for first in range(0, len(images), size):
+                which = torch.arange(first, min(first + size, len(images)), device=self.device)
+                x, y = images.batch(which[:, None].expand(-1, groups))
+                losses, correct = self._score(x, y)
+                total += torch.stack([losses.sum(dim=1, dtype=torch.float64), correct])
+        self._note(split, total, began)
+
+    def _score(self, x: Tensor, y: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+        """``(groups, n)`` losses, and ``(groups,)`` numbers of correct answers."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            scores = self.network(x).float()
+        losses = functional.cross_entropy(
+            scores.flatten(0, 1), y.flatten(), reduction="none", label_smoothing=label_smoothing
+        )
+        return losses.view(y.shape), (scores.argmax(dim=2) == y).sum(dim=1).to(torch.float64)
+
+    def _note(self, split: str, total: Tensor, began: float) -> None:
+        self.sums[split].append(total.cpu().numpy())
+        self.seconds[split].append(time.perf_counter() - began)
+
+    def _stacked(self, arrays: list[NDArray[Any]]) -> Tensor:
+        """``(n, groups, …)`` on the device."""
+        return torch.from_numpy(np.stack(arrays, axis=1)).to(self.device)
+
+    def result(self, until: int) -> Training:
+        curves: dict[str, Floats] = {}
+        for split in self.splits:
+            losses, correct = np.stack(self.sums[split][:until], axis=2)
+            n = len(self.images[split])
+            curves[f"{split}_loss"] = losses / n
+            curves[f"{split}_accuracy"] = 100.0 * correct / n
+        seconds = {split: np.array(self.seconds[split][:until]) for split in self.splits}
+        return Training(self.seeds, curves, seconds, self.parameters, self.flops, str(self.device))
+
+    def _save(self, path: Path) -> None:
+        state = {
+            "key": self.key,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "sums": {s: torch.from_numpy(np.stack(sums)) for s, sums in self.sums.items()},
+            "seconds": self.seconds,
+        }
+        # PyTorch hides what the system says when a disk is full.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        with atomic_file(path) as new:
+            new.write_bytes(buffer.getbuffer())
+
+    def _load(self, path: Path) -> None:
+        try:
+            # Only tensors and plain values are read: no code in the file is run.
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            known = state["key"]
+        except FileNotFoundError:
+            return  # another process has finished with it
+        except OSError as error:
+            raise DataFolderError(f"Cannot read {path}: {error.strerror or error}.") from error
+        except Exception as error:  # a damaged file may raise anything
+            raise TableFileError(
+                f"{path} cannot be read as a checkpoint ({type(error).__name__}). Delete it to "
+                f"train from the start."
+            ) from error
+        if known != self.key:
+            raise TableFileError(
+                f"{path} is the checkpoint of another training: architecture, recipe, data, seeds or "
+                f"the version of PyTorch differ. Name another file, or delete it."
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sums = {split: list(sums.cpu().numpy()) for split, sums in state["sums"].items()}
+        self.seconds = state["seconds"]
+
+
+def _stream(seed: int, *purpose: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence([seed, *purpose]))
+
+
+class _Images:
+    """The images of one split on a device, with black borders to shift into."""
+
+    def __init__(self, data: ImageData, split: str, shift: int, device: torch.device) -> None:
+        border = ((0, 0), (shift, shift), (shift, shift), (0, 0))
+        self.pixels = torch.from_numpy(np.pad(data.images[split], border)).to(device)
+        self.labels = torch.from_numpy(data.labels[split]).to(device)
+        self.mean = torch.tensor(data.mean, device=device)
+        self.std = torch.tensor(data.std, device=device)
+        self.down = torch.arange(data.shape[0], device=device)
+        self.right = torch.arange(data.shape[1], device=device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(
+        self, which: Tensor, moves: Tensor | None = None, flips: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Gathers, moves, mirrors and normalises images.
+
+        Args:
+            which: ``(n, groups)`` numbers of images.
+            moves: ``(n, groups, 2)`` where the image begins in its border, from the top left.
+            flips: ``(n, groups)`` whether it is mirrored.
+
+        Returns:
+            ``(n, groups * channels, height, width)`` images, channels last in memory, and
+            ``(groups, n)`` labels.
+        """
+        if moves is None or flips is None:
+            found = self.pixels[which]
+        else:
+            rows = moves[..., :1] + self.down
+            columns = moves[..., 1:] + torch.where(flips[..., None], self.right.flip(0), self.right)
+            found = self.pixels[which[..., None, None], rows[..., :, None], columns[..., None, :]]
+        x = (found.float() - self.mean) / self.std
+        # (n, groups, height, width, channels): the groups' channels come to lie side by side.
+        x = x.permute(0, 2, 3, 1, 4).flatten(3).permute(0, 3, 1, 2)
+        return x, self.labels[which].T

@@ -1,0 +1,30 @@
+"""A part of the digits, and a short recipe: a training takes a few hundredths of a second."""
+
+from nasbench_lab.trainer.datasets import ImageData, load_data
+from nasbench_lab.trainer.recipe import Recipe
+
+SIZES = {"train": 96, "valid": 48, "test": 40}
+
+
+def small_digits():
+    digits = load_data("digits")
+    return ImageData(
+        "digits",
+        {split: digits.images[split][:n] for split, n in SIZES.items()},
+        {split: digits.labels[split][:n] for split, n in SIZES.items()},
+        10,
+        digits.mean,
+        digits.std,
+    )
+
+
+def short(**changes):
+    settings = {
+        "data": "digits",
+        "skeleton": "tiny",
+        "epochs": 3,
+        "batch_size": 40,
+        "shift": 1,
+        "flip": 0.0,
+    }
+    return Recipe(**{**settings, **changes})

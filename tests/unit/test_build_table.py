@@ -1,0 +1,255 @@
+"""Building tables: whatever the number of processes, and after a kill, the same table."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.columns import Query
+from nasbench_lab.errors import DataFolderError, NasbenchLabError, RecipeError, TrainingError
+from nasbench_lab.spaces import get_space
+
+torch = pytest.importorskip("torch", reason="building needs PyTorch")
+from nasbench_lab.trainer import build  # noqa: E402
+from nasbench_lab.trainer.build import build_table, read_recipe  # noqa: E402
+from nasbench_lab.trainer.datasets import load_data  # noqa: E402
+from nasbench_lab.trainer.training import train  # noqa: E402
+
+RECIPE = """
+name = "mine/few"
+version = "3"
+space = "nb201"
+seeds = [4, 7]
+architectures = 5
+description = "A few."
+citation = "@misc{few}"
+licence = "MIT"
+[training]
+data = "digits"
+skeleton = "tiny"
+epochs = 2
+batch_size = 200
+shift = 1
+flip = 0.0
+"""
+TIMES = {"train_time_per_epoch", "valid_time"}
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "few.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def values(table):
+    return {name: table.trials(name) for name in table.columns if name not in TIMES}
+
+
+def same(a, b):
+    return all(np.array_equal(x, values(b)[name]) for name, x in values(a).items())
+
+
+def test_a_table_holds_what_training_gives(recipe, tmp_path):
+    seen = []
+    table = build_table(recipe, tmp_path / "t", n_jobs=1, progress=lambda *what: seen.append(what))
+    assert len(table) == 5
+    assert table.info.name == "mine/few"
+    assert table.info.source["version"] == "mine/few 3"
+    assert (0, 5, "training") in seen
+    assert (5, 5, "training") in seen
+    space, data = get_space("nb201"), load_data("digits")
+    settings = read_recipe(recipe).training
+    for architecture in map(tuple, table.architectures.tolist()):
+        training = train(space, architecture, settings, data, seeds=(4, 7), device="cpu")
+        for name, curve in training.curves.items():
+            column = table.columns[name]
+            assert column.trials == (4, 7)
+            assert column.epochs == (1, 2)
+            for epoch in (1, 2):
+                for trial, value in zip((4, 7), curve[:, epoch - 1], strict=True):
+                    held = table.query(architecture, Query(name, epoch=epoch, trial=trial))
+                    assert held == (np.float32(value) if name.endswith("loss") else value)
+        assert table.query(architecture, "parameters") == training.parameters
+        assert table.query(architecture, "flops") == training.flops
+        assert table.query(architecture, "train_time_per_epoch") > 0
+    benchmark = TableBenchmark(table)
+    assert benchmark.clock == "official"
+    assert benchmark.evaluate(architecture).cost == pytest.approx(
+        2 * table.query(architecture, "train_time_per_epoch")
+        + table.query(architecture, "valid_time")
+    )
+    summary = table.info.details["build"]
+    assert summary["networks"] == 5
+    assert summary["training_wall_s"] > 0
+    assert not (tmp_path / "t.build").exists()
+
+
+def test_isomorphic_cells_share_an_entry(recipe, tmp_path):
+    table = build_table(recipe, tmp_path / "t", n_jobs=1)
+    space = table.space
+    cells = space.at(np.arange(space.size))
+    rows = table.row(cells)
+    np.testing.assert_array_equal(table.row(space.canonical(cells)), rows)
+    assert set(rows.tolist()) == {-1, 0, 1, 2, 3, 4}
+    held = rows >= 0
+    np.testing.assert_array_equal(table.architectures[rows[held]], space.canonical(cells[held]))
+
+
+def test_processes_do_not_matter(recipe, tmp_path):
+    one = build_table(recipe, tmp_path / "one", n_jobs=1)
+    two = build_table(recipe, tmp_path / "two", n_jobs=2)
+    assert same(one, two)
+
+
+def test_what_is_finished_is_not_done_again(recipe, tmp_path, monkeypatch):
+    whole = build_table(recipe, tmp_path / "whole", n_jobs=1)
+    done, real = [], build._train_one
+
+    def until_the_third(recipe, folder, index):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(index)
+        return real(recipe, folder, index)
+
+    monkeypatch.setattr(build, "_train_one", until_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        build_table(recipe, tmp_path / "t", n_jobs=1)
+    first = list(done)
+    assert len(list((tmp_path / "t.build" / "trained").glob("*.json"))) == 3
+    # One of the files was cut off by a crash of the machine.
+    cut = tmp_path / "t.build" / "trained" / f"{first[1]:08d}.json"
+    cut.write_text(cut.read_text()[:100])
+    done.clear()
+    monkeypatch.setattr(
+        build, "_train_one", lambda r, f, index: (done.append(index), real(r, f, index))[1]
+    )
+    table = build_table(recipe, tmp_path / "t", n_jobs=1)
+    assert sorted(set(first) - {first[1]} | set(done)) == build._networks(read_recipe(recipe))
+    assert not (set(first) - {first[1]}) & set(done)
+    assert same(whole, table)
+
+
+def test_a_killed_build_goes_on(recipe, tmp_path):
+    recipe.write_text(RECIPE.replace("architectures = 5", "architectures = 40"))
+    out = tmp_path / "t"
+    command = [sys.executable, "-m", "nasbench_lab.cli", "build-table", recipe, "-o", out]
+    with subprocess.Popen(
+        [*map(str, command), "--jobs", "2"], start_new_session=True, stderr=subprocess.DEVNULL
+    ) as process:
+        trained = Path(f"{out}.build") / "trained"
+        deadline = time.monotonic() + 120
+        while len(list(trained.glob("0*.json"))) < 3 and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    kept = {file.name: file.read_text() for file in trained.glob("0*.json")}
+    assert 3 <= len(kept) < 40
+    resumed = build_table(recipe, out, n_jobs=1)
+    assert same(resumed, build_table(recipe, tmp_path / "whole", n_jobs=1))
+    for name, text in kept.items():
+        row = build._networks(read_recipe(recipe)).index(int(name[:8]))
+        held = resumed.trials("valid_accuracy")[row]
+        np.testing.assert_array_equal(
+            held, np.array(json.loads(text)["curves"]["valid_accuracy"])[:, -1]
+        )
+
+
+def test_a_build_of_another_recipe_is_not_continued(recipe, tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "_train_one", stop)
+    with pytest.raises(KeyboardInterrupt):
+        build_table(recipe, tmp_path / "t", n_jobs=1)
+    recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
+    with pytest.raises(DataFolderError, match="differs in its recipe"):
+        build_table(recipe, tmp_path / "t", n_jobs=1)
+    # What does not change the values may change.
+    recipe.write_text(RECIPE.replace("A few.", "Some."))
+    with pytest.raises(KeyboardInterrupt):
+        build_table(recipe, tmp_path / "t", n_jobs=1)
+
+
+def test_a_damaged_build_is_not_continued(recipe, tmp_path):
+    (tmp_path / "t.build").mkdir()
+    (tmp_path / "t.build" / "build.json").write_text('{"recipe": ')
+    with pytest.raises(DataFolderError, match=r"build\.json, which is damaged"):
+        build_table(recipe, tmp_path / "t", n_jobs=1)
+
+
+def test_nothing_else_is_replaced(recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    for output in (Path("thesis"), Path("."), Path("few.toml")):
+        with pytest.raises(DataFolderError, match="is there already and is no table 'mine/few'"):
+            build_table(recipe, output, n_jobs=1)
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+    build_table(recipe, Path("t"), n_jobs=1)
+    again = build_table(recipe, Path("t"), n_jobs=1)
+    assert len(again) == 5
+    recipe.write_text(RECIPE.replace("mine/few", "mine/other"))
+    with pytest.raises(DataFolderError, match="no table 'mine/other'"):
+        build_table(recipe, Path("t"), n_jobs=1)
+
+
+def test_networks_that_went_away_are_missed(recipe, tmp_path, monkeypatch):
+    real = build._time_one
+
+    def and_lose(recipe, data, index):
+        for file in (tmp_path / "t.build" / "trained").glob("*.json"):
+            file.unlink()
+        return real(recipe, data, index)
+
+    monkeypatch.setattr(build, "_time_one", and_lose)
+    with pytest.raises(DataFolderError, match="Does another build run there"):
+        build_table(recipe, tmp_path / "t", n_jobs=1)
+
+
+def test_no_processes(recipe, tmp_path):
+    with pytest.raises(TrainingError, match="at least one process"):
+        build_table(recipe, tmp_path / "t", n_jobs=0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("epochs = 2", "epochs = 0", r"training.epochs.*greater than or equal to 1.*got 0"),
+        ("epochs = 2", "epoch = 2", r"training.epoch: Extra inputs"),
+        ('space = "nb201"', 'space = "nb202"', "'nb201' or 'nats-sss'.*got 'nb202'"),
+        ("seeds = [4, 7]", "seeds = []", "seeds"),
+        ('name = "mine/few"', 'name = "../few"', "name"),
+        ("[training]", "[training", "cannot be read as a recipe"),
+        ('data = "digits"', 'data = "digit"', "Did you mean 'digits'"),
+    ],
+)
+def test_recipes_with_mistakes(recipe, tmp_path, old, new, words):
+    recipe.write_text(RECIPE.replace(old, new))
+    with pytest.raises(NasbenchLabError, match=words):
+        build_table(recipe, tmp_path / "t", n_jobs=1)
+
+
+def test_a_recipe_that_is_not_there(tmp_path):
+    with pytest.raises(RecipeError, match=r"no\.toml cannot be read"):
+        read_recipe(tmp_path / "no.toml")
+
+
+def test_other_spaces_and_all_architectures(tmp_path, recipe):
+    recipe.write_text(
+        RECIPE.replace('"nb201"', '"nats-sss"')
+        .replace("architectures = 5", "architectures = 2")
+        .replace("epochs = 2", "epochs = 1")
+    )
+    table = build_table(recipe, tmp_path / "t", n_jobs=1)
+    assert len(table) == 2
+    assert table.space.name == "nats-sss"
+    every = read_recipe(recipe).model_copy(update={"architectures": None, "space": "nb201"})
+    assert len(build._networks(every)) == 5_260
