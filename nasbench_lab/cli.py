@@ -74,7 +74,9 @@ class Statistic(StrEnum):
     MEDIAN = "median"
 
 
-MetricOption = Annotated[Metric, typer.Option(help="What the curves show.")]
+MetricOption = Annotated[
+    Metric | None, typer.Option(help="What the curves show; both regrets, side by side, if unset.")
+]
 AxisOption = Annotated[
     XAxis | None,
     typer.Option(help="What runs along the figure; what the budget counts, if unset."),
@@ -129,7 +131,7 @@ def compare(
         bool, typer.Option("--free-repeats", help="Evaluating the same again costs nothing.")
     ] = False,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = -1,
-    metric: MetricOption = Metric.TEST_REGRET,
+    metric: MetricOption = None,
     axis: AxisOption = None,
     statistic: StatisticOption = Statistic.MEAN,
     as_json: Json = False,
@@ -200,7 +202,7 @@ def _new_folder() -> Path:
 )
 def plot(
     folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
-    metric: MetricOption = Metric.TEST_REGRET,
+    metric: MetricOption = None,
     axis: AxisOption = None,
     statistic: StatisticOption = Statistic.MEAN,
     output: Annotated[
@@ -405,7 +407,12 @@ def best(
 
 
 def _show(
-    result: Result, folder: Path, metric: str, axis: XAxis | None, statistic: str, as_json: bool
+    result: Result,
+    folder: Path,
+    metric: Metric | None,
+    axis: XAxis | None,
+    statistic: str,
+    as_json: bool,
 ) -> list[Path]:
     """Prints the summary and writes the figure; returns the figure's files."""
     from nasbench_lab.figures import anytime_figure, save_figure
@@ -421,8 +428,9 @@ def _show(
     if axis is None:
         by_time = "seconds" in result.experiment["budget"]
         axis = XAxis.SECONDS if by_time else XAxis.EVALUATIONS
-    figure = anytime_figure(result, metric, axis.value, statistic=statistic)
-    files = save_figure(figure, folder / f"anytime_{metric}_{axis}_{statistic}")
+    shown = [metric.value] if metric else ["valid_regret", "test_regret"]
+    figure = anytime_figure(result, shown, axis.value, statistic=statistic)
+    files = save_figure(figure, folder / f"anytime_{metric or 'regret'}_{axis}_{statistic}")
     summary = result.summary()
     if as_json:
         records = summary.to_dict(orient="records")

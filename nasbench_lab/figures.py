@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ STYLE: Any = {
 
 def anytime_figure(
     result: Result,
-    metric: str = "test_regret",
+    metric: str | Sequence[str] = "test_regret",
     axis: stats.Axis = "evaluations",
     *,
     statistic: str = "mean",
@@ -62,12 +63,12 @@ def anytime_figure(
 
     Args:
         result: The runs.
-        metric: One of ``nasbench_lab.stats.METRICS``.
+        metric: One of ``nasbench_lab.stats.METRICS``, or several, for panels side by side.
         axis: ``evaluations`` or ``seconds`` (simulated).
         statistic: One of ``STATISTICS``.
 
     Returns:
-        A figure with one panel per benchmark.
+        A figure with one panel per benchmark and metric.
 
     Raises:
         UnknownNameError: An unknown metric, axis or statistic.
@@ -85,15 +86,17 @@ def anytime_figure(
     ]
     if not names:
         raise ExperimentError("There are no finished runs to plot.")
-    columns = min(3, len(names))
-    rows = math.ceil(len(names) / columns)
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    wanted = [(name, one) for name in names for one in metrics]
+    columns = min(3, len(names)) if len(metrics) == 1 else len(metrics)
+    rows = math.ceil(len(wanted) / columns)
     with rc_context(STYLE):
         figure = Figure(figsize=(0.6 + 4.4 * columns, 0.3 + 2.9 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for panel in panels[len(names) :]:
+        for panel in panels[len(wanted) :]:
             panel.set_visible(False)
-        for panel, name in zip(panels, names, strict=False):
-            _draw(panel, result, name, metric, axis, statistic)
+        for panel, (name, one) in zip(panels, wanted, strict=False):
+            _draw(panel, result, name, one, axis, statistic)
     return figure
 
 

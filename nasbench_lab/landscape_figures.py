@@ -273,10 +273,9 @@ def noise_figure(analysis: Analysis) -> Figure:
     left.plot(ends, ends, color=GREY, linewidth=0.8, linestyle="--")
     left.set_xlabel(f"{_name(column)}, trial {pair['trial_a']} ({column.unit})")
     left.set_ylabel(f"trial {pair['trial_b']} ({column.unit})")
-    left.set_title(
-        f"Spearman's ρ {pair['spearman']:.3f}, of the top 10 % {pair['top_spearman']:.3f}",
-        loc="left",
-    )
+    top = pair["top_spearman"]
+    of_top = "" if np.isnan(top) else f", of the top 10 % {top:.3f}"
+    left.set_title(f"Spearman's ρ {pair['spearman']:.3f}{of_top}", loc="left")
     right.plot(noise.levels["mean"], noise.levels["within_std"], color=BLUE, marker="o", ms=3.5)
     lowest, highest = noise.levels["within_std"].min(), noise.levels["within_std"].max()
     if highest > 3 * lowest > 0:

@@ -99,7 +99,9 @@ class Noise:
             these vary less than the true means do; only ``within`` is to be read.
         n_trials: How many trials the column has.
         pairs: Per pair of trials the rank correlations over the rows that have both, of all and of
-            the top.
+            the top. The top is chosen by the other trials here: rows that are best by the two that
+            are compared would have made up with one what they lack in the other. NaN where there
+            are no others.
         levels: Per tenth of the rows, by mean: how many, their mean, and the standard deviation of
             trials within a row.
     """
@@ -145,16 +147,18 @@ def noise(table: Table, column: str) -> Noise | None:
     if (table.counts(column) > 1).sum() < 2:
         return None
     means, names = table.values(column), table.column(column).trials
-    best = top_rows(
-        np.nan_to_num(means if table.column(column).maximize else -means, nan=-np.inf), TOP
-    )
+    best = top_rows(_fitness(means, table.column(column).maximize), TOP)
     pairs = []
     for a, b in itertools.combinations(range(len(names)), 2):
         both = int((~np.isnan(trials[:, [a, b]]).any(axis=1)).sum())
         if not both:
             continue
         spearman, kendall = rank_correlation(trials[:, a], trials[:, b])
-        top_spearman, top_kendall = rank_correlation(trials[best, a], trials[best, b])
+        others = np.delete(trials, [a, b], axis=1)
+        known = (~np.isnan(others)).sum(axis=1)
+        by_others = np.where(known, np.nansum(others, axis=1) / np.maximum(known, 1), np.nan)
+        chosen = top_rows(_fitness(by_others, table.column(column).maximize), TOP)
+        top_spearman, top_kendall = rank_correlation(trials[chosen, a], trials[chosen, b])
         pairs.append(
             {
                 "trial_a": names[a],
@@ -184,6 +188,10 @@ def noise(table: Table, column: str) -> Noise | None:
         pd.DataFrame(pairs),
         pd.DataFrame(levels),
     )
+
+
+def _fitness(values: Floats, maximize: bool) -> Floats:
+    return np.nan_to_num(values if maximize else -values, nan=-np.inf)
 
 
 def _pooled_variance(trials: Floats) -> float:

@@ -256,7 +256,7 @@ class Result:
 
     def plot(
         self,
-        metric: str = "test_regret",
+        metric: str | Sequence[str] = "test_regret",
         axis: stats.Axis = "evaluations",
         *,
         statistic: str = "mean",

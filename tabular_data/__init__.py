@@ -8,10 +8,11 @@ from tabular_data import (
     nas_bench_201,
     nas_bench_graph,
     nats_bench,
+    nb201_digits,
 )
 
-TABLES = [*nas_bench_graph.TABLES, *analog_nasbench.TABLES]
-"""All tables that are made from installed packages."""
+TABLES = [*nb201_digits.TABLES, *nas_bench_graph.TABLES, *analog_nasbench.TABLES]
+"""All tables that come with nasbench-lab or are made from installed packages."""
 
 FORMATS = [
     nats_bench.FORMAT,

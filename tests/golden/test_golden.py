@@ -13,7 +13,7 @@ from nasbench_lab.experiment import run
 from nasbench_lab.registry import algorithm_modules
 
 FILE = Path(__file__).with_name("traces.json")
-TABLES = {"nas-bench-graph/cora": 60, "nas-bench-graph/proteins": 40}
+TABLES = {"nas-bench-graph/cora": 60, "nas-bench-graph/proteins": 40, "nb201-digits": 60}
 
 
 def trace_of(algorithm: str, table: str) -> list[int]:

@@ -111,7 +111,7 @@ def test_compare_leaves_a_result_a_table_and_a_figure(compare, tmp_path):
     assert f"{PROTEINS}, 3 runs of 8 evaluations" in done.words
     for words in ("random_search", "gp_bo(n_initial=3)", "test regret", "valid regret", "Note: "):
         assert words in done.words
-    stem = "new/result/anytime_test_regret_evaluations_mean"
+    stem = "new/result/anytime_regret_evaluations_mean"
     assert f"Figure: {stem}.png and {stem}.svg" in done.words
     assert Path(f"{stem}.png").read_bytes().startswith(b"\x89PNG")
     assert Path(f"{stem}.svg").read_text().startswith("<?xml")
@@ -128,7 +128,7 @@ def test_compare_without_output_makes_a_new_folder_in_results(compare):
     done = compare("-a", "random_search")
     (folder,) = Path("results").iterdir()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d{6}.*", folder.name)
-    assert str(folder / "anytime_test_regret_evaluations_mean.png") in done.words
+    assert str(folder / "anytime_regret_evaluations_mean.png") in done.words
     assert len(Result.open(folder).runs) == 3
 
 
@@ -195,11 +195,11 @@ def test_plot_draws_a_result_again(compare, lab):
     assert "r/anytime_valid_regret_evaluations_median.png" in done.words
     assert f"{PROTEINS}, 3 runs of 8 evaluations" in done.words
     assert lab("plot", "r", "-o", "elsewhere/new").code == 0
-    assert Path("elsewhere/new/anytime_test_regret_evaluations_mean.svg").is_file()
+    assert Path("elsewhere/new/anytime_regret_evaluations_mean.svg").is_file()
     assert not Path("r/anytime_valid_evaluations_mean.svg").exists()
     data = lab("plot", "r", "--json").data
     assert len(data["summary"]) == 1
-    assert data["figures"][0] == str(Path("r/anytime_test_regret_evaluations_mean.png"))
+    assert data["figures"][0] == str(Path("r/anytime_regret_evaluations_mean.png"))
 
 
 # Looking things up
@@ -466,7 +466,7 @@ def test_an_interrupted_comparison_keeps_what_is_finished(compare):
     assert "Interrupts 3 " in done.words
     result = Result.open("r")
     assert (len(result.runs), result.n_expected) == (8, 10)
-    assert Path("r/anytime_test_regret_evaluations_mean.png").is_file()
+    assert Path("r/anytime_regret_evaluations_mean.png").is_file()
 
 
 def test_an_interruption_before_anything_is_finished(compare):

@@ -9,6 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.reliability import (
     VarianceComponents,
     agreement,
@@ -19,6 +20,8 @@ from nasbench_lab.reliability import (
     top_rows,
     variance_components,
 )
+from nasbench_lab.spaces import get_space
+from nasbench_lab.table import Table
 
 NAN = math.nan
 
@@ -153,6 +156,20 @@ def test_noise_of_the_toy_table(timed):
     assert summary["share_within"] + summary["reliability"] == pytest.approx(1)
     k = found.components.reliability()
     assert summary["reliability_of_mean"] == pytest.approx(2 * k / (1 + k))
+
+
+def test_trials_of_equals_do_not_correlate_at_the_top(tmp_path):
+    # Half of the rows are equals, the others far worse. Rows that are best by the mean of all trials
+    # would correlate negatively, as what one trial lacks another must have made up for.
+    rng = np.random.default_rng(2)
+    n = get_space("nb201").size
+    trials = rng.normal(0, 1, (n, 3, 1)) - 100 * (np.arange(n) % 2)[:, None, None]
+    column = Column("a", "accuracy", "%", True, "valid", trials=(1, 2, 3), epochs=(1,))
+    info = TableInfo("equals", "nb201", "", "", "", "a", "a")
+    found = noise(Table.create(tmp_path / "t", info, {column: trials}), "a")
+    # 4 standard errors of a rank correlation over a tenth of the rows.
+    assert found.pairs["top_spearman"].abs().max() < 4 / math.sqrt(n / 10)
+    assert found.pairs["spearman"].min() > 0.7
 
 
 @pytest.mark.parametrize("maximize", [True, False])

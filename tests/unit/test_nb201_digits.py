@@ -1,0 +1,148 @@
+"""The table that comes with nasbench-lab: complete, small, and what its recipe gives."""
+
+import io
+import re
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasbench_lab import cli
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.columns import Query
+from nasbench_lab.errors import MissingSourceError, QueryError
+from nasbench_lab.files import sha256
+from nasbench_lab.registry import load_benchmark, open_table
+from nasbench_lab.trainer.datasets import load_data
+from nasbench_lab.trainer.recipe import RECIPES
+from tabular_data import nb201_digits
+
+FOLDER = Path(nb201_digits.__file__).parent
+RECIPE = FOLDER / "recipes" / "nb201-digits.toml"
+SPLITS = {"train": 800, "valid": 500, "test": 497}
+
+
+@pytest.fixture(scope="module")
+def table():
+    table = open_table("nb201-digits")
+    table.verify()
+    return table
+
+
+def test_every_cell_has_its_class(table):
+    space = table.space
+    cells = space.at(np.arange(space.size))
+    assert len(table) == 5_260
+    rows = table.row(cells)
+    assert set(rows.tolist()) == set(range(5_260))
+    np.testing.assert_array_equal(rows, table.row(space.canonical(cells)))
+    np.testing.assert_array_equal(table.architectures, space.canonical(table.architectures))
+
+
+def test_nothing_is_missing(table):
+    assert set(table.columns) == {
+        *(f"{split}_{what}" for split in SPLITS for what in ("accuracy", "loss")),
+        "parameters",
+        "flops",
+        "train_time_per_epoch",
+        "valid_time",
+    }
+    for column in table.columns.values():
+        for epoch in column.epochs or (None,):
+            values = table.trials(Query(column.name, epoch=epoch))
+            assert np.isfinite(values).all()
+            assert (values >= 0).all()
+    for split, n in SPLITS.items():
+        column = table.columns[f"{split}_accuracy"]
+        assert (column.trials, column.epochs) == ((0, 1, 2), tuple(range(1, 13)))
+        # Per cent of a whole number of images.
+        counts = table.trials(column.name) * n / 100
+        np.testing.assert_allclose(counts, counts.round(), atol=1e-9)
+
+
+def test_a_search_is_charged_in_seconds_and_sees_no_test_data(table):
+    benchmark = load_benchmark("nb201-digits")
+    assert benchmark.clock == "official"
+    assert benchmark.objectives[0].name == "valid_accuracy"
+    assert benchmark.report.metric == "test_accuracy"
+    with pytest.raises(QueryError, match="test data"):
+        TableBenchmark(table, objective="test_accuracy")
+    for clock in ("train_only", "every_epoch", "resume", "evaluations"):
+        assert load_benchmark("nb201-digits", clock=clock).evaluate((0,) * 6).cost > 0
+
+
+def test_it_is_made_by_its_recipe(table):
+    assert table.info.source["sha256"] == sha256(RECIPE)
+    assert table.info.details["recipe"]["training"] == RECIPES["digits"].model_dump(mode="json")
+    assert table.info.details["data"] == load_data("digits").checksum
+
+
+def test_it_is_small_in_the_wheel():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in (FOLDER / "nb201_digits").iterdir():
+            archive.write(file, file.name)
+    assert packed.tell() < 6_000_000
+
+
+def test_an_installation_without_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(nb201_digits, "_FOLDER", tmp_path)
+    with pytest.raises(MissingSourceError, match="Install nasbench-lab again"):
+        nb201_digits.version()
+
+
+@pytest.mark.parametrize("n", [3, pytest.param(100, marks=pytest.mark.slow)])
+def test_entries_are_what_training_gives(table, n):
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    from nasbench_lab.trainer import build
+    from nasbench_lab.trainer.training import train
+
+    here = {"torch": version("torch"), "processor": build.processor()}
+    made = {
+        "torch": table.info.details["versions"]["torch"],
+        "processor": table.info.details["processor"],
+    }
+    data, spread = load_data("digits"), table.trials("test_accuracy").std(axis=1, ddof=1)
+    rows = np.random.default_rng(n).choice(len(table), n, replace=False)
+    for row in rows.tolist():
+        architecture = tuple(table.architectures[row].tolist())
+        training = train(
+            table.space, architecture, RECIPES["digits"], data, seeds=(0, 1, 2), device="cpu"
+        )
+        assert training.parameters == table.query(architecture, "parameters")
+        assert training.flops == table.query(architecture, "flops")
+        for name, curves in training.curves.items():
+            held = np.stack(
+                [table.trials(Query(name, epoch=epoch))[row] for epoch in range(1, 13)], axis=1
+            )
+            if here == made:
+                np.testing.assert_array_equal(curves.astype(held.dtype), held)
+            elif name == "test_accuracy":
+                # Other processors and versions round otherwise, as if it were another seed: 5
+                # standard deviations of a mean of three, half a point at least.
+                allowed = max(0.5, 5 * float(np.hypot(spread[row], spread.mean())) / 3**0.5)
+                assert abs(curves[:, -1].mean() - held[:, -1].mean()) < allowed
+
+
+def test_the_data_card_says_what_the_command_prints(lab, monkeypatch):
+    card = (FOLDER / "nb201_digits.md").read_text()
+    monkeypatch.setattr(cli.console, "width", 80)
+    out = lab("analyze", "nb201-digits", "--output", "study")
+    assert out.code == 0, out.err
+    printed = out.out[: out.out.rindex("In study")]
+    (block,) = re.findall(r"```text\n(.*?)\n```", card, re.DOTALL)
+    assert block.split() == printed.split()
+    for name, columns in (
+        ("fidelity", "epoch spearman kendall overlap_top_1pct overlap_top_10pct"),
+        ("noise_levels", "level mean within_std"),
+    ):
+        for line in pd.read_csv(f"study/{name}.csv")[columns.split()].itertuples(index=False):
+            formats = {2: ".3f", 3: ".0%"} if name == "fidelity" else {2: ".2f", 3: ".2f"}
+            first, *others = line
+            texts = [format(v, formats[2 if i < 2 else 3]) for i, v in enumerate(others)]
+            assert f"| {first:.0f} | {' | '.join(texts)} |" in card
+    for figure in re.findall(r"\]\((.*?\.png)\)", card):
+        assert (FOLDER / figure).is_file()
