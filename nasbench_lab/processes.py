@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import parent_process
 from typing import TypeVar
@@ -25,7 +26,11 @@ def in_processes(tasks: Sequence[Callable[[], T]], n_jobs: int) -> Iterator[tupl
             yield number, task()
         return
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    yield from parallel(joblib.delayed(_numbered)(n, task) for n, task in enumerate(tasks))
+    with warnings.catch_warnings():
+        # A worker that imports PyTorch grows so much that it is taken for one that leaks memory, and
+        # is replaced by a new one; where warnings are errors, joblib would wait for it for ever.
+        warnings.filterwarnings("ignore", "A worker stopped while", UserWarning)
+        yield from parallel(joblib.delayed(_numbered)(n, task) for n, task in enumerate(tasks))
 
 
 def _numbered(number: int, task: Callable[[], T]) -> tuple[int, T]:
