@@ -90,3 +90,14 @@ def test_both_commands_are_named():
     assert "make compare" in README
     assert "make test" in README
     assert "@@" not in README
+
+
+def test_the_training_example_runs(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+    (source,) = (block for block in BLOCKS if "TrainingBenchmark(" in block)
+    path = tmp_path / "example.py"
+    path.write_text(source.replace("budget=10", "budget=3"))
+    names = runpy.run_path(str(path))
+    assert len(names["trace"]) == 3
+    assert len(list((tmp_path / "data" / "trainings").glob("*.json"))) == 3
