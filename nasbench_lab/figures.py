@@ -256,6 +256,7 @@ def validation_figure(validation: Validation) -> Figure:
     with rc_context(STYLE):
         figure = Figure(figsize=(0.8 + 3.2 * len(splits), 1.3 + 0.45 * n), layout="constrained")
         panels = figure.subplots(1, len(splits), squeeze=False, sharey=True).ravel()
+        labelled: set[str] = set()
         for panel, split in zip(panels, splits, strict=True):
             for i, entry in enumerate(validation.entries):
                 for held, offset, colour, mark, label in (
@@ -265,14 +266,24 @@ def validation_figure(validation: Validation) -> Figure:
                     if held is None or not len(held):
                         continue
                     place = np.full(len(held), i + offset)
-                    shared = {"color": colour, "label": label if i == 0 else None}
-                    panel.plot(held, place, mark, markersize=4, mfc="none", mew=0.9, **shared)
+                    shown = label if label not in labelled else None
+                    labelled.add(label)
+                    panel.plot(
+                        held,
+                        place,
+                        mark,
+                        color=colour,
+                        markersize=4,
+                        mfc="none",
+                        mew=0.9,
+                        label=shown,
+                    )
                     panel.plot([held.mean()], [i + offset], "|", markersize=13, mew=2, color=colour)
             panel.set_xlabel(f"{split} accuracy (%)")
             panel.set_yticks(range(n), [f"architecture {i + 1}" for i in range(n)])
             panel.set_ylim(n - 0.5, -0.5)
             panel.grid(visible=False, axis="y")
-        panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+        figure.legend(loc="outside upper left", ncols=2, frameon=False)
         figure.supxlabel(
             f"{validation.table}, {validation.epochs} epochs; each mark a seed, bars their means",
             fontsize=7,

@@ -97,7 +97,11 @@ class TrainingBenchmark(Benchmark):
         rng: np.random.Generator | None = None,
         since: int | None = None,
     ) -> Evaluation:
-        """Trains an architecture, or looks up what came of it before."""
+        """Trains an architecture, or looks up what came of it before.
+
+        There is no table, so the row is the number of what is trained in the space: isomorphic cells
+        that are one training count as repeats.
+        """
         epoch = self.recipe.epochs if epoch is None else epoch
         training = self.training(architecture, epoch)
         value = float(training.curves["valid_accuracy"][:, epoch - 1].mean())

@@ -247,7 +247,7 @@ class _Work:
         if file.exists():
             try:
                 known = json.loads(file.read_text())
-                differing = ", ".join(sorted(k for k in what if known.get(k, what[k]) != what[k]))
+                differing = ", ".join(sorted(k for k in what if known.get(k) != what[k]))
             except (ValueError, AttributeError):
                 differing = "build.json, which is damaged"
             if differing:

@@ -218,6 +218,7 @@ class _Run:
             self.parameters, self.flops = count(plain, data.shape)
         network.to_empty(device="cpu")
         initialise(network, [_stream(seed, _WEIGHTS) for seed in seeds])
+        # PyTorch's stubs lack this overload, and types for backward() below.
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),

@@ -6,13 +6,13 @@ import pytest
 from nasbench_lab.spaces import get_space
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
-from torch.nn import functional  # noqa: E402
-from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
-from nasbench_lab.trainer.datasets import load_data  # noqa: E402
-from nasbench_lab.trainer.networks import build_network, initialise  # noqa: E402
-from nasbench_lab.trainer.recipe import RECIPES  # noqa: E402
-from nasbench_lab.trainer.training import train  # noqa: E402
+from nasbench_lab.trainer.datasets import load_data
+from nasbench_lab.trainer.networks import build_network, initialise
+from nasbench_lab.trainer.recipe import RECIPES
+from nasbench_lab.trainer.training import train
 
 SPACE = get_space("nb201")
 CELL = SPACE.from_string(

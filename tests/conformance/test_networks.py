@@ -12,10 +12,10 @@ from nasbench_lab.spaces import get_space
 from nasbench_lab.spaces.nb201 import EDGES, OPERATIONS
 
 torch = pytest.importorskip("torch", reason="the networks need PyTorch")
-from torch import nn  # noqa: E402
-from torch.nn import functional  # noqa: E402
+from torch import nn
+from torch.nn import functional
 
-from nasbench_lab.trainer.networks import (  # noqa: E402
+from nasbench_lab.trainer.networks import (
     Cell,
     Classifier,
     Residual,

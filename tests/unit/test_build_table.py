@@ -17,10 +17,10 @@ from nasbench_lab.errors import DataFolderError, NasbenchLabError, RecipeError, 
 from nasbench_lab.spaces import get_space
 
 torch = pytest.importorskip("torch", reason="building needs PyTorch")
-from nasbench_lab.trainer import build  # noqa: E402
-from nasbench_lab.trainer.build import build_table, read_recipe  # noqa: E402
-from nasbench_lab.trainer.datasets import load_data  # noqa: E402
-from nasbench_lab.trainer.training import train  # noqa: E402
+from nasbench_lab.trainer import build
+from nasbench_lab.trainer.build import build_table, read_recipe
+from nasbench_lab.trainer.datasets import load_data
+from nasbench_lab.trainer.training import train
 
 RECIPE = """
 name = "mine/few"

@@ -22,13 +22,13 @@ from nasbench_lab.errors import (
 from nasbench_lab.spaces import get_space
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
-from small_data import SIZES, short, small_digits  # noqa: E402
-from torch.nn import functional  # noqa: E402
+from small_data import SIZES, short, small_digits
+from torch.nn import functional
 
-from nasbench_lab.trainer import training as module  # noqa: E402
-from nasbench_lab.trainer.networks import build_network, initialise  # noqa: E402
-from nasbench_lab.trainer.recipe import RECIPES, Recipe  # noqa: E402
-from nasbench_lab.trainer.training import choose_device, train  # noqa: E402
+from nasbench_lab.trainer import training as module
+from nasbench_lab.trainer.networks import build_network, initialise
+from nasbench_lab.trainer.recipe import RECIPES, Recipe
+from nasbench_lab.trainer.training import choose_device, train
 
 SPACE = get_space("nb201")
 CELL = SPACE.from_string(

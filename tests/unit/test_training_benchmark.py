@@ -17,10 +17,10 @@ from nasbench_lab.table import Table
 from nasbench_lab.testing import SyntheticBenchmark, check_benchmark
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
-from small_data import short, small_digits  # noqa: E402
+from small_data import short, small_digits
 
-from nasbench_lab.trainer import benchmark as module  # noqa: E402
-from nasbench_lab.trainer.benchmark import TrainingBenchmark  # noqa: E402
+from nasbench_lab.trainer import benchmark as module
+from nasbench_lab.trainer.benchmark import TrainingBenchmark
 
 SPACE = get_space("nb201")
 CELL = (1, 3, 0, 1, 0, 2)

@@ -232,6 +232,15 @@ def test_files(tmp_path):
     assert data["seeds"] == [2, 4, 5]
 
 
+def test_the_legend_names_both_sides_though_the_first_has_no_trials():
+    first, second = _validation().entries
+    found = dataclasses.replace(
+        _validation(), entries=[dataclasses.replace(first, table={}), second]
+    )
+    (legend,) = found.plot().legends
+    assert [text.get_text() for text in legend.get_texts()] == ["trained", "table"]
+
+
 def test_other_images_say_nothing():
     frame = dataclasses.replace(_validation(), other_images=("valid",)).to_frame()
     assert list(frame.agree) == [True, False, None, None]
