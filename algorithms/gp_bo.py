@@ -86,7 +86,8 @@ class GPBO(SearchAlgorithm):
         self._next_fit = 0
         self._floor, self._shift, self._scale = -math.inf, 0.0, 1.0
         # The posterior holds the first data in order, then the pending trials as fantasies; results
-        # that come while others are pending make it outdated until the next ask.
+        # that come while others are pending, or were asked elsewhere, make it outdated until the
+        # next ask.
         self._posterior: Posterior | None = None
         self._n_conditioned = 0
         self._outdated = False
@@ -118,9 +119,11 @@ class GPBO(SearchAlgorithm):
             self._data.append((architecture, score))
         if self._posterior is None:
             return
-        if asked is None or len(self._data) >= self._next_fit:
+        if asked is None:
+            self._barred[_positions([architecture], self.space)] = True
+        if len(self._data) >= self._next_fit:
             self._posterior = None
-        elif math.isfinite(score) and not self._pending and not self._outdated:
+        elif asked and math.isfinite(score) and not self._pending and not self._outdated:
             self._posterior.observe(self._target(score))
             self._n_conditioned += 1
         else:
@@ -159,7 +162,7 @@ class GPBO(SearchAlgorithm):
         if self._posterior is None:
             self._posterior = self._condition(_class_features(self.space, self.kernel.name))
             self._barred = np.zeros(len(candidates), dtype=np.bool_)
-            self._barred[_positions(candidates, self._asked, self.space)] = True
+            self._barred[_positions(sorted(self._asked), self.space)] = True
         elif self._outdated:
             self._update(self._posterior)
         i = self._acquire(self._posterior, self._barred)
@@ -232,10 +235,16 @@ class GPBO(SearchAlgorithm):
 
 
 @functools.lru_cache(maxsize=4)
+def _class_indices(space: SearchSpace) -> NDArray[np.int64]:
+    """``(m,)`` ascending indices of the canonical architectures."""
+    every = space.canonical(space.at(np.arange(space.size)))
+    return np.unique(space.index(every))
+
+
+@functools.lru_cache(maxsize=4)
 def _classes(space: SearchSpace) -> Architectures:
     """``(m, d)``: one canonical architecture per class, in the order of their indices."""
-    every = space.canonical(space.at(np.arange(space.size)))
-    return space.at(np.unique(space.index(every)))
+    return space.at(_class_indices(space))
 
 
 @functools.lru_cache(maxsize=4)
@@ -244,9 +253,6 @@ def _class_features(space: SearchSpace, kernel: str) -> NDArray[np.float64]:
     return Kernel(kernel, space).features(_classes(space))
 
 
-def _positions(
-    candidates: Architectures, architectures: set[Architecture], space: SearchSpace
-) -> NDArray[np.int64]:
-    """Where some canonical architectures stand among the candidates."""
-    wanted = space.index(np.array(sorted(architectures)))
-    return np.searchsorted(space.index(candidates), wanted)
+def _positions(architectures: list[Architecture], space: SearchSpace) -> NDArray[np.int64]:
+    """``(n,)``: where ``n`` canonical architectures stand among the classes."""
+    return np.searchsorted(_class_indices(space), space.index(np.array(architectures)))

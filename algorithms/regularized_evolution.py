@@ -16,7 +16,9 @@ from nasbench_lab.spaces import Architecture, SearchSpace
 class RegularizedEvolution(SearchAlgorithm):
     """A population from which the oldest dies, whatever it is worth.
 
-    The initial population counts against the budget like everything else.
+    The initial population counts against the budget like everything else. A trial that was asked
+    elsewhere (a warm start) becomes part of it or, later, takes the place of the oldest if it is
+    better.
 
     Args:
         space: The space to search.
@@ -52,5 +54,10 @@ class RegularizedEvolution(SearchAlgorithm):
         return self.trial(self.space.mutate(parent, self.rng))
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
+        score = self.score(evaluation)
+        if trial.number < 0:
+            if len(self._population) == self.population_size and score <= self._population[0][0]:
+                return
+            self._n_initial += 1
         # Add child to the right of the population; a full deque drops its oldest, on the left.
-        self._population.append((self.score(evaluation), trial.architecture))
+        self._population.append((score, trial.architecture))

@@ -24,6 +24,8 @@ MOST_DRAWS = 1000
 class Reinforce(SearchAlgorithm):
     """Policy gradient on the options' logits, with a moving average of rewards as baseline.
 
+    Trials that were asked elsewhere (a warm start) are passed over.
+
     Args:
         space: The space to search.
         learning_rate: Step size of Adam.
@@ -79,7 +81,8 @@ class Reinforce(SearchAlgorithm):
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         reward = self.score(evaluation)
-        if not math.isfinite(reward):
+        # The gradient is that of the expected reward only if the policy itself drew the trial.
+        if trial.number < 0 or not math.isfinite(reward):
             return
         m = self.baseline_momentum
         self._reward_sum = m * self._reward_sum + (1 - m) * reward

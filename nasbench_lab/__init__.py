@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
     from nasbench_lab.benchmark import Benchmark, TableBenchmark
-    from nasbench_lab.columns import Query
+    from nasbench_lab.columns import Constraint, Query
     from nasbench_lab.errors import NasbenchLabError
     from nasbench_lab.experiment import compare, run
     from nasbench_lab.registry import import_file, load_benchmark, open_table
     from nasbench_lab.results import Result
-    from nasbench_lab.simulator import Budget, simulate
+    from nasbench_lab.simulator import Budget, Workers, simulate
     from nasbench_lab.spaces import SearchSpace, get_space
     from nasbench_lab.table import Table
     from nasbench_lab.trace import Trace
@@ -39,9 +39,11 @@ _HOME = {
     "open_table": "registry",
     "Result": "results",
     "Budget": "simulator",
+    "Workers": "simulator",
     "simulate": "simulator",
     "SearchSpace": "spaces",
     "get_space": "spaces",
+    "Constraint": "columns",
     "Query": "columns",
     "Table": "table",
     "Trace": "trace",
@@ -61,9 +63,11 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "open_table",
     "Result",
     "Budget",
+    "Workers",
     "simulate",
     "SearchSpace",
     "get_space",
+    "Constraint",
     "Query",
     "Table",
     "Trace",

@@ -19,7 +19,8 @@ class Trial(NamedTuple):
     """What an algorithm wants evaluated.
 
     Args:
-        number: Counts the algorithm's trials from 0. A trial that continues keeps its number.
+        number: Counts the algorithm's trials from 0. A trial that continues to a later epoch keeps
+            its number: ``trial._replace(epoch=later)``. A trial of number -1 was asked elsewhere.
         architecture: What to evaluate.
         epoch: After how many epochs of training, or None for all of them.
     """
@@ -37,12 +38,14 @@ class Evaluation(NamedTuple):
         cost: What it took, in the unit of the benchmark's clock.
         epoch: The epoch it was measured after, or None where the benchmark does not know.
         row: The entry of the benchmark's table, or -1.
+        violation: By how much the benchmark's constraints are violated; 0 where they hold.
     """
 
     values: tuple[float, ...]
     cost: float
     epoch: int | None = None
     row: int = -1
+    violation: float = 0.0
 
 
 class SearchAlgorithm(ABC):
@@ -57,16 +60,28 @@ class SearchAlgorithm(ABC):
         space: The space to search.
         seed: Seed of the algorithm's only random generator.
         maximize: Whether more is better, for the one objective or for each of several.
+        fidelities: The epochs after which an architecture can be evaluated, in ascending order, the
+            last a full training; empty where the benchmark knows the end of training only.
+        weights: One weight per objective; ``score`` is then the weighted sum of all of them, each
+            turned so that more is better, in their own units. By default the first counts alone.
     """
 
     def __init__(
-        self, space: SearchSpace, *, seed: Seed = 0, maximize: bool | Sequence[bool] = True
+        self,
+        space: SearchSpace,
+        *,
+        seed: Seed = 0,
+        maximize: bool | Sequence[bool] = True,
+        fidelities: Sequence[int] = (),
+        weights: Sequence[float] | None = None,
     ) -> None:
         self.space = space
         self.rng = np.random.default_rng(seed)
         several = [maximize] if isinstance(maximize, bool | np.bool_) else maximize
         self.maximize = tuple(map(bool, several))
-        self._sign = 1.0 if self.maximize[0] else -1.0
+        self.fidelities = tuple(map(int, fidelities))
+        self._signs = tuple(1.0 if more else -1.0 for more in self.maximize)
+        self._weights = None if weights is None else self._signed(weights)
         self._n_trials = 0
 
     @abstractmethod
@@ -82,6 +97,14 @@ class SearchAlgorithm(ABC):
         A trial that continues to a later epoch is told once for each epoch it was asked for.
         """
 
+    def should_stop(self, trial: Trial, evaluation: Evaluation) -> bool:
+        """Whether a running trial is to be stopped at an epoch before the one it was asked for.
+
+        An algorithm that overrides this sees every epoch of ``fidelities`` as it happens, and is
+        told of a trial that it stops as of one that was asked for that epoch.
+        """
+        return False
+
     def trial(self, architecture: Architecture, epoch: int | None = None) -> Trial:
         """A new trial of an architecture, with the next number."""
         number = self._n_trials
@@ -89,9 +112,25 @@ class SearchAlgorithm(ABC):
         return Trial(number, architecture, epoch)
 
     def score(self, evaluation: Evaluation) -> float:
-        """The first objective, turned so that more is better; minus infinity if it failed."""
-        value = evaluation.values[0]
-        return -math.inf if math.isnan(value) else self._sign * value
+        """The first objective, or the weighted sum of all, turned so that more is better.
+
+        Minus infinity if the evaluation failed or violates a constraint.
+        """
+        if self._weights is None:
+            value = self._signs[0] * evaluation.values[0]
+        else:
+            value = sum(w * v for w, v in zip(self._weights, evaluation.values, strict=True))
+        return -math.inf if math.isnan(value) or evaluation.violation > 0 else value
+
+    def _signed(self, weights: Sequence[float]) -> tuple[float, ...]:
+        """One weight per objective, negative where less is better."""
+        if not isinstance(weights, Sequence) or len(weights) != len(self.maximize):
+            raise HyperparameterError(
+                f"Expected one weight for each of {len(self.maximize)} objectives but got {weights!r}."
+            )
+        for weight in weights:
+            check_number("weights", weight)
+        return tuple(w * sign for w, sign in zip(weights, self._signs, strict=True))
 
 
 def check_number(

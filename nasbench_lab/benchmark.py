@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.algorithm import Evaluation
-from nasbench_lab.columns import Query, Task
+from nasbench_lab.columns import Constraint, Query, Task
 from nasbench_lab.errors import QueryError, UnknownNameError
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
 from nasbench_lab.table import Table
@@ -54,6 +54,10 @@ class Benchmark(ABC):
     """One of ``CLOCKS``."""
     epochs: int | None
     """Epochs of a full evaluation, or None where the benchmark does not know."""
+    fidelities: tuple[int, ...] = ()
+    """The epochs it can evaluate after, ascending; empty where it knows the end only."""
+    noisy: bool = False
+    """Whether evaluations draw from ``rng``."""
     dataset: str | None = None
     """The data set that the networks are trained for, or None where the benchmark does not know."""
 
@@ -96,10 +100,13 @@ class TableBenchmark(Benchmark):
             ``train_only`` where it has the times for it, else ``evaluations``.
         fallback: Who answers for architectures that the table lacks, such as a
             ``TrainingBenchmark``. Its answers have row -1: no test value is known of them.
+        constraints: What architectures must keep to, such as ``"parameters<=0.5"``. One that does
+            not costs as much as any other, its evaluation says by how much it fails, and it is never
+            an incumbent. Regret is against the best that keep to them.
 
     Raises:
-        QueryError: The table cannot answer, the objective is measured on test data, or the fallback
-            answers another question.
+        QueryError: The table cannot answer, the objective or a constraint is measured on test data,
+            no entry keeps to the constraints, or the fallback answers another question.
         UnknownNameError: The table has no such task, or there is no such clock.
     """
 
@@ -112,6 +119,7 @@ class TableBenchmark(Benchmark):
         report: Query | str | None = None,
         clock: str | None = None,
         fallback: Benchmark | None = None,
+        constraints: Constraint | str | Sequence[Constraint | str] = (),
     ) -> None:
         self.table, self.task, self.space = table, task, table.space
         self.name = table.name if task is None else f"{table.name}/{task}"
@@ -130,10 +138,12 @@ class TableBenchmark(Benchmark):
                 f"{table.name!r} has no objective of its own, as it lacks validation or test "
                 f"accuracies. Name what the search is to see, and what is reported."
             )
-        columns = [table.column(query) for query in self.queries]
-        for query in self.queries:
+        several_bounds = [constraints] if isinstance(constraints, Constraint | str) else constraints
+        self.constraints = tuple(map(Constraint.of, several_bounds))
+        seen = [*self.queries, *(constraint.query for constraint in self.constraints)]
+        columns = [table.column(query) for query in seen]
+        for query in [*seen, self.report]:
             table.check(query)
-        table.check(self.report)
         if self.report.trial == "random":
             raise QueryError("Results are reported by the mean or one seed, not a random trial.")
         for column in columns:
@@ -143,7 +153,9 @@ class TableBenchmark(Benchmark):
                     f"must not see. Search on {default.objective!r} and name the test metric as "
                     f"the report."
                 )
-        self.objectives = tuple(Objective(c.name, c.unit, c.maximize) for c in columns)
+        self.objectives = tuple(
+            Objective(c.name, c.unit, c.maximize) for c in columns[: len(self.queries)]
+        )
         # Which training is paid for; of some objectives, such as parameters, there is none.
         trained = [i for i, c in enumerate(columns) if c.epochs or c.split]
         main = next((i for i in trained if columns[i].epochs), (trained or [0])[0])
@@ -154,7 +166,7 @@ class TableBenchmark(Benchmark):
                     f"different trainings; a search that sees both would pay for one."
                 )
         epochs, self.dataset = columns[main].epochs, columns[main].dataset
-        self.epochs = self.queries[main].epoch or (epochs[-1] if epochs else None)
+        self.epochs = seen[main].epoch or (epochs[-1] if epochs else None)
         self._times = Times(table, columns[main])
         held = self._times.clocks(self.epochs)
         if clock is None and table.info.clock in held:
@@ -169,15 +181,36 @@ class TableBenchmark(Benchmark):
                 f"). Clocks it can keep: {', '.join(held)}."
             )
         self.clock = clock
+        if self.epochs is not None:
+            held_epochs = [set(columns[i].epochs or (self.epochs,)) for i in trained]
+            self.fidelities = tuple(
+                e
+                for e in sorted(set.intersection(*held_epochs))
+                if e <= self.epochs and clock in self._times.clocks(e)
+            )
         self.fallback = fallback
         if fallback is not None:
             self._check_fallback(fallback)
         self._known: dict[int | None, dict[Architecture, Evaluation]] = defaultdict(dict)
-        self._columns: dict[int | None, tuple[list[NDArray[np.float64]], NDArray[np.float64]]] = {}
-        self._random = any(query.trial == "random" for query in self.queries)
+        self._columns: dict[int | None, _Columns] = {}
+        self._rows: dict[Architecture, int] = {}
+        self._feasible: NDArray[np.bool_] | None = None
+        self.noisy = any(query.trial == "random" for query in self.queries)
+        if self.constraints and not self.feasible.any():
+            raise QueryError(
+                f"No entry of {table.name!r} keeps to {', '.join(map(str, self.constraints))}. "
+                + " ".join(
+                    f"Its values of {table.column(c.query).name} go from {np.nanmin(some):.6g} to "
+                    f"{np.nanmax(some):.6g}."
+                    for c in self.constraints
+                    for some in [table.values(c.query)]
+                )
+            )
 
     def _check_fallback(self, fallback: Benchmark) -> None:
         """Refuses a fallback whose answers do not belong beside the table's."""
+        if self.constraints:
+            raise QueryError(f"{fallback.name!r} cannot tell whether constraints are kept.")
         here, there = (
             {
                 "space": benchmark.space.name,
@@ -198,7 +231,7 @@ class TableBenchmark(Benchmark):
     @property
     def fingerprint(self) -> str:
         """A checksum of what this benchmark reads of its table."""
-        queries = [*self.queries, self.report]
+        queries = [*self.queries, self.report, *(c.query for c in self.constraints)]
         return self.table.fingerprint(
             {self.table.column(query).name for query in queries} | self._times.columns
         )
@@ -209,13 +242,39 @@ class TableBenchmark(Benchmark):
         query = self.queries[0]
         return replace(query, trial="mean") if query.trial == "random" else query
 
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """``(rows,)`` which entries keep to the constraints at the end of training."""
+        if self._feasible is None:
+            self._feasible = np.ones(len(self.table), dtype=np.bool_)
+            for constraint in self.constraints:
+                values = self.table.values(replace(constraint.query, trial="mean"))
+                self._feasible &= constraint.violation(values) == 0
+        return self._feasible
+
+    def ranking(self, query: Query | str) -> NDArray[np.int64]:
+        """Rows that keep to the constraints from best to worst by a query, as ``Table.ranking``."""
+        ranking = self.table.ranking(query)
+        return ranking[self.feasible[ranking]] if self.constraints else ranking
+
+    def optimum(self, query: Query | str) -> float:
+        """The best value of a query among the entries that keep to the constraints.
+
+        Raises:
+            QueryError: None of them has one.
+        """
+        ranking = self.ranking(query)
+        if not len(ranking):
+            raise QueryError(f"No entry of {self.name!r} that is allowed has a {query}.")
+        return float(self.table.values(query)[ranking[0]])
+
     def __repr__(self) -> str:
         objectives = ", ".join(objective.name for objective in self.objectives)
         return f"<TableBenchmark {self.name!r}: {objectives}, clock {self.clock!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        made_of = (self.table, self.task, self.queries, self.report, self.clock, self.fallback)
-        return _restore, made_of
+        queries = self.queries, self.report, self.clock, self.fallback, self.constraints
+        return _restore, (self.table, self.task, *queries)
 
     def evaluate(
         self,
@@ -235,21 +294,23 @@ class TableBenchmark(Benchmark):
         known = self._known[epoch]
         if (result := known.get(architecture)) is not None:
             return result
-        row = self.table.row(architecture)
-        columns, costs = self._columns.get(epoch) or self._at(epoch)
+        row = self._rows.get(architecture)
+        if row is None:
+            row = self._rows[architecture] = self.table.row(architecture)
+        columns, costs, violations = self._columns.get(epoch) or self._at(epoch)
         if row < 0 and self.fallback is not None:
             return self.fallback.evaluate(architecture, epoch, rng)._replace(row=-1)
         if row < 0:
             values = (math.nan,) * len(columns)
             cost = 1.0 if self.clock == "evaluations" else 0.0
             result = Evaluation(values, cost, self.epochs if epoch is None else epoch, row)
-        elif self._random:
+        elif self.noisy:
             return self._evaluate_random(row, epoch, rng)
         else:
             values = tuple([column.item(row) for column in columns])
-            result = Evaluation(
-                values, costs.item(row), self.epochs if epoch is None else epoch, row
-            )
+            at = self.epochs if epoch is None else epoch
+            violation = 0.0 if violations is None else violations.item(row)
+            result = Evaluation(values, costs.item(row), at, row, violation)
         known[architecture] = result
         return result
 
@@ -266,14 +327,14 @@ class TableBenchmark(Benchmark):
             ``(n, m)`` objective values, NaN where the table has no entry, and ``(n,)`` costs.
         """
         rows = self.table.row(architectures)
-        columns, costs = self._at(epoch)
+        columns, costs, _ = self._at(epoch)
         values = np.stack([column[rows] for column in columns], axis=1)
         absent = rows < 0
         values[absent] = np.nan
         return values, np.where(absent, 1.0 if self.clock == "evaluations" else 0.0, costs[rows])
 
-    def _at(self, epoch: int | None) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
-        """``(rows,)`` values of each objective and ``(rows,)`` costs at an epoch."""
+    def _at(self, epoch: int | None) -> _Columns:
+        """``(rows,)`` values of each objective, costs and violations at an epoch."""
         if epoch not in self._columns:
             questions = [self._at_epoch(query, epoch) for query in self.queries]
             values = [
@@ -288,7 +349,16 @@ class TableBenchmark(Benchmark):
                 unknown = np.isnan(costs)
                 values = [np.where(unknown, np.nan, some) for some in values]
                 costs = np.where(unknown, 0.0, costs)
-            self._columns[epoch] = values, costs
+            violations = None
+            if self.constraints:
+                violations = np.zeros(len(self.table))
+                for constraint in self.constraints:
+                    query = replace(constraint.query, trial="mean")
+                    column = self.table.column(query)
+                    if epoch is not None and (column.epochs or column.split):
+                        query = replace(query, epoch=epoch)
+                    violations += constraint.violation(self.table.values(query))
+            self._columns[epoch] = values, costs, violations
         return self._columns[epoch]
 
     def _at_epoch(self, query: Query, epoch: int | None) -> Query:
@@ -314,7 +384,7 @@ class TableBenchmark(Benchmark):
         """Draws one training; all objectives whose trial is random, and the cost, are of that."""
         if rng is None:
             raise QueryError("A random trial needs a generator: evaluate(…, rng=…).")
-        columns, costs = self._at(epoch)
+        columns, costs, violations = self._at(epoch)
         values = [column.item(row) for column in columns]
         cost = costs.item(row)
         drawn: int | str | None = None
@@ -334,8 +404,12 @@ class TableBenchmark(Benchmark):
                     own = self._times.costs(self.clock, at, drawn).item(row)
                     cost = cost if math.isnan(own) else own
             values[i] = held[drawn]
-        return Evaluation(tuple(values), cost, self.epochs if epoch is None else epoch, row)
+        at = self.epochs if epoch is None else epoch
+        violation = 0.0 if violations is None else violations.item(row)
+        return Evaluation(tuple(values), cost, at, row, violation)
 
+
+_Columns = tuple[list[NDArray[np.float64]], NDArray[np.float64], NDArray[np.float64] | None]
 
 _TRAINING = ("dataset", "trained_on", "schedule")
 """What makes two columns ones of the same training."""
@@ -348,7 +422,14 @@ def _restore(
     report: Query,
     clock: str,
     fallback: Benchmark | None,
+    constraints: tuple[Constraint, ...],
 ) -> TableBenchmark:
     return TableBenchmark(
-        table, task, objective=queries, report=report, clock=clock, fallback=fallback
+        table,
+        task,
+        objective=queries,
+        report=report,
+        clock=clock,
+        fallback=fallback,
+        constraints=constraints,
     )

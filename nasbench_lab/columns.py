@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.errors import QueryError
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,54 @@ class Query:
     def of(cls, query: Query | str) -> Query:
         """Takes a metric's name for a whole query."""
         return query if isinstance(query, Query) else cls(query)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound on a column, such as at most half a million parameters.
+
+    Args:
+        query: What is bounded.
+        limit: The bound, in the unit of the column.
+        at_most: Whether values must be at most the limit, or at least.
+    """
+
+    query: Query
+    limit: float
+    at_most: bool = True
+
+    @classmethod
+    def of(cls, constraint: Constraint | str) -> Constraint:
+        """Reads a constraint such as ``"parameters<=0.5"`` or ``"valid_accuracy >= 90"``.
+
+        Raises:
+            QueryError: It cannot be understood.
+        """
+        if isinstance(constraint, Constraint):
+            return constraint
+        match = re.fullmatch(r"\s*([^<>=\s]+)\s*([<>]=)\s*(\S+)\s*", str(constraint))
+        try:
+            limit = float(match[3]) if match else math.nan
+        except ValueError:
+            limit = math.nan
+        if match is None or not math.isfinite(limit):
+            raise QueryError(
+                f"Expected a constraint such as 'parameters<=0.5' or 'valid_accuracy>=90' but got "
+                f"{constraint!r}."
+            )
+        return cls(Query(match[1]), limit, match[2] == "<=")
+
+    def __str__(self) -> str:
+        return f"{self.query.metric}{'<=' if self.at_most else '>='}{self.limit!r}"
+
+    def violation(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """By how much values miss the limit, as a share of it (absolute if it is 0).
+
+        What is unknown misses it by infinity.
+        """
+        excess = (values - self.limit) * (1.0 if self.at_most else -1.0)
+        missed = np.maximum(excess, 0.0) / (abs(self.limit) or 1.0)
+        return np.where(np.isnan(values), np.inf, missed)
 
 
 @dataclass(frozen=True)

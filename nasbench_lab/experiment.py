@@ -39,7 +39,7 @@ from nasbench_lab.results import (
     start_folder,
     write_shard,
 )
-from nasbench_lab.simulator import Budget, simulate
+from nasbench_lab.simulator import Budget, Workers, simulate
 from nasbench_lab.trace import Trace
 
 Algorithm = str | type[SearchAlgorithm]
@@ -47,11 +47,11 @@ Algorithm = str | type[SearchAlgorithm]
 
 def random_streams(
     benchmark: str, algorithm: str, seed: int
-) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
-    """The two random streams of a run: of its search, and of its trials' noise.
+) -> tuple[np.random.SeedSequence, np.random.SeedSequence, np.random.SeedSequence]:
+    """The random streams of a run: of its search, of its trials' noise, of its workers' faults.
 
     They depend on the run alone: not on what else is run, in which order, or by how many workers.
-    The search's stream does not depend on the benchmark's noise, nor the noise on the search.
+    None of them depends on what is drawn from another.
 
     Args:
         benchmark: The benchmark's name.
@@ -63,7 +63,10 @@ def random_streams(
         digest = hashlib.sha256("\0".join(names).encode()).digest()
         return np.random.SeedSequence([seed, int.from_bytes(digest[:8], "little")])
 
-    return key("search", benchmark, algorithm), key("noise", benchmark, algorithm)
+    search, noise, faults = (
+        key(what, benchmark, algorithm) for what in ("search", "noise", "faults")
+    )
+    return search, noise, faults
 
 
 def run(
@@ -72,7 +75,7 @@ def run(
     budget: Budget | int | str,
     seed: int = 0,
     *,
-    workers: int = 1,
+    workers: Workers | int = 1,
     charge_repeats: bool = True,
     **hyperparameters: Any,
 ) -> Trace:
@@ -84,7 +87,8 @@ def run(
         benchmark: A table's name, or a benchmark.
         budget: As for ``Budget.of``: ``200`` evaluations, ``"12000s"``, …
         seed: Different seeds give independent runs, equal seeds equal ones.
-        workers: How many evaluations run at once on the simulated clock.
+        workers: How many evaluations run at once on the simulated clock, or ``Workers`` that are
+            synchronous, fail or straggle.
         charge_repeats: Whether evaluating the same again costs again.
         **hyperparameters: Of the algorithm.
 
@@ -104,13 +108,13 @@ def run(
                 f"be set. Give its class instead."
             )
         name, instance = type(algorithm).__name__, algorithm
-        _, noise = random_streams(opened.name, name, seed)
+        _, noise, faults = random_streams(opened.name, name, seed)
     else:
         if isinstance(algorithm, str):
             algorithm, given = parse_algorithm(algorithm)
             hyperparameters = {**given, **hyperparameters}
         name = _name(algorithm)
-        search, noise = random_streams(opened.name, name, seed)
+        search, noise, faults = random_streams(opened.name, name, seed)
         instance = _build(algorithm, opened, search, hyperparameters)
     return simulate(
         instance,
@@ -119,6 +123,7 @@ def run(
         workers=workers,
         charge_repeats=charge_repeats,
         noise=np.random.default_rng(noise),
+        faults=np.random.default_rng(faults),
         settings={
             "algorithm": _written(algorithm, hyperparameters),
             "benchmark": opened.name,
@@ -136,7 +141,12 @@ def _build(
     maximize = tuple(objective.maximize for objective in benchmark.objectives)
     rng = np.random.default_rng(search)
     return make_algorithm(
-        algorithm, benchmark.space, seed=rng, maximize=maximize, **hyperparameters
+        algorithm,
+        benchmark.space,
+        seed=rng,
+        maximize=maximize,
+        fidelities=benchmark.fidelities,
+        **hyperparameters,
     )
 
 
@@ -162,7 +172,7 @@ class _Task:
     algorithm: Algorithm
     seeds: Sequence[int]
     budget: Budget
-    workers: int
+    workers: Workers
     charge_repeats: bool
 
     def __call__(self) -> list[Run]:
@@ -202,7 +212,7 @@ def compare(
     *,
     budget: Budget | int | str,
     seeds: int | Sequence[int] = 100,
-    workers: int = 1,
+    workers: Workers | int = 1,
     charge_repeats: bool = True,
     n_jobs: int = -1,
     folder: Path | str | None = None,
@@ -216,7 +226,8 @@ def compare(
         benchmarks: Tables' names, or benchmarks.
         budget: Of each run, as for ``Budget.of``.
         seeds: The seeds, or how many (from 0).
-        workers: How many evaluations of a run go on at once on the simulated clock.
+        workers: How many evaluations of a run go on at once on the simulated clock, or ``Workers``
+            that are synchronous, fail or straggle.
         charge_repeats: Whether evaluating the same again costs again.
         n_jobs: How many processes; -1 for one per core. The results do not depend on it.
         folder: Where to keep the runs; each part is readable there as soon as it is finished.
@@ -231,12 +242,10 @@ def compare(
         60
     """
     budget = Budget.of(budget)
+    workers = Workers.of(workers)
     seeds = _seeds(seeds)
-    if n_jobs == 0 or workers < 1:
-        raise ExperimentError(
-            f"Expected at least one process (-1 for one per core) and one worker, but got {n_jobs} "
-            f"and {workers}."
-        )
+    if n_jobs == 0:
+        raise ExperimentError("Expected at least one process, or -1 for one per core, but got 0.")
     if isinstance(benchmarks, str | TableBenchmark):
         benchmarks = [benchmarks]
     opened = [load_benchmark(b) if isinstance(b, str) else b for b in benchmarks]
@@ -271,7 +280,7 @@ def compare(
         "benchmarks": [describe_benchmark(benchmark) for benchmark in opened],
         "budget": {key: value for key, value in asdict(budget).items() if value is not None},
         "seeds": seeds,
-        "workers": workers,
+        "workers": workers.describe(),
         "charge_repeats": charge_repeats,
     }
     if folder is not None:

@@ -64,7 +64,7 @@ def anytime_figure(
     Args:
         result: The runs.
         metric: One of ``nasbench_lab.stats.METRICS``, or several, for panels side by side.
-        axis: ``evaluations`` or ``seconds`` (simulated).
+        axis: ``evaluations``, ``epochs`` or ``seconds`` (simulated).
         statistic: One of ``STATISTICS``.
 
     Returns:
@@ -110,14 +110,17 @@ def _draw(
     ends: list[tuple[float, str, str]] = []
     lowest, highest = math.inf, -math.inf
     counts: list[tuple[int, int]] = []
-    for i, (algorithm, some) in enumerate(traces.items()):
+    for i, algorithm in enumerate(result.algorithms):
+        some = traces.get(algorithm)
+        if some is None:
+            continue
         samples = stats.curves(some, benchmark, points, metric, axis)
         # Runs that never have an incumbent cannot be averaged; the title says how many are shown.
         samples = samples[~np.isnan(samples[:, -1])]
         counts.append((len(samples), len(some)))
         if not len(samples):
             continue
-        centre, low, high = _summarise(samples, statistic)
+        centre, low, high = summarise(samples, statistic)
         colour, style = PALETTE[i % len(PALETTE)], STYLES[i % len(STYLES)]
         panel.fill_between(points, low, high, color=colour, alpha=0.18, linewidth=0, step="post")
         panel.step(points, centre, color=colour, linestyle=style, where="post", label=algorithm)
@@ -130,22 +133,22 @@ def _draw(
     if metric.endswith("regret") and highest > 3 * lowest:
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(_plain)
-        panel.yaxis.set_minor_formatter(_plain_if_few)
+        panel.yaxis.set_minor_formatter(plain_if_few)
         panel.set_ylim(lowest * 0.8, highest * 1.2)
         # A curve that reached zero leaves the picture at the bottom; its label stays there.
         ends = [(max(value, lowest), text, colour) for value, text, colour in ends]
-    if axis == "evaluations" and points[-1] >= 50:
+    if axis != "seconds" and points[-1] >= 50:
         panel.set_xscale("log")
         panel.xaxis.set_major_formatter("{x:g}")
     if len(points) > 1:
         panel.set_xlim(points[0], points[-1])
-    panel.set_title(f"{name}, {_counted(counts)}, {STATISTICS[statistic]}", loc="left")
-    panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
+    panel.set_title(f"{name}, {counted(counts)}, {STATISTICS[statistic]}", loc="left")
+    panel.set_xlabel("simulated seconds" if axis == "seconds" else axis)
     panel.set_ylabel(stats.metric_label(benchmark, metric))
     _label_ends(panel, ends)
 
 
-def _counted(counts: list[tuple[int, int]]) -> str:
+def counted(counts: list[tuple[int, int]]) -> str:
     """How many runs the curves show, of how many."""
     fewest = min(shown for shown, _ in counts)
     most = max(total for _, total in counts)
@@ -154,10 +157,10 @@ def _counted(counts: list[tuple[int, int]]) -> str:
     return f"{fewest} to {most} runs"
 
 
-def _summarise(
+def summarise(
     samples: NDArray[np.float64], statistic: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Centre, lower and upper end at each point; NaN while some run has no incumbent."""
+    """Centre, lower and upper end of ``(runs, points)`` curves; NaN while one has no incumbent."""
     if statistic == "median":
         low, centre, high = np.quantile(samples, [0.25, 0.5, 0.75], axis=0)
         return centre, low, high
@@ -168,7 +171,7 @@ def _plain(value: float, _: float = 0) -> str:
     return f"{value:g}"
 
 
-def _plain_if_few(value: float, _: float = 0) -> str:
+def plain_if_few(value: float, _: float = 0) -> str:
     """Labels 2, 3 and 5 between the powers of ten."""
     leading = value / 10 ** math.floor(math.log10(value))
     return f"{value:g}" if round(leading, 6) in (2.0, 3.0, 5.0) else ""
@@ -184,7 +187,10 @@ def _label_ends(panel: Axes, ends: list[tuple[float, str, str]]) -> None:
     to_axes = panel.transData + panel.transAxes.inverted()
     last = panel.get_xlim()[1]
     ends = sorted(ends)
-    ends = [(v, textwrap.fill(text, 24, break_on_hyphens=False), c) for v, text, c in ends]
+    ends = [
+        (v, textwrap.fill(text, 24, break_on_hyphens=False, break_long_words=False), c)
+        for v, text, c in ends
+    ]
     heights = [float(to_axes.transform((last, value))[1]) for value, _, _ in ends]
     lines = [1 + text.count("\n") for _, text, _ in ends]
     gaps = [0.035 * (a + b) for a, b in itertools.pairwise(lines)]

@@ -27,7 +27,7 @@ from typing import Any
 
 from nasbench_lab.algorithm import SearchAlgorithm, Seed
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.columns import Query
+from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import (
     AlgorithmFileError,
     HyperparameterError,
@@ -164,7 +164,7 @@ def hyperparameters_of(cls: type[SearchAlgorithm]) -> dict[str, Any]:
     }
 
 
-_GIVEN = ("space", "seed", "maximize")
+_GIVEN = ("space", "seed", "maximize", "fidelities")
 """What an algorithm is told by the experiment, and is no hyperparameter."""
 
 
@@ -214,6 +214,7 @@ def make_algorithm(
     *,
     seed: Seed = 0,
     maximize: bool | Sequence[bool] = True,
+    fidelities: Sequence[int] = (),
     **hyperparameters: Any,
 ) -> SearchAlgorithm:
     """Builds an algorithm, with a helpful error for a hyperparameter that it does not have.
@@ -223,9 +224,13 @@ def make_algorithm(
         HyperparameterError: A value does not fit, or the class cannot be built as all are.
     """
     cls = algorithm_class(algorithm) if isinstance(algorithm, str) else algorithm
-    parameters = inspect.signature(cls).parameters.values()
+    parameters = inspect.signature(cls).parameters
     known = hyperparameters_of(cls)
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    given: dict[str, Any] = {"seed": seed, "maximize": maximize}
+    passes_on = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    if passes_on or "fidelities" in parameters:
+        given["fidelities"] = fidelities
+    if passes_on:
         # **kwargs lead to SearchAlgorithm, unless a class between takes more.
         for base in cls.__mro__[1:]:
             if issubclass(base, SearchAlgorithm):
@@ -234,8 +239,8 @@ def make_algorithm(
         if name not in known:
             raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, known)
     try:
-        inspect.signature(cls).bind(space, seed=seed, maximize=maximize, **hyperparameters)
-        return cls(space, seed=seed, maximize=maximize, **hyperparameters)
+        inspect.signature(cls).bind(space, **given, **hyperparameters)
+        return cls(space, **given, **hyperparameters)
     except NasbenchLabError:
         raise
     except Exception as error:
@@ -483,6 +488,7 @@ def load_benchmark(
     objective: Query | str | Sequence[Query | str] | None = None,
     report: Query | str | None = None,
     clock: str | None = None,
+    constraints: Constraint | str | Sequence[Constraint | str] = (),
 ) -> TableBenchmark:
     """Opens a table as a benchmark.
 
@@ -492,6 +498,7 @@ def load_benchmark(
         objective: What a search sees, one query or several; by default what the table says.
         report: What results are reported in; by default what the table says.
         clock: One of ``nasbench_lab.benchmark.CLOCKS``.
+        constraints: What architectures must keep to, such as ``"parameters<=0.5"``.
 
     Raises:
         UnknownNameError: There is no such table or clock.
@@ -504,7 +511,14 @@ def load_benchmark(
         59049
     """
     table, task = _split_task(name)
-    return TableBenchmark(open_table(table), task, objective=objective, report=report, clock=clock)
+    return TableBenchmark(
+        open_table(table),
+        task,
+        objective=objective,
+        report=report,
+        clock=clock,
+        constraints=constraints,
+    )
 
 
 def _split_task(name: str) -> tuple[str, str | None]:

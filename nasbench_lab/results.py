@@ -7,7 +7,7 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -22,19 +22,19 @@ from nasbench_lab.errors import DataFolderError, TableFileError
 from nasbench_lab.files import atomic_file
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.spaces import Architecture, get_space
-from nasbench_lab.trace import Trace
+from nasbench_lab.trace import COLUMNS, Trace
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-FORMAT = 1
+FORMAT = 2
 """Version of the result folder's layout."""
 
 _FEW = 5
 """Below so many runs, no conclusion is drawn from an interval."""
 
-_NUMBERS = ("trial", "row", "epoch", "cost", "start", "end", "worker", "charged")
+_NUMBERS = tuple(name for name in COLUMNS if name not in ("architecture", "values"))
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,14 @@ class Result:
         """How many runs the experiment has when it is finished."""
         return len(self.algorithms) * len(self.benchmarks) * len(self.experiment["seeds"])
 
+    @property
+    def axis(self) -> stats.Axis:
+        """What the budget counts, and figures are drawn along if nothing else is said."""
+        budget = self.experiment["budget"]
+        if "seconds" in budget:
+            return "seconds"
+        return "epochs" if "epochs" in budget else "evaluations"
+
     def benchmark(self, name: str) -> TableBenchmark:
         """A benchmark of this result, opened."""
         if name not in self._benchmarks:
@@ -117,6 +125,7 @@ class Result:
                 objective=[Query(**query) for query in entry["queries"]],
                 report=Query(**entry["report"]),
                 clock=entry["clock"],
+                constraints=entry["constraints"],
             )
             if self._benchmarks[name].fingerprint != entry["table"]:
                 raise TableFileError(
@@ -160,7 +169,8 @@ class Result:
         ``evals_to_top_10`` (evaluations until one was among the best 1 % or the 10 best entries of
         the table by the objective; the median of the runs, the lower of two, infinite for runs that
         never got there) with ``reached_`` the share of runs that got there; ``failed`` evaluations
-        per run; ``wall_s`` per run.
+        per run; ``wall_s`` per run; of several objectives ``hypervolume``, the share that was found
+        of the table's.
         """
         import pandas as pd
 
@@ -170,9 +180,10 @@ class Result:
         lines = []
         for (name, algorithm), runs in grouped.items():
             benchmark, traces = self.benchmark(name), [run.trace for run in runs]
-            entries = len(benchmark.table.ranking(benchmark.first_objective))
+            entries = len(benchmark.ranking(benchmark.first_objective))
             line: dict[str, Any] = {"benchmark": name, "algorithm": algorithm, "runs": len(runs)}
-            for metric in ("test_regret", "valid_regret"):
+            several = ("hypervolume",) if len(benchmark.objectives) > 1 else ()
+            for metric in ("test_regret", "valid_regret", *several):
                 last = [stats.anytime(trace, benchmark, metric)[-1:] for trace in traces]
                 final = np.concatenate(last)
                 final = final[~np.isnan(final)]
@@ -216,9 +227,9 @@ class Result:
                     f"well its choice generalises."
                 )
                 continue
-            values, judged = table.values(objective), table.values(report)
-            tied = judged[values == table.optimum(objective)]
-            floor = np.abs(table.optimum(report) - tied)
+            best = (table.values(objective) == benchmark.optimum(objective)) & benchmark.feasible
+            tied = table.values(report)[best]
+            floor = np.abs(benchmark.optimum(report) - tied)
             notes.append(
                 f"{name}: the entry with the best {objective.metric} has a {report.metric} regret of "
                 f"{floor.min():.3f}. A search that finds it ends there, not at 0."
@@ -352,14 +363,14 @@ def discard_if_empty(folder: Path) -> None:
 def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:
     """Writes runs of one benchmark as a Parquet file, all or nothing.
 
-    The file has one line per evaluation. What there is one of per run, runs without any evaluation
-    included, is in its metadata.
+    The file has one line per evaluation, those that were cut off after the others of their run. What
+    there is one of per run, runs without any evaluation included, is in its metadata.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    traces = [run.trace for run in runs]
-    lengths = [len(trace) for trace in traces]
+    traces = [part for run in runs for part in _parts(run.trace)]
+    lengths = [sum(len(part) for part in _parts(run.trace)) for run in runs]
     every = np.concatenate([trace.architecture for trace in traces])
     distinct, codes = np.unique(every, axis=0, return_inverse=True)
     texts = traces[0].space.to_string(distinct)
@@ -382,7 +393,8 @@ def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:
             "algorithm": run.algorithm,
             "seed": run.seed,
             "wall_s": run.wall_s,
-            "evaluations": length,
+            "evaluations": len(run.trace),
+            "cut_off": length - len(run.trace),
         }
         for run, length in zip(runs, lengths, strict=True)
     ]
@@ -394,6 +406,10 @@ def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:
 
 
 _METADATA = b"nasbench_lab.runs"
+
+
+def _parts(trace: Trace) -> list[Trace]:
+    return [trace] if trace.cut_off is None else [trace, trace.cut_off]
 
 
 def _repeated(names: list[str], lengths: list[int]) -> Any:
@@ -430,8 +446,6 @@ def _read_runs(
     policies = {key: experiment[key] for key in ("budget", "charge_repeats", "workers")}
     runs, first = [], 0
     for one in per_run:
-        part = slice(first, first + one["evaluations"])
-        first = part.stop
         settings = {
             "algorithm": specs[one["algorithm"]],
             "benchmark": one["benchmark"],
@@ -439,14 +453,21 @@ def _read_runs(
             "clock": entry["clock"],
             **policies,
         }
-        trace = Trace(
-            **{name: column[part] for name, column in numbers.items()},
-            architecture=architectures[part],
-            values=values[part],
-            space=space,
-            objectives=objectives,
-            settings=settings,
-        )
+        parts = []
+        for length in (one["evaluations"], one["cut_off"]):
+            part = slice(first, first + length)
+            first = part.stop
+            parts.append(
+                Trace(
+                    **{name: column[part] for name, column in numbers.items()},
+                    architecture=architectures[part],
+                    values=values[part],
+                    space=space,
+                    objectives=objectives,
+                    settings=settings,
+                )
+            )
+        trace = replace(parts[0], cut_off=parts[1])
         runs.append(Run(one["benchmark"], one["algorithm"], one["seed"], trace, one["wall_s"]))
     return runs
 
@@ -459,6 +480,7 @@ def describe_benchmark(benchmark: TableBenchmark) -> dict[str, Any]:
         "queries": [asdict(query) for query in benchmark.queries],
         "report": asdict(benchmark.report),
         "objectives": [asdict(objective) for objective in benchmark.objectives],
+        "constraints": [str(constraint) for constraint in benchmark.constraints],
         "clock": benchmark.clock,
         "source": dict(benchmark.table.info.source),
         "table": benchmark.fingerprint,

@@ -1,15 +1,17 @@
 """The simulator: the only loop that asks, evaluates and tells.
 
 It knows the time. Time is simulated: an evaluation takes what the benchmark's clock charges, and
-workers fall free in the order in which their evaluations end.
+workers fall free in the order in which their evaluations end. What happens at one moment is told in
+the order in which it was asked for, and only then do free workers ask, by their numbers.
 """
 
 from __future__ import annotations
 
+import copy
 import heapq
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from nasbench_lab.errors import (
     InvalidArchitectureError,
 )
 from nasbench_lab.spaces import Architecture
-from nasbench_lab.trace import Trace
+from nasbench_lab.trace import STATUSES, Trace
 
 PATIENCE = 10_000
 """How many asks in a row may spend nothing of the budget before a run is stopped as endless."""
@@ -46,8 +48,10 @@ class Budget:
     Args:
         evaluations: How many evaluations may be started.
         seconds: Simulated seconds; an evaluation that would end later does not count.
-        epochs: Sum of the epochs of all evaluations started, whatever the clock charges: a trial
-            that continues to epoch 3 counts 3 again.
+        epochs: Sum of the epochs of all evaluations started, those of a trial that continues from
+            the start again, unless the clock is ``resume``. One that the algorithm stops counts the
+            epochs until then, one that fails all. An evaluation that would exceed the sum does not
+            count and ends the run.
 
     Raises:
         BudgetError: No limit is given, or one is not positive and finite.
@@ -129,40 +133,95 @@ class Budget:
             )
 
 
+@dataclass(frozen=True)
+class Workers:
+    """The simulated machines.
+
+    Args:
+        count: How many evaluations run at once.
+        synchronous: Whether workers wait until all are free before any of them asks again.
+        fail: The chance that an evaluation fails, at a moment drawn uniformly from its time. What
+            was trained in it is lost; a trial may be continued from where it was before.
+        straggle: The chance that an evaluation takes ``slowdown`` times as long.
+        slowdown: At least 1.
+
+    Raises:
+        BudgetError: A number is out of its range.
+    """
+
+    count: int = 1
+    synchronous: bool = False
+    fail: float = 0.0
+    straggle: float = 0.0
+    slowdown: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.count, int | np.integer) or self.count < 1:
+            raise BudgetError(
+                f"Expected at least 1 worker, a whole number, but got {self.count!r}."
+            )
+        for name in ("fail", "straggle"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BudgetError(
+                    f"Expected a chance from 0 to 1 that evaluations {name} but got "
+                    f"{getattr(self, name)!r}."
+                )
+        if not 1 <= self.slowdown < math.inf:
+            raise BudgetError(f"Expected a slowdown of at least 1 but got {self.slowdown!r}.")
+
+    @classmethod
+    def of(cls, workers: Workers | int) -> Workers:
+        """Takes a number of workers for that many that are asynchronous and never fail."""
+        return workers if isinstance(workers, Workers) else cls(workers)
+
+    def describe(self) -> dict[str, Any]:
+        """What a trace or manifest notes: the count, and what differs from the defaults."""
+        return {
+            key: value
+            for key, value in asdict(self).items()
+            if key == "count" or value != getattr(Workers, key)
+        }
+
+
 def simulate(
     algorithm: SearchAlgorithm,
     benchmark: Benchmark,
     budget: Budget | int | str,
     *,
-    workers: int = 1,
+    workers: Workers | int = 1,
     charge_repeats: bool = True,
     noise: np.random.Generator | None = None,
+    faults: np.random.Generator | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Trace:
     """Runs one search.
 
-    Workers that are free ask in the order of their numbers; results are told in the order of their
-    ends, and those of one moment in the order in which they were asked.
+    A trial that is asked again, by its number, continues from the last epoch that it was told of;
+    whether it pays for what was trained before is the clock's matter. Trials of an algorithm that
+    overrides ``should_stop`` are shown to it at every epoch that the benchmark knows.
 
     Args:
         algorithm: What is to search; it is used up by the run.
         benchmark: What evaluates its trials.
         budget: When to stop.
-        workers: How many evaluations run at once.
+        workers: What evaluates at once, and how reliably.
         charge_repeats: Whether an evaluation that the run has made before costs again. If not, it
-            takes no time and counts for no budget. One that still runs has not been made.
+            takes no time and counts for no budget. One that still runs has not been made, and one
+            that failed by the workers' fault neither.
         noise: Where random trials are drawn from.
+        faults: Where failures and stragglers are drawn from.
         settings: What to note in the trace besides budget, clock and policies.
 
     Raises:
-        AlgorithmError: The algorithm asked for something that is no trial of the space, or kept
-            asking without spending any of the budget.
+        AlgorithmError: The algorithm asked for something that is no trial of the space, for a trial
+            that is still running, or kept asking without spending any of the budget.
         BudgetError: The budget is not positive, or in a unit that the benchmark does not know.
     """
     budget = Budget.of(budget)
     budget.check(benchmark)
-    if workers < 1:
-        raise BudgetError(f"Expected at least 1 worker but got {workers}.")
+    workers = Workers.of(workers)
+    if faults is None and (workers.fail or workers.straggle):
+        raise BudgetError("Workers that fail or straggle need a generator: simulate(…, faults=…).")
     maximize = tuple(objective.maximize for objective in benchmark.objectives)
     if algorithm.space != benchmark.space or algorithm.maximize != maximize:
         raise AlgorithmError(
@@ -170,97 +229,274 @@ def simulate(
             f"maximize={algorithm.maximize}, but {benchmark.name!r} has {benchmark.space!r} and "
             f"needs maximize={maximize}."
         )
+    run = _Run(algorithm, benchmark, budget, workers, charge_repeats, noise, faults)
     # One thread for linear algebra: sums come out in another order on more, and on matrices as small
     # as a search has, more are slower.
     with threadpool_limits(1):
-        done = _loop(algorithm, benchmark, budget, workers, charge_repeats, noise)
-    return _trace(
-        done,
-        benchmark,
-        {
-            **(settings or {}),
-            "budget": {k: v for k, v in asdict(budget).items() if v is not None},
-            "clock": benchmark.clock,
-            "charge_repeats": charge_repeats,
-            "workers": workers,
-        },
+        run.loop()
+    noted = {
+        **(settings or {}),
+        "budget": {k: v for k, v in asdict(budget).items() if v is not None},
+        "clock": benchmark.clock,
+        "charge_repeats": charge_repeats,
+        "workers": workers.describe(),
+    }
+    trace = _trace(run.done, benchmark, noted)
+    cut_off = sorted(run.cut_off, key=lambda job: (job.end, job.number))
+    return replace(trace, cut_off=_trace(cut_off, benchmark, noted, cut_off=True))
+
+
+class _Job:
+    """One evaluation on one worker."""
+
+    __slots__ = (
+        "charged",
+        "end",
+        "evaluation",
+        "factor",
+        "failed",
+        "number",
+        "seen",
+        "since",
+        "start",
+        "stopped",
+        "trial",
+        "upcoming",
+        "worker",
     )
+    number: int
+    """Counts the asks."""
+    worker: int
+    start: float
+    end: float
+    trial: Trial
+    evaluation: Evaluation
+    """What comes of it in the end."""
+    since: int
+    """The epoch that the trial had been trained to."""
+    charged: bool
+    failed: bool
+    """Whether a worker fails it."""
+    stopped: bool
+    factor: float
+    """How many times as long it takes."""
+    upcoming: list[int]
+    """The epochs that are still to be shown, the next one last."""
+    seen: Evaluation | None
+    """What the next event shows; None if that is the end."""
 
 
-# End, number of the ask, worker, start, trial, evaluation, and whether it was charged. Sorts by end,
-# then by ask.
-_Event = tuple[float, int, int, float, Trial, Evaluation, bool]
+class _Run:
+    """The state of a simulation."""
 
+    def __init__(
+        self,
+        algorithm: SearchAlgorithm,
+        benchmark: Benchmark,
+        budget: Budget,
+        workers: Workers,
+        charge_repeats: bool,
+        noise: np.random.Generator | None,
+        faults: np.random.Generator | None,
+    ) -> None:
+        self.algorithm, self.benchmark, self.workers = algorithm, benchmark, workers
+        self.budget, self.charge_repeats, self.noise = budget, charge_repeats, noise
+        self.faults = faults if workers.fail or workers.straggle else None
+        self.resumes = benchmark.clock == "resume"
+        watching = type(algorithm).should_stop is not SearchAlgorithm.should_stop
+        self.shown = benchmark.fidelities if watching else ()
+        self.done: list[_Job] = []
+        self.cut_off: list[_Job] = []
+        # By (time of the next event, number of the ask).
+        self.running: list[tuple[float, int, _Job]] = []
+        # Of each trial: its architecture, the epoch it was told of last, and whether it runs.
+        self.trials: dict[int, tuple[Architecture, int, bool]] = {}
+        self.first: dict[tuple[Architecture | int, int | None], Evaluation] = {}
+        self.noise_before: dict[int, Any] = {}
+        self.asked = 0
 
-def _loop(
-    algorithm: SearchAlgorithm,
-    benchmark: Benchmark,
-    budget: Budget,
-    workers: int,
-    charge_repeats: bool,
-    noise: np.random.Generator | None,
-) -> list[_Event]:
-    """Asks, evaluates and tells until the budget is spent; returns what was told, in order."""
-    max_evaluations = budget.evaluations or math.inf
-    max_seconds = budget.seconds or math.inf
-    max_epochs = budget.epochs or math.inf
-    counted = budget.evaluations is not None or budget.epochs is not None
-
-    running: list[_Event] = []
-    done: list[_Event] = []
-    free = list(range(workers))
-    first: dict[tuple[Architecture | int, int | None], Evaluation] = {}
-    # The epoch to which each trial has been trained; only one clock needs it.
-    trained: dict[int, int] | None = {} if benchmark.clock == "resume" else None
-    now, asked, evaluations, epochs, unspent = 0.0, 0, 0, 0, 0
-    over = False
-    while True:
-        while free and not over:
-            trial = algorithm.ask()
-            if trial is None:
-                break
-            evaluation = _evaluate(algorithm, benchmark, trial, noise, trained)
-            charged = charge_repeats or _what(trial, evaluation) not in first
-            if charged:
-                evaluations += 1
-                epochs += evaluation.epoch or 0
-                if epochs > max_epochs:
-                    over = True
+    def loop(self) -> None:
+        """Asks, evaluates and tells until the budget is spent."""
+        max_evaluations = self.budget.evaluations or math.inf
+        max_seconds = self.budget.seconds or math.inf
+        max_epochs = self.budget.epochs or math.inf
+        counted = self.budget.evaluations is not None or self.budget.epochs is not None
+        algorithm, running = self.algorithm, self.running
+        free, all_free = list(range(self.workers.count)), self.workers.count
+        now, evaluations, epochs, unspent = 0.0, 0, 0, 0
+        over = False
+        while True:
+            asking = 0 if self.workers.synchronous and len(free) < all_free else len(free)
+            while asking and not over and evaluations < max_evaluations and epochs < max_epochs:
+                asking -= 1
+                trial = algorithm.ask()
+                if trial is None:
                     break
-                over = evaluations == max_evaluations or epochs == max_epochs
-            else:
-                evaluation = first[_what(trial, evaluation)]._replace(cost=0.0)
-            unspent = 0 if evaluation.cost > 0 or (charged and counted) else unspent + 1
-            if unspent > PATIENCE:
-                if charge_repeats:
-                    raise AlgorithmError(
-                        f"{type(algorithm).__name__} asked {PATIENCE:,} times in a row for "
-                        f"evaluations that take no time, so the budget of {budget} would never be "
-                        f"spent ({evaluations} evaluations so far). Give a number of evaluations."
-                    )
-                over = True
-            heapq.heappush(
-                running,
-                (now + evaluation.cost, asked, free.pop(0), now, trial, evaluation, charged),
-            )
-            asked += 1
-        if not running or running[0][0] > max_seconds:
-            break
-        # All results of one moment are told before anybody asks again.
-        now = running[0][0]
-        while running and running[0][0] == now:
-            event = heapq.heappop(running)
-            done.append(event)
-            if not charge_repeats:
-                first.setdefault(_what(event[4], event[5]), event[5])
-            free.append(event[2])
-            algorithm.tell(event[4], event[5])
-        free.sort()
+                job = self._start(trial, now)
+                if job.charged:
+                    evaluations += 1
+                    epochs += self._epochs(job)
+                    over = epochs > max_epochs
+                job.worker = free.pop(0)
+                if over:
+                    self.cut_off.append(job)
+                    break
+                cost = job.evaluation.cost
+                unspent = 0 if cost > 0 or (job.charged and counted) else unspent + 1
+                if unspent > PATIENCE:
+                    if self.charge_repeats:
+                        raise AlgorithmError(
+                            f"{type(algorithm).__name__} asked {PATIENCE:,} times in a row for "
+                            f"evaluations that take no time, so the budget of {self.budget} would "
+                            f"never be spent ({evaluations} evaluations so far). Give a number of "
+                            f"evaluations."
+                        )
+                    over = True
+                self._push(job)
+            if not running or running[0][0] > max_seconds:
+                break
+            # All that happens at one moment is told before anybody asks again.
+            now = running[0][0]
+            while running and running[0][0] == now:
+                job = heapq.heappop(running)[2]
+                if job.seen is not None:
+                    if not algorithm.should_stop(job.trial, job.seen):
+                        self._push(job)
+                        continue
+                    epochs -= self._epochs(job)
+                    job.evaluation, job.end, job.stopped, job.failed = job.seen, now, True, False
+                    job.trial = job.trial._replace(epoch=job.seen.epoch)
+                    epochs += self._epochs(job)
+                self._finish(job)
+                free.append(job.worker)
+            free.sort()
 
-    # Of a search that ended in nothing but repeats, these say nothing.
-    while unspent > PATIENCE and done and not done[-1][6]:
-        done.pop()
-    return done
+        # Of a search that ended in nothing but repeats, these say nothing.
+        while unspent > PATIENCE and self.done and not self.done[-1].charged:
+            self.done.pop()
+        self.cut_off += [job for _, _, job in running]
+
+    def _start(self, trial: Trial, now: float) -> _Job:
+        """What a trial that was asked will come to."""
+        if not isinstance(trial, Trial):
+            raise AlgorithmError(
+                f"{type(self.algorithm).__name__}.ask must return a Trial or None but returned "
+                f"{trial!r}. Return self.trial(architecture)."
+            )
+        job = _Job()
+        job.number, job.start, job.trial = self.asked, now, trial
+        self.asked += 1
+        since = self._since(trial)
+        evaluation = self._evaluate(trial, trial.epoch, since)
+        job.charged, job.failed, job.stopped, job.factor = True, False, False, 1.0
+        job.since = min(since, evaluation.epoch or 0)
+        job.upcoming, job.seen = [], None
+        if not self.charge_repeats:
+            made = self.first.get(_what(trial, evaluation))
+            if made is not None:
+                job.charged, evaluation = False, made._replace(cost=0.0)
+        if job.charged and self.shown and evaluation.epoch is not None:
+            job.upcoming = [e for e in reversed(self.shown) if since < e < evaluation.epoch]
+        if self.faults is not None and job.charged:
+            straggles, fails, moment = self.faults.random(3).tolist()
+            cost = evaluation.cost
+            if straggles < self.workers.straggle:
+                job.factor = self.workers.slowdown
+                cost *= job.factor
+            if fails < self.workers.fail:
+                job.failed = True
+                cost *= moment
+                evaluation = evaluation._replace(values=(math.nan,) * len(evaluation.values))
+            evaluation = evaluation._replace(cost=cost)
+        job.evaluation, job.end = evaluation, now + evaluation.cost
+        self.trials[trial.number] = trial.architecture, since, True
+        return job
+
+    def _since(self, trial: Trial) -> int:
+        """The epoch that a trial has been trained to; 0 for a new one."""
+        known = self.trials.get(trial.number)
+        if known is None:
+            return 0
+        architecture, since, runs = known
+        if runs or architecture != trial.architecture:
+            problem = "that still runs" if runs else "with another architecture"
+            raise AlgorithmError(
+                f"{type(self.algorithm).__name__} asked again for trial {trial.number} {problem}. A "
+                f"new trial is made by self.trial(…); one that continues, after it was told, by "
+                f"trial._replace(epoch=…)."
+            )
+        return since
+
+    def _epochs(self, job: _Job) -> int:
+        """What an evaluation counts for a budget in epochs."""
+        return (job.evaluation.epoch or 0) - (job.since if self.resumes else 0)
+
+    def _push(self, job: _Job) -> None:
+        """Queues the next event of an evaluation: an epoch that is shown, or its end."""
+        moment, before = job.end, job.seen
+        job.seen = None
+        if job.upcoming:
+            seen = self._evaluate(job.trial, job.upcoming.pop(), job.since)
+            cost, whole = seen.cost * job.factor, job.evaluation.cost
+            if before is not None:
+                cost = max(cost, before.cost)
+            if cost < whole or not job.failed:
+                # Never after the end, should validation passes of different epochs differ.
+                cost = min(cost, whole)
+                moment = job.start + cost
+                job.seen = seen if cost == seen.cost else seen._replace(cost=cost)
+        heapq.heappush(self.running, (moment, job.number, job))
+
+    def _finish(self, job: _Job) -> None:
+        trial, evaluation = job.trial, job.evaluation
+        self.done.append(job)
+        trained = self.trials[trial.number][1]
+        if not job.failed:
+            trained = max(trained, evaluation.epoch or 0)
+            if not self.charge_repeats:
+                self.first.setdefault(_what(trial, evaluation), evaluation)
+        self.trials[trial.number] = trial.architecture, trained, False
+        self.algorithm.tell(trial, evaluation)
+
+    def _evaluate(self, trial: Trial, epoch: int | None, since: int) -> Evaluation:
+        benchmark = self.benchmark
+        try:
+            noise = self._noise(trial.number) if benchmark.noisy else self.noise
+            if since and self.resumes:
+                evaluation = benchmark.evaluate(trial.architecture, epoch, noise, since=since)
+            else:
+                evaluation = benchmark.evaluate(trial.architecture, epoch, noise)
+        except (InvalidArchitectureError, AttributeError, TypeError) as error:
+            problem: Exception = error
+            try:
+                benchmark.space.validate(trial.architecture)
+            except InvalidArchitectureError as invalid:
+                problem = invalid
+            else:
+                if isinstance(trial.architecture, tuple):
+                    raise  # a mistake in the benchmark
+            raise AlgorithmError(
+                f"{type(self.algorithm).__name__} asked for an architecture that is not of the "
+                f"space: {problem}"
+            ) from error
+        if not 0 <= evaluation.cost < math.inf:
+            raise BenchmarkError(
+                f"Expected a cost of at least 0 but {benchmark.name!r} charged {evaluation.cost!r} "
+                f"for {benchmark.space.to_string(trial.architecture)}."
+            )
+        return evaluation
+
+    def _noise(self, number: int) -> np.random.Generator | None:
+        """The generator of a trial's noise, which is the same at all of its epochs."""
+        if self.noise is None:
+            return None
+        before = self.noise_before.get(number)
+        if before is None:
+            self.noise_before[number] = self.noise.bit_generator.state
+            return self.noise
+        again = copy.deepcopy(self.noise)
+        again.bit_generator.state = before
+        return again
 
 
 def _what(trial: Trial, evaluation: Evaluation) -> tuple[Architecture | int, int | None]:
@@ -269,62 +505,34 @@ def _what(trial: Trial, evaluation: Evaluation) -> tuple[Architecture | int, int
     return what, evaluation.epoch or trial.epoch  # the last epoch may be asked as None
 
 
-def _trace(done: list[_Event], benchmark: Benchmark, settings: dict[str, Any]) -> Trace:
-    n, d = len(done), len(benchmark.space.decisions)
+def _trace(
+    jobs: list[_Job], benchmark: Benchmark, settings: dict[str, Any], cut_off: bool = False
+) -> Trace:
+    n, d, m = len(jobs), len(benchmark.space.decisions), len(benchmark.objectives)
+    evaluations = [job.evaluation for job in jobs]
+    values = np.array([e.values for e in evaluations], dtype=np.float64).reshape(n, m)
+    status = np.array([STATUSES.index("stopped" if j.stopped else "done") for j in jobs], np.int8)
+    status[np.isnan(values[:, 0])] = STATUSES.index("failed")
+    violation = np.array([e.violation for e in evaluations], dtype=np.float64)
+    if cut_off:
+        # Nobody knows what would have come of them.
+        values[:] = violation[:] = np.nan
+        status[:] = STATUSES.index("cut off")
     return Trace(
-        trial=np.array([e[4].number for e in done], dtype=np.int64),
-        architecture=np.array([e[4].architecture for e in done], dtype=np.int64).reshape(n, d),
-        row=np.array([e[5].row for e in done], dtype=np.int64),
-        epoch=np.array([-1 if e[5].epoch is None else e[5].epoch for e in done], dtype=np.int64),
-        values=np.array([e[5].values for e in done], dtype=np.float64).reshape(
-            n, len(benchmark.objectives)
-        ),
-        cost=np.array([e[5].cost for e in done], dtype=np.float64),
-        start=np.array([e[3] for e in done], dtype=np.float64),
-        end=np.array([e[0] for e in done], dtype=np.float64),
-        worker=np.array([e[2] for e in done], dtype=np.int64),
-        charged=np.array([e[6] for e in done], dtype=np.bool_),
+        trial=np.array([job.trial.number for job in jobs], dtype=np.int64),
+        architecture=np.array([j.trial.architecture for j in jobs], dtype=np.int64).reshape(n, d),
+        row=np.array([e.row for e in evaluations], dtype=np.int64),
+        since=np.array([job.since for job in jobs], dtype=np.int64),
+        epoch=np.array([-1 if e.epoch is None else e.epoch for e in evaluations], dtype=np.int64),
+        values=values,
+        violation=violation,
+        cost=np.array([e.cost for e in evaluations], dtype=np.float64),
+        start=np.array([job.start for job in jobs], dtype=np.float64),
+        end=np.array([job.end for job in jobs], dtype=np.float64),
+        worker=np.array([job.worker for job in jobs], dtype=np.int64),
+        charged=np.array([job.charged for job in jobs], dtype=np.bool_),
+        status=status,
         space=benchmark.space,
         objectives=benchmark.objectives,
         settings=settings,
     )
-
-
-def _evaluate(
-    algorithm: SearchAlgorithm,
-    benchmark: Benchmark,
-    trial: Trial,
-    noise: np.random.Generator | None,
-    trained: dict[int, int] | None,
-) -> Evaluation:
-    try:
-        if trained is not None and trial.number in trained:
-            evaluation = benchmark.evaluate(
-                trial.architecture, trial.epoch, noise, since=trained[trial.number]
-            )
-        else:
-            evaluation = benchmark.evaluate(trial.architecture, trial.epoch, noise)
-        if trained is not None and evaluation.epoch is not None:
-            trained[trial.number] = max(evaluation.epoch, trained.get(trial.number, 0))
-    except (InvalidArchitectureError, AttributeError, TypeError) as error:
-        if not isinstance(trial, Trial):
-            raise AlgorithmError(
-                f"{type(algorithm).__name__}.ask must return a Trial or None but returned "
-                f"{trial!r}. Return self.trial(architecture)."
-            ) from error
-        try:
-            benchmark.space.validate(trial.architecture)
-        except InvalidArchitectureError as invalid:
-            error = invalid
-        else:
-            if isinstance(trial.architecture, tuple):
-                raise  # a mistake in the benchmark
-        raise AlgorithmError(
-            f"{type(algorithm).__name__} asked for an architecture that is not of the space: {error}"
-        ) from error
-    if not 0 <= evaluation.cost < math.inf:
-        raise BenchmarkError(
-            f"Expected a cost of at least 0 but {benchmark.name!r} charged {evaluation.cost!r} for "
-            f"{benchmark.space.to_string(trial.architecture)}."
-        )
-    return evaluation

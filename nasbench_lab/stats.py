@@ -6,26 +6,30 @@ test value is looked up in the table only here, after the run.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.columns import Query
-from nasbench_lab.errors import BudgetError, UnknownNameError
+from nasbench_lab.errors import BudgetError, QueryError, UnknownNameError
+from nasbench_lab.pareto import hypervolume_curve, pareto_front
 from nasbench_lab.trace import Trace
 
 Floats = NDArray[np.float64]
-Axis = Literal["evaluations", "seconds"]
+Axis = Literal["evaluations", "seconds", "epochs"]
 
 METRICS = {
     "test_regret": "how far the incumbent's reported (test) value is from the table's best",
     "valid_regret": "how far the incumbent's objective (validation) value is from the table's best",
     "test": "the incumbent's reported (test) value",
     "valid": "the incumbent's objective (validation) value",
+    "hypervolume": "share of the hypervolume of the table's Pareto front, of several objectives",
 }
 """What a curve can show."""
 
@@ -34,15 +38,17 @@ def metric_query(benchmark: TableBenchmark, metric: str) -> Query:
     """The column behind a metric.
 
     Raises:
-        UnknownNameError: The metric is none of ``METRICS``.
+        UnknownNameError: The metric is none of ``METRICS``, or no single column.
     """
-    if metric not in METRICS:
+    if metric not in METRICS or metric == "hypervolume":
         raise UnknownNameError("metric", metric, METRICS)
     return benchmark.report if metric.startswith("test") else benchmark.first_objective
 
 
 def metric_label(benchmark: TableBenchmark, metric: str) -> str:
     """A metric as an axis shows it, with its unit."""
+    if metric == "hypervolume":
+        return "hypervolume (share of the Pareto front's)"
     column = benchmark.table.column(metric_query(benchmark, metric))
     unit = column.unit
     if metric.endswith("regret") and unit == "%":
@@ -58,7 +64,13 @@ def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret"
         trace: One run on the benchmark.
         benchmark: Where the values are looked up.
         metric: One of ``METRICS``.
+
+    Raises:
+        UnknownNameError: The metric is none of ``METRICS``.
+        QueryError: The hypervolume of a single objective is asked for.
     """
+    if metric == "hypervolume":
+        return hypervolume(trace, benchmark)
     query = metric_query(benchmark, metric)
     values = benchmark.table.values(query)
     positions = trace.incumbents()
@@ -67,19 +79,81 @@ def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret"
     rows = trace.row[positions]
     result = np.where((positions >= 0) & (rows >= 0), values[rows], np.nan)
     if metric.endswith("regret"):
-        result = np.abs(benchmark.table.optimum(query) - result)
+        result = np.abs(benchmark.optimum(query) - result)
     return result
+
+
+def objective_values(benchmark: TableBenchmark) -> Floats:
+    """``(rows, m)`` objectives of all entries by the mean over trials; NaN where not allowed.
+
+    Raises:
+        QueryError: There is one objective only, so that there is no Pareto front, or no entry has
+            all of them.
+    """
+    if len(benchmark.objectives) < 2:
+        raise QueryError(
+            f"{benchmark.name!r} was searched for one objective, {benchmark.objectives[0].name}; a "
+            f"Pareto front needs several: --objective valid_accuracy --objective parameters."
+        )
+    values = np.stack(
+        [benchmark.table.values(replace(q, trial="mean")) for q in benchmark.queries], axis=1
+    )
+    values[~benchmark.feasible] = np.nan
+    if np.isnan(values).any(axis=1).all():
+        names = ", ".join(objective.name for objective in benchmark.objectives)
+        raise QueryError(f"No entry of {benchmark.name!r} that is allowed has all of {names}.")
+    return values
+
+
+def maximized(benchmark: TableBenchmark) -> list[bool]:
+    """Of each objective whether more is better."""
+    return [objective.maximize for objective in benchmark.objectives]
+
+
+def trained_in_full(trace: Trace, benchmark: TableBenchmark) -> NDArray[np.bool_]:
+    """``(n,)`` which evaluations are of entries of the table that were trained to the end."""
+    at_the_end = trace.epoch == (-1 if benchmark.epochs is None else benchmark.epochs)
+    full: NDArray[np.bool_] = (trace.row >= 0) & at_the_end & ~np.isnan(trace.values).any(axis=1)
+    return full
+
+
+def hypervolume(trace: Trace, benchmark: TableBenchmark) -> Floats:
+    """``(n,)`` share of the exact front's hypervolume that was found until each evaluation.
+
+    Entries count by the mean over their trials, once they have been trained in full; see
+    ``nasbench_lab.pareto.hypervolume_curve``.
+
+    Raises:
+        QueryError: The benchmark has one objective only.
+    """
+    every, front = _values_and_front(benchmark)
+    found = np.full((len(trace), every.shape[1]), np.nan)
+    counted = trained_in_full(trace, benchmark)
+    found[counted] = every[trace.row[counted]]
+    return hypervolume_curve(found, front, maximized(benchmark))
+
+
+@functools.lru_cache(maxsize=4)  # the same for all runs on a benchmark
+def _values_and_front(benchmark: TableBenchmark) -> tuple[Floats, Floats]:
+    every = objective_values(benchmark)
+    return every, every[pareto_front(every, maximized(benchmark))]
 
 
 def check_axis(benchmark: TableBenchmark, axis: str) -> None:
     """Refuses an axis that a benchmark's runs cannot be shown against.
 
     Raises:
-        UnknownNameError: It is neither ``evaluations`` nor ``seconds``.
-        BudgetError: It is seconds, and the benchmark's clock counts evaluations.
+        UnknownNameError: It is not one of ``Axis``.
+        BudgetError: It is seconds, and the benchmark's clock counts evaluations; or epochs, and it
+            knows none.
     """
-    if axis not in ("evaluations", "seconds"):
-        raise UnknownNameError("axis", axis, ("evaluations", "seconds"))
+    if axis not in get_args(Axis):
+        raise UnknownNameError("axis", axis, get_args(Axis))
+    if axis == "epochs" and benchmark.epochs is None:
+        raise BudgetError(
+            f"Runs on {benchmark.name!r} cannot be shown against epochs: it holds only what its "
+            f"architectures reached in the end. Use the axis 'evaluations'."
+        )
     if axis == "seconds" and benchmark.clock == "evaluations":
         raise BudgetError(
             f"Runs on {benchmark.name!r} cannot be shown against simulated seconds: it holds no "
@@ -87,17 +161,24 @@ def check_axis(benchmark: TableBenchmark, axis: str) -> None:
         )
 
 
+def spent(trace: Trace, axis: Axis) -> NDArray[Any]:
+    """``(n,)`` how much had been spent when each evaluation ended."""
+    if axis == "seconds":
+        return trace.end
+    return trace.epochs() if axis == "epochs" else trace.evaluations()
+
+
 def grid(traces: Sequence[Trace], axis: Axis = "evaluations", n: int = 200) -> Floats:
     """Points at which curves of these runs are compared: up to the end of the longest budget.
 
     Args:
         traces: The runs.
-        axis: ``evaluations``, or ``seconds`` on the simulated clock.
+        axis: ``evaluations``, ``epochs``, or ``seconds`` on the simulated clock.
         n: At most how many points.
 
     """
-    if axis == "evaluations":
-        longest = max((int(trace.charged.sum()) for trace in traces), default=0)
+    if axis != "seconds":
+        longest = max((int(spent(t, axis)[-1]) for t in traces if len(t)), default=0)
         if not longest:
             return np.ones(1)
         return np.unique(np.linspace(1, longest, min(n, longest)).round())
@@ -123,8 +204,7 @@ def curves(
     result = np.full((len(traces), len(points)), np.nan)
     for curve, trace in zip(result, traces, strict=True):
         values = anytime(trace, benchmark, metric)
-        ends = trace.evaluations() if axis == "evaluations" else trace.end
-        known = np.searchsorted(ends, points, side="right") - 1
+        known = np.searchsorted(spent(trace, axis), points, side="right") - 1
         curve[known >= 0] = values[known[known >= 0]]
     return result
 
@@ -157,11 +237,13 @@ def bootstrap_interval(
 def evaluations_to_top(trace: Trace, benchmark: TableBenchmark, k: int) -> float:
     """How many charged evaluations until one was among the ``k`` best entries of the table.
 
-    The objective decides, and what ties with the ``k``-th best counts too; infinity if none was.
+    The objective decides, and what ties with the ``k``-th best counts too, once it has been trained
+    in full; infinity if none was.
     """
     query = benchmark.first_objective
-    ranking, values = benchmark.table.ranking(query), benchmark.table.values(query)
+    ranking, values = benchmark.ranking(query), benchmark.table.values(query)
     sign = 1.0 if benchmark.objectives[0].maximize else -1.0
     threshold = sign * values[ranking[min(k, len(ranking)) - 1]]
-    reached = np.flatnonzero((trace.row >= 0) & (sign * values[trace.row] >= threshold))
+    counted = trained_in_full(trace, benchmark) & (trace.violation == 0)
+    reached = np.flatnonzero(counted & (sign * values[trace.row] >= threshold))
     return float(trace.evaluations()[reached[0]]) if reached.size else math.inf

@@ -12,17 +12,18 @@ import itertools
 import math
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
-from nasbench_lab.errors import InvalidArchitectureError, NasbenchLabError
+from nasbench_lab.errors import AlgorithmError, InvalidArchitectureError, NasbenchLabError
 from nasbench_lab.registry import make_algorithm
-from nasbench_lab.simulator import simulate
+from nasbench_lab.simulator import Budget, Workers, simulate
 from nasbench_lab.spaces import Architecture, Decision, SearchSpace, get_space
+from nasbench_lab.trace import Trace
 
 
 class ContractError(NasbenchLabError, AssertionError):
@@ -30,33 +31,47 @@ class ContractError(NasbenchLabError, AssertionError):
 
 
 class SyntheticBenchmark(Benchmark):
-    """An objective made up from the options, over any space; each evaluation costs 1.
+    """Objectives made up from the options, over any space.
 
-    The value is a sum of one weight per option and, for neighbouring decisions, of one weight per
-    pair of options: smooth enough to be learned, not separable.
+    A value is a sum of one weight per option and, for neighbouring decisions, of one weight per
+    pair of options: smooth enough to be learned, not separable. An evaluation costs 1, or, where
+    there are epochs, as many seconds as new epochs.
 
     Args:
         space: The space.
-        maximize: Whether more is better; the minimised objective is the maximised one times -1.
+        maximize: Whether more is better, in each objective; a minimised objective is the maximised
+            one times -1.
         failing: The share of architectures whose evaluation fails.
         constant: Whether all architectures are worth the same.
+        epochs: Epochs of a full training, in which learning curves rise to the value, some faster
+            than others.
     """
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        maximize: bool = True,
+        maximize: bool | Sequence[bool] = True,
         failing: float = 0.0,
         constant: bool = False,
+        epochs: int | None = None,
     ) -> None:
-        self.name, self.space, self.clock, self.epochs = "synthetic", space, "evaluations", None
-        self.objectives = (Objective("value", "", maximize),)
+        self.name, self.space, self.epochs = "synthetic", space, epochs
+        self.clock = "resume" if epochs else "evaluations"
+        self.fidelities = tuple(range(1, epochs + 1)) if epochs else ()
+        several = [maximize] if isinstance(maximize, bool) else maximize
+        names = ("value", *(f"value_{i}" for i in range(1, len(several))))
+        self.objectives = tuple(map(Objective, names, [""] * len(names), several))
         self.failing, self.constant = failing, constant
         rng = np.random.default_rng(0)
         sizes = space.n_options
-        self._single = [rng.normal(size=n).tolist() for n in sizes]
-        self._pairs = [(0.5 * rng.normal(size=pair)).tolist() for pair in itertools.pairwise(sizes)]
+        self._weights = [
+            (
+                [rng.normal(size=n).tolist() for n in sizes],
+                [(0.5 * rng.normal(size=pair)).tolist() for pair in itertools.pairwise(sizes)],
+            )
+            for _ in several
+        ]
 
     def evaluate(
         self,
@@ -65,14 +80,23 @@ class SyntheticBenchmark(Benchmark):
         rng: np.random.Generator | None = None,
         since: int | None = None,
     ) -> Evaluation:
-        """The made-up value of an architecture."""
+        """The made-up values of an architecture."""
         a = self.space.validate(architecture)
+        at = self.epochs if epoch is None else epoch
+        cost = 1.0 if self.epochs is None or at is None else float(at - (since or 0))
         if self.failing and random.Random(str(a)).random() < self.failing:
-            return Evaluation((math.nan,), 1.0)
-        value = sum(w[o] for w, o in zip(self._single, a, strict=True))
-        value += sum(w[a[i]][a[i + 1]] for i, w in enumerate(self._pairs))
-        sign = 1.0 if self.objectives[0].maximize else -1.0
-        return Evaluation((0.0 if self.constant else sign * value,), 1.0)
+            return Evaluation((math.nan,) * len(self.objectives), cost, at)
+        missing = 0.0
+        if at and self.epochs:
+            # What is missing at an epoch halves with each, from a start that varies.
+            start = 4.0 * random.Random(f"curve of {a}").random()
+            missing = start * (0.5**at - 0.5**self.epochs)
+        values = []
+        for objective, (single, pairs) in zip(self.objectives, self._weights, strict=True):
+            value = sum(w[o] for w, o in zip(single, a, strict=True)) - missing
+            value += sum(w[a[i]][a[i + 1]] for i, w in enumerate(pairs))
+            values.append(0.0 if self.constant else value if objective.maximize else -value)
+        return Evaluation(tuple(values), cost, at)
 
 
 Make = Callable[..., SearchAlgorithm]
@@ -111,12 +135,73 @@ def check_asks_trials_of_the_space(make: Make) -> None:
     """Every ask is a new trial of an architecture of the space, on spaces of every kind."""
     named = [get_space(name) for name in ("nb201", "nas-bench-graph-proteins", "nb101")]
     for space in (*named, _MIXED, _HUGE):
-        trace = simulate(make(space, seed=1), SyntheticBenchmark(space), 40)
+        trace = _run(make(space, seed=1), SyntheticBenchmark(space), 40)
         _require(len(trace) > 0, f"asked nothing on the space {space.name!r}")
         _require(
             len(set(zip(trace.trial.tolist(), trace.epoch.tolist(), strict=True))) == len(trace),
             "gave two trials the same number; every new trial needs self.trial(…)",
         )
+
+
+def check_learning_curves(make: Make) -> None:
+    """Where there are epochs, only these are asked for, and something is trained to the end."""
+    for space, epochs in ((get_space("nb201"), 9), (_SINGLE, 2), (_HUGE, 1)):
+        benchmark = SyntheticBenchmark(space, epochs=epochs)
+        for workers in (1, 5, Workers(3, synchronous=True)):
+            algorithm = make(space, seed=1, fidelities=benchmark.fidelities)
+            trace = _run(algorithm, benchmark, Budget(evaluations=60, epochs=30 * epochs), workers)
+            _require(len(trace) > 0, f"asked nothing where there are {epochs} epochs")
+            known = set(trace.epoch.tolist())
+            foreign = known - set(benchmark.fidelities)
+            _require(not foreign, "asked for epochs that are none of self.fidelities")
+            _require(epochs in known, "never trained anything to the end")
+
+
+def check_unreliable_workers(make: Make) -> None:
+    """Evaluations that fail although they would have succeeded are survived, also continuations."""
+    space = get_space("nb201")
+    benchmark = SyntheticBenchmark(space, epochs=9)
+    for fail in (0.3, 1.0):
+        workers, faults = Workers(4, fail=fail, straggle=0.2), np.random.default_rng(0)
+        algorithm = make(space, seed=1, fidelities=benchmark.fidelities)
+        trace = _run(algorithm, benchmark, 80, workers, faults)
+        _require(len(trace) == 80, f"gave up after {len(trace)} evaluations, some of which failed")
+
+
+def check_several_objectives(make: Make) -> None:
+    """Several objectives are survived, one maximised and one minimised; constraints as well."""
+    for space in (get_space("nb201"), _MIXED, _SINGLE):
+        benchmark = _Constrained(space, maximize=(True, False))
+        trace = _run(make(space, seed=1, maximize=(True, False)), benchmark, 60)
+        _require(len(trace) > 0, "asked nothing where there are two objectives")
+
+
+class _Constrained(SyntheticBenchmark):
+    """Half of all architectures violate a constraint."""
+
+    def evaluate(
+        self,
+        architecture: Architecture,
+        epoch: int | None = None,
+        rng: np.random.Generator | None = None,
+        since: int | None = None,
+    ) -> Evaluation:
+        evaluation = super().evaluate(architecture, epoch, rng, since)
+        return evaluation._replace(violation=max(0.0, evaluation.values[-1]))
+
+
+def _run(
+    algorithm: SearchAlgorithm,
+    benchmark: Benchmark,
+    budget: Budget | int,
+    workers: Workers | int = 1,
+    faults: np.random.Generator | None = None,
+) -> Trace:
+    """A simulation in which a broken rule of asking is an algorithm's mistake."""
+    try:
+        return simulate(algorithm, benchmark, budget, workers=workers, faults=faults)
+    except AlgorithmError as error:
+        raise ContractError(f"Broken rule: {error}") from error
 
 
 def check_same_seed_same_run(make: Make) -> None:
@@ -191,15 +276,19 @@ def check_tiny_spaces(make: Make) -> None:
 
 def check_pickles_in_mid_run(make: Make) -> None:
     """A copy made by pickle in mid-run, with asks outstanding, goes on identically."""
-    space = get_space("nb201")
-    benchmark, algorithm = SyntheticBenchmark(space), make(space, seed=1)
+    for epochs in (None, 9):
+        _check_pickles(make, SyntheticBenchmark(get_space("nb201"), epochs=epochs))
 
-    def go_on(algorithm: SearchAlgorithm, waiting: list[Trial], n: int) -> list[Architecture]:
+
+def _check_pickles(make: Make, benchmark: SyntheticBenchmark) -> None:
+    algorithm = make(benchmark.space, seed=1, fidelities=benchmark.fidelities)
+
+    def go_on(algorithm: SearchAlgorithm, waiting: list[Trial], n: int) -> list[Trial]:
         asked = []
         for _ in range(n):
             trial = algorithm.ask()
             if trial is not None:
-                asked.append(trial.architecture)
+                asked.append(trial)
                 waiting.append(trial)
             if len(waiting) > 3 or trial is None:
                 told = waiting.pop(0)
@@ -209,10 +298,10 @@ def check_pickles_in_mid_run(make: Make) -> None:
         return asked
 
     waiting: list[Trial] = []
-    go_on(algorithm, waiting, 30)
+    go_on(algorithm, waiting, 20)
     copy, copied = pickle.loads(pickle.dumps((algorithm, waiting)))
     _require(
-        go_on(algorithm, waiting, 30) == go_on(copy, copied, 30),
+        go_on(algorithm, waiting, 20) == go_on(copy, copied, 20),
         "goes on differently after it was pickled and loaded",
     )
 
@@ -227,6 +316,9 @@ ALGORITHM_CHECKS: tuple[Callable[[Make], None], ...] = (
     check_constant_objective,
     check_tiny_spaces,
     check_pickles_in_mid_run,
+    check_learning_curves,
+    check_unreliable_workers,
+    check_several_objectives,
 )
 """The contract of an algorithm, each part a function of a maker ``make(space, seed=…, …)``."""
 
@@ -251,6 +343,14 @@ def check_benchmark(benchmark: Benchmark, n: int = 200) -> None:
     for one in first:
         _require(len(one.values) == len(benchmark.objectives), "gave too few or too many values")
         _require(one.cost >= 0 and math.isfinite(one.cost), f"charged {one.cost!r}")
+    _require(
+        benchmark.fidelities in ((), tuple(sorted(set(benchmark.fidelities))))
+        and benchmark.fidelities[-1:] in ((), (benchmark.epochs,)),
+        f"has the fidelities {benchmark.fidelities}, which do not rise to {benchmark.epochs} epochs",
+    )
+    for epoch in benchmark.fidelities:
+        one = benchmark.evaluate(architectures[0], epoch, np.random.default_rng(1))
+        _require(one.epoch == epoch, f"answered for epoch {one.epoch} when asked for {epoch}")
     for bad in (
         (*architectures[0], 0),
         (-1, *architectures[0][1:]),

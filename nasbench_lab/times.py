@@ -88,7 +88,10 @@ class Times:
 
     def train(self, epoch: int | None) -> NDArray[np.float64]:
         """``(rows,)`` seconds of training up to an epoch, as the clocks with validation charge."""
-        return self._cumulative(self._train, epoch, "mean")
+        key = "train", epoch, "mean"
+        if key not in self._known:
+            self._known[key] = self._cumulative(self._train, epoch, "mean")
+        return self._known[key]
 
     def _values(self, column: Column, epoch: int | None, trial: int | str) -> NDArray[np.float64]:
         held = trial if trial in column.trials else "mean"

@@ -16,39 +16,55 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+STATUSES = ("done", "stopped", "failed", "cut off")
+"""What can become of an evaluation: an algorithm may stop it, a worker fail, the budget end."""
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One run as columns, one entry per counted evaluation in the order of their ends.
+    """One run as columns, one entry per evaluation in the order of their ends.
+
+    Evaluations that the budget cut off are kept apart, in ``cut_off``. A trial that was continued
+    has one entry for each time.
 
     Args:
         trial: ``(n,)`` number of the trial.
         architecture: ``(n, d)`` option numbers.
         row: ``(n,)`` entry of the benchmark's table, -1 without one.
-        epoch: ``(n,)`` epochs trained, -1 where the benchmark does not know.
+        since: ``(n,)`` the epoch that the trial had been trained to before, 0 for a new one.
+        epoch: ``(n,)`` epochs trained in all, -1 where the benchmark does not know.
         values: ``(n, m)`` objective values, NaN where the evaluation failed.
+        violation: ``(n,)`` by how much the constraints were violated, 0 where they held.
         cost: ``(n,)`` what each evaluation took, in the unit of the clock.
         start: ``(n,)`` when it began, on the simulated clock.
         end: ``(n,)`` when it ended.
         worker: ``(n,)`` which worker did it.
         charged: ``(n,)`` whether it counted for the budget: all but free repeats.
+        status: ``(n,)`` what became of it, as a position in ``STATUSES``.
         space: The space of the architectures.
         objectives: What the columns of ``values`` are.
         settings: What the run was: algorithm, benchmark, seed, budget, clock, policies.
+        cut_off: The evaluations that the budget did not suffice for, with the end that they would
+            have had; their values and violations are NaN, as nobody saw them.
     """
 
     trial: NDArray[np.int64]
     architecture: NDArray[np.int64]
     row: NDArray[np.int64]
+    since: NDArray[np.int64]
     epoch: NDArray[np.int64]
     values: NDArray[np.float64]
+    violation: NDArray[np.float64]
     cost: NDArray[np.float64]
     start: NDArray[np.float64]
     end: NDArray[np.float64]
     worker: NDArray[np.int64]
     charged: NDArray[np.bool_]
+    status: NDArray[np.int8]
     space: SearchSpace
     objectives: tuple[Objective, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    cut_off: Trace | None = None
 
     def __post_init__(self) -> None:
         n = len(self.trial)
@@ -69,6 +85,10 @@ class Trace:
 
     def equals(self, other: Trace) -> bool:
         """Whether all columns are the same to the bit (NaN equal to NaN)."""
+        if (self.cut_off is None) != (other.cut_off is None):
+            return False
+        if self.cut_off and other.cut_off and not self.cut_off.equals(other.cut_off):
+            return False
         return all(
             np.array_equal(
                 getattr(self, name),
@@ -82,18 +102,34 @@ class Trace:
         """``(n,)`` how many evaluations have counted up to and including each."""
         return np.cumsum(self.charged)
 
+    def epochs(self) -> NDArray[np.int64]:
+        """``(n,)`` how many epochs have counted up to and including each, as a budget counts them."""
+        resumed = self.since if self.settings.get("clock") == "resume" else 0
+        return np.cumsum(np.where(self.charged, np.maximum(self.epoch, 0) - resumed, 0))
+
     def scores(self, objective: int = 0) -> NDArray[np.float64]:
-        """``(n,)`` values of one objective, turned so that more is better; -inf where it failed."""
+        """``(n,)`` values of one objective, turned so that more is better.
+
+        Minus infinity where the evaluation failed or violates a constraint.
+        """
         values = self.values[:, objective]
         sign = 1.0 if self.objectives[objective].maximize else -1.0
-        return np.where(np.isnan(values), -np.inf, sign * values)
+        return np.where(np.isnan(values) | (self.violation > 0), -np.inf, sign * values)
 
     def incumbents(self) -> NDArray[np.int64]:
         """``(n,)`` position of the best evaluation so far by the first objective.
 
-        The first of equals stays; -1 before the first evaluation that did not fail.
+        Of evaluations after different epochs, those after most decide, as values after few say
+        little about these (HpBandSter, the code of Falkner et al. 2018, does the same). The first of
+        equals stays; -1 before the first evaluation that did not fail.
         """
         scores = self.scores()
+        if len(scores) and self.epoch.min() < self.epoch.max():
+            # Ranks by epoch, then by score.
+            scored = scores > -np.inf
+            keys = np.stack([self.epoch[scored], scores[scored]], axis=1)
+            scores = np.full(len(scores), -np.inf)
+            scores[scored] = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
         best = np.maximum.accumulate(scores)
         new = np.flatnonzero(scores > np.concatenate([[-np.inf], best[:-1]]))
         result = np.full(len(scores), -1)
@@ -122,15 +158,19 @@ class Trace:
             "trial": self.trial,
             "architecture": self.space.to_string(self.architecture),
             "row": self.row,
+            "since": self.since,
             "epoch": self.epoch,
         }
         for i, objective in enumerate(self.objectives):
             columns[objective.name] = self.values[:, i]
         columns |= {
-            name: getattr(self, name) for name in ("cost", "start", "end", "worker", "charged")
+            name: getattr(self, name)
+            for name in ("violation", "cost", "start", "end", "worker", "charged")
         }
+        columns["status"] = np.array(STATUSES)[self.status]
         return pd.DataFrame(columns)
 
 
-COLUMNS = tuple(f.name for f in fields(Trace) if f.name not in ("space", "objectives", "settings"))
+_NO_COLUMNS = ("space", "objectives", "settings", "cut_off")
+COLUMNS = tuple(f.name for f in fields(Trace) if f.name not in _NO_COLUMNS)
 """The names of a trace's columns."""

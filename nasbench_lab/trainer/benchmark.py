@@ -83,6 +83,7 @@ class TrainingBenchmark(Benchmark):
             )
         self.device = str(choose_device(device))
         self.epochs = recipe.epochs
+        self.fidelities = tuple(range(1, recipe.epochs + 1))
         self.folder = folder or data_folder() / "trainings"
         self.progress = progress
         self.name = f"training {self.space.name} on {recipe.data}"

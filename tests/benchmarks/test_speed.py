@@ -1,5 +1,8 @@
 """Speeds that the design promises. ``make bench`` prints them beside their limits and a peer."""
 
+import os
+import re
+import shlex
 import subprocess
 import sys
 import warnings
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from algorithms.random_search import RandomSearch
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.registry import load_benchmark, make_algorithm, open_table, table_folder
 from nasbench_lab.simulator import simulate
@@ -107,6 +111,51 @@ def test_simulator(measure, name):
         lambda algorithm: simulate(algorithm, benchmark, n), per=n, unit="µs", limit=20,
         setup=lambda: ((make_algorithm(name, benchmark.space, seed=1),), {}),
     )  # fmt: skip
+
+
+class Watching(RandomSearch):
+    """Random search that looks at every epoch, and never stops anything."""
+
+    def should_stop(self, trial, evaluation):
+        return False
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_epoch_events(measure, workers):
+    n, epochs = 2000, 12
+    measure(
+        f"simulator, random search, {workers} worker{'s'[: workers - 1]}, per epoch that is shown",
+        lambda algorithm, benchmark: simulate(algorithm, benchmark, n, workers=workers),
+        per=n * epochs, unit="µs", limit=5,
+        setup=lambda: (
+            (Watching(get_space("nb201"), seed=1), load_benchmark("nb201-digits")), {},
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("peer", ["random", "rea"])
+def test_syne_tune_peer(benchmark, note, peer):
+    """Both simulate as many trials of 12 epochs on 15,625 cells, one after the other, in one run."""
+    command = os.environ.get("SYNE_TUNE")
+    if command is None or benchmark.disabled:
+        pytest.skip("set SYNE_TUNE to 'PYTHON SCRIPT', a Python that has Syne Tune and its script")
+    n = 1000
+    done = subprocess.run(
+        [*shlex.split(command), peer, str(n)], capture_output=True, check=True, text=True
+    )
+    theirs = float(re.search(r"wall=([\d.]+)s", done.stdout)[1]) / n
+    name = {"random": "random_search", "rea": "regularized_evolution"}[peer]
+    opened = load_benchmark("nb201-digits")
+    benchmark.pedantic(
+        lambda algorithm: simulate(algorithm, opened, n),
+        setup=lambda: ((make_algorithm(name, opened.space, seed=1),), {}),
+        rounds=5, warmup_rounds=1,
+    )  # fmt: skip
+    ours = benchmark.stats.stats.median / n
+    note(
+        f"{name}, {n} trials: Syne Tune {theirs * 1e3:.2f} ms per trial, we {ours * 1e6:.1f} µs: "
+        f"{theirs / ours:,.0f} times as fast"
+    )
 
 
 @pytest.mark.parametrize("space", [PLAIN, get_space("nb201")], ids=["15,625", "5,260"])

@@ -15,6 +15,24 @@ VARIANTS = {
     **{name: (name, {}) for name in algorithm_modules()},
     "random_search without replacement": ("random_search", {"replacement": False}),
     "regularized_evolution of one": ("regularized_evolution", {"population_size": 1}),
+    "successive_halving of two": ("successive_halving", {"n_configurations": 20, "eta": 2}),
+    "hyperband by halves": ("hyperband", {"eta": 2}),
+    "asha from the second rung": ("asha", {"eta": 2, "early_stopping_rate": 1}),
+    "bohb by the model alone": ("bohb", {"random_fraction": 0.0}),
+    "last values": ("learning_curve_stopping", {"extrapolation": "last_value"}),
+    "stopped evolution": ("learning_curve_stopping", {"base": "regularized_evolution"}),
+    "roulette, single point": (
+        "genetic_algorithm",
+        {"selection": "roulette", "crossover": "single_point", "mutation": "random", "elitism": 0},
+    ),
+    "genetic_algorithm of several points": ("genetic_algorithm", {"crossover": "multi_point"}),
+    "steepest local_search": ("local_search", {"strategy": "best", "n_initial": 1}),
+    "nsga2 of seven": ("nsga2", {"population_size": 7, "crossover": "multi_point"}),
+    "scalarized gp_bo": ("random_scalarization", {"base": "gp_bo", "n_weights": 3}),
+    "scalarized bohb, linear": (
+        "random_scalarization",
+        {"base": "bohb", "n_weights": 2, "scalarization": "linear"},
+    ),
     "gp_bo matern": ("gp_bo", {"kernel": "matern"}),
     "gp_bo ucb": ("gp_bo", {"acquisition": "ucb"}),
     "gp_bo thompson": ("gp_bo", {"acquisition": "thompson"}),
@@ -36,8 +54,12 @@ def test_every_algorithm_on_every_table(algorithm, table):
     assert len(set(trace.row.tolist())) > 5
 
 
-def test_all_four_algorithms_are_registered():
-    expected = {"random_search", "regularized_evolution", "reinforce", "gp_bo"}
+def test_all_algorithms_are_registered():
+    expected = {
+        *("random_search", "regularized_evolution", "reinforce", "gp_bo", "successive_halving"),
+        *("hyperband", "asha", "bohb", "learning_curve_stopping", "genetic_algorithm"),
+        *("local_search", "nsga2", "random_scalarization"),
+    }
     assert expected <= set(algorithm_modules())
 
 
@@ -54,6 +76,23 @@ def test_every_algorithm_file_is_registered():
 class OneNumber(SearchAlgorithm):
     def ask(self):
         return Trial(0, self.space.sample(self.rng))
+
+
+class SameTwice(SearchAlgorithm):
+    def ask(self):
+        return Trial(0, (0,) * len(self.space.decisions))
+
+
+class NoSuchEpoch(SearchAlgorithm):
+    def ask(self):
+        epoch = self.fidelities[-1] + 1 if self.fidelities else None
+        return self.trial(self.space.sample(self.rng), epoch)
+
+
+class NeverTrained(SearchAlgorithm):
+    def ask(self):
+        epoch = self.fidelities[0] if self.fidelities else None
+        return self.trial(self.space.sample(self.rng), epoch)
 
 
 class Unseeded(SearchAlgorithm):
@@ -121,7 +160,10 @@ class ForgetsItsState(SearchAlgorithm):
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (OneNumber, "same number"),
+        (OneNumber, "trial 0 with another architecture"),
+        (SameTwice, "same number"),
+        (NoSuchEpoch, "none of self.fidelities"),
+        (NeverTrained, "never trained anything to the end"),
         (Unseeded, "with one seed"),
         (GlobalGenerator, "global random generator"),
         (IgnoresSeed, "same run for two seeds"),

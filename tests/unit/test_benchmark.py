@@ -1,11 +1,18 @@
 """What a benchmark charges and shows, where a table's columns differ in epochs, trials and kind."""
 
+import pickle
+
 import numpy as np
 import pytest
 
+from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.columns import Column, Query, TableInfo
-from nasbench_lab.errors import QueryError
+from nasbench_lab.columns import Column, Constraint, Query, TableInfo
+from nasbench_lab.errors import HyperparameterError, QueryError
+from nasbench_lab.experiment import run
+from nasbench_lab.registry import load_benchmark, make_algorithm
+from nasbench_lab.spaces import get_space
+from nasbench_lab.stats import anytime
 from nasbench_lab.table import Table
 
 SEEDS = (1, 2, 3)
@@ -130,3 +137,107 @@ def test_the_fingerprint_is_of_what_is_read(full):
         TableBenchmark(full, report="final"),
     ]
     assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 3
+
+
+# Constraints
+
+
+@pytest.mark.parametrize(
+    ("text", "constraint"),
+    [
+        ("parameters<=0.5", Constraint(Query("parameters"), 0.5)),
+        (" valid_accuracy >= 90 ", Constraint(Query("valid_accuracy"), 90, at_most=False)),
+        ("loss<=-1e-3", Constraint(Query("loss"), -1e-3)),
+    ],
+)
+def test_a_constraint_is_read(text, constraint):
+    assert Constraint.of(text) == constraint
+    assert Constraint.of(str(constraint)) == constraint
+
+
+@pytest.mark.parametrize(
+    "text", ["parameters", "parameters<0.5", "<=3", "a<=b", "a<=nan", "a<=inf", "a<=1<=2", "", 5]
+)
+def test_a_constraint_that_makes_no_sense_is_refused(text):
+    with pytest.raises(QueryError, match="Expected a constraint such as"):
+        Constraint.of(text)
+
+
+def test_by_how_much_a_constraint_is_violated():
+    values = np.array([1.0, 2.0, 3.0, np.nan])
+    assert Constraint.of("x<=2").violation(values).tolist() == [0, 0, 0.5, np.inf]
+    assert Constraint.of("x>=2").violation(values).tolist() == [0.5, 0, 0, np.inf]
+    assert Constraint.of("x<=0").violation(values).tolist() == [1, 2, 3, np.inf]
+    assert Constraint.of("x>=-2").violation(-values).tolist() == [0, 0, 0.5, np.inf]
+
+
+def test_constraints_decide_on_incumbents_and_regret():
+    benchmark = load_benchmark("nb201-digits", constraints=["parameters<=0.015", "flops<=1"])
+    table = benchmark.table
+    allowed = (table.values("parameters") <= 0.015) & (table.values("flops") <= 1)
+    assert 10 < allowed.sum() < len(table) / 2
+    assert np.array_equal(benchmark.feasible, allowed)
+    assert benchmark.optimum("valid_accuracy") == table.values("valid_accuracy")[allowed].max()
+    trace = run("regularized_evolution", benchmark, 200, seed=0)
+    assert np.array_equal(trace.violation == 0, allowed[trace.row])
+    assert 0 < (trace.violation > 0).sum() < 200
+    incumbents = trace.incumbents()
+    assert allowed[trace.row[incumbents[incumbents >= 0]]].all()
+    regret = anytime(trace, benchmark, "valid_regret")
+    found = np.where(allowed[trace.row], trace.values[:, 0], -np.inf)
+    best = np.maximum.accumulate(found)
+    assert np.array_equal(
+        regret[np.isfinite(best)], (benchmark.optimum("valid_accuracy") - best)[np.isfinite(best)]
+    )
+    assert regret[-1] >= 0
+    again = pickle.loads(pickle.dumps(benchmark))
+    assert again.constraints == benchmark.constraints
+    assert again.fingerprint == benchmark.fingerprint
+
+
+def test_a_constraint_on_a_trained_value_is_of_the_epoch(timed):
+    benchmark = TableBenchmark(timed, constraints="valid_accuracy>=70")
+    for row in range(5):
+        for epoch in (1, 2, 4):
+            value = timed.values(Query("valid_accuracy", epoch=epoch))[row]
+            evaluation = benchmark.evaluate(timed.space.at(row), epoch)
+            assert evaluation.violation == max(0.0, 70 - value) / 70
+
+
+def test_constraints_that_cannot_be_are_refused(timed):
+    with pytest.raises(
+        QueryError, match=r"No entry .* keeps to train_time<=1\.0\. Its values .* 40"
+    ):
+        TableBenchmark(timed, constraints="train_time<=1")
+    with pytest.raises(QueryError, match="test data"):
+        TableBenchmark(timed, constraints="test_accuracy>=1")
+    with pytest.raises(QueryError, match="no column for latency"):
+        TableBenchmark(timed, constraints="latency<=1")
+
+
+# Several objectives as one score
+
+
+def test_weights_make_one_score_of_several_objectives():
+    space = get_space("nb201")
+    algorithm = make_algorithm("random_search", space, maximize=(True, False), weights=(1, 0.5))
+    assert algorithm.score(Evaluation((3.0, 4.0), 1.0)) == 1.0
+    assert algorithm.score(Evaluation((3.0, np.nan), 1.0)) == -np.inf
+    assert algorithm.score(Evaluation((3.0, 4.0), 1.0, violation=0.1)) == -np.inf
+    plain = make_algorithm("random_search", space, maximize=(False, True))
+    assert plain.score(Evaluation((3.0, 4.0), 1.0)) == -3.0
+
+
+@pytest.mark.parametrize("weights", [(1,), (1, 2, 3), 1, ("a", 1), (np.nan, 1)])
+def test_weights_that_do_not_fit_are_refused(weights):
+    with pytest.raises(HyperparameterError, match="weight"):
+        make_algorithm("random_search", get_space("nb201"), maximize=(True, True), weights=weights)
+
+
+def test_a_weighted_search_finds_small_networks():
+    benchmark = load_benchmark("nb201-digits", objective=["valid_accuracy", "parameters"])
+    size = {}
+    for weight in (0, 1000):
+        trace = run("regularized_evolution", benchmark, 200, weights=(1, weight))
+        size[weight] = np.median(trace.values[-50:, 1])
+    assert size[1000] < size[0]

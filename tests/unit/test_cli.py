@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import nasbench_lab
-from nasbench_lab import cli, registry
+from nasbench_lab import cli, cli_compare, registry
 from nasbench_lab.errors import MissingSourceError
 from nasbench_lab.files import sha256
 from nasbench_lab.registry import open_table
@@ -138,7 +138,7 @@ def test_comparisons_of_one_second_have_folders_of_their_own(compare, monkeypatc
         def now(cls):
             return cls(2026, 2, 3, 4, 5, 6)
 
-    monkeypatch.setattr(cli, "datetime", Stopped)
+    monkeypatch.setattr(cli_compare, "datetime", Stopped)
     for _ in range(3):
         assert compare("-a", "random_search").code == 0
     names = sorted(folder.name for folder in Path("results").iterdir())
@@ -177,7 +177,7 @@ def test_what_compare_is_told_reaches_the_runs(lab):
     ]
     experiment = Result.open("r").experiment
     assert experiment["budget"] == {"evaluations": 6}
-    assert (experiment["workers"], experiment["charge_repeats"]) == (3, False)
+    assert (experiment["workers"], experiment["charge_repeats"]) == ({"count": 3}, False)
     assert experiment["seeds"] == [0, 1]
     assert [entry["name"] for entry in experiment["benchmarks"]] == [PROTEINS, CORA]
     own = Path("own.py").resolve()

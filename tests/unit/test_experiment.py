@@ -167,11 +167,11 @@ def test_algorithms_and_tables_have_streams_of_their_own(timed, make_table):
     assert not np.array_equal(one.row, initial.row)
 
 
-def test_every_cell_has_two_streams_of_its_own():
+def test_every_cell_has_three_streams_of_its_own():
     cells = [("table", "search", 1), ("table", "search", 2), ("table2", "search", 1)]
     cells += [("table", "search2", 1), ("search", "table", 1), ("tables", "earch", 1)]
     streams = [stream for cell in cells for stream in random_streams(*cell)]
-    assert len({tuple(stream.generate_state(4)) for stream in streams}) == 12
+    assert len({tuple(stream.generate_state(4)) for stream in streams}) == 18
     again = [stream for cell in cells for stream in random_streams(*cell)]
     assert [s.generate_state(4).tolist() for s in streams] == [
         s.generate_state(4).tolist() for s in again

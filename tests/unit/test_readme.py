@@ -101,3 +101,16 @@ def test_the_training_example_runs(tmp_path, monkeypatch):
     names = runpy.run_path(str(path))
     assert len(names["trace"]) == 3
     assert len(list((tmp_path / "data" / "trainings").glob("*.json"))) == 3
+
+
+def test_the_example_of_workers_runs(tmp_path):
+    (source,) = (block for block in BLOCKS if "lab.Workers" in block)
+    path = tmp_path / "example.py"
+    path.write_text(source)
+    trace = runpy.run_path(str(path))["trace"]
+    assert trace.settings["workers"] == {"count": 4, "fail": 0.05, "straggle": 0.1}
+    assert (trace.since > 0).any()
+    assert (trace.violation > 0).any()
+    assert len(trace.cut_off)
+    described = re.search(r"trace.to_frame\(\)  # (.*), …", source)[1].split(", ")
+    assert set(described) - {"value"} <= set(trace.to_frame())

@@ -44,18 +44,23 @@ def make_trace(
         trial=np.arange(n),
         architecture=np.array(architectures, dtype=np.int64).reshape(n, 3),
         row=rows,
+        since=np.zeros(n, dtype=np.int64),
         epoch=np.full(n, 4),
         values=np.array(values, dtype=float).reshape(n, -1) if n else np.zeros((0, 1)),
+        violation=np.zeros(n),
         cost=np.ones(n),
         start=np.zeros(n),
         end=ends,
         worker=np.zeros(n, dtype=np.int64),
         charged=np.ones(n, dtype=bool) if charged is None else np.array(charged, dtype=bool),
+        status=np.zeros(n, dtype=np.int8),
         space=TOY,
         objectives=(Objective("valid_accuracy", "%", maximize), Objective("other", "", True)),
         settings=settings,
     )
 
+
+ONE_COLUMN = [metric for metric in METRICS if metric != "hypervolume"]
 
 # Few different values, so that there are ties; many failures.
 VALUES = st.lists(st.sampled_from([NAN, NAN, 1.0, 2.0, 2.0, 3.0, -1.0, 0.0]), max_size=15)
@@ -196,7 +201,7 @@ def counts_of(trace):
 
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", ONE_COLUMN)
 def test_anytime_by_brute_force(toy, metric, data):
     trace = data.draw(traces(toy))
     expected = [seen_by_hand(trace, toy, metric, n) for n in range(1, len(trace) + 1)]

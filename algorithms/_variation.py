@@ -1,0 +1,128 @@
+"""How genetic algorithms make new architectures of old ones: crossover, and mutation of decisions.
+
+Crossover at one point: Holland, "Adaptation in natural and artificial systems", 1975; at several: De
+Jong, "An analysis of the behavior of a class of genetic adaptive systems", 1975; uniform: Syswerda,
+"Uniform crossover in genetic algorithms", ICGA 1989. Mutation as in Goldberg, "Genetic algorithms in
+search, optimization, and machine learning", 1989.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nasbench_lab.algorithm import check_number
+from nasbench_lab.errors import HyperparameterError, InvalidArchitectureError
+from nasbench_lab.spaces import Architecture, SearchSpace
+
+Pair = tuple[Architecture, Architecture]
+
+MOST_TRIES = 100
+"""After as many results that are no architectures of the space, crossover and mutation give up."""
+
+
+def uniform(one: Architecture, other: Architecture, rng: np.random.Generator, _: int) -> Pair:
+    """Exchanges each decision with chance 1/2."""
+    pairs = [
+        (a, b) if u < 0.5 else (b, a)
+        for a, b, u in zip(one, other, rng.random(len(one)).tolist(), strict=True)
+    ]
+    return tuple([a for a, _ in pairs]), tuple([b for _, b in pairs])
+
+
+def single_point(one: Architecture, other: Architecture, rng: np.random.Generator, _: int) -> Pair:
+    """Cuts between two decisions, all places alike, and exchanges what comes after."""
+    return multi_point(one, other, rng, 1)
+
+
+def multi_point(
+    one: Architecture, other: Architecture, rng: np.random.Generator, n_points: int
+) -> Pair:
+    """Cuts at ``n_points`` different places, or at all there are, and exchanges every second part."""
+    first, second = list(one), list(other)
+    for cut in rng.permutation(len(one) - 1)[:n_points].tolist():
+        # Exchanging all that follows each cut comes to the same, in whatever order they come.
+        first[cut + 1 :], second[cut + 1 :] = second[cut + 1 :], first[cut + 1 :]
+    return tuple(first), tuple(second)
+
+
+CROSSOVERS: dict[str, Callable[[Architecture, Architecture, np.random.Generator, int], Pair]] = {
+    "uniform": uniform,
+    "single_point": single_point,
+    "multi_point": multi_point,
+}
+"""Each takes two parents, the generator and a number of points, and gives two children.
+
+In a space that is no plain product the children need not be architectures; ``cross`` sees to that.
+"""
+
+
+def cross(
+    space: SearchSpace,
+    one: Architecture,
+    other: Architecture,
+    crossover: str,
+    rng: np.random.Generator,
+    n_points: int = 2,
+) -> Pair:
+    """Two children that are of the space; the parents themselves if ``MOST_TRIES`` gave no such two.
+
+    Args:
+        space: The space.
+        one: A parent.
+        other: Another.
+        crossover: One of ``CROSSOVERS``.
+        rng: Where randomness comes from.
+        n_points: Of ``multi_point`` crossover.
+    """
+    for _ in range(MOST_TRIES):
+        first, second = CROSSOVERS[crossover](one, other, rng, n_points)
+        if valid_child(space, first) and valid_child(space, second):
+            return first, second
+    return one, other
+
+
+def mutate_genes(
+    space: SearchSpace, architecture: Architecture, rate: float, rng: np.random.Generator
+) -> Architecture:
+    """Changes each decision with chance ``rate``, to each of its other options alike.
+
+    Decisions with a single option stay as they are. Until the result is of the space it is done
+    again; after ``MOST_TRIES`` the space's own mutation is taken.
+    """
+    for _ in range(MOST_TRIES):
+        draws = rng.random(len(architecture)).tolist()
+        # Given that u is below the rate, u / rate is uniform again, and says to which option.
+        options = [
+            (option + 1 + int(u / rate * (n - 1))) % n if u < rate and n > 1 else option
+            for option, n, u in zip(architecture, space.n_options, draws, strict=True)
+        ]
+        child = valid_child(space, options)
+        if child is not None:
+            return child
+    return space.mutate(architecture, rng)
+
+
+def valid_child(space: SearchSpace, options: Sequence[int]) -> Architecture | None:
+    """The options as an architecture, or None if they are none of the space."""
+    try:
+        return space.validate(options)
+    except InvalidArchitectureError:
+        return None
+
+
+def one_change(space: SearchSpace) -> float:
+    """The rate at which ``mutate_genes`` changes one decision on average, of those with a choice."""
+    return 1 / max(1, sum(n > 1 for n in space.n_options))
+
+
+def check_rate(name: str, value: float) -> None:
+    """Refuses a hyperparameter that is no number from 0 to 1.
+
+    Raises:
+        HyperparameterError: It is something else.
+    """
+    check_number(name, value, low=0)
+    if value > 1:
+        raise HyperparameterError(f"Expected a number from 0 to 1 for {name} but got {value!r}.")

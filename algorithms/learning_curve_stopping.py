@@ -1,0 +1,208 @@
+"""Early stopping by extrapolated learning curves.
+
+Domhan, Springenberg and Hutter, "Speeding up automatic hyperparameter optimization of deep neural
+networks by extrapolation of learning curves", IJCAI 2015: a trial is stopped once it is improbable
+that it ends above the best. Their uncertainty is that of many models of the one curve, by MCMC. Here
+it comes from how far the same extrapolation was off for trials that went to the end, as curves need
+not be of any model's shape. Power laws: Viering and Loog, "The shape of learning curves: a review",
+TPAMI 2023 (arXiv 2103.10948).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from algorithms._base import make_base
+from nasbench_lab.algorithm import (
+    Evaluation,
+    SearchAlgorithm,
+    Trial,
+    check_choice,
+    check_number,
+)
+from nasbench_lab.spaces import SearchSpace
+
+Floats = NDArray[np.float64]
+
+EXPONENTS = np.geomspace(0.25, 4.0, 9)
+"""The ``c`` that power laws ``a + b t^-c`` are fitted with."""
+
+
+class LearningCurveStopping(SearchAlgorithm):
+    """Another algorithm, whose trials are stopped when they will hardly be the best.
+
+    All trials are asked for full training. At each epoch a running trial's final score is
+    extrapolated. By how much the extrapolations at this epoch missed the final scores of the trials
+    that were trained in full, taken as normally distributed, gives the chance that the trial ends
+    above the best so far. If it is below ``threshold`` the trial is stopped, and at once if an epoch
+    fails or violates a constraint.
+
+    The base algorithm compares final scores. Of a stopped trial it is told the expected one: that of
+    the last epoch would make it look worse than it is.
+
+    Where the benchmark knows the end of training only, this is the base algorithm.
+
+    Args:
+        space: The space to search.
+        base: What proposes architectures: the name of a file beside this one, or a class.
+        base_hyperparameters: Its hyperparameters.
+        extrapolation: ``power_law``: least squares of ``a + b t^-c`` at the epochs ``t`` so far, for
+            nine ``c`` from 1/4 to 4, averaged by their likelihoods; ``last_value``: the score so far.
+        threshold: The chance below which a trial is stopped.
+        min_epochs: How many epochs of a trial are seen before it may be stopped.
+        n_initial: How many trials are trained in full before any is stopped.
+        **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        base: str | type[SearchAlgorithm] = "random_search",
+        base_hyperparameters: Mapping[str, Any] | None = None,
+        extrapolation: str = "power_law",
+        threshold: float = 0.05,
+        min_epochs: int = 3,
+        n_initial: int = 5,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(space, **kwargs)
+        check_choice("extrapolation", extrapolation, ("power_law", "last_value"))
+        check_number("threshold", threshold, above=0, below=1)
+        check_number("min_epochs", min_epochs, whole=True, low=1)
+        check_number("n_initial", n_initial, whole=True, low=2)
+        self._base = make_base(base, space, self.rng, True, (), **(base_hyperparameters or {}))
+        self.extrapolation = extrapolation
+        self.threshold = threshold
+        self.min_epochs = min_epochs
+        self.n_initial = n_initial
+        self._running: dict[int, _Running] = {}
+        self._best = -math.inf
+        # Of the errors of the extrapolations after min_epochs, one more epoch, and so on, up to the
+        # last but one: mean, sum of squares around it, and what error is exceeded with the chance
+        # threshold.
+        self._n_errors = 0
+        self._mean_error = np.zeros(max(len(self.fidelities) - min_epochs, 0))
+        self._square_error = np.zeros_like(self._mean_error)
+        self._greatest_error = np.full_like(self._mean_error, math.inf)
+
+    def ask(self) -> Trial | None:
+        proposed = self._base.ask()
+        if proposed is None:
+            return None
+        trial = self.trial(proposed.architecture, self.fidelities[-1] if self.fidelities else None)
+        self._running[trial.number] = _Running(proposed)
+        return trial
+
+    def should_stop(self, trial: Trial, evaluation: Evaluation) -> bool:
+        running, score = self._running[trial.number], self.score(evaluation)
+        if score == -math.inf:
+            return True
+        running.scores.append(score)
+        i = len(running.scores) - self.min_epochs
+        if i < 0:
+            return False
+        if self.extrapolation == "power_law":
+            extrapolated = power_law(running.scores, self.fidelities)
+        else:
+            extrapolated = score
+        running.extrapolated.append(extrapolated)
+        running.expected = extrapolated + float(self._mean_error[i])
+        return bool(extrapolated + self._greatest_error[i] < self._best)
+
+    def tell(self, trial: Trial, evaluation: Evaluation) -> None:
+        running, score = self._running.pop(trial.number, None), self.score(evaluation)
+        in_full = not self.fidelities or evaluation.epoch in (None, self.fidelities[-1])
+        if in_full:
+            self._best = max(self._best, score)
+            if running is not None and len(running.extrapolated) == len(self._mean_error):
+                self._learn(score - np.array(running.extrapolated))
+        elif running is None:  # asked elsewhere; its epoch says little about the end
+            return
+        elif score > -math.inf:
+            score = running.expected
+        told = Evaluation((score if score > -math.inf else math.nan,), evaluation.cost)
+        proposed = Trial(-1, trial.architecture) if running is None else running.proposed
+        self._base.tell(proposed, told._replace(row=evaluation.row))
+
+    def _learn(self, errors: Floats) -> None:
+        """Takes in the errors of the extrapolations of a trial that was trained in full."""
+        if not np.isfinite(errors).all():
+            return
+        # Welford, Technometrics 4(3), 1962.
+        self._n_errors = n = self._n_errors + 1
+        before = errors - self._mean_error
+        self._mean_error = self._mean_error + before / n
+        self._square_error = self._square_error + before * (errors - self._mean_error)
+        if n >= self.n_initial:
+            # The next error has Student's t distribution, with a scale of (1 + 1/n)^1/2 deviations.
+            quantile = stdtrit(n - 1, 1.0 - self.threshold) * math.sqrt(1.0 + 1.0 / n)
+            deviations = np.sqrt(self._square_error / (n - 1))
+            self._greatest_error = self._mean_error + quantile * deviations
+
+
+@dataclass
+class _Running:
+    """A trial whose result is outstanding.
+
+    Args:
+        proposed: The base algorithm's trial.
+        scores: At the epochs so far.
+        extrapolated: The final score as extrapolated after ``min_epochs`` and each epoch since.
+        expected: The last of these plus the mean error.
+    """
+
+    proposed: Trial
+    scores: list[float] = field(default_factory=list)
+    extrapolated: list[float] = field(default_factory=list)
+    expected: float = math.nan
+
+
+def power_law(scores: list[float], epochs: tuple[int, ...]) -> float:
+    """The score at the last of the epochs, from those at the first.
+
+    For each exponent ``c``, ``a + b t^-c`` is fitted by least squares, and the predictions are
+    averaged with the likelihoods as weights, for normal noise of the variance that fits best. Of a
+    single score, it is this.
+
+    Args:
+        scores: At the first epochs.
+        epochs: All epochs, ascending.
+    """
+    k = len(scores)
+    y = np.array(scores)
+    mean = y.mean()
+    y -= mean
+    total = y @ y
+    if total == 0.0:
+        return scores[-1]
+    directions, end = _regressors(epochs)[k - 2]
+    slopes = directions @ y
+    residual = np.maximum(total - slopes * slopes, 1e-12 * total)
+    weights = (residual / residual.min()) ** (-0.5 * k)
+    return float(mean + weights @ (slopes * end) / weights.sum())
+
+
+@functools.lru_cache(maxsize=4)
+def _regressors(epochs: tuple[int, ...]) -> list[tuple[Floats, Floats]]:
+    """For the first 2, 3, … epochs, ``t^-c`` without its mean, scaled to length 1.
+
+    Each is ``(9, k)`` for all exponents and ``k`` epochs, with the ``(9,)`` values at the last of all
+    epochs, so that least squares take one product.
+    """
+    powers = np.array(epochs, dtype=np.float64) ** -EXPONENTS[:, None]
+    result = []
+    for k in range(2, len(epochs)):
+        centre = powers[:, :k].mean(axis=1, keepdims=True)
+        centred = powers[:, :k] - centre
+        length = np.linalg.norm(centred, axis=1, keepdims=True)
+        result.append((centred / length, (powers[:, -1:] - centre).ravel() / length.ravel()))
+    return result

@@ -1,0 +1,101 @@
+"""Every algorithm is at least as good as random search, at equal simulated cost, on real tables.
+
+Judged by validation regret, which is what a search optimises. The long form prints test regret as
+well, for all algorithms on all tables: ``pytest -m slow -s tests/behaviour/test_all_algorithms.py``.
+"""
+
+import numpy as np
+import pytest
+from scipy.stats import mannwhitneyu
+
+from nasbench_lab.experiment import compare
+from nasbench_lab.registry import algorithm_modules, load_benchmark
+from nasbench_lab.stats import bootstrap_interval, curves
+
+ALGORITHMS = [name for name in sorted(algorithm_modules()) if name != "random_search"]
+# Table, clock, the two budgets, and the axis along which they are.
+SETTINGS = {
+    "nb201-digits": ("nb201-digits", "official", (50, 200), "seconds"),
+    "nb201-digits, resume": ("nb201-digits", "resume", (50, 200), "seconds"),
+    "cora": ("nas-bench-graph/cora", None, (50, 200), "evaluations"),
+    "cs": ("nas-bench-graph/cs", None, (50, 200), "evaluations"),
+    "arxiv": ("nas-bench-graph/arxiv", None, (50, 200), "evaluations"),
+    "analognas": ("analognas-bench/cifar10", None, (50, 200), "evaluations"),
+}
+# Where a table knows the end of training only, these are random search under other seeds.
+MULTI_FIDELITY = ("asha", "bohb", "hyperband", "learning_curve_stopping", "successive_halving")
+
+
+def final(algorithms, setting, seeds):
+    """By metric and algorithm the (seeds, 2) regrets at the two budgets; the seconds of a run."""
+    table, clock, budgets, axis = SETTINGS[setting]
+    budget = f"{budgets[-1]}s" if axis == "seconds" else budgets[-1]
+    result = compare(algorithms, load_benchmark(table, clock=clock), budget=budget, seeds=seeds)
+    benchmark, points = result.benchmark(table), np.array(budgets, dtype=float)
+    regrets = {
+        metric: {
+            name: curves(result.traces(table, name), benchmark, points, metric, axis)
+            for name in algorithms
+        }
+        for metric in ("valid_regret", "test_regret")
+    }
+    wall = {
+        name: np.mean([run.wall_s for run in result.runs if run.algorithm == name])
+        for name in algorithms
+    }
+    return regrets, wall
+
+
+def is_no_worse(ours, random, level):
+    """Whether a rank test finds no evidence that our regrets are larger than random search's."""
+    ours, random = (np.where(np.isnan(r), np.inf, r) for r in (ours, random))
+    return mannwhitneyu(ours, random, alternative="greater").pvalue > level
+
+
+def in_words(regrets):
+    """Mean and 95 % interval at each budget; runs without an incumbent are left out."""
+    parts = []
+    for column in regrets.T:
+        known = column[~np.isnan(column)]
+        low, high = bootstrap_interval(known)
+        parts.append(f"{known.mean():.2f} [{low:.2f},{high:.2f}]")
+    return " ".join(parts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_no_algorithm_is_worse_than_random_search(setting):
+    everyone, n = ["random_search", *ALGORITHMS], 200
+    regrets, wall = final(everyone, setting, n)
+    ranks = {
+        metric: np.argsort(np.argsort([np.nanmean(some[name][:, 1]) for name in everyone])) + 1
+        for metric, some in regrets.items()
+    }
+    budgets, axis = SETTINGS[setting][2:]
+    print(
+        f"\n{setting}: regret at {budgets[0]} and {budgets[1]} {axis}, {n} seeds, rank by the mean"
+    )
+    for i, name in enumerate(everyone):
+        shown = [
+            f"{metric.partition('_')[0]} {in_words(some[name])} rank {ranks[metric][i]:2}"
+            for metric, some in regrets.items()
+        ]
+        print(f"{name:23} {', '.join(shown)}, {wall[name] * 1e3:.0f} ms per run")
+    # Of so many comparisons, some would come out below 1 % if all were random search.
+    level = 0.01 / len(ALGORITHMS)
+    random = regrets["valid_regret"]["random_search"][:, 1]
+    ours = {name: regrets["valid_regret"][name][:, 1] for name in ALGORITHMS}
+    assert not [name for name in ALGORITHMS if not is_no_worse(ours[name], random, level)]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "setting"),
+    [
+        *((name, "nb201-digits, resume") for name in MULTI_FIDELITY),
+        *((name, "cora") for name in ("genetic_algorithm", "local_search", "bohb", "nsga2")),
+        ("random_scalarization", "cora"),
+    ],
+)
+def test_short_form(algorithm, setting):
+    regrets = final(["random_search", algorithm], setting, 40)[0]["valid_regret"]
+    assert is_no_worse(regrets[algorithm][:, 1], regrets["random_search"][:, 1], 0.001)

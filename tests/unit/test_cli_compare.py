@@ -1,0 +1,125 @@
+"""``compare`` and ``plot`` with workers, epochs, several objectives and constraints."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nasbench_lab.results import Result
+
+DIGITS = "nb201-digits"
+
+
+@pytest.fixture
+def scheduled(lab):
+    """Seven simulated seconds of ASHA and random search on unreliable workers."""
+    return lab(
+        *("compare", "-b", DIGITS, "-a", "random_search", "-a", "asha(eta=2)"),
+        *("--clock", "resume", "--workers", 3, "--synchronous", "--fail", 0.2, "--straggle", 0.1),
+        *("--constraint", "parameters<=0.03", "--constraint", "flops<=3"),
+        *("--budget", "7s", "--seeds", 2, "--jobs", 1, "-o", "r", "--json"),
+    )
+
+
+@pytest.fixture
+def two_objectives(lab):
+    return lab(
+        *("compare", "-b", DIGITS, "-a", "random_search", "-a", "gp_bo(weights=(1, 50))"),
+        *("--objective", "valid_accuracy", "--objective", "parameters"),
+        *("--budget", 15, "--seeds", 2, "--jobs", 1, "-o", "r"),
+    )
+
+
+def test_what_workers_are_like_reaches_the_runs(scheduled):
+    assert Path(scheduled.data["figures"][0]).name == "anytime_regret_seconds_mean.png"
+    experiment = Result.open("r").experiment
+    assert experiment["workers"] == {
+        "count": 3, "synchronous": True, "fail": 0.2, "straggle": 0.1
+    }  # fmt: skip
+    (benchmark,) = experiment["benchmarks"]
+    assert benchmark["constraints"] == ["parameters<=0.03", "flops<=3.0"]
+    assert benchmark["clock"] == "resume"
+    result = Result.open("r")
+    assert all(run.trace.cut_off is not None for run in result.runs)
+    assert any((run.trace.since > 0).any() for run in result.runs)
+
+
+def test_plot_draws_the_schedule_of_a_seed(lab, scheduled):
+    assert lab("plot", "r", "--schedule").words == "Figure: r/schedule.png and r/schedule.svg"
+    assert lab("plot", "r", "--schedule", "--seed", 1, "-o", "f", "--json").data == {
+        "figures": ["f/schedule_1.png", "f/schedule_1.svg"]
+    }
+    assert "seed 1" in Path("f/schedule_1.svg").read_text()
+    outcome = lab("plot", "r", "--schedule", "--seed", 5)
+    assert outcome.code == 1
+    assert "no runs of seed 5 to plot. Seeds: 0, 1." in outcome.err
+
+
+def test_a_pareto_front_needs_several_objectives(lab, scheduled):
+    for arguments in (("--pareto",), ("--metric", "hypervolume")):
+        outcome = lab("plot", "r", *arguments)
+        assert outcome.code == 1
+        assert "one objective, valid_accuracy; a Pareto front needs several" in outcome.err
+    outcome = lab("compare", "-b", DIGITS, "--metric", "hypervolume", "--seeds", 1, "-o", "s")
+    assert outcome.code == 1
+    assert "needs several" in outcome.err
+    assert not Path("s").exists()
+
+
+def test_along_epochs(lab, scheduled):
+    outcome = lab("plot", "r", "--axis", "epochs", "--json")
+    assert Path(outcome.data["figures"][0]).name == "anytime_regret_epochs_mean.png"
+    assert ">epochs<" in Path("r/anytime_regret_epochs_mean.svg").read_text()
+
+
+def test_a_budget_in_epochs_draws_along_epochs(lab):
+    outcome = lab(
+        *("compare", "-b", DIGITS, "-a", "hyperband", "--budget", "120epochs"),
+        *("--clock", "resume", "--seeds", 2, "--jobs", 1, "-o", "r", "--json"),
+    )
+    assert Path(outcome.data["figures"][0]).name == "anytime_regret_epochs_mean.png"
+    for run in Result.open("r").runs:
+        assert run.trace.epochs()[-1] <= 120 < run.trace.epochs()[-1] + 12
+
+
+def test_several_objectives_are_told_with_their_hypervolume(lab, two_objectives):
+    assert two_objectives.code == 0, two_objectives.err
+    for words in ("hypervolume", "test regret", "share of that of the table's exact Pareto front"):
+        assert words in two_objectives.words
+    assert "top 10" not in two_objectives.words
+    assert Path("r/anytime_objectives_evaluations_mean.png").exists()
+    result = Result.open("r")
+    summary = result.summary()
+    assert summary["hypervolume"].between(0.3, 1).all()
+    assert (summary["hypervolume_low"] <= summary["hypervolume"]).all()
+    assert result.experiment["algorithms"][1]["algorithm"] == "gp_bo(weights=(1, 50))"
+    assert lab("plot", "r", "--pareto").words == "Figure: r/pareto.png and r/pareto.svg"
+    assert "Pareto front of the table" in Path("r/pareto.svg").read_text()
+    assert lab("plot", "r", "--metric", "hypervolume", "--json").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--constraint", "parameters"), "Expected a constraint such as 'parameters<=0.5'"),
+        (("--constraint", "parameters<=0"), "keeps to parameters<=0.0"),
+        (("--objective", "test_accuracy"), "test data, which a search must not see"),
+        (("--objective", "latency"), "no column for latency"),
+        (("--workers", "0"), "workers"),
+        (("--fail", "1.5"), "fail"),
+        (("-a", "nsga2(weights=(1,))"), "weights"),
+        (("-b", "nas-bench-graph/cora", "--axis", "epochs"), "cannot be shown against epochs"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(lab, arguments, words):
+    outcome = lab("compare", "-a", "random_search", *arguments, "--seeds", 1, "-o", "r")
+    assert outcome.code != 0
+    assert words in " ".join((outcome.err + outcome.out).split())
+    assert not Path("r").exists()
+
+
+def test_every_algorithm_is_listed_with_its_hyperparameters(lab):
+    rows = {row["algorithm"]: row for row in json.loads(lab("list", "algorithms", "--json").out)}
+    assert rows["asha"]["hyperparameters"]["eta"] == 3
+    assert rows["genetic_algorithm"]["hyperparameters"]["crossover"] == "uniform"
+    assert "fidelities" not in rows["bohb"]["hyperparameters"]
