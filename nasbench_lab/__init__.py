@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
     from nasbench_lab.benchmark import Benchmark, TableBenchmark
+    from nasbench_lab.budget import Budget
     from nasbench_lab.columns import Constraint, Query
     from nasbench_lab.errors import NasbenchLabError
     from nasbench_lab.experiment import compare, run
     from nasbench_lab.registry import import_file, load_benchmark, open_table
     from nasbench_lab.results import Result
-    from nasbench_lab.simulator import Budget, Workers, simulate
+    from nasbench_lab.simulator import Workers, simulate
     from nasbench_lab.spaces import SearchSpace, get_space
     from nasbench_lab.table import Table
     from nasbench_lab.trace import Trace
@@ -38,7 +39,7 @@ _HOME = {
     "load_benchmark": "registry",
     "open_table": "registry",
     "Result": "results",
-    "Budget": "simulator",
+    "Budget": "budget",
     "Workers": "simulator",
     "simulate": "simulator",
     "SearchSpace": "spaces",

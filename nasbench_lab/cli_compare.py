@@ -255,8 +255,8 @@ def _show(
     as_json: bool,
 ) -> list[Path]:
     """Prints the summary and writes the figure; returns the figure's files."""
+    from nasbench_lab.budget import Budget
     from nasbench_lab.figures import anytime_figure, save_figure
-    from nasbench_lab.simulator import Budget
 
     if not result.runs:
         raise ExperimentError("No run was finished, so there is nothing to show.")

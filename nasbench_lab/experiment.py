@@ -16,6 +16,7 @@ import numpy as np
 
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import Benchmark, TableBenchmark
+from nasbench_lab.budget import Budget
 from nasbench_lab.errors import (
     AlgorithmError,
     ExperimentError,
@@ -39,7 +40,7 @@ from nasbench_lab.results import (
     start_folder,
     write_shard,
 )
-from nasbench_lab.simulator import Budget, Workers, simulate
+from nasbench_lab.simulator import Workers, simulate
 from nasbench_lab.trace import Trace
 
 Algorithm = str | type[SearchAlgorithm]

@@ -19,9 +19,10 @@ import numpy as np
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
+from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, InvalidArchitectureError, NasbenchLabError
 from nasbench_lab.registry import make_algorithm
-from nasbench_lab.simulator import Budget, Workers, simulate
+from nasbench_lab.simulator import Workers, simulate
 from nasbench_lab.spaces import Architecture, Decision, SearchSpace, get_space
 from nasbench_lab.trace import Trace
 

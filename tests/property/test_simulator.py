@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.benchmark import Benchmark, Objective
+from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError
-from nasbench_lab.simulator import Budget, Workers, simulate
+from nasbench_lab.simulator import Workers, simulate
 from nasbench_lab.spaces import Decision, SearchSpace
 from nasbench_lab.trace import COLUMNS, STATUSES, Trace
 

@@ -10,6 +10,7 @@ import pytest
 
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.budget import Budget
 from nasbench_lab.columns import Query
 from nasbench_lab.errors import (
     AlgorithmError,
@@ -24,7 +25,7 @@ from nasbench_lab.errors import (
 from nasbench_lab.experiment import compare, random_streams, run
 from nasbench_lab.registry import algorithm_class, load_benchmark, make_algorithm, parse_algorithm
 from nasbench_lab.results import Result
-from nasbench_lab.simulator import Budget, simulate
+from nasbench_lab.simulator import simulate
 from nasbench_lab.stats import bootstrap_interval
 
 ALGORITHMS = ["random_search", "regularized_evolution", "reinforce", "gp_bo"]

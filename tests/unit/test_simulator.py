@@ -7,6 +7,7 @@ import pytest
 
 from nasbench_lab.algorithm import SearchAlgorithm, Trial
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.budget import Budget
 from nasbench_lab.columns import Query
 from nasbench_lab.errors import (
     AlgorithmError,
@@ -18,7 +19,7 @@ from nasbench_lab.errors import (
 )
 from nasbench_lab.experiment import run
 from nasbench_lab.registry import load_benchmark, make_algorithm
-from nasbench_lab.simulator import PATIENCE, Budget, simulate
+from nasbench_lab.simulator import PATIENCE, simulate
 from nasbench_lab.spaces import get_space
 from nasbench_lab.testing import SyntheticBenchmark
 

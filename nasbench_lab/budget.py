@@ -1,0 +1,114 @@
+"""Budgets: when a run ends."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from nasbench_lab.benchmark import Benchmark
+from nasbench_lab.errors import BudgetError
+
+_UNITS = {
+    "": "evaluations",
+    "evaluations": "evaluations",
+    "evals": "evaluations",
+    "s": "seconds",
+    "seconds": "seconds",
+    "epochs": "epochs",
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a run ends: at the first of the limits that are given.
+
+    Args:
+        evaluations: How many evaluations may be started.
+        seconds: Simulated seconds; an evaluation that would end later does not count.
+        epochs: Sum of the epochs of all evaluations started, those of a trial that continues from
+            the start again, unless the clock is ``resume``. One that the algorithm stops counts the
+            epochs until then, one that fails all. An evaluation that would exceed the sum does not
+            count and ends the run.
+
+    Raises:
+        BudgetError: No limit is given, or one is not positive and finite.
+    """
+
+    evaluations: int | None = None
+    seconds: float | None = None
+    epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        limits = {k: v for k, v in asdict(self).items() if v is not None}
+        if not limits:
+            raise BudgetError(
+                "A run needs a budget: budget=200 (evaluations), budget='12000s' (simulated "
+                "seconds) or budget='500epochs'."
+            )
+        for name, limit in limits.items():
+            number = isinstance(limit, int | float | np.number) and not isinstance(limit, bool)
+            whole = name == "seconds" or (number and math.isfinite(limit) and limit == int(limit))
+            if not number or not 0 < limit < math.inf or not whole:
+                raise BudgetError(
+                    f"Expected a budget of more than 0 {name}"
+                    f"{'' if name == 'seconds' else ', a whole number,'} but got {limit!r}."
+                )
+
+    @classmethod
+    def of(cls, budget: Budget | int | str | None) -> Budget:
+        """Reads a budget: a number of evaluations, or text such as ``"12000s"``.
+
+        Limits may be joined by commas (``"200,12000s"``); units are evaluations (also without
+        unit), s or seconds, and epochs.
+
+        Raises:
+            BudgetError: It cannot be understood, or is not positive.
+        """
+        if isinstance(budget, Budget):
+            return budget
+        if not isinstance(budget, str):
+            return cls(evaluations=budget)
+        limits: dict[str, Any] = {}
+        for part in budget.split(","):
+            match = re.fullmatch(r"\s*(-?[\d.]+(?:e[+-]?\d+)?)\s*([a-z]*)\s*", part.lower())
+            unit = _UNITS.get(match[2]) if match else None
+            try:
+                number = float(match[1]) if match else math.nan
+            except ValueError:
+                number = math.nan
+            if unit is None or math.isnan(number) or unit in limits:
+                raise BudgetError(
+                    f"Expected a budget such as 200, '12000s', '500epochs' or '200,12000s' but got "
+                    f"{budget!r}."
+                )
+            limits[unit] = number if unit == "seconds" or number % 1 else int(number)
+        return cls(**limits)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.evaluations} evaluations" if self.evaluations else "",
+            f"{self.seconds:.12g} simulated seconds" if self.seconds else "",
+            f"{self.epochs} epochs" if self.epochs else "",
+        ]
+        return " or ".join(filter(None, parts))
+
+    def check(self, benchmark: Benchmark) -> None:
+        """Refuses a unit that the benchmark does not know.
+
+        Raises:
+            BudgetError: The benchmark has no training times, or does not know its epochs.
+        """
+        if self.seconds is not None and benchmark.clock == "evaluations":
+            raise BudgetError(
+                f"{benchmark.name!r} cannot keep a budget in simulated seconds: it holds no training "
+                f"times, and its clock counts evaluations. Give a number of evaluations instead."
+            )
+        if self.epochs is not None and benchmark.epochs is None:
+            raise BudgetError(
+                f"{benchmark.name!r} cannot keep a budget in epochs: it holds only what its "
+                f"architectures reached in the end. Give a number of evaluations instead."
+            )
