@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nasbench_lab.algorithm import SearchAlgorithm, Seed, check_choice
+from nasbench_lab.algorithm import SearchAlgorithm, Seed, build, check_choice
 from nasbench_lab.errors import HyperparameterError
 from nasbench_lab.spaces import SearchSpace
 
@@ -34,7 +34,9 @@ def make_base(
         **hyperparameters: Of the base.
 
     Raises:
-        HyperparameterError: There is no such algorithm, or it is built on another one itself.
+        UnknownNameError: It has no such hyperparameter.
+        HyperparameterError: There is no such algorithm, it is built on another one itself, or it
+            stops trials, which cannot be passed on to it.
     """
     if isinstance(base, type) and issubclass(base, SearchAlgorithm):
         cls = base
@@ -55,4 +57,8 @@ def make_base(
             f"Expected for base an algorithm of its own but got {cls.__name__}, which is built on "
             f"another one."
         )
-    return cls(space, seed=seed, maximize=maximize, fidelities=fidelities, **hyperparameters)
+    if cls.should_stop is not SearchAlgorithm.should_stop:
+        raise HyperparameterError(
+            f"Expected for base an algorithm that stops no trials but got {cls.__name__}."
+        )
+    return build(cls, space, seed=seed, maximize=maximize, fidelities=fidelities, **hyperparameters)

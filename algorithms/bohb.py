@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from algorithms._surrogates.kde import KDE, ProductKernel
+from algorithms._variation import check_rate
 from algorithms.hyperband import Hyperband
 from nasbench_lab.algorithm import Evaluation, Trial, check_number
 from nasbench_lab.errors import InvalidArchitectureError
@@ -53,7 +54,7 @@ class BOHB(Hyperband):
     ) -> None:
         super().__init__(space, **kwargs)
         check_number("good_fraction", good_fraction, above=0, below=1)
-        check_number("random_fraction", random_fraction, low=0)
+        check_rate("random_fraction", random_fraction)
         check_number("n_samples", n_samples, whole=True, low=1)
         check_number("bandwidth_factor", bandwidth_factor, above=0)
         check_number("min_bandwidth", min_bandwidth, above=0)

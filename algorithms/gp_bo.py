@@ -111,6 +111,9 @@ class GPBO(SearchAlgorithm):
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         score = self.score(evaluation)
+        if evaluation.violation > 0 and self._data:
+            # That it is not allowed is to be learned, whatever it is worth.
+            score = min(score for _, score in self._data)
         # A trial that was not asked here (a warm start) teaches as well.
         asked = self._pending.pop(trial.number, None)
         architecture = asked or self.space.canonical(trial.architecture)

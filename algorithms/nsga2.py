@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from algorithms._variation import CROSSOVERS, check_rate, cross, mutate_genes, one_change
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_choice, check_number
+from nasbench_lab.errors import HyperparameterError
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 Floats = NDArray[np.float64]
@@ -55,7 +56,8 @@ class NSGA2(SearchAlgorithm):
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
-        check_choice("weights", kwargs.get("weights"), (None,))  # it would not look at them
+        if self._weights is not None:
+            raise HyperparameterError("Expected no weights: all objectives count by themselves.")
         if mutation_rate is None:
             mutation_rate = one_change(space)
         check_number("population_size", population_size, whole=True, low=1)

@@ -9,10 +9,12 @@ random scalarizations", UAI 2019 (arXiv 1805.12168).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from algorithms._base import make_base
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_choice, check_number
+from nasbench_lab.errors import HyperparameterError
 from nasbench_lab.spaces import SearchSpace
 
 RHO = 0.05
@@ -29,6 +31,7 @@ class RandomScalarization(SearchAlgorithm):
     Args:
         space: The space to search.
         base: What searches for one weighting: the name of an algorithm, or a class.
+        base_hyperparameters: Its hyperparameters.
         n_weights: How many weight vectors are drawn, uniformly from the simplex; a single objective
             needs one.
         n_initial: Random architectures before the searches start. If all of them failed, more.
@@ -43,13 +46,15 @@ class RandomScalarization(SearchAlgorithm):
         space: SearchSpace,
         *,
         base: str | type[SearchAlgorithm] = "regularized_evolution",
+        base_hyperparameters: Mapping[str, Any] | None = None,
         n_weights: int = 8,
         n_initial: int = 20,
         scalarization: str = "chebyshev",
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
-        check_choice("weights", kwargs.get("weights"), (None,))  # it draws its own
+        if self._weights is not None:
+            raise HyperparameterError("Expected no weights: they are drawn at random.")
         check_number("n_weights", n_weights, whole=True, low=1)
         check_number("n_initial", n_initial, whole=True, low=1)
         check_choice("scalarization", scalarization, ("chebyshev", "linear"))
@@ -59,7 +64,8 @@ class RandomScalarization(SearchAlgorithm):
         vectors = self.rng.dirichlet([1.0] * n_objectives, n_weights if n_objectives > 1 else 1)
         self.weight_vectors: list[list[float]] = vectors.tolist()
         self._searches = [
-            make_base(base, space, self.rng, True, self.fidelities) for _ in self.weight_vectors
+            make_base(base, space, self.rng, True, self.fidelities, **(base_hyperparameters or {}))
+            for _ in self.weight_vectors
         ]
         # Which search a trial belongs to and its number there, and the other way round.
         self._owners: dict[int, tuple[int, int]] = {}

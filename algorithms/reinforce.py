@@ -56,6 +56,7 @@ class Reinforce(SearchAlgorithm):
         self._n_updates = 0
         self._reward_sum = 0.0
         self._reward_weight = 0.0
+        self._worst_reward = math.inf
 
     def probabilities(self) -> NDArray[np.float64]:
         """``(d, most options)`` chances of each option of each decision, 0 where there is none."""
@@ -81,6 +82,11 @@ class Reinforce(SearchAlgorithm):
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         reward = self.score(evaluation)
+        if evaluation.violation > 0:
+            # That it is not allowed is to be learned, whatever it is worth.
+            reward = self._worst_reward
+        elif reward < self._worst_reward and math.isfinite(reward):
+            self._worst_reward = reward
         # The gradient is that of the expected reward only if the policy itself drew the trial.
         if trial.number < 0 or not math.isfinite(reward):
             return

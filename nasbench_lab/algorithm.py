@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nasbench_lab.errors import HyperparameterError
+from nasbench_lab.errors import HyperparameterError, NasbenchLabError, UnknownNameError
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 Seed = int | np.random.SeedSequence | np.random.Generator
@@ -101,7 +102,8 @@ class SearchAlgorithm(ABC):
         """Whether a running trial is to be stopped at an epoch before the one it was asked for.
 
         An algorithm that overrides this sees every epoch of ``fidelities`` as it happens, and is
-        told of a trial that it stops as of one that was asked for that epoch.
+        told of a trial that it stops as of one that was asked for that epoch. The validation passes
+        after these epochs are charged by the clock ``every_epoch`` only.
         """
         return False
 
@@ -124,13 +126,73 @@ class SearchAlgorithm(ABC):
 
     def _signed(self, weights: Sequence[float]) -> tuple[float, ...]:
         """One weight per objective, negative where less is better."""
-        if not isinstance(weights, Sequence) or len(weights) != len(self.maximize):
+        several = tuple(weights) if isinstance(weights, Iterable) else ()
+        if len(several) != len(self.maximize):
             raise HyperparameterError(
                 f"Expected one weight for each of {len(self.maximize)} objectives but got {weights!r}."
             )
-        for weight in weights:
+        for weight in several:
             check_number("weights", weight)
-        return tuple(w * sign for w, sign in zip(weights, self._signs, strict=True))
+        return tuple(float(w) * sign for w, sign in zip(several, self._signs, strict=True))
+
+
+def hyperparameters_of(cls: type[SearchAlgorithm]) -> dict[str, Any]:
+    """Names and defaults of an algorithm's own hyperparameters."""
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if name not in GIVEN
+        and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    }
+
+
+GIVEN = ("space", "seed", "maximize", "fidelities")
+"""What an algorithm is told by the experiment, and is no hyperparameter."""
+
+
+def build(
+    cls: type[SearchAlgorithm],
+    space: SearchSpace,
+    /,
+    *,
+    seed: Seed,
+    maximize: bool | Sequence[bool],
+    fidelities: Sequence[int],
+    **hyperparameters: Any,
+) -> SearchAlgorithm:
+    """Builds an algorithm, with a helpful error for a hyperparameter that it does not have.
+
+    Raises:
+        UnknownNameError: There is no such hyperparameter.
+        HyperparameterError: A value does not fit, or the class cannot be built as all are.
+    """
+    known = dict(hyperparameters_of(cls))
+    given: dict[str, Any] = {"seed": seed, "maximize": maximize}
+    for base in cls.__mro__:
+        # **kwargs lead to the next class that has an __init__.
+        if "__init__" not in vars(base):
+            continue
+        if issubclass(base, SearchAlgorithm):
+            known = {**hyperparameters_of(base), **known}
+        parameters = inspect.signature(base).parameters
+        if "fidelities" in parameters:
+            given["fidelities"] = fidelities
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters.values()):
+            break
+    for name in hyperparameters:
+        if name not in known:
+            raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, known)
+    try:
+        inspect.signature(cls).bind(space, **given, **hyperparameters)
+        return cls(space, **given, **hyperparameters)
+    except NasbenchLabError:
+        raise
+    except Exception as error:
+        raise HyperparameterError(
+            f"{cls.__name__} cannot be built ({type(error).__name__}: {error}). Its __init__ must "
+            f"take space, seed and maximize (pass **kwargs on to super().__init__), and have a "
+            f"default for each hyperparameter."
+        ) from error
 
 
 def check_number(
@@ -160,10 +222,10 @@ def check_number(
     if not (fits and value >= low and above < value < below):  # type: ignore[operator]
         bounds = {"of at least": low, "above": above, "below": below}
         limits = [f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound)]
-        raise HyperparameterError(
-            f"Expected a {'whole ' if whole else ''}number {' and '.join(limits)} for {name} but got "
-            f"{value!r}."
+        wanted = " ".join(
+            filter(None, ["whole number" if whole else "number", " and ".join(limits)])
         )
+        raise HyperparameterError(f"Expected a {wanted} for {name} but got {value!r}.")
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:

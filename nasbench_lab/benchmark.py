@@ -102,7 +102,8 @@ class TableBenchmark(Benchmark):
             ``TrainingBenchmark``. Its answers have row -1: no test value is known of them.
         constraints: What architectures must keep to, such as ``"parameters<=0.5"``. One that does
             not costs as much as any other, its evaluation says by how much it fails, and it is never
-            an incumbent. Regret is against the best that keep to them.
+            an incumbent. Regret is against the best that keep to them. What depends on training,
+            such as ``"valid_accuracy>=90"``, is judged after the last epoch only.
 
     Raises:
         QueryError: The table cannot answer, the objective or a constraint is measured on test data,
@@ -119,7 +120,7 @@ class TableBenchmark(Benchmark):
         report: Query | str | None = None,
         clock: str | None = None,
         fallback: Benchmark | None = None,
-        constraints: Constraint | str | Sequence[Constraint | str] = (),
+        constraints: Constraint | str | Sequence[Constraint | str] | None = (),
     ) -> None:
         self.table, self.task, self.space = table, task, table.space
         self.name = table.name if task is None else f"{table.name}/{task}"
@@ -138,8 +139,9 @@ class TableBenchmark(Benchmark):
                 f"{table.name!r} has no objective of its own, as it lacks validation or test "
                 f"accuracies. Name what the search is to see, and what is reported."
             )
-        several_bounds = [constraints] if isinstance(constraints, Constraint | str) else constraints
-        self.constraints = tuple(map(Constraint.of, several_bounds))
+        if isinstance(constraints, Constraint | str):
+            constraints = [constraints]
+        self.constraints = tuple(map(Constraint.of, constraints or ()))
         seen = [*self.queries, *(constraint.query for constraint in self.constraints)]
         columns = [table.column(query) for query in seen]
         for query in [*seen, self.report]:
@@ -165,8 +167,23 @@ class TableBenchmark(Benchmark):
                     f"{columns[main].name!r} and {columns[i].name!r} of {table.name!r} are of "
                     f"different trainings; a search that sees both would pay for one."
                 )
+        if len({c.name for c in columns[: len(self.queries)]}) < len(self.queries):
+            raise QueryError("Expected objectives that differ, but one was given twice.")
         epochs, self.dataset = columns[main].epochs, columns[main].dataset
         self.epochs = seen[main].epoch or (epochs[-1] if epochs else None)
+        for query, column in zip(seen, columns, strict=True):
+            at = query.epoch or (column.epochs[-1] if column.epochs else None)
+            known = self.epochs is None or at is None
+            if query in self.queries and not known and at != self.epochs:
+                raise QueryError(
+                    f"Objectives are seen after the same epoch, but {column.name!r} of "
+                    f"{table.name!r} after {at} and {columns[main].name!r} after {self.epochs}."
+                )
+            if not known and query.epoch is not None and query.epoch > (self.epochs or 0):
+                raise QueryError(
+                    f"{column.name!r} is bounded after epoch {query.epoch}, but a search on "
+                    f"{table.name!r} ends after {self.epochs}."
+                )
         self._times = Times(table, columns[main])
         held = self._times.clocks(self.epochs)
         if clock is None and table.info.clock in held:
@@ -198,12 +215,13 @@ class TableBenchmark(Benchmark):
         self.noisy = any(query.trial == "random" for query in self.queries)
         if self.constraints and not self.feasible.any():
             raise QueryError(
-                f"No entry of {table.name!r} keeps to {', '.join(map(str, self.constraints))}. "
+                f"No entry of {table.name!r} keeps to {', '.join(map(str, self.constraints))}"
+                f"{' at once' if len(self.constraints) > 1 else ''}. "
                 + " ".join(
-                    f"Its values of {table.column(c.query).name} go from {np.nanmin(some):.6g} to "
-                    f"{np.nanmax(some):.6g}."
+                    f"{int((c.violation(some) == 0).sum())} keep to {c}, of values from "
+                    f"{np.nanmin(some):.6g} to {np.nanmax(some):.6g}."
                     for c in self.constraints
-                    for some in [table.values(c.query)]
+                    for some in [self._bounded(c)]
                 )
             )
 
@@ -248,9 +266,17 @@ class TableBenchmark(Benchmark):
         if self._feasible is None:
             self._feasible = np.ones(len(self.table), dtype=np.bool_)
             for constraint in self.constraints:
-                values = self.table.values(replace(constraint.query, trial="mean"))
-                self._feasible &= constraint.violation(values) == 0
+                self._feasible &= constraint.violation(self._bounded(constraint)) == 0
         return self._feasible
+
+    def _bounded(self, constraint: Constraint) -> NDArray[np.float64]:
+        """``(rows,)`` values that a constraint bounds, by the mean if the trial is to be random."""
+        query = constraint.query
+        if query.trial == "random":
+            query = replace(query, trial="mean")
+        if self.table.column(query).epochs and query.epoch is None:
+            query = replace(query, epoch=self.epochs)
+        return self.table.values(query)
 
     def ranking(self, query: Query | str) -> NDArray[np.int64]:
         """Rows that keep to the constraints from best to worst by a query, as ``Table.ranking``."""
@@ -288,15 +314,19 @@ class TableBenchmark(Benchmark):
         One that the table lacks is a failed evaluation, if there is no fallback.
         """
         if since is not None and self.clock == "resume":
-            if self.fallback is not None and self.table.row(architecture) < 0:
+            row = self.table.row(architecture)
+            if self.fallback is not None and row < 0:
                 return self.fallback.evaluate(architecture, epoch, rng, since)._replace(row=-1)
+            if self.noisy and row >= 0:
+                return self._evaluate_random(row, epoch, rng, since)
             return self._resumed(self.evaluate(architecture, epoch, rng), since)
         known = self._known[epoch]
         if (result := known.get(architecture)) is not None:
             return result
-        row = self._rows.get(architecture)
-        if row is None:
-            row = self._rows[architecture] = self.table.row(architecture)
+        found = self._rows.get(architecture)
+        if found is None:
+            found = self._rows[architecture] = self.table.row(architecture)
+        row = found
         columns, costs, violations = self._columns.get(epoch) or self._at(epoch)
         if row < 0 and self.fallback is not None:
             return self.fallback.evaluate(architecture, epoch, rng)._replace(row=-1)
@@ -353,11 +383,9 @@ class TableBenchmark(Benchmark):
             if self.constraints:
                 violations = np.zeros(len(self.table))
                 for constraint in self.constraints:
-                    query = replace(constraint.query, trial="mean")
-                    column = self.table.column(query)
-                    if epoch is not None and (column.epochs or column.split):
-                        query = replace(query, epoch=epoch)
-                    violations += constraint.violation(self.table.values(query))
+                    column = self.table.column(constraint.query)
+                    if epoch in (None, self.epochs) or not (column.epochs or column.split):
+                        violations += constraint.violation(self._bounded(constraint))
             self._columns[epoch] = values, costs, violations
         return self._columns[epoch]
 
@@ -366,20 +394,24 @@ class TableBenchmark(Benchmark):
         if epoch is None:
             return query
         column = self.table.column(query)
-        if len(self.queries) > 1 and column.epochs is None and column.split is None:
+        if self.epochs is not None and column.epochs is None and column.split is None:
             return query
         return replace(query, epoch=epoch)
 
-    def _resumed(self, evaluation: Evaluation, since: int) -> Evaluation:
+    def _resumed(self, evaluation: Evaluation, since: int, trial: int | str = "mean") -> Evaluation:
         """The evaluation without the cost of the epochs that were trained before."""
-        trained = self._times.train(min(since, evaluation.epoch or since))
+        trained = self._times.train(min(since, evaluation.epoch or since), trial)
         saved = trained.item(evaluation.row) if evaluation.row >= 0 else math.nan
         if math.isnan(saved):
             return evaluation
         return evaluation._replace(cost=max(0.0, evaluation.cost - saved))
 
     def _evaluate_random(
-        self, row: int, epoch: int | None, rng: np.random.Generator | None
+        self,
+        row: int,
+        epoch: int | None,
+        rng: np.random.Generator | None,
+        since: int | None = None,
     ) -> Evaluation:
         """Draws one training; all objectives whose trial is random, and the cost, are of that."""
         if rng is None:
@@ -388,6 +420,7 @@ class TableBenchmark(Benchmark):
         values = [column.item(row) for column in columns]
         cost = costs.item(row)
         drawn: int | str | None = None
+        timed: int | str = "mean"
         for i, query in enumerate(self.queries):
             if query.trial != "random":
                 continue
@@ -402,11 +435,13 @@ class TableBenchmark(Benchmark):
                 if self.clock != "evaluations":
                     at = self.epochs if epoch is None else epoch
                     own = self._times.costs(self.clock, at, drawn).item(row)
-                    cost = cost if math.isnan(own) else own
+                    if not math.isnan(own):
+                        cost, timed = own, drawn
             values[i] = held[drawn]
         at = self.epochs if epoch is None else epoch
         violation = 0.0 if violations is None else violations.item(row)
-        return Evaluation(tuple(values), cost, at, row, violation)
+        result = Evaluation(tuple(values), cost, at, row, violation)
+        return result if since is None else self._resumed(result, since, timed)
 
 
 _Columns = tuple[list[NDArray[np.float64]], NDArray[np.float64], NDArray[np.float64] | None]

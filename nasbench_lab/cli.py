@@ -74,7 +74,8 @@ def list_tables(as_json: Json = False) -> None:
 @list_app.command("algorithms")
 def list_algorithms(as_json: Json = False) -> None:
     """List all search algorithms with their hyperparameters."""
-    from nasbench_lab.registry import algorithm_class, algorithm_modules, hyperparameters_of
+    from nasbench_lab.algorithm import hyperparameters_of
+    from nasbench_lab.registry import algorithm_class, algorithm_modules
 
     rows = []
     for name in sorted(algorithm_modules()):

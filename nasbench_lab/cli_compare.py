@@ -128,8 +128,11 @@ def compare(
         float, typer.Option(min=0, max=1, help="The chance that an evaluation fails.")
     ] = 0.0,
     straggle: Annotated[
-        float, typer.Option(min=0, max=1, help="The chance that one takes three times as long.")
+        float, typer.Option(min=0, max=1, help="The chance that one takes longer.")
     ] = 0.0,
+    slowdown: Annotated[
+        float, typer.Option(min=1, help="How many times as long that then is.")
+    ] = 3.0,
     free_repeats: Annotated[
         bool, typer.Option("--free-repeats", help="Evaluating the same again costs nothing.")
     ] = False,
@@ -170,7 +173,7 @@ def compare(
                 benchmarks,
                 budget=budget if budget is not None else ("200" if benchmark else DEFAULT_BUDGET),
                 seeds=seeds,
-                workers=Workers(workers, synchronous, fail, straggle),
+                workers=Workers(workers, synchronous, fail, straggle, slowdown),
                 charge_repeats=not free_repeats,
                 n_jobs=jobs,
                 folder=folder,
@@ -231,6 +234,12 @@ def plot(
     from nasbench_lab.results import Result
     from nasbench_lab.search_figures import pareto_figure, schedule_figure
 
+    if seed is not None and not schedule:
+        raise typer.BadParameter(
+            "It says which schedule is drawn: give --schedule.", param_hint="seed"
+        )
+    if metric is not None and (schedule or pareto):
+        raise typer.BadParameter("These figures have no metric.", param_hint="metric")
     result, figures = Result.open(folder), []
     if schedule:
         stem = "schedule" if seed is None else f"schedule_{seed}"
@@ -285,7 +294,12 @@ def _show(
         counts = sorted({line["runs"] for line in lines})
         runs = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
         runs += " run" if counts == [1] else " runs"
-        console.print(f"\n[bold]{escape(name)}[/bold], {runs} of {budget}", highlight=False)
+        console.print(
+            f"\n[bold]{escape(name)}[/bold], {runs} of {budget}, {escape(result.setting(name))}",
+            highlight=False,
+        )
+        objective = result.benchmark(name).table.column(result.benchmark(name).first_objective)
+        seen = "valid" if objective.split == "valid" else objective.name.replace("_", " ")
         rows: list[dict[str, Any]] = []
         for line in lines:
             rows.append({"algorithm": line["algorithm"]})
@@ -294,23 +308,23 @@ def _show(
             if several:
                 rows[-1]["hypervolume"] = _interval(line, "hypervolume", 3)
             rows[-1]["test regret"] = _interval(line, "test_regret")
-            rows[-1]["valid regret"] = _interval(line, "valid_regret")
+            rows[-1][f"{seen} regret"] = _interval(line, "valid_regret")
             if not several:
                 rows[-1]["top 1 %"] = _reached(line, "top_1pct")
                 rows[-1]["top 10"] = _reached(line, "top_10")
             if any(other["failed"] >= 0.05 for other in lines):
                 rows[-1]["failed"] = f"{line['failed']:.1f}"
-            rows[-1]["s/run"] = f"{line['wall_s']:.3f}"
+            rows[-1]["ms"] = f"{1e3 * line['wall_s']:.1f}"
         print_rows(rows, False)
     explained = (
         "Hypervolume: share of that of the table's exact Pareto front. Regret: of the first objective."
         if several
-        else "Top: median evaluations until one was among the table's best by the objective (with the "
-        "share of runs that got there)."
+        else "Top: median evaluations, of whatever length, until one was trained in full that is among "
+        "the table's best by the objective (with the share of runs that got there)."
     )
     console.print(
         f"{'Hypervolume and regret' if several else 'Regret'} at the end: mean [95 % bootstrap "
-        f"interval]. {explained}",
+        f"interval]. {explained} ms: what a run took to compute.",
         style="dim",
         highlight=False,
     )

@@ -109,11 +109,22 @@ class Constraint:
         query: What is bounded.
         limit: The bound, in the unit of the column.
         at_most: Whether values must be at most the limit, or at least.
+
+    Raises:
+        QueryError: The limit is no number.
     """
 
     query: Query
     limit: float
     at_most: bool = True
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.limit, int | float | np.number) and math.isfinite(self.limit)
+        if not number or isinstance(self.limit, bool):
+            raise QueryError(f"Expected a number as limit of a constraint but got {self.limit!r}.")
+        # As plain as in text.
+        object.__setattr__(self, "query", Query.of(self.query))
+        object.__setattr__(self, "limit", float(self.limit))
 
     @classmethod
     def of(cls, constraint: Constraint | str) -> Constraint:

@@ -142,7 +142,9 @@ def _draw(
         panel.xaxis.set_major_formatter("{x:g}")
     if len(points) > 1:
         panel.set_xlim(points[0], points[-1])
-    panel.set_title(f"{name}, {counted(counts)}, {STATISTICS[statistic]}", loc="left")
+    panel.set_title(
+        f"{name}, {counted(counts)}, {STATISTICS[statistic]}\n{result.setting(name)}", loc="left"
+    )
     panel.set_xlabel("simulated seconds" if axis == "seconds" else axis)
     panel.set_ylabel(stats.metric_label(benchmark, metric))
     _label_ends(panel, ends)

@@ -25,14 +25,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nasbench_lab.algorithm import SearchAlgorithm, Seed
+from nasbench_lab.algorithm import GIVEN, SearchAlgorithm, Seed, build
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import (
     AlgorithmFileError,
     HyperparameterError,
     MissingSourceError,
-    NasbenchLabError,
     TableFileError,
     UnknownNameError,
 )
@@ -154,20 +153,6 @@ def _load_file(path: str) -> ModuleType:
     return module
 
 
-def hyperparameters_of(cls: type[SearchAlgorithm]) -> dict[str, Any]:
-    """Names and defaults of an algorithm's own hyperparameters."""
-    return {
-        name: parameter.default
-        for name, parameter in inspect.signature(cls).parameters.items()
-        if name not in _GIVEN
-        and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    }
-
-
-_GIVEN = ("space", "seed", "maximize", "fidelities")
-"""What an algorithm is told by the experiment, and is no hyperparameter."""
-
-
 def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     """Splits ``"gp_bo(kernel=matern, n_initial=5)"`` into a name and hyperparameters.
 
@@ -191,7 +176,7 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     hyperparameters: dict[str, Any] = {}
     for keyword in call.keywords:
         name = str(keyword.arg)
-        if name in hyperparameters or name in _GIVEN:
+        if name in hyperparameters or name in GIVEN:
             problem = "given twice" if name in hyperparameters else "set by the experiment"
             raise HyperparameterError(f"In {text!r}, {name} is {problem}. Leave it out.")
         try:
@@ -224,31 +209,7 @@ def make_algorithm(
         HyperparameterError: A value does not fit, or the class cannot be built as all are.
     """
     cls = algorithm_class(algorithm) if isinstance(algorithm, str) else algorithm
-    parameters = inspect.signature(cls).parameters
-    known = hyperparameters_of(cls)
-    given: dict[str, Any] = {"seed": seed, "maximize": maximize}
-    passes_on = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-    if passes_on or "fidelities" in parameters:
-        given["fidelities"] = fidelities
-    if passes_on:
-        # **kwargs lead to SearchAlgorithm, unless a class between takes more.
-        for base in cls.__mro__[1:]:
-            if issubclass(base, SearchAlgorithm):
-                known = {**hyperparameters_of(base), **known}
-    for name in hyperparameters:
-        if name not in known:
-            raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, known)
-    try:
-        inspect.signature(cls).bind(space, **given, **hyperparameters)
-        return cls(space, **given, **hyperparameters)
-    except NasbenchLabError:
-        raise
-    except Exception as error:
-        raise HyperparameterError(
-            f"{cls.__name__} cannot be built ({type(error).__name__}: {error}). Its __init__ must "
-            f"take space, seed and maximize (pass **kwargs on to super().__init__), and have a "
-            f"default for each hyperparameter."
-        ) from error
+    return build(cls, space, seed=seed, maximize=maximize, fidelities=fidelities, **hyperparameters)
 
 
 # Tables

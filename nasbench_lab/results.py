@@ -17,7 +17,7 @@ import numpy as np
 
 from nasbench_lab import stats
 from nasbench_lab.benchmark import Objective, TableBenchmark
-from nasbench_lab.columns import Query
+from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import DataFolderError, TableFileError
 from nasbench_lab.files import atomic_file
 from nasbench_lab.registry import load_benchmark
@@ -116,16 +116,29 @@ class Result:
             return "seconds"
         return "epochs" if "epochs" in budget else "evaluations"
 
+    def setting(self, name: str) -> str:
+        """What runs on a benchmark were made under, apart from the budget, in words."""
+        entry, workers = self._entry(name), dict(self.experiment["workers"])
+        count = workers.pop("count")
+        parts = [f"clock {entry['clock']}", f"{count} workers" if count > 1 else ""]
+        parts += [key if value is True else f"{key} {value:g}" for key, value in workers.items()]
+        parts += [] if self.experiment["charge_repeats"] else ["free repeats"]
+        return ", ".join(filter(None, [*parts, *map(str, _constraints(entry))]))
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        (entry,) = (e for e in self.experiment["benchmarks"] if e["name"] == name)
+        return dict(entry)
+
     def benchmark(self, name: str) -> TableBenchmark:
         """A benchmark of this result, opened."""
         if name not in self._benchmarks:
-            (entry,) = (e for e in self.experiment["benchmarks"] if e["name"] == name)
+            entry = self._entry(name)
             self._benchmarks[name] = load_benchmark(
                 name,
                 objective=[Query(**query) for query in entry["queries"]],
                 report=Query(**entry["report"]),
                 clock=entry["clock"],
-                constraints=entry["constraints"],
+                constraints=_constraints(entry),
             )
             if self._benchmarks[name].fingerprint != entry["table"]:
                 raise TableFileError(
@@ -187,7 +200,8 @@ class Result:
                 last = [stats.anytime(trace, benchmark, metric)[-1:] for trace in traces]
                 final = np.concatenate(last)
                 final = final[~np.isnan(final)]
-                line["without"] = len(runs) - len(final)
+                if metric != "hypervolume":
+                    line["without"] = len(runs) - len(final)
                 low, high = stats.bootstrap_interval(final) if len(final) else (math.nan, math.nan)
                 line |= {
                     metric: float(final.mean()) if len(final) else math.nan,
@@ -215,10 +229,21 @@ class Result:
             benchmark = self.benchmark(name)
             table, objective, report = benchmark.table, benchmark.first_objective, benchmark.report
             lines = summary[summary["benchmark"] == name] if len(summary) else summary
+            kept, allowed = "", ""
+            if benchmark.constraints:
+                kept = f" that keeps to {', '.join(map(str, benchmark.constraints))}"
+                allowed = " of those allowed"
             for line in lines[lines["without"] > 0].itertuples() if len(lines) else ():
                 notes.append(
                     f"{name}: {line.without} of {line.runs} runs of {line.algorithm} had no "
-                    f"successful evaluation within the budget, and are left out of its regret."
+                    f"successful evaluation{kept} within the budget, and are left out of its regret."
+                )
+            if len(benchmark.objectives) > 1 and len(lines) and (lines["hypervolume"] < 0.01).any():
+                few = lines[lines["hypervolume"] < 0.01]
+                notes.append(
+                    f"{name}: next to nothing that {', '.join(few['algorithm'])} found is within a "
+                    f"tenth of the Pareto front's range beyond its worst values, so the hypervolume "
+                    f"is about 0. The fronts say more: nasbench-lab plot --pareto."
                 )
             if table.column(objective) == table.column(report):
                 notes.append(
@@ -231,11 +256,11 @@ class Result:
             tied = table.values(report)[best]
             floor = np.abs(benchmark.optimum(report) - tied)
             notes.append(
-                f"{name}: the entry with the best {objective.metric} has a {report.metric} regret of "
-                f"{floor.min():.3f}. A search that finds it ends there, not at 0."
+                f"{name}: the entry with the best {objective.metric}{allowed} has a {report.metric} "
+                f"regret of {floor.min():.3f}. A search that finds it ends there, not at 0."
                 if len(tied) == 1
-                else f"{name}: the {len(tied)} entries that tie for the best {objective.metric} have "
-                f"{report.metric} regrets from {floor.min():.3f} to {floor.max():.3f}."
+                else f"{name}: the {len(tied)} entries that tie for the best {objective.metric}"
+                f"{allowed} have {report.metric} regrets from {floor.min():.3f} to {floor.max():.3f}."
             )
             if len(lines) < 2:
                 continue
@@ -472,6 +497,14 @@ def _read_runs(
     return runs
 
 
+def _constraints(entry: Mapping[str, Any]) -> list[Constraint]:
+    """The constraints of a manifest's benchmark."""
+    return [
+        Constraint(Query(**one["query"]), one["limit"], one["at_most"])
+        for one in entry["constraints"]
+    ]
+
+
 def describe_benchmark(benchmark: TableBenchmark) -> dict[str, Any]:
     """What a result's manifest says of a benchmark."""
     return {
@@ -480,7 +513,7 @@ def describe_benchmark(benchmark: TableBenchmark) -> dict[str, Any]:
         "queries": [asdict(query) for query in benchmark.queries],
         "report": asdict(benchmark.report),
         "objectives": [asdict(objective) for objective in benchmark.objectives],
-        "constraints": [str(constraint) for constraint in benchmark.constraints],
+        "constraints": [asdict(constraint) for constraint in benchmark.constraints],
         "clock": benchmark.clock,
         "source": dict(benchmark.table.info.source),
         "table": benchmark.fingerprint,

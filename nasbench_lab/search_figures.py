@@ -131,6 +131,8 @@ def schedule_figure(result: Result, seed: int | None = None) -> Figure:
                 if trace is not None:
                     shown[panel] = trace
                     title = f"{algorithm} on {name}, seed {seed}"
+                    if len(shown) == 1:
+                        title += f", {result.setting(name)}"
                     panel.set_title(textwrap.fill(title, int(16 * width)), loc="left")
             _draw_schedules(figure, shown, workers, width - 0.7)
         _explain_bars(figure)
@@ -353,7 +355,7 @@ def pareto_figure(result: Result, axis: stats.Axis | None = None) -> Figure:
         handles: dict[str, Any] = {}
         for (left, right), name in zip(panels, names, strict=True):
             medians = _draw_hypervolumes(right, result, name, along)
-            _draw_fronts(left, result.benchmark(name), medians)
+            _draw_fronts(left, result.benchmark(name), medians, result.setting(name))
             lines, labels = left.get_legend_handles_labels()
             handles |= dict(zip(labels, lines, strict=True))
         labels = [textwrap.fill(label, 40, break_on_hyphens=False) for label in handles]
@@ -420,7 +422,10 @@ def _draw_hypervolumes(
 
 
 def _draw_fronts(
-    panel: Axes, benchmark: TableBenchmark, runs: Sequence[tuple[Trace, dict[str, Any]]]
+    panel: Axes,
+    benchmark: TableBenchmark,
+    runs: Sequence[tuple[Trace, dict[str, Any]]],
+    setting: str,
 ) -> None:
     """Draws the first objective above the second: of the table, and of what some runs found."""
     every, more = stats.objective_values(benchmark), stats.maximized(benchmark)
@@ -428,7 +433,8 @@ def _draw_fronts(
     every[np.isnan(every).any(axis=1)] = np.nan
     every, more = every[:, 1::-1], more[1::-1]
     look: dict[str, Any] = {"color": "black", "linewidth": 0.8, "zorder": 2.5}
-    fronts = [(_front(every, more), {**look, "label": "Pareto front of the table"})]
+    allowed = " (of those allowed)" if benchmark.constraints else ""
+    fronts = [(_front(every, more), {**look, "label": f"Pareto front of the table{allowed}"})]
     for trace, look in runs:
         found = every[trace.row[stats.trained_in_full(trace, benchmark)]]
         fronts.append((_front(found, more), look))
@@ -442,7 +448,8 @@ def _draw_fronts(
         steps = _steps(front, corner, more)
         panel.plot(*steps.T, drawstyle="steps-post", markevery=slice(1, -1), ms=4, **look)
     n = len(benchmark.objectives)
-    title = textwrap.fill(f"{benchmark.name}, runs of median hypervolume", 56)
+    title = f"{benchmark.name}, runs of median hypervolume, {setting}"
+    title = textwrap.fill(title, 56)
     panel.set_title(title if n == 2 else f"{title},\nfirst two of {n} objectives", loc="left")
     panel.set_xlabel(_label(benchmark.objectives[1]))
     panel.set_ylabel(_label(benchmark.objectives[0]))

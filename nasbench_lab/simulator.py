@@ -55,17 +55,23 @@ class Workers:
     slowdown: float = 3.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.count, int | np.integer) or self.count < 1:
+        whole = isinstance(self.count, int | np.integer) and not isinstance(self.count, bool)
+        if not whole or self.count < 1:
             raise BudgetError(
                 f"Expected at least 1 worker, a whole number, but got {self.count!r}."
             )
+        if not isinstance(self.synchronous, bool | np.bool_):
+            raise BudgetError(
+                f"Expected synchronous to be True or False, not {self.synchronous!r}."
+            )
         for name in ("fail", "straggle"):
-            if not 0 <= getattr(self, name) <= 1:
+            chance = getattr(self, name)
+            if not isinstance(chance, int | float | np.number) or not 0 <= chance <= 1:
                 raise BudgetError(
-                    f"Expected a chance from 0 to 1 that evaluations {name} but got "
-                    f"{getattr(self, name)!r}."
+                    f"Expected a chance from 0 to 1 that evaluations {name} but got {chance!r}."
                 )
-        if not 1 <= self.slowdown < math.inf:
+        number = isinstance(self.slowdown, int | float | np.number)
+        if not number or not 1 <= self.slowdown < math.inf:
             raise BudgetError(f"Expected a slowdown of at least 1 but got {self.slowdown!r}.")
 
     @classmethod
@@ -211,7 +217,9 @@ class _Run:
         # Of each trial: its architecture, the epoch it was told of last, and whether it runs.
         self.trials: dict[int, tuple[Architecture, int, bool]] = {}
         self.first: dict[tuple[Architecture | int, int | None], Evaluation] = {}
+        # Of each trial the state in which its noise is drawn, and a generator to draw it again.
         self.noise_before: dict[int, Any] = {}
+        self.noise_again: np.random.Generator | None = None
         self.asked = 0
 
     def loop(self) -> None:
@@ -219,7 +227,6 @@ class _Run:
         max_evaluations = self.budget.evaluations or math.inf
         max_seconds = self.budget.seconds or math.inf
         max_epochs = self.budget.epochs or math.inf
-        counted = self.budget.evaluations is not None or self.budget.epochs is not None
         algorithm, running = self.algorithm, self.running
         free, all_free = list(range(self.workers.count)), self.workers.count
         now, evaluations, epochs, unspent = 0.0, 0, 0, 0
@@ -240,15 +247,14 @@ class _Run:
                 if over:
                     self.cut_off.append(job)
                     break
-                cost = job.evaluation.cost
-                unspent = 0 if cost > 0 or (job.charged and counted) else unspent + 1
+                unspent = 0 if self._spends(job) else unspent + 1
                 if unspent > PATIENCE:
                     if self.charge_repeats:
                         raise AlgorithmError(
                             f"{type(algorithm).__name__} asked {PATIENCE:,} times in a row for "
-                            f"evaluations that take no time, so the budget of {self.budget} would "
-                            f"never be spent ({evaluations} evaluations so far). Give a number of "
-                            f"evaluations."
+                            f"evaluations that take no time or epochs, so the budget of {self.budget} "
+                            f"would never be spent ({evaluations} evaluations so far). Give a number "
+                            f"of evaluations."
                         )
                     over = True
                 self._push(job)
@@ -326,6 +332,14 @@ class _Run:
             )
         return since
 
+    def _spends(self, job: _Job) -> bool:
+        """Whether an evaluation brings the end of the budget nearer."""
+        return (
+            (self.budget.seconds is not None and job.evaluation.cost > 0)
+            or (self.budget.evaluations is not None and job.charged)
+            or (self.budget.epochs is not None and job.charged and self._epochs(job) > 0)
+        )
+
     def _epochs(self, job: _Job) -> int:
         """What an evaluation counts for a budget in epochs."""
         return (job.evaluation.epoch or 0) - (job.since if self.resumes else 0)
@@ -387,15 +401,16 @@ class _Run:
 
     def _noise(self, number: int) -> np.random.Generator | None:
         """The generator of a trial's noise, which is the same at all of its epochs."""
-        if self.noise is None:
-            return None
+        if self.noise is None or len(self.benchmark.fidelities) < 2:
+            return self.noise
         before = self.noise_before.get(number)
         if before is None:
             self.noise_before[number] = self.noise.bit_generator.state
             return self.noise
-        again = copy.deepcopy(self.noise)
-        again.bit_generator.state = before
-        return again
+        if self.noise_again is None:
+            self.noise_again = copy.deepcopy(self.noise)
+        self.noise_again.bit_generator.state = before
+        return self.noise_again
 
 
 def _what(trial: Trial, evaluation: Evaluation) -> tuple[Architecture | int, int | None]:

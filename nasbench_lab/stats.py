@@ -58,7 +58,7 @@ def metric_label(benchmark: TableBenchmark, metric: str) -> str:
 
 
 def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret") -> Floats:
-    """``(n,)`` metric of the incumbent after each evaluation; NaN before the first that succeeded.
+    """``(n,)`` metric of the incumbent after each evaluation; NaN where there is none.
 
     Args:
         trace: One run on the benchmark.
@@ -77,7 +77,9 @@ def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret"
     if not len(trace):
         return np.empty(0)
     rows = trace.row[positions]
-    result = np.where((positions >= 0) & (rows >= 0), values[rows], np.nan)
+    # Of one that was not trained in full, only the table knows whether it is allowed.
+    known = (positions >= 0) & (rows >= 0) & benchmark.feasible[rows]
+    result = np.where(known, values[rows], np.nan)
     if metric.endswith("regret"):
         result = np.abs(benchmark.optimum(query) - result)
     return result

@@ -86,11 +86,11 @@ class Times:
                 self._known[key] = train + passes(epoch, trial)
         return self._known[key]
 
-    def train(self, epoch: int | None) -> NDArray[np.float64]:
+    def train(self, epoch: int | None, trial: int | str = "mean") -> NDArray[np.float64]:
         """``(rows,)`` seconds of training up to an epoch, as the clocks with validation charge."""
-        key = "train", epoch, "mean"
+        key = "train", epoch, trial
         if key not in self._known:
-            self._known[key] = self._cumulative(self._train, epoch, "mean")
+            self._known[key] = self._cumulative(self._train, epoch, trial)
         return self._known[key]
 
     def _values(self, column: Column, epoch: int | None, trial: int | str) -> NDArray[np.float64]:

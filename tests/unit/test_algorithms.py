@@ -10,7 +10,7 @@ from algorithms.gp_bo import GPBO
 from algorithms.random_search import RandomSearch
 from algorithms.regularized_evolution import RegularizedEvolution
 from algorithms.reinforce import Reinforce
-from nasbench_lab.algorithm import Evaluation, Trial
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.errors import HyperparameterError, UnknownNameError
 from nasbench_lab.registry import make_algorithm
 from nasbench_lab.simulator import simulate
@@ -262,3 +262,33 @@ def test_gp_bo_learns_from_trials_that_it_did_not_ask():
 def test_gp_bo_with_the_path_kernel_runs():
     algorithm = GPBO(SPACE, seed=0, kernel="path")
     assert len(simulate(algorithm, SyntheticBenchmark(SPACE), 40)) == 40
+
+
+def test_an_algorithm_above_one_that_knows_no_epochs_is_built_without_them():
+    class Plain(SearchAlgorithm):
+        def __init__(self, space, *, seed=0, maximize=True):
+            super().__init__(space, seed=seed, maximize=maximize)
+
+        def ask(self):
+            return self.trial(self.space.sample(self.rng))
+
+    class Above(Plain):
+        def __init__(self, space, *, rate=1, **kwargs):
+            super().__init__(space, **kwargs)
+
+    for cls in (Plain, Above):
+        assert make_algorithm(cls, SPACE, seed=1, fidelities=(1, 2)).fidelities == ()
+        for wrapper in ("learning_curve_stopping", "random_scalarization"):
+            built = make_algorithm(wrapper, SPACE, base=cls, fidelities=(1, 2))
+            assert built.ask() is not None
+    with pytest.raises(UnknownNameError, match=r"'rat'\. Did you mean 'rate'"):
+        make_algorithm("random_scalarization", SPACE, base=Above, base_hyperparameters={"rat": 1})
+
+
+def test_an_algorithm_that_stops_trials_is_no_base():
+    class Stops(RandomSearch):
+        def should_stop(self, trial, evaluation):
+            return True
+
+    with pytest.raises(HyperparameterError, match="stops no trials but got Stops"):
+        make_algorithm("random_scalarization", SPACE, base=Stops)

@@ -5,12 +5,13 @@ import pickle
 import numpy as np
 import pytest
 
-from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.columns import Column, Constraint, Query, TableInfo
 from nasbench_lab.errors import HyperparameterError, QueryError
 from nasbench_lab.experiment import run
 from nasbench_lab.registry import load_benchmark, make_algorithm
+from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import get_space
 from nasbench_lab.stats import anytime
 from nasbench_lab.table import Table
@@ -195,24 +196,107 @@ def test_constraints_decide_on_incumbents_and_regret():
     assert again.fingerprint == benchmark.fingerprint
 
 
-def test_a_constraint_on_a_trained_value_is_of_the_epoch(timed):
-    benchmark = TableBenchmark(timed, constraints="valid_accuracy>=70")
+@pytest.mark.parametrize("bounded", [Query("valid_accuracy"), Query("valid_accuracy", epoch=2)])
+def test_a_constraint_on_a_trained_value_is_judged_after_the_last_epoch(timed, bounded):
+    benchmark = TableBenchmark(timed, constraints=Constraint(bounded, 70, at_most=False))
     for row in range(5):
-        for epoch in (1, 2, 4):
-            value = timed.values(Query("valid_accuracy", epoch=epoch))[row]
+        value = timed.values(Query("valid_accuracy", epoch=bounded.epoch or 4))[row]
+        for epoch in (1, 2, 4, None):
             evaluation = benchmark.evaluate(timed.space.at(row), epoch)
-            assert evaluation.violation == max(0.0, 70 - value) / 70
+            judged = epoch in (4, None)
+            assert evaluation.violation == (max(0.0, 70 - value) / 70 if judged else 0.0)
+        assert benchmark.feasible[row] == (value >= 70)
+
+
+def test_a_multi_fidelity_search_under_a_trained_constraint_goes_on():
+    benchmark = load_benchmark("nb201-digits", constraints="valid_accuracy>=90", clock="resume")
+    for algorithm in ("asha", "successive_halving", "learning_curve_stopping"):
+        trace = run(algorithm, benchmark, "30s", 0)
+        assert (trace.epoch == 12).sum() > 5
+        assert trace.incumbents()[-1] >= 0
+
+
+def test_a_constraint_may_need_training_where_the_objective_does_not():
+    benchmark = load_benchmark(
+        "nb201-digits", objective="parameters", constraints="valid_accuracy>=50", clock="resume"
+    )
+    assert benchmark.fidelities == tuple(range(1, 13))
+    trace = run("asha", benchmark, "30s", 0)
+    regret = anytime(trace, benchmark, "valid_regret")
+    assert np.isfinite(regret[-1])
+    assert regret[-1] >= 0
+
+
+def test_regret_of_what_turns_out_not_to_be_allowed_is_unknown(timed):
+    benchmark = TableBenchmark(timed, constraints="valid_accuracy>=70")
+    row = int(np.flatnonzero(~benchmark.feasible)[0])
+
+    class Short(SearchAlgorithm):
+        def ask(self):
+            return self.trial(timed.space.at(row), 1)
+
+    trace = simulate(Short(timed.space), benchmark, 2)
+    assert np.isnan(anytime(trace, benchmark, "valid_regret")).all()
+
+
+def test_objectives_of_different_epochs_or_twice_are_refused(timed):
+    with pytest.raises(QueryError, match="after the same epoch, but 'valid_time'"):
+        TableBenchmark(timed, objective=["valid_accuracy", Query("valid_time", epoch=1)])
+    with pytest.raises(QueryError, match="given twice"):
+        TableBenchmark(timed, objective=["valid_accuracy", "valid_accuracy"])
+    with pytest.raises(QueryError, match=r"bounded after epoch 4, but a search on .* ends after 2"):
+        TableBenchmark(
+            timed,
+            objective=Query("valid_accuracy", epoch=2),
+            constraints=Constraint(Query("valid_accuracy", epoch=4), 70, at_most=False),
+        )
+
+
+@pytest.mark.parametrize("constraint", [("parameters", "1"), ("parameters", np.nan), ("p", True)])
+def test_a_limit_that_is_no_number_is_refused(constraint):
+    with pytest.raises(QueryError, match="number as limit"):
+        Constraint(*constraint)
+
+
+@pytest.mark.parametrize("algorithm", ["gp_bo", "reinforce"])
+def test_models_learn_what_is_not_allowed(algorithm):
+    benchmark = load_benchmark("nb201-digits", constraints="parameters<=0.02")
+    share = benchmark.feasible[benchmark.table.row(benchmark.space.at(np.arange(15625)))].mean()
+    allowed = [(run(algorithm, benchmark, 150, seed).violation == 0).mean() for seed in range(6)]
+    assert np.mean(allowed) > share
+
+
+def test_a_continued_random_trial_pays_its_own_new_epochs():
+    table = load_benchmark("nb201-digits").table
+    query = Query("valid_accuracy", trial="random")
+    benchmark = TableBenchmark(table, objective=query, clock="resume")
+    whole = TableBenchmark(table, objective=query, clock="official")
+    architecture = (3, 3, 3, 3, 3, 3)
+    for seed in range(5):
+        again, official = (
+            one.evaluate(architecture, 12, np.random.default_rng(seed))
+            for one in (benchmark, whole)
+        )
+        assert again == official
+        continued = benchmark.evaluate(architecture, 12, np.random.default_rng(seed), since=4)
+        first = TableBenchmark(table, objective=query, clock="train_only").evaluate(
+            architecture, 4, np.random.default_rng(seed)
+        )
+        assert continued.values == official.values
+        assert continued.cost == pytest.approx(official.cost - first.cost, rel=1e-12)
 
 
 def test_constraints_that_cannot_be_are_refused(timed):
     with pytest.raises(
-        QueryError, match=r"No entry .* keeps to train_time<=1\.0\. Its values .* 40"
+        QueryError, match=r"No entry .* keeps to train_time<=1\.0\. 0 keep .* from 40"
     ):
         TableBenchmark(timed, constraints="train_time<=1")
     with pytest.raises(QueryError, match="test data"):
         TableBenchmark(timed, constraints="test_accuracy>=1")
     with pytest.raises(QueryError, match="no column for latency"):
         TableBenchmark(timed, constraints="latency<=1")
+    with pytest.raises(QueryError, match=r"at once\. \d+ keep to train_time<=45"):
+        TableBenchmark(timed, constraints=["train_time<=45", "train_time>=46"])
 
 
 # Several objectives as one score
@@ -226,6 +310,12 @@ def test_weights_make_one_score_of_several_objectives():
     assert algorithm.score(Evaluation((3.0, 4.0), 1.0, violation=0.1)) == -np.inf
     plain = make_algorithm("random_search", space, maximize=(False, True))
     assert plain.score(Evaluation((3.0, 4.0), 1.0)) == -3.0
+
+
+def test_nsga2_and_random_scalarization_take_no_weights():
+    for algorithm in ("nsga2", "random_scalarization"):
+        with pytest.raises(HyperparameterError, match="Expected no weights"):
+            make_algorithm(algorithm, get_space("nb201"), maximize=(True, True), weights=(1, 2))
 
 
 @pytest.mark.parametrize("weights", [(1,), (1, 2, 3), 1, ("a", 1), (np.nan, 1)])

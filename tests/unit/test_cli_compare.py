@@ -37,7 +37,9 @@ def test_what_workers_are_like_reaches_the_runs(scheduled):
         "count": 3, "synchronous": True, "fail": 0.2, "straggle": 0.1
     }  # fmt: skip
     (benchmark,) = experiment["benchmarks"]
-    assert benchmark["constraints"] == ["parameters<=0.03", "flops<=3.0"]
+    assert [(c["query"]["metric"], c["limit"]) for c in benchmark["constraints"]] == [
+        ("parameters", 0.03), ("flops", 3.0)
+    ]  # fmt: skip
     assert benchmark["clock"] == "resume"
     result = Result.open("r")
     assert all(run.trace.cut_off is not None for run in result.runs)
@@ -50,6 +52,8 @@ def test_plot_draws_the_schedule_of_a_seed(lab, scheduled):
         "figures": ["f/schedule_1.png", "f/schedule_1.svg"]
     }
     assert "seed 1" in Path("f/schedule_1.svg").read_text()
+    assert "give --schedule" in lab("plot", "r", "--seed", 1).err
+    assert "no metric" in lab("plot", "r", "--schedule", "--metric", "test").err
     outcome = lab("plot", "r", "--schedule", "--seed", 5)
     assert outcome.code == 1
     assert "no runs of seed 5 to plot. Seeds: 0, 1." in outcome.err
@@ -107,7 +111,8 @@ def test_several_objectives_are_told_with_their_hypervolume(lab, two_objectives)
         (("--objective", "latency"), "no column for latency"),
         (("--workers", "0"), "workers"),
         (("--fail", "1.5"), "fail"),
-        (("-a", "nsga2(weights=(1,))"), "weights"),
+        (("-a", "nsga2(weights=(1,))"), "Expected no weights"),
+        (("--objective", "flops", "--objective", "flops"), "given twice"),
         (("-b", "nas-bench-graph/cora", "--axis", "epochs"), "cannot be shown against epochs"),
     ],
 )

@@ -156,8 +156,10 @@ def test_every_evaluation_is_a_bar_where_it_happened(timed_result, seed, tmp_pat
     runs = [run for run in timed_result.runs if run.seed == shown]
     occurring = set()
     assert len(visible(figure)) == 3
+    setting = ", clock official, 3 workers, fail 0.2, straggle 0.2"
     for panel, run in zip(visible(figure), runs, strict=True):
-        assert panel.get_title(loc="left") == f"{run.algorithm} on toy/timed, seed {shown}"
+        of_all = setting if panel is visible(figure)[0] else ""
+        assert panel.get_title(loc="left") == f"{run.algorithm} on toy/timed, seed {shown}{of_all}"
         drawn, expected = bars_of(panel), expected_bars(run.trace)
         assert set(drawn) == {KINDS[kind] for kind in expected}
         occurring |= set(drawn)
@@ -313,8 +315,8 @@ def test_runs_that_are_not_finished_are_left_out(timed, tmp_path):
     draw(figure, tmp_path)
     titles = [panel.get_title(loc="left") for panel in visible(figure)]
     assert titles == [
-        "random_search on toy/timed, seed 7",
-        f"random_search on {CORA}, seed 7",
+        "random_search on toy/timed, seed 7, clock official",
+        f"random_search on {CORA}, seed 7, clock evaluations",
         "Halving on toy/timed, seed 7",
     ]
     _, last, _ = visible(figure)
@@ -635,7 +637,7 @@ def test_one_row_per_benchmark(tmp_path):
     # What a constraint forbids is on no front.
     constrained = benchmarks[1]
     values = stats.objective_values(constrained)
-    shown = front_of(line_of(figure.axes[2], "Pareto front of the table"))
+    shown = front_of(line_of(figure.axes[2], "Pareto front of the table (of those allowed)"))
     np.testing.assert_array_equal(shown, brute_front(values, [True, False]))
     assert len(shown) < len(
         brute_front(stats.objective_values(benchmark_of(*DIRECTIONS[0])), [1, 0])

@@ -311,7 +311,9 @@ def test_of_a_run_that_ends_in_repeats_the_earlier_ones_are_kept(timed):
 def test_an_algorithm_whose_evaluations_take_no_time_is_stopped(timed):
     absent = Repeats(timed.space)
     absent.architecture = timed.space.at(11)
-    with pytest.raises(AlgorithmError, match="take no time, so the budget of 500 simulated"):
+    with pytest.raises(
+        AlgorithmError, match="take no time or epochs, so the budget of 500 simulated"
+    ):
         simulate(absent, TableBenchmark(timed), "500s")
 
 

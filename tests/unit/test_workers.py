@@ -324,3 +324,13 @@ def test_a_result_keeps_schedule_and_cut_off(tmp_path):
     frame = again.to_frame()
     assert set(frame["status"]) == set(STATUSES) - {"stopped", "cut off"}
     assert result.summary().drop(columns="wall_s").equals(again.summary().drop(columns="wall_s"))
+
+
+def test_continuing_for_nothing_is_noticed_as_endless(timed):
+    class Again(SearchAlgorithm):
+        def ask(self):
+            return Trial(0, (0, 0, 0), 2)
+
+    benchmark = TableBenchmark(timed, clock="resume")
+    with pytest.raises(AlgorithmError, match="take no time or epochs"):
+        simulate(Again(timed.space), benchmark, "10epochs")
