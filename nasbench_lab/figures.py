@@ -189,10 +189,7 @@ def _label_ends(panel: Axes, ends: list[tuple[float, str, str]]) -> None:
     to_axes = panel.transData + panel.transAxes.inverted()
     last = panel.get_xlim()[1]
     ends = sorted(ends)
-    ends = [
-        (v, textwrap.fill(text, 24, break_on_hyphens=False, break_long_words=False), c)
-        for v, text, c in ends
-    ]
+    ends = [(v, _broken(text), c) for v, text, c in ends]
     heights = [float(to_axes.transform((last, value))[1]) for value, _, _ in ends]
     lines = [1 + text.count("\n") for _, text, _ in ends]
     gaps = [0.035 * (a + b) for a, b in itertools.pairwise(lines)]
@@ -222,6 +219,13 @@ def _label_ends(panel: Axes, ends: list[tuple[float, str, str]]) -> None:
                 "relpos": (0, 0.5),
             },
         )
+
+
+def _broken(label: str) -> str:
+    """A label in short lines, broken between name, hyperparameters and words."""
+    spaced = label.replace("(", " (", 1)
+    lines = textwrap.wrap(spaced, 24, break_on_hyphens=False, break_long_words=False)
+    return "\n".join(lines).replace(" (", "(")
 
 
 def save_figure(

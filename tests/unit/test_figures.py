@@ -14,7 +14,7 @@ from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import BudgetError, DataFolderError, UnknownNameError
 from nasbench_lab.experiment import compare
-from nasbench_lab.figures import PALETTE, anytime_figure, save_figure
+from nasbench_lab.figures import PALETTE, _broken, anytime_figure, save_figure
 from nasbench_lab.results import Result
 from nasbench_lab.stats import METRICS, bootstrap_interval, curves, grid
 
@@ -340,3 +340,18 @@ def test_runs_of_different_lengths(timed, tmp_path):
     assert len(result.traces("toy/timed", algorithms[0])[0]) == 12
     assert short.get_xdata()[-1] == long.get_xdata()[-1] == 40
     assert np.all(short.get_ydata()[12:] == short.get_ydata()[12])
+
+
+@pytest.mark.parametrize(
+    ("label", "lines"),
+    [
+        ("gp_bo(kernel=matern)", ["gp_bo(kernel=matern)"]),
+        (
+            "genetic_algorithm(crossover=single_point, elitism=2)",
+            ["genetic_algorithm", "(crossover=single_point,", "elitism=2)"],
+        ),
+        ("my own label of many words", ["my own label of many", "words"]),
+    ],
+)
+def test_long_labels_are_broken_between_hyperparameters(label, lines):
+    assert _broken(label).split("\n") == lines
