@@ -58,6 +58,8 @@ class Benchmark(ABC):
     """The epochs it can evaluate after, ascending; empty where it knows the end only."""
     noisy: bool = False
     """Whether evaluations draw from ``rng``."""
+    constraints: tuple[Constraint, ...] = ()
+    """What architectures must keep to."""
     dataset: str | None = None
     """The data set that the networks are trained for, or None where the benchmark does not know."""
 

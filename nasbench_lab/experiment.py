@@ -129,6 +129,7 @@ def run(
             "algorithm": _written(algorithm, hyperparameters),
             "benchmark": opened.name,
             "seed": seed,
+            "constraints": [str(c) for c in opened.constraints],
         },
     )
 

@@ -475,6 +475,7 @@ def _read_runs(
             "algorithm": specs[one["algorithm"]],
             "benchmark": one["benchmark"],
             "seed": one["seed"],
+            "constraints": [str(c) for c in _constraints(entry)],
             "clock": entry["clock"],
             **policies,
         }
