@@ -1,4 +1,4 @@
-"""Asynchronous successive halving (ASHA).
+"""Asynchronous successive halving (ASHA), in which no trial waits for others.
 
 Li, Jamieson, Rostamizadeh, Gonina, Ben-Tzur, Hardt, Recht and Talwalkar, "A system for massively
 parallel hyperparameter tuning", MLSys 2020 (arXiv 1810.05934), Algorithm 2.

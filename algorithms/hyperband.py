@@ -1,4 +1,4 @@
-"""Hyperband.
+"""Hyperband: successive halving that hedges between many short and few long trainings.
 
 Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar, "Hyperband: a novel bandit-based approach to
 hyperparameter optimization", JMLR 18(185), 2018 (arXiv 1603.06560), Algorithm 1.

@@ -1,4 +1,4 @@
-"""Successive halving.
+"""Successive halving: many short trainings, the best of which go on.
 
 Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization",
 AISTATS 2016 (arXiv 1502.07943); rungs and eta as in the inner loop of Hyperband (Li et al., JMLR
