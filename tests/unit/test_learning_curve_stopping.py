@@ -57,7 +57,7 @@ def fitted(scores, epochs):
     for c in EXPONENTS:
         powers = np.array(epochs, dtype=float) ** -c
         design = np.stack([np.ones(len(epochs)), powers], axis=1)
-        (a, b), *_ = np.linalg.lstsq(design[: len(scores)], scores)
+        (a, b), *_ = np.linalg.lstsq(design[: len(scores)], scores, rcond=None)
         residual = ((scores - a - b * powers[: len(scores)]) ** 2).sum()
         predictions.append(a + b * powers[-1])
         weights.append(residual ** (-0.5 * len(scores)))
