@@ -231,8 +231,9 @@ def plot(
 ) -> None:
     """Draw the anytime figure of a result, and print its summary."""
     from nasbench_lab.figures import save_figure
+    from nasbench_lab.pareto_figures import pareto_figure
     from nasbench_lab.results import Result
-    from nasbench_lab.search_figures import pareto_figure, schedule_figure
+    from nasbench_lab.schedule_figures import schedule_figure
 
     if seed is not None and not schedule:
         raise typer.BadParameter(

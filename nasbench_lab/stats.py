@@ -15,8 +15,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.columns import Query
+from nasbench_lab.benchmark import Objective, TableBenchmark
+from nasbench_lab.columns import Column, Query
 from nasbench_lab.errors import BudgetError, QueryError, UnknownNameError
 from nasbench_lab.pareto import hypervolume_curve, pareto_front
 from nasbench_lab.trace import Trace
@@ -50,11 +50,16 @@ def metric_label(benchmark: TableBenchmark, metric: str) -> str:
     if metric == "hypervolume":
         return "hypervolume (share of the Pareto front's)"
     column = benchmark.table.column(metric_query(benchmark, metric))
-    unit = column.unit
-    if metric.endswith("regret") and unit == "%":
-        unit = "percentage points"
-    what = column.name.replace("_", " ").replace("roc auc", "ROC AUC")
-    return f"{what}{' regret' if metric.endswith('regret') else ''} ({unit})"
+    if not metric.endswith("regret"):
+        return label(column)
+    unit = "percentage points" if column.unit == "%" else column.unit
+    return label(Objective(f"{column.name} regret", unit))
+
+
+def label(what: Column | Objective) -> str:
+    """A column or objective as an axis shows it, with its unit if it has one."""
+    name = what.name.replace("_", " ").replace("roc auc", "ROC AUC")
+    return f"{name} ({what.unit})" if what.unit else name
 
 
 def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret") -> Floats:

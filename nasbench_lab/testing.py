@@ -180,14 +180,8 @@ def check_several_objectives(make: Make) -> None:
 class _Constrained(SyntheticBenchmark):
     """Half of all architectures violate a constraint."""
 
-    def evaluate(
-        self,
-        architecture: Architecture,
-        epoch: int | None = None,
-        rng: np.random.Generator | None = None,
-        since: int | None = None,
-    ) -> Evaluation:
-        evaluation = super().evaluate(architecture, epoch, rng, since)
+    def evaluate(self, *args: Any, **kwargs: Any) -> Evaluation:
+        evaluation = super().evaluate(*args, **kwargs)
         return evaluation._replace(violation=max(0.0, evaluation.values[-1]))
 
 

@@ -18,9 +18,10 @@ from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import BudgetError, ExperimentError, QueryError, UnknownNameError
 from nasbench_lab.experiment import compare
 from nasbench_lab.figures import save_figure
+from nasbench_lab.pareto_figures import pareto_figure
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results import Result
-from nasbench_lab.search_figures import pareto_figure, schedule_figure
+from nasbench_lab.schedule_figures import schedule_figure
 from nasbench_lab.simulator import Workers
 from nasbench_lab.trace import STATUSES
 
