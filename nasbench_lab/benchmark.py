@@ -175,13 +175,14 @@ class TableBenchmark(Benchmark):
         self.epochs = seen[main].epoch or (epochs[-1] if epochs else None)
         for query, column in zip(seen, columns, strict=True):
             at = query.epoch or (column.epochs[-1] if column.epochs else None)
-            known = self.epochs is None or at is None
-            if query in self.queries and not known and at != self.epochs:
+            if self.epochs is None or at is None:
+                continue
+            if query in self.queries and at != self.epochs:
                 raise QueryError(
                     f"Objectives are seen after the same epoch, but {column.name!r} of "
                     f"{table.name!r} after {at} and {columns[main].name!r} after {self.epochs}."
                 )
-            if not known and query.epoch is not None and query.epoch > (self.epochs or 0):
+            if query.epoch is not None and query.epoch > self.epochs:
                 raise QueryError(
                     f"{column.name!r} is bounded after epoch {query.epoch}, but a search on "
                     f"{table.name!r} ends after {self.epochs}."
@@ -316,19 +317,15 @@ class TableBenchmark(Benchmark):
         One that the table lacks is a failed evaluation, if there is no fallback.
         """
         if since is not None and self.clock == "resume":
-            row = self.table.row(architecture)
-            if self.fallback is not None and row < 0:
+            if self.fallback is not None and self._row(architecture) < 0:
                 return self.fallback.evaluate(architecture, epoch, rng, since)._replace(row=-1)
-            if self.noisy and row >= 0:
-                return self._evaluate_random(row, epoch, rng, since)
+            if self.noisy and self._row(architecture) >= 0:
+                return self._evaluate_random(self._row(architecture), epoch, rng, since)
             return self._resumed(self.evaluate(architecture, epoch, rng), since)
         known = self._known[epoch]
         if (result := known.get(architecture)) is not None:
             return result
-        found = self._rows.get(architecture)
-        if found is None:
-            found = self._rows[architecture] = self.table.row(architecture)
-        row = found
+        row = self._row(architecture)
         columns, costs, violations = self._columns.get(epoch) or self._at(epoch)
         if row < 0 and self.fallback is not None:
             return self.fallback.evaluate(architecture, epoch, rng)._replace(row=-1)
@@ -345,6 +342,13 @@ class TableBenchmark(Benchmark):
             result = Evaluation(values, costs.item(row), at, row, violation)
         known[architecture] = result
         return result
+
+    def _row(self, architecture: Architecture) -> int:
+        """The table's row of an architecture, which is the same at all epochs."""
+        row = self._rows.get(architecture)
+        if row is None:
+            row = self._rows[architecture] = self.table.row(architecture)
+        return row
 
     def evaluate_many(
         self, architectures: Architectures, epoch: int | None = None
