@@ -38,6 +38,14 @@ class ASHA(SearchAlgorithm):
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
     """
 
+    citation = """@inproceedings{li2020system,
+  title = {A System for Massively Parallel Hyperparameter Tuning},
+  author = {Li, Liam and Jamieson, Kevin and Rostamizadeh, Afshin and Gonina, Ekaterina and
+            Ben-tzur, Jonathan and Hardt, Moritz and Recht, Benjamin and Talwalkar, Ameet},
+  booktitle = {Conference on Machine Learning and Systems},
+  year = {2020}
+}"""
+
     def __init__(
         self,
         space: SearchSpace,

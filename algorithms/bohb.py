@@ -41,6 +41,13 @@ class BOHB(Hyperband):
         **kwargs: Those of ``Hyperband``.
     """
 
+    citation = """@inproceedings{falkner2018bohb,
+  title = {{BOHB}: Robust and Efficient Hyperparameter Optimization at Scale},
+  author = {Falkner, Stefan and Klein, Aaron and Hutter, Frank},
+  booktitle = {International Conference on Machine Learning},
+  year = {2018}
+}"""
+
     def __init__(
         self,
         space: SearchSpace,

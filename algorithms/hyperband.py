@@ -26,6 +26,17 @@ class Hyperband(SuccessiveHalving):
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
     """
 
+    citation = """@article{li2018hyperband,
+  title = {{Hyperband}: A Novel Bandit-Based Approach to Hyperparameter Optimization},
+  author = {Li, Lisha and Jamieson, Kevin and DeSalvo, Giulia and Rostamizadeh, Afshin and
+            Talwalkar, Ameet},
+  journal = {Journal of Machine Learning Research},
+  volume = {18},
+  number = {185},
+  pages = {1--52},
+  year = {2018}
+}"""
+
     def __init__(
         self, space: SearchSpace, *, eta: int = 3, min_epoch: int = 1, **kwargs: Any
     ) -> None:

@@ -62,6 +62,14 @@ class LearningCurveStopping(SearchAlgorithm):
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
     """
 
+    citation = """@inproceedings{domhan2015speeding,
+  title = {Speeding up Automatic Hyperparameter Optimization of Deep Neural Networks by
+           Extrapolation of Learning Curves},
+  author = {Domhan, Tobias and Springenberg, Jost Tobias and Hutter, Frank},
+  booktitle = {International Joint Conference on Artificial Intelligence},
+  year = {2015}
+}"""
+
     def __init__(
         self,
         space: SearchSpace,

@@ -42,6 +42,13 @@ class LocalSearch(SearchAlgorithm):
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
+    citation = """@inproceedings{white2021exploring,
+  title = {Exploring the Loss Landscape in Neural Architecture Search},
+  author = {White, Colin and Nolen, Sam and Savani, Yash},
+  booktitle = {Conference on Uncertainty in Artificial Intelligence},
+  year = {2021}
+}"""
+
     def __init__(
         self, space: SearchSpace, *, strategy: str = "first", n_initial: int = 10, **kwargs: Any
     ) -> None:

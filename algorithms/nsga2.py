@@ -45,6 +45,24 @@ class NSGA2(SearchAlgorithm):
         **kwargs: ``seed``, ``maximize`` and ``fidelities`` of ``SearchAlgorithm``.
     """
 
+    citation = """@article{deb2002fast,
+  title = {A Fast and Elitist Multiobjective Genetic Algorithm: {NSGA-II}},
+  author = {Deb, Kalyanmoy and Pratap, Amrit and Agarwal, Sameer and Meyarivan, T.},
+  journal = {IEEE Transactions on Evolutionary Computation},
+  volume = {6},
+  number = {2},
+  pages = {182--197},
+  year = {2002}
+}
+
+@inproceedings{lu2019nsganet,
+  title = {{NSGA-Net}: Neural Architecture Search using Multi-Objective Genetic Algorithm},
+  author = {Lu, Zhichao and Whalen, Ian and Boddeti, Vishnu and Dhebar, Yashesh and
+            Deb, Kalyanmoy and Goodman, Erik and Banzhaf, Wolfgang},
+  booktitle = {Genetic and Evolutionary Computation Conference},
+  year = {2019}
+}"""
+
     def __init__(
         self,
         space: SearchSpace,

@@ -27,6 +27,13 @@ class RegularizedEvolution(SearchAlgorithm):
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
+    citation = """@inproceedings{real2019regularized,
+  title = {Regularized Evolution for Image Classifier Architecture Search},
+  author = {Real, Esteban and Aggarwal, Alok and Huang, Yanping and Le, Quoc V.},
+  booktitle = {AAAI Conference on Artificial Intelligence},
+  year = {2019}
+}"""
+
     def __init__(
         self,
         space: SearchSpace,

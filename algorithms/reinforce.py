@@ -33,6 +33,16 @@ class Reinforce(SearchAlgorithm):
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
+    citation = """@article{williams1992simple,
+  title = {Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
+           Learning},
+  author = {Williams, Ronald J.},
+  journal = {Machine Learning},
+  volume = {8},
+  pages = {229--256},
+  year = {1992}
+}"""
+
     def __init__(
         self,
         space: SearchSpace,

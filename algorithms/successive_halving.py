@@ -35,6 +35,13 @@ class SuccessiveHalving(SearchAlgorithm):
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
     """
 
+    citation = """@inproceedings{jamieson2016nonstochastic,
+  title = {Non-stochastic Best Arm Identification and Hyperparameter Optimization},
+  author = {Jamieson, Kevin and Talwalkar, Ameet},
+  booktitle = {International Conference on Artificial Intelligence and Statistics},
+  year = {2016}
+}"""
+
     def __init__(
         self,
         space: SearchSpace,

@@ -6,7 +6,7 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -66,6 +66,9 @@ class SearchAlgorithm(ABC):
         weights: One weight per objective; ``score`` is then the weighted sum of all of them, each
             turned so that more is better, in their own units. By default the first counts alone.
     """
+
+    citation: ClassVar[str] = ""
+    """BibTeX of the papers that define the algorithm; a child without its own cites its parent's."""
 
     def __init__(
         self,

@@ -1,14 +1,21 @@
 """Every registered algorithm keeps the contract, on every space and table."""
 
 import math
+import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nasbench_lab.algorithm import SearchAlgorithm, Trial
+from nasbench_lab.algorithm import SearchAlgorithm, Trial, hyperparameters_of
 from nasbench_lab.experiment import run
-from nasbench_lab.registry import algorithm_modules, make_algorithm, table_sources
+from nasbench_lab.registry import (
+    algorithm_class,
+    algorithm_modules,
+    make_algorithm,
+    table_sources,
+)
 from nasbench_lab.testing import ALGORITHM_CHECKS, ContractError, check_algorithm
 
 VARIANTS = {
@@ -68,6 +75,44 @@ def test_every_algorithm_file_is_registered():
 
     files = {path.stem for path in Path(algorithms.__path__[0]).glob("[!_]*.py")}
     assert files == {n for n, m in algorithm_modules().items() if m.startswith("algorithms.")}
+
+
+def bibtex_entries(text):
+    """Key and fields of each entry; fails on whatever else there is between entries."""
+    entries = []
+    while text := text.lstrip():
+        start = re.match(r"@(\w+)\{(\w+),", text)
+        assert start, f"no BibTeX entry: {text[:60]!r}"
+        depth, end = 1, start.end()
+        while depth:
+            depth += {"{": 1, "}": -1}.get(text[end], 0)  # IndexError: never closed
+            end += 1
+        fields = re.findall(r"^  (\w+) = \{", text[start.end() : end], re.MULTILINE)
+        entries.append((start[2], {"kind": start[1], **dict.fromkeys(fields)}))
+        text = text[end:]
+    return entries
+
+
+def test_every_algorithm_cites_its_papers_and_none_twice():
+    places = {"article": "journal", "inproceedings": "booktitle", "book": "publisher"}
+    keys = Counter()
+    for name in algorithm_modules():
+        cls = algorithm_class(name)
+        assert "citation" in vars(cls), f"{name} cites only what its parent does"
+        entries = bibtex_entries(cls.citation)
+        assert entries, name
+        for key, fields in entries:
+            assert {"title", "author", "year", places[fields["kind"]]} <= set(fields), key
+            assert key.rstrip("abcdefghijklmnopqrstuvwxyz")[-4:].isdigit(), key
+            keys[key] += 1
+        assert "citation" not in hyperparameters_of(cls)
+    assert set(keys.values()) == {1}, keys
+
+
+@pytest.mark.parametrize("broken", ["Real et al., 2019", "@article{a2019b, title = {open}", "@x"])
+def test_what_is_no_bibtex_is_noticed(broken):
+    with pytest.raises((AssertionError, IndexError)):
+        bibtex_entries(broken)
 
 
 # Algorithms that each break one rule, and the check that must notice.
