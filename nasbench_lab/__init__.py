@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nasbench_lab.benchmark import Benchmark, TableBenchmark
     from nasbench_lab.budget import Budget
     from nasbench_lab.columns import Constraint, Query
+    from nasbench_lab.drawing import Drawing, draw
     from nasbench_lab.errors import NasbenchLabError
     from nasbench_lab.experiment import compare, run
     from nasbench_lab.registry import import_file, load_benchmark, open_table
@@ -32,6 +33,8 @@ _HOME = {
     "Trial": "algorithm",
     "Benchmark": "benchmark",
     "TableBenchmark": "benchmark",
+    "Drawing": "drawing",
+    "draw": "drawing",
     "NasbenchLabError": "errors",
     "compare": "experiment",
     "run": "experiment",
@@ -56,6 +59,8 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "Trial",
     "Benchmark",
     "TableBenchmark",
+    "Drawing",
+    "draw",
     "NasbenchLabError",
     "compare",
     "run",

@@ -7,7 +7,14 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from nasbench_lab.errors import UnknownNameError
-from nasbench_lab.spaces.base import Architecture, Architectures, Decision, SearchSpace
+from nasbench_lab.spaces.base import (
+    Architecture,
+    Architectures,
+    Decision,
+    Edge,
+    Graph,
+    SearchSpace,
+)
 from nasbench_lab.spaces.nas_bench_graph import NASBenchGraphSpace
 from nasbench_lab.spaces.nats_sss import nats_sss
 from nasbench_lab.spaces.nb101 import NB101Space
@@ -18,11 +25,14 @@ __all__ = [
     "Architecture",
     "Architectures",
     "Decision",
+    "Edge",
+    "Graph",
     "NASBenchGraphSpace",
     "NB101Space",
     "NB201Space",
     "SearchSpace",
     "get_space",
+    "space_names",
 ]
 
 SPACES: dict[str, Callable[[], SearchSpace]] = {
@@ -36,6 +46,12 @@ SPACES: dict[str, Callable[[], SearchSpace]] = {
 
 A plug-in names its own in the entry-point group ``nasbench_lab.spaces``.
 """
+
+
+def space_names() -> list[str]:
+    """The names of all spaces, those of plug-ins last."""
+    plugged_in = (entry.name for entry in entry_points(group="nasbench_lab.spaces"))
+    return list(dict.fromkeys((*SPACES, *plugged_in)))
 
 
 @cache

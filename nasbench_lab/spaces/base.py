@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,35 @@ class Decision:
     name: str
     options: tuple[str | int | float, ...]
     ordered: bool = False
+
+
+class Edge(NamedTuple):
+    """An edge of a ``Graph``.
+
+    Args:
+        source: The node that it leads from.
+        target: The node that it leads to, a later one.
+        operation: What is done on the way, ``""`` for nothing but passing on, or None if the edge
+            is part of every architecture of the space but carries nothing in this one.
+    """
+
+    source: int
+    target: int
+    operation: str | None = ""
+
+
+class Graph(NamedTuple):
+    """An architecture as a directed acyclic graph, the way it is drawn.
+
+    Args:
+        nodes: What each node is called or does. The first is the input and the last the output.
+        edges: Between nodes.
+        operations: All that an edge or a node of the space can do; nodes may have other names too.
+    """
+
+    nodes: tuple[str, ...]
+    edges: tuple[Edge, ...]
+    operations: tuple[str, ...]
 
 
 class SearchSpace:
@@ -345,6 +374,10 @@ class SearchSpace:
                 )
             architecture.append(options.index(name))
         return tuple(architecture)
+
+    def graph(self, architecture: Architecture) -> Graph | None:
+        """The architecture as a graph, or None for a space whose architectures are no graphs."""
+        return None
 
     # Numbers for models
 

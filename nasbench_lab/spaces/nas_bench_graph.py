@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import InvalidArchitectureError
-from nasbench_lab.spaces.base import Architecture, Architectures, Decision, SearchSpace, indicators
+from nasbench_lab.spaces.base import (
+    Architecture,
+    Architectures,
+    Decision,
+    Edge,
+    Graph,
+    SearchSpace,
+    indicators,
+)
 
 LINKS = (
     (0, 0, 0, 0),
@@ -71,6 +79,13 @@ class NASBenchGraphSpace(SearchSpace):
     def _format(self, architecture: Architecture) -> str:
         link = list(LINKS[architecture[0]])
         return f"Arch({link}, {[self.operations[option] for option in architecture[1:]]})"
+
+    def graph(self, architecture: Architecture) -> Graph:
+        """Input, the four computing nodes, output."""
+        wiring, *options = self.validate(architecture)
+        edges = np.argwhere(_adjacency(LINKS[wiring])).tolist()
+        names = ("input", *(self.operations[option] for option in options), "output")
+        return Graph(names, tuple(Edge(s, t) for s, t in edges), self.operations)
 
     def _parse(self, text: str) -> Architecture:
         match = _TEXT.fullmatch(text)

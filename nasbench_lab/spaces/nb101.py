@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import InvalidArchitectureError
-from nasbench_lab.spaces.base import Architecture, Architectures, Decision, SearchSpace, indicators
+from nasbench_lab.spaces.base import (
+    Architecture,
+    Architectures,
+    Decision,
+    Edge,
+    Graph,
+    SearchSpace,
+    indicators,
+)
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 """In the order of the official configuration, whose numbers the module hash takes in."""
@@ -355,6 +363,13 @@ class NB101Space(SearchSpace):
         matrix[_SOURCES, _TARGETS] = live
         names = ["input", *(OPERATIONS[option] for option in cell[len(EDGES) :]), "output"]
         return matrix[np.ix_(kept, kept)], [names[node] for node in kept]
+
+    def graph(self, architecture: Architecture) -> Graph:
+        """All 7 nodes, also those that no edge leads to or from."""
+        cell = self.validate(architecture)
+        edges = [Edge(*ends) for ends, there in zip(EDGES, cell, strict=False) if there]
+        names = [OPERATIONS[option] for option in cell[len(EDGES) :]]
+        return Graph(("input", *names, "output"), tuple(edges), OPERATIONS)
 
     def _format(self, architecture: Architecture) -> str:
         edges = {edge for edge, there in zip(EDGES, architecture, strict=False) if there}

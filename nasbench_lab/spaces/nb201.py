@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
-from nasbench_lab.spaces.base import Architecture, Architectures, Decision, SearchSpace, indicators
+from nasbench_lab.spaces.base import (
+    Architecture,
+    Architectures,
+    Decision,
+    Edge,
+    Graph,
+    SearchSpace,
+    indicators,
+)
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
@@ -51,6 +59,13 @@ class NB201Space(SearchSpace):
     def _format(self, architecture: Architecture) -> str:
         a = [OPERATIONS[option] for option in architecture]
         return f"|{a[0]}~0|+|{a[1]}~0|{a[2]}~1|+|{a[3]}~0|{a[4]}~1|{a[5]}~2|"
+
+    def graph(self, architecture: Architecture) -> Graph:
+        """Four nodes that are sums; the operations are on the edges."""
+        names = [None, *OPERATIONS[1:]]
+        cell = self.validate(architecture)
+        edges = [Edge(*ends, names[option]) for ends, option in zip(EDGES, cell, strict=True)]
+        return Graph(("input", "1", "2", "output"), tuple(edges), OPERATIONS[1:])
 
     def _parse(self, text: str) -> Architecture:
         nodes = text.strip().split("+")
