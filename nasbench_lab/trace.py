@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,6 +124,11 @@ class Trace:
         little about these (HpBandSter, the code of Falkner et al. 2018, does the same). The first of
         equals stays; -1 before the first evaluation that did not fail.
         """
+        return self._incumbents
+
+    @cached_property
+    def _incumbents(self) -> NDArray[np.int64]:
+        # Every curve and statistic of a run asks for them.
         scores = self.scores()
         if len(scores) and self.epoch.min() < self.epoch.max():
             # Ranks by epoch, then by score.
@@ -137,6 +143,7 @@ class Trace:
             result[new[0] :] = new[
                 np.searchsorted(new, np.arange(new[0], len(scores)), "right") - 1
             ]
+        result.flags.writeable = False
         return result
 
     def best(self) -> str:

@@ -10,19 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasbench_lab.benchmark import Objective, TableBenchmark
-from nasbench_lab.errors import BudgetError, UnknownNameError
+from nasbench_lab.errors import BudgetError, QueryError, UnknownNameError
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.spaces import Decision, SearchSpace
 from nasbench_lab.stats import (
     METRICS,
     anytime,
+    area,
+    average_ranks,
     bootstrap_interval,
     check_axis,
     curves,
     evaluations_to_top,
     grid,
+    higher_is_better,
     metric_label,
+    ranks,
+    spent_to_target,
 )
+from nasbench_lab.stats.intervals import expanded_tail
 from nasbench_lab.trace import COLUMNS, Trace
 
 NAN = math.nan
@@ -315,6 +321,77 @@ def test_what_is_in_no_table_is_looked_up_in_none(timed):
     assert np.isnan(anytime(trace, TableBenchmark(timed), "test_regret")).all()
 
 
+# Areas and ranks
+
+
+CURVES = st.lists(st.sampled_from([NAN, 0.0, 0.5, 2.0, 7.0]), min_size=1, max_size=6)
+
+
+@given(values=CURVES, start=st.sampled_from([0.0, 0.5]), data=st.data())
+def test_the_area_by_brute_force(values, start, data):
+    n = len(values)
+    leading = next((i for i, value in enumerate(values) if not math.isnan(value)), n)
+    values = [NAN] * leading + [0.5 if math.isnan(v) else v for v in values[leading:]]
+    steps = data.draw(st.lists(st.sampled_from([0.0, 1.0, 1.5]), min_size=n - 1, max_size=n - 1))
+    points = np.cumsum([1.0, *steps])
+    # In the middle of every part of 1/4 stands what was known then, or, before, the first value.
+    total, moments = 0.0, np.arange(start + 0.125, points[-1], 0.25)
+    for moment in moments.tolist():
+        known = [v for v, point in zip(values, points, strict=True) if point <= moment]
+        nothing = not known or math.isnan(known[-1])
+        total += [*values, NAN][leading] if nothing else known[-1]
+    expected = total / len(moments)
+    found = area(np.array([values, values]), points, start)
+    np.testing.assert_allclose(found, [expected] * 2, rtol=1e-12, atol=1e-12)
+
+
+def test_the_area_of_a_known_curve():
+    # 9 from 0 to 2, as it is the first value, 4 from 2 to 5, 1 from 5 to 10; the 0 at 10 is too late.
+    found = area(np.array([[9.0, 4.0, 1.0, 0.0]]), np.array([1.0, 2.0, 5.0, 10.0]))
+    assert found.tolist() == [(9 * 2 + 4 * 3 + 1 * 5) / 10]
+
+
+@pytest.mark.parametrize("points", [[], [0.0], [2.0, 1.0], [-3.0, -1.0]])
+def test_an_area_needs_points_after_the_start(points):
+    with pytest.raises(QueryError, match="in ascending order that end after 0"):
+        area(np.ones((1, len(points))), np.array(points))
+
+
+def test_ranks_among_algorithms():
+    # (algorithms, blocks): the third has no incumbent in the first block, two have none in the last.
+    samples = np.array([[1.0, 2.0, NAN], [1.0, 3.0, NAN], [NAN, 1.0, 5.0]])
+    assert ranks(samples).tolist() == [[1.5, 2, 2.5], [1.5, 3, 2.5], [3, 1, 1]]
+    assert ranks(samples, maximize=True).tolist() == [[1.5, 2, 2.5], [1.5, 1, 2.5], [3, 3, 1]]
+    assert average_ranks(samples).tolist() == [2.0, 7 / 3, 5 / 3]
+    over_time = average_ranks(np.stack([samples, samples[::-1]], axis=2))
+    assert over_time.shape == (3, 2)
+    assert over_time[:, 1].tolist() == [5 / 3, 7 / 3, 2.0]
+
+
+def test_which_metrics_are_better_when_higher(toy):
+    maximize = toy.objectives[0].maximize
+    expected = {"test": maximize, "valid": maximize, "hypervolume": True}
+    assert all(higher_is_better(toy, m) == expected.get(m, False) for m in METRICS)
+
+
+# Targets
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data(), axis=st.sampled_from(["evaluations", "seconds"]))
+@pytest.mark.parametrize("metric", ONE_COLUMN)
+def test_spent_to_a_target_by_brute_force(toy, metric, axis, data):
+    trace = data.draw(traces(toy))
+    seen = [seen_by_hand(trace, toy, metric, n) for n in range(1, len(trace) + 1)]
+    spent = counts_of(trace) if axis == "evaluations" else trace.end.tolist()
+    known = [value for value in seen if not math.isnan(value)]
+    upwards = not metric.endswith("regret") and toy.objectives[0].maximize
+    for target in [*known, 0.0, 5.0, 60.0]:
+        sign = 1 if upwards else -1
+        reached = (s for s, v in zip(spent, seen, strict=True) if sign * (v - target) >= -1e-9)
+        assert spent_to_target(trace, toy, target, metric, axis) == next(reached, math.inf)
+
+
 # Intervals
 
 
@@ -322,21 +399,26 @@ def test_the_bootstrap_agrees_with_scipys():
     samples = np.random.default_rng(5).gamma(2.0, size=(40, 3))
     low, high = bootstrap_interval(samples)
     theirs = scipy.stats.bootstrap(
-        (samples,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(6)
+        (samples,),
+        np.mean,
+        confidence_level=1 - 2 * expanded_tail(0.95, 40),
+        method="percentile",
+        n_resamples=20_000,
+        rng=np.random.default_rng(6),
     ).confidence_interval
-    # An end of an interval of 2,000 resamples has a standard deviation of 0.06 standard errors of
-    # the mean, one of 20,000 of 0.02; six times both together.
-    tolerance = 6 * math.hypot(0.06, 0.02) * samples.std(axis=0) / math.sqrt(40)
+    # An end of an interval of 2,000 resamples has a standard deviation of 0.07 standard errors of
+    # the mean, one of 20,000 of 0.022; six times both together.
+    tolerance = 6 * math.hypot(0.07, 0.022) * samples.std(axis=0) / math.sqrt(40)
     assert np.all(np.abs(low - theirs.low) < tolerance)
     assert np.all(np.abs(high - theirs.high) < tolerance)
 
 
 def test_the_bootstraps_level_is_what_is_asked():
     samples = np.random.default_rng(5).normal(size=50)
-    standard_error = samples.std() / math.sqrt(50)
+    standard_error = samples.std(ddof=1) / math.sqrt(50)
     for level in (0.5, 0.8, 0.95):
         low, high = bootstrap_interval(samples, level, n_resamples=20_000)
-        half = scipy.stats.norm.ppf(0.5 + level / 2) * standard_error
+        half = scipy.stats.t.ppf(0.5 + level / 2, 49) * standard_error
         # Six standard deviations of an end of 20,000 resamples, and what 50 normal samples lack.
         assert abs(low - (samples.mean() - half)) < 0.15 * standard_error
         assert abs(high - (samples.mean() + half)) < 0.15 * standard_error

@@ -1,4 +1,4 @@
-"""What can be said of many runs: anytime curves, intervals, and evaluations to a target.
+"""Anytime curves: what a run's incumbent is worth over the course of the search.
 
 The incumbent of a run is its best evaluation so far by the objective, which is validation data. Its
 test value is looked up in the table only here, after the run.
@@ -7,7 +7,6 @@ test value is looked up in the table only here, after the run.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
@@ -54,6 +53,13 @@ def metric_label(benchmark: TableBenchmark, metric: str) -> str:
         return label(column)
     unit = "percentage points" if column.unit == "%" else column.unit
     return label(Objective(f"{column.name} regret", unit))
+
+
+def higher_is_better(benchmark: TableBenchmark, metric: str) -> bool:
+    """Whether more of a metric is better; of a regret, less is."""
+    if metric.endswith("regret") or metric == "hypervolume":
+        return metric == "hypervolume"
+    return benchmark.table.column(metric_query(benchmark, metric)).maximize
 
 
 def label(what: Column | Objective) -> str:
@@ -216,41 +222,62 @@ def curves(
     return result
 
 
-def bootstrap_interval(
-    samples: Floats, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
-) -> tuple[Floats, Floats]:
-    """Percentile bootstrap interval of the mean (Efron and Tibshirani 1993, chapter 13).
+def area(curves: Floats, points: Floats, axis_start: float = 0.0) -> Floats:
+    """``(runs,)`` time average of right-continuous steps: the normalised area under each curve.
 
-    Runs are resampled whole, so that the band of a curve is made from curves.
+    A curve keeps its value from each point up to the next, so the value at the last point does not
+    count. Before a run's first incumbent there is no value: that time counts with the value of the
+    first one. As an incumbent is in general no worse than what was before it, this is the least that
+    the area under a regret can have been; fill the NaN yourself to count it otherwise.
 
     Args:
-        samples: ``(runs, …)`` values.
-        level: The chance that the interval is to hold the mean.
-        n_resamples: How many resamples.
-        seed: Of the resampling; the same samples always give the same interval.
+        curves: ``(runs, points)`` values, NaN where a run had no incumbent yet.
+        points: ``(points,)`` where the steps are, in ascending order.
+        axis_start: Where the search began; the average is from here to the last point.
 
     Returns:
-        Lower and upper ends, of the shape of one run.
+        In the unit of the curves; NaN where a run never had an incumbent.
+
+    Raises:
+        QueryError: There is nothing between the start and the last point, or points descend.
     """
-    n = len(samples)
-    draws = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
-    counts = np.apply_along_axis(np.bincount, 1, draws, minlength=n)
-    means = (counts / n) @ samples.reshape(n, -1)
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail], axis=0)
-    return low.reshape(samples.shape[1:]), high.reshape(samples.shape[1:])
+    points = np.asarray(points, np.float64)
+    if not len(points) or points[-1] <= axis_start or np.any(np.diff(points) < 0):
+        raise QueryError(
+            f"Expected points in ascending order that end after {axis_start:g} but got "
+            f"{np.array2string(points, threshold=6)}."
+        )
+    known = ~np.isnan(curves)
+    first = known.argmax(axis=1)
+    filled = np.where(
+        np.arange(len(points)) < first[:, None],
+        curves[np.arange(len(curves)), first][:, None],
+        curves,
+    )
+    steps = np.diff(np.clip(points, axis_start, None), prepend=axis_start)
+    # The time before the first point goes to the first value, each later step to the one before it.
+    held = np.concatenate([filled[:, :1], filled[:, :-1]], axis=1)
+    return np.asarray(held @ steps / (points[-1] - axis_start))
 
 
-def evaluations_to_top(trace: Trace, benchmark: TableBenchmark, k: int) -> float:
-    """How many charged evaluations until one was among the ``k`` best entries of the table.
+def ranks(samples: Floats, maximize: bool = False) -> Floats:
+    """``(algorithms, …)`` ranks along the first axis: 1 is best, equals share their average.
 
-    The objective decides, and what ties with the ``k``-th best counts too, once it has been trained
-    in full; infinity if none was.
+    NaN, an algorithm without an incumbent yet, ranks last, tied with others of its kind.
     """
-    query = benchmark.first_objective
-    ranking, values = benchmark.ranking(query), benchmark.table.values(query)
-    sign = 1.0 if benchmark.objectives[0].maximize else -1.0
-    threshold = sign * values[ranking[min(k, len(ranking)) - 1]]
-    counted = trained_in_full(trace, benchmark) & (trace.violation == 0)
-    reached = np.flatnonzero(counted & (sign * values[trace.row] >= threshold))
-    return float(trace.evaluations()[reached[0]]) if reached.size else math.inf
+    from scipy.stats import rankdata
+
+    samples = np.asarray(samples, np.float64)
+    turned = np.where(np.isnan(samples), np.inf, -samples if maximize else samples)
+    return np.asarray(rankdata(turned, axis=0))
+
+
+def average_ranks(samples: Floats, maximize: bool = False) -> Floats:
+    """``(algorithms, …)`` average rank over blocks, such as seeds or tables.
+
+    Args:
+        samples: ``(algorithms, blocks, …)`` values; algorithms are ranked within each block, as
+            ``ranks`` does.
+        maximize: Whether more is better.
+    """
+    return np.asarray(ranks(samples, maximize).mean(axis=1))

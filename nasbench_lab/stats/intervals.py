@@ -1,0 +1,199 @@
+"""Intervals: how sure a number is that was made of some runs."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nasbench_lab.errors import QueryError, UnknownNameError
+
+Floats = NDArray[np.float64]
+
+STATISTICS = {
+    "mean": "mean and 95 % bootstrap interval",
+    "median": "median and quartiles",
+    "median_interval": "median and its exact 95 % interval",
+}
+"""What a curve and its band can be."""
+
+
+def summarise(samples: Floats, statistic: str = "mean") -> tuple[Floats, Floats, Floats]:
+    """Centre, lower and upper end over runs.
+
+    Args:
+        samples: ``(runs, …)`` values, such as curves; NaN where a run has none yet.
+        statistic: One of ``STATISTICS``.
+
+    Returns:
+        Each of the shape of one run; NaN wherever one run is NaN, or where there is no run.
+
+    Raises:
+        UnknownNameError: There is no such statistic.
+    """
+    if statistic not in STATISTICS:
+        raise UnknownNameError("statistic", statistic, STATISTICS)
+    if not len(samples):
+        nothing = np.full(samples.shape[1:], np.nan)
+        return nothing, nothing, nothing
+    if statistic == "median":
+        low, centre, high = np.quantile(samples, [0.25, 0.5, 0.75], axis=0)
+        return centre, low, high
+    if statistic == "median_interval":
+        return np.median(samples, axis=0), *quantile_interval(samples)
+    return samples.mean(axis=0), *bootstrap_interval(samples)
+
+
+def bootstrap_interval(
+    samples: Floats, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
+) -> tuple[Floats, Floats]:
+    """Bootstrap interval of the mean: the expanded percentile interval of Hesterberg (2015).
+
+    Runs are resampled whole, so that the band of a curve is made from curves. The plain percentile
+    interval (Efron and Tibshirani 1993, chapter 13) is too narrow for few runs; the expanded one
+    reaches as much further out as Student's t does for normal values ("What Teachers Should Know
+    About the Bootstrap", The American Statistician 69).
+
+    Few skewed values remain too little to go by: of exponential ones, of which 3 in 10 are 0, as
+    regrets are where some runs find the optimum, 95 % intervals held the mean in 89 % of simulations
+    with 10 runs, 93 % with 30 and 94 % with 100 (the plain ones in 85, 91 and 94 %).
+
+    Args:
+        samples: ``(runs, …)`` values.
+        level: The chance that the interval is to hold the mean.
+        n_resamples: How many resamples.
+        seed: Of the resampling; the same samples always give the same interval.
+
+    Returns:
+        Lower and upper ends, of the shape of one run: of one run its value, of none NaN.
+    """
+    if not len(samples):
+        return np.full(samples.shape[1:], np.nan), np.full(samples.shape[1:], np.nan)
+    tail = expanded_tail(level, len(samples))
+    means = _resampled(samples, n_resamples, seed)
+    low, high = np.quantile(means, [tail, 1.0 - tail], axis=0)
+    return low.reshape(samples.shape[1:]), high.reshape(samples.shape[1:])
+
+
+def expanded_tail(level: float, n: int, groups: int = 1) -> float:
+    """The share of resamples beyond each end of an expanded percentile interval.
+
+    Args:
+        level: The chance that the interval is to hold what is estimated.
+        n: How many values it is made from.
+        groups: In how many groups, each with a mean of its own.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    tail, freedom = (1.0 - level) / 2.0, n - groups
+    if freedom < 1:
+        return tail
+    # Resamples vary less than samples, by freedom / n in variance, and t allows for that their
+    # spread is an estimate.
+    return float(ndtr(math.sqrt(n / freedom) * stdtrit(freedom, tail)))
+
+
+def _resampled(samples: Floats, n_resamples: int, *seed: int) -> Floats:
+    """``(resamples, …)`` means of runs drawn with replacement, each run flattened."""
+    n = len(samples)
+    return _weights(n, n_resamples, seed) @ samples.reshape(n, -1)
+
+
+@functools.lru_cache(maxsize=4)  # the same for all curves of a figure
+def _weights(n: int, n_resamples: int, seed: tuple[int, ...]) -> Floats:
+    """``(resamples, n)`` how large a part of each resample each run is."""
+    draws = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
+    draws += n * np.arange(n_resamples)[:, None]
+    counts = np.bincount(draws.ravel(), minlength=n_resamples * n)
+    return counts.reshape(n_resamples, n) / n
+
+
+def quantile_interval(
+    samples: Floats, q: float = 0.5, level: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Exact interval of a quantile, whatever the distribution (Conover 1999, section 3.2).
+
+    How many of ``n`` runs are below the quantile is binomial, so two order statistics enclose it.
+    Each side is missed with a chance of at most ``(1 - level) / 2``; with ties rather less.
+
+    Args:
+        samples: ``(runs, …)`` values, infinite where, say, a target was never reached.
+        q: Which quantile, between 0 and 1; the median by default.
+        level: The least chance that the interval holds the quantile.
+
+    Returns:
+        Lower and upper ends, of the shape of one run. An end that no order statistic can give is
+        infinite: the median has a 95 % interval from 6 runs on. NaN wherever one run is NaN.
+    """
+    from scipy.stats import binom
+
+    n, tail = len(samples), (1.0 - level) / 2.0
+    # The order statistics by number: 0 is minus infinity, n + 1 infinity.
+    first, last = (int(binom.ppf(p, n, q)) for p in (tail, 1.0 - tail))
+    ordered = np.sort(samples, axis=0)
+    unknown = np.isnan(samples).any(axis=0)
+    low = ordered[first - 1] if first > 0 else np.full(samples.shape[1:], -np.inf)
+    high = ordered[last] if last < n else np.full(samples.shape[1:], np.inf)
+    return np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
+
+
+def wilson_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share, such as a success rate (Wilson 1927).
+
+    Args:
+        successes: How many runs succeeded.
+        n: Of how many; of none, nothing is known.
+        level: The chance that the interval is to hold the share, on average over shares.
+    """
+    from scipy.stats import binomtest
+
+    if not n:
+        return 0.0, 1.0
+    interval = binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def bootstrap_difference(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    paired: bool,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Difference of two means, ``a - b``, with its expanded percentile bootstrap interval.
+
+    Args:
+        a: ``(n,)`` values of one algorithm.
+        b: ``(m,)`` values of another.
+        paired: Whether ``a[i]`` and ``b[i]`` belong together; pairs are then resampled, else each
+            side on its own.
+        level: The chance that the interval is to hold the difference.
+        n_resamples: How many resamples.
+        seed: Of the resampling.
+
+    Returns:
+        Difference, lower and upper end; NaN where one side is empty.
+
+    Raises:
+        QueryError: Pairs of different numbers.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if paired and len(a) != len(b):
+        raise QueryError(
+            f"Pairs need as many values on both sides, but there are {len(a)} and {len(b)}. Leave "
+            f"out what has no partner, or compare with paired=False."
+        )
+    if not (len(a) and len(b)):
+        return math.nan, math.nan, math.nan
+    difference = float(a.mean() - b.mean())
+    if paired:
+        low, high = bootstrap_interval(a - b, level, n_resamples, seed)
+        return difference, float(low), float(high)
+    tail = expanded_tail(level, len(a) + len(b), groups=2)
+    means = (_resampled(side, n_resamples, seed, i) for i, side in enumerate((a, b)))
+    low, high = np.quantile(np.subtract(*means), [tail, 1.0 - tail])
+    return difference, float(low), float(high)

@@ -1,0 +1,298 @@
+"""Fixed targets: how much it takes to reach one.
+
+Expected running times and run-time distributions are those of COCO (Hansen, Auger, Ros, Mersmann,
+Tušar and Brockhoff, "COCO: a platform for comparing continuous optimizers in a black-box setting",
+2021).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.errors import QueryError
+from nasbench_lab.stats.curves import (
+    Axis,
+    anytime,
+    higher_is_better,
+    label,
+    metric_query,
+    spent,
+    trained_in_full,
+)
+from nasbench_lab.stats.intervals import expanded_tail
+from nasbench_lab.trace import Trace
+
+if TYPE_CHECKING:
+    from nasbench_lab.results import Result
+
+Floats = NDArray[np.float64]
+
+_ROUNDING = 1e-9
+"""A target is reached to this part of the best value, as differences of values are rounded."""
+
+
+def evaluations_to_top(trace: Trace, benchmark: TableBenchmark, k: int) -> float:
+    """How many charged evaluations until one was among the ``k`` best entries of the table.
+
+    The objective decides, and what ties with the ``k``-th best counts too, once it has been trained
+    in full; infinity if none was.
+    """
+    query = benchmark.first_objective
+    ranking, values = benchmark.ranking(query), benchmark.table.values(query)
+    sign = 1.0 if benchmark.objectives[0].maximize else -1.0
+    threshold = sign * values[ranking[min(k, len(ranking)) - 1]]
+    counted = trained_in_full(trace, benchmark) & (trace.violation == 0)
+    reached = np.flatnonzero(counted & (sign * values[trace.row] >= threshold))
+    return float(trace.evaluations()[reached[0]]) if reached.size else math.inf
+
+
+def spent_to_target(
+    trace: Trace,
+    benchmark: TableBenchmark,
+    target: float,
+    metric: str = "valid_regret",
+    axis: Axis = "evaluations",
+) -> float:
+    """How much had been spent when the incumbent was first at least as good as a target.
+
+    Args:
+        trace: One run on the benchmark.
+        benchmark: Where the values are looked up.
+        target: A value of the metric, in its unit.
+        metric: One of ``METRICS``. On test data an incumbent can become worse again; the first time
+            counts.
+        axis: What is counted.
+
+    Returns:
+        Evaluations, epochs or simulated seconds; infinity if the run never got there.
+    """
+    return float(spent_to_targets(trace, benchmark, [target], metric, axis)[0])
+
+
+def spent_to_targets(
+    trace: Trace,
+    benchmark: TableBenchmark,
+    targets: ArrayLike,
+    metric: str = "valid_regret",
+    axis: Axis = "evaluations",
+) -> Floats:
+    """``(targets,)`` what ``spent_to_target`` says of each of several targets."""
+    sign = -1.0 if higher_is_better(benchmark, metric) else 1.0
+    wanted = sign * np.asarray(targets, np.float64)
+    values = sign * anytime(trace, benchmark, metric)
+    best = np.minimum.accumulate(np.where(np.isnan(values), np.inf, values))
+    scale = 1.0
+    if metric != "hypervolume":
+        scale = abs(benchmark.optimum(metric_query(benchmark, metric)))
+    slack = _ROUNDING * scale
+    first = np.searchsorted(-best, -(wanted + slack), side="left")
+    after = np.append(spent(trace, axis).astype(np.float64), np.inf)
+    return np.asarray(after[first])
+
+
+def spent_in_all(trace: Trace, axis: Axis = "evaluations") -> float:
+    """What a run spent until it ended.
+
+    In seconds up to the budget, if an evaluation was still running then; else, as in COCO, what was
+    really done: an algorithm may end before its budget.
+    """
+    limit = trace.settings.get("budget", {}).get("seconds")
+    cut_off = trace.cut_off
+    if axis == "seconds" and limit and cut_off is not None and np.any(cut_off.end > limit):
+        return float(limit)
+    return float(spent(trace, axis)[-1]) if len(trace) else 0.0
+
+
+def expected_running_time(times: ArrayLike, spent: ArrayLike) -> float:
+    """Expected running time (ERT) of an algorithm that is restarted until it reaches the target.
+
+    What all runs spent until they reached the target or, unsuccessful, ended, over the number of
+    successes (Hansen et al., section "Expected runtime"). In the same unit as ``times``.
+
+    Args:
+        times: ``(runs,)`` what each run spent until the target, infinity if it never got there.
+        spent: ``(runs,)`` what each run spent in all, or one budget for all.
+
+    Returns:
+        Infinity without a success; NaN without a run.
+    """
+    times = np.asarray(times, np.float64)
+    if not len(times):
+        return math.nan
+    reached = np.isfinite(times)
+    until = np.where(reached, times, np.asarray(spent, np.float64))
+    return float(until.sum() / reached.sum()) if reached.any() else math.inf
+
+
+def ert_interval(
+    times: ArrayLike,
+    spent: ArrayLike,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Expanded percentile bootstrap interval of the expected running time; runs are resampled.
+
+    Simulated restarts have the same mean, the ERT of the runs at hand; resampling the runs says how
+    much other runs would have changed it. In simulations with 10 to 100 runs of which at least 4 in
+    10 reach the target, 95 % intervals held the ERT in 91 to 97 of 100 cases.
+
+    Args:
+        times: ``(runs,)`` what each run spent until the target, infinity if it never got there.
+        spent: ``(runs,)`` what each run spent in all, or one budget for all.
+        level: The chance that the interval is to hold the ERT.
+        n_resamples: How many resamples.
+        seed: Of the resampling.
+
+    Returns:
+        Lower and upper end; infinite where that many resamples have no success, NaN without a run.
+    """
+    times = np.asarray(times, np.float64)
+    n = len(times)
+    if not n:
+        return math.nan, math.nan
+    reached = np.isfinite(times)
+    until = np.where(reached, times, np.asarray(spent, np.float64))
+    draws = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
+    successes = reached[draws].sum(axis=1)
+    ert = np.full(n_resamples, np.inf)
+    some = successes > 0
+    ert[some] = until[draws].sum(axis=1)[some] / successes[some]
+    ordered, tail = np.sort(ert), expanded_tail(level, n)
+    # Order statistics, as nothing lies between a number and infinity.
+    last = n_resamples - 1
+    return float(ordered[math.floor(tail * last)]), float(ordered[math.ceil((1.0 - tail) * last)])
+
+
+def simulated_restarts(
+    times: ArrayLike, spent: ArrayLike, n: int, rng: np.random.Generator
+) -> Floats:
+    """``(n,)`` run times of an algorithm that is restarted until it reaches the target (COCO).
+
+    Runs are drawn with replacement until one is successful, and what they spent is added up. The
+    mean is the ERT.
+
+    Args:
+        times: ``(runs,)`` what each run spent until the target, infinity if it never got there.
+        spent: ``(runs,)`` what each run spent in all, or one budget for all.
+        n: How many run times to draw.
+        rng: Where they are drawn from.
+
+    Returns:
+        All infinite without a success.
+    """
+    times = np.asarray(times, np.float64)
+    reached = np.isfinite(times)
+    if not reached.any():
+        return np.full(n, np.inf)
+    result = rng.choice(times[reached], n)
+    lost = np.broadcast_to(np.asarray(spent, np.float64), times.shape)[~reached]
+    if lost.size:
+        # The number of runs that fail before the first success is geometric.
+        failures = rng.geometric(reached.mean(), n) - 1
+        drawn = rng.choice(lost, failures.sum())
+        result += np.bincount(np.repeat(np.arange(n), failures), drawn, minlength=n)
+    return result
+
+
+def ecdf(times: ArrayLike, points: ArrayLike) -> Floats:
+    """``(points,)`` share of times that are at most each point; NaN without a time."""
+    ordered = np.sort(np.asarray(times, np.float64).ravel())
+    counts = np.searchsorted(ordered, np.asarray(points, np.float64), side="right")
+    return counts / len(ordered) if len(ordered) else np.full(counts.shape, np.nan)
+
+
+def target_value(
+    benchmark: TableBenchmark, target: float | str, metric: str = "valid_regret"
+) -> tuple[str, float]:
+    """What a target is called, and its value.
+
+    Args:
+        benchmark: Where it is to be reached.
+        target: A value of the metric, ``"top 10"`` for the value of the tenth best entry of the
+            table (with what ties with it), or ``"best 1 %"`` for that of the entry at this share.
+        metric: One of ``METRICS``.
+
+    Raises:
+        QueryError: It is no number and none of these texts, or asks for entries by hypervolume.
+    """
+    if not isinstance(target, str):
+        value = float(target)
+        if metric.endswith("regret"):
+            return f"regret <= {value:g}", value
+        if metric == "hypervolume":
+            return f"hypervolume >= {value:g}", value
+        column = benchmark.table.column(metric_query(benchmark, metric))
+        sign = ">=" if column.maximize else "<="
+        return f"{label(column).split(' (')[0]} {sign} {value:g}", value
+    match = re.fullmatch(r"top (\d+)|best (\d+(?:\.\d+)?) ?%", target.strip())
+    if match is None or metric == "hypervolume":
+        raise QueryError(
+            f"Expected a target such as 0.5, 'top 10' or 'best 1 %' but got {target!r}"
+            + (" of the hypervolume, which single entries do not have." if match else ".")
+        )
+    query = metric_query(benchmark, metric)
+    ranking, values = benchmark.ranking(query), benchmark.table.values(query)
+    k = int(match[1]) if match[1] else math.ceil(len(ranking) * float(match[2]) / 100)
+    threshold = float(values[ranking[min(max(k, 1), len(ranking)) - 1]])
+    if metric.endswith("regret"):
+        return target, abs(benchmark.optimum(query) - threshold)
+    return target, threshold
+
+
+def default_targets(
+    result: Result, benchmark: str, metric: str = "valid_regret", n: int = 21
+) -> list[float]:
+    """Targets for a run-time ECDF, from easy to hard, in the unit of the metric.
+
+    As in COCO they are spread evenly over the logarithm of the regret. The easiest is the median
+    regret of the table's entries, which half of all random choices reach; the hardest is the best
+    that any run of the result reached. If that is 0, it is the last target, after the smallest
+    regret above 0 that an entry has. So the targets, and the ECDF, depend on the runs compared. Of
+    the hypervolume, regret is what lacks to 1, and the easiest lacks half.
+
+    Args:
+        result: The runs.
+        benchmark: The name of one of its benchmarks.
+        metric: One of ``METRICS``.
+        n: How many targets; one, the best reached, if that is no harder than the easiest.
+    """
+    opened = result.benchmark(benchmark)
+    if metric == "hypervolume":
+        optimum, sign, easiest, smallest = 1.0, -1.0, 0.5, 0.01
+    else:
+        query = metric_query(opened, metric)
+        optimum = opened.optimum(query)
+        sign = -1.0 if opened.table.column(query).maximize else 1.0
+        regrets = np.abs(optimum - opened.table.values(query)[opened.ranking(query)])
+        easiest = float(np.median(regrets))
+        smallest = float(min(regrets[regrets > _ROUNDING * abs(optimum)], default=0.0))
+    traces = [t for a in result.algorithms for t in result.traces(benchmark, a)]
+    reached = min((_best_regret(t, opened, metric, optimum) for t in traces), default=math.inf)
+    found = reached <= _ROUNDING * abs(optimum)
+    hardest = smallest if found else reached
+    if not 0 < hardest < easiest:
+        chosen = [reached if math.isfinite(reached) else easiest]
+    elif found:
+        chosen = [*np.geomspace(easiest, hardest, n - 1).tolist(), 0.0]
+    else:
+        chosen = np.geomspace(easiest, hardest, n).tolist()
+    return chosen if metric.endswith("regret") else [optimum + sign * r for r in chosen]
+
+
+def _best_regret(trace: Trace, benchmark: TableBenchmark, metric: str, optimum: float) -> float:
+    values = anytime(trace, benchmark, metric)
+    if not metric.endswith("regret"):
+        values = np.abs(optimum - values)
+    return float(min(values[~np.isnan(values)], default=math.inf))
+
+
+TOP_TARGETS: Sequence[str] = ("best 1 %", "top 10", "top 1")
+"""Targets that make sense on every table."""
