@@ -10,8 +10,18 @@ import typer
 from rich.markup import escape
 
 from nasbench_lab.cli_analyze import ANALYZE_EXAMPLES, analyze
-from nasbench_lab.cli_compare import COMPARE_EXAMPLES, PLOT_EXAMPLES, compare, plot
+from nasbench_lab.cli_compare import (
+    COMPARE_EXAMPLES,
+    MERGE_EXAMPLES,
+    RUN_EXAMPLES,
+    compare,
+    merge,
+    run,
+)
+from nasbench_lab.cli_draw import DRAW_EXAMPLES, draw
+from nasbench_lab.cli_export import EXPORT_EXAMPLES, export
 from nasbench_lab.cli_files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, import_
+from nasbench_lab.cli_results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.console import Json, console, errors, print_json, print_rows
 from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError
@@ -27,9 +37,14 @@ app = typer.Typer(
 list_app = typer.Typer(help="List what there is.", no_args_is_help=True)
 app.add_typer(list_app, name="list")
 app.command("compare", epilog=COMPARE_EXAMPLES)(compare)
+app.command("run", epilog=RUN_EXAMPLES)(run)
+app.command("merge", epilog=MERGE_EXAMPLES)(merge)
 app.command("plot", epilog=PLOT_EXAMPLES)(plot)
+app.command("report", epilog=REPORT_EXAMPLES)(report)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 app.command("fetch", epilog=FETCH_EXAMPLES)(fetch)
+app.command("export", epilog=EXPORT_EXAMPLES)(export)
+app.command("draw", epilog=DRAW_EXAMPLES)(draw)
 app.command("analyze", epilog=ANALYZE_EXAMPLES)(analyze)
 app.command("validate", epilog=VALIDATE_EXAMPLES)(validate)
 app.command("build-table", epilog=BUILD_EXAMPLES)(build_table)

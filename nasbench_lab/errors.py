@@ -89,6 +89,10 @@ class ExperimentError(NasbenchLabError, ValueError):
     """An experiment that makes no sense: no seeds, or two things of one name."""
 
 
+class WorkerError(NasbenchLabError, RuntimeError):
+    """A process that was at work was ended by something else, such as a lack of memory."""
+
+
 class AlgorithmFileError(NasbenchLabError, ValueError):
     """An algorithm named as ``path/to/file.py:ClassName`` cannot be loaded."""
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import operator
+import inspect
+import os
+import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,9 @@ from nasbench_lab.errors import (
     HyperparameterError,
     NasbenchLabError,
 )
+from nasbench_lab.experiment_file import seeds_of, to_toml
 from nasbench_lab.files import sha256
-from nasbench_lab.processes import in_processes
+from nasbench_lab.processes import Executor, in_processes
 from nasbench_lab.registry import (
     USER_MODULE,
     load_benchmark,
@@ -32,14 +36,17 @@ from nasbench_lab.registry import (
     parse_algorithm,
     resolve,
 )
-from nasbench_lab.results import (
-    Result,
+from nasbench_lab.result_files import (
+    Cell,
     Run,
     describe_benchmark,
-    discard_if_empty,
-    start_folder,
+    made_with,
+    read_runs,
+    shard_file,
+    working_on,
     write_shard,
 )
+from nasbench_lab.results import Result
 from nasbench_lab.simulator import Workers, simulate
 from nasbench_lab.trace import Trace
 
@@ -165,6 +172,10 @@ def _written(algorithm: Algorithm | SearchAlgorithm, hyperparameters: Mapping[st
     return f"{_name(algorithm)}({listed})" if listed else _name(algorithm)
 
 
+_SHARD_S = 5.0
+"""About how many seconds of work are lost when a process is killed."""
+
+
 @dataclass(frozen=True)
 class _Task:
     """Some seeds of one algorithm on one benchmark: what one process does at a time."""
@@ -176,14 +187,30 @@ class _Task:
     budget: Budget
     workers: Workers
     charge_repeats: bool
+    place: str
+    """Where in the comparison it is."""
+    folder: Path | None
+    """Of results that other processes may add to meanwhile."""
+
+    @property
+    def name(self) -> str:
+        """Of the file that its runs are kept in: no other seeds have one of that name."""
+        seeds = " ".join(map(str, self.seeds))
+        return f"{self.place}-{hashlib.sha256(seeds.encode()).hexdigest()[:12]}"
 
     def __call__(self) -> list[Run]:
-        runs = []
+        """Runs as many of the seeds as can be done in a short time, at least one."""
+        if self.folder is not None and shard_file(self.folder, self.name).exists():
+            return []  # another process has done it by now
+        runs: list[Run] = []
+        origin, began = made_with(), time.perf_counter()
         for seed in self.seeds:
-            began = time.perf_counter()
+            since = time.perf_counter()
+            if runs and since - began > _SHARD_S:
+                break
             trace = self._run(seed)
-            wall_s = time.perf_counter() - began
-            runs.append(Run(self.benchmark.name, self.label, seed, trace, wall_s))
+            wall_s = time.perf_counter() - since
+            runs.append(Run(self.benchmark.name, self.label, seed, trace, wall_s, origin))
         return runs
 
     def _run(self, seed: int) -> Trace:
@@ -208,6 +235,45 @@ class _Task:
             ) from error
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """A comparison that has been checked: what it is, and what is needed to do it."""
+
+    experiment: dict[str, Any]
+    algorithms: dict[str, Algorithm]
+    benchmarks: list[TableBenchmark]
+    budget: Budget
+    seeds: list[int]
+    workers: Workers
+    charge_repeats: bool
+
+    def tasks(self, folder: Path | None, finished: Container[Cell]) -> list[_Task]:
+        """What is left to do, in parts that take a process a moment each."""
+        chunk = max(1, min(10, len(self.seeds) // 8))
+        tasks = []
+        for b, benchmark in enumerate(self.benchmarks):
+            for a, (label, algorithm) in enumerate(self.algorithms.items()):
+                for i in range(0, len(self.seeds), chunk):
+                    seeds = [
+                        seed
+                        for seed in self.seeds[i : i + chunk]
+                        if (benchmark.name, label, seed) not in finished
+                    ]
+                    task = _Task(
+                        benchmark,
+                        label,
+                        _portable(algorithm),
+                        seeds,
+                        self.budget,
+                        self.workers,
+                        self.charge_repeats,
+                        f"{b:03d}-{a:03d}-{i:06d}",
+                        folder,
+                    )
+                    tasks += [task] if seeds else []
+        return tasks
+
+
 def compare(
     algorithms: Sequence[Algorithm] | Mapping[str, Algorithm],
     benchmarks: str | TableBenchmark | Sequence[str | TableBenchmark],
@@ -217,10 +283,15 @@ def compare(
     workers: Workers | int = 1,
     charge_repeats: bool = True,
     n_jobs: int = -1,
+    executor: Executor = "processes",
+    scheduler: str | None = None,
     folder: Path | str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Result:
     """Runs every algorithm on every benchmark with every seed.
+
+    With a folder, what is finished there is read and not run again: a comparison that was killed goes
+    on when it is called again, and several processes that are given one folder share the work.
 
     Args:
         algorithms: Names, ``name(key=value)``, ``path/to/file.py:ClassName`` or classes; a mapping
@@ -232,6 +303,9 @@ def compare(
             that are synchronous, fail or straggle.
         charge_repeats: Whether evaluating the same again costs again.
         n_jobs: How many processes; -1 for one per core. The results do not depend on it.
+        executor: ``processes`` of this machine, or a ``dask`` cluster, whose workers need
+            nasbench-lab and the tables, and the files of algorithms, under the same paths.
+        scheduler: The address of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``.
         folder: Where to keep the runs; each part is readable there as soon as it is finished.
         progress: Called with (runs finished, runs in all, what was finished).
 
@@ -243,11 +317,70 @@ def compare(
         >>> len(result.to_frame())
         60
     """
-    budget = Budget.of(budget)
-    workers = Workers.of(workers)
-    seeds = _seeds(seeds)
     if n_jobs == 0:
         raise ExperimentError("Expected at least one process, or -1 for one per core, but got 0.")
+    plan = _plan(algorithms, benchmarks, budget, seeds, workers, charge_repeats)
+    runs: dict[Cell, Run] = {}
+    total = len(plan.benchmarks) * len(plan.algorithms) * len(plan.seeds)
+    with ExitStack() as stack:
+        if folder is not None:
+            folder = Path(folder)
+            toml = to_toml(plan.experiment)
+            if stack.enter_context(working_on(folder, plan.experiment, toml)):
+                runs = {run.cell: run for run in read_runs(folder, plan.experiment)}
+        # Workers of a cluster may have another folder of that name.
+        shared = folder.absolute() if folder is not None and executor == "processes" else None
+        # What is left after a round: of parts that took long, and of those that another process has
+        # begun, which may have been killed meanwhile.
+        while tasks := plan.tasks(shared, runs):
+            finished = len(runs)
+            if finished:
+                # Another process may be at work on these in their order, and the two share them so.
+                random.Random(os.getpid()).shuffle(tasks)
+            with closing(in_processes(tasks, n_jobs, executor, scheduler)) as results:
+                for number, done in results:
+                    task = tasks[number]
+                    if done and folder is not None:
+                        write_shard(folder, task.name, done)
+                    runs |= {run.cell: run for run in done}
+                    finished += len(done) or len(task.seeds)
+                    if progress is not None:
+                        progress(finished, total, f"{task.label} on {task.benchmark.name}")
+            if finished > len(runs) and folder is not None:  # other processes did the others
+                runs |= {run.cell: run for run in read_runs(folder, plan.experiment)}
+    by_name = {benchmark.name: benchmark for benchmark in plan.benchmarks}
+    return Result(plan.experiment, runs.values(), by_name)
+
+
+def describe_comparison(
+    algorithms: Sequence[Algorithm] | Mapping[str, Algorithm],
+    benchmarks: str | TableBenchmark | Sequence[str | TableBenchmark],
+    *,
+    budget: Budget | int | str,
+    seeds: int | Sequence[int] = 100,
+    workers: Workers | int = 1,
+    charge_repeats: bool = True,
+) -> dict[str, Any]:
+    """What ``compare`` would run with these arguments, as ``Result.experiment`` has it.
+
+    Raises:
+        NasbenchLabError: As ``compare``.
+    """
+    return _plan(algorithms, benchmarks, budget, seeds, workers, charge_repeats).experiment
+
+
+def _plan(
+    algorithms: Sequence[Algorithm] | Mapping[str, Algorithm],
+    benchmarks: str | TableBenchmark | Sequence[str | TableBenchmark],
+    budget: Budget | int | str,
+    seeds: int | Sequence[int],
+    workers: Workers | int,
+    charge_repeats: bool,
+) -> _Plan:
+    """Checks a comparison: whatever is wrong with it is found before any work is done."""
+    budget = Budget.of(budget)
+    workers = Workers.of(workers)
+    seeds = seeds_of(seeds)
     if isinstance(benchmarks, str | TableBenchmark):
         benchmarks = [benchmarks]
     opened = [load_benchmark(b) if isinstance(b, str) else b for b in benchmarks]
@@ -265,18 +398,14 @@ def compare(
         raise ExperimentError("Expected at least one algorithm and one benchmark.")
     if len({benchmark.name for benchmark in opened}) < len(opened):
         raise ExperimentError("Expected benchmarks of different names.")
-    # Whatever is wrong with an algorithm or the budget is found before any work is done.
     described = []
     for label, algorithm in labelled.items():
-        name, given = parse_algorithm(algorithm) if isinstance(algorithm, str) else (algorithm, {})
+        portable = _portable(algorithm)
+        name, given = parse_algorithm(portable) if isinstance(portable, str) else (portable, {})
         for benchmark in opened:
             budget.check(benchmark)
             _build(name, benchmark, np.random.SeedSequence(0), given)
-        described.append({"name": label, "algorithm": _written(name, given)})
-        if isinstance(name, str) and ".py:" in name:
-            file = name.rpartition(":")[0]
-            described[-1] |= {"file": file, "sha256": sha256(Path(file))}
-
+        described.append({"name": label, "algorithm": _written(name, given), **_source(name)})
     experiment = {
         "algorithms": described,
         "benchmarks": [describe_benchmark(benchmark) for benchmark in opened],
@@ -285,57 +414,19 @@ def compare(
         "workers": workers.describe(),
         "charge_repeats": charge_repeats,
     }
-    if folder is not None:
-        folder = Path(folder)
-        start_folder(folder, experiment)
-    chunk = max(1, min(10, len(seeds) // 8))
-    tasks = [
-        _Task(
-            benchmark,
-            label,
-            _portable(algorithm),
-            seeds[i : i + chunk],
-            budget,
-            workers,
-            charge_repeats,
-        )
-        for benchmark in opened
-        for label, algorithm in labelled.items()
-        for i in range(0, len(seeds), chunk)
-    ]
-    runs: list[Run] = []
-    total = len(opened) * len(labelled) * len(seeds)
-    for number, done in _kept(in_processes(tasks, n_jobs), folder):
-        runs += done
-        if folder is not None:
-            write_shard(folder, f"{number:06d}", done)
-        if progress is not None:
-            progress(len(runs), total, f"{done[0].algorithm} on {done[0].benchmark}")
-    return Result(experiment, runs, {benchmark.name: benchmark for benchmark in opened})
+    return _Plan(experiment, labelled, opened, budget, seeds, workers, charge_repeats)
 
 
-def _kept(
-    finished: Iterator[tuple[int, list[Run]]], folder: Path | None
-) -> Iterator[tuple[int, list[Run]]]:
-    """Passes results on; if none comes, the result folder is not left behind."""
+def _source(algorithm: Algorithm) -> dict[str, str]:
+    """Of an algorithm that is not installed: its file, and a checksum of its code."""
+    if isinstance(algorithm, str):
+        file = algorithm.rpartition(":")[0]
+        return {"file": file, "sha256": sha256(Path(file))} if file.endswith(".py") else {}
     try:
-        yield from finished
-    except BaseException:
-        if folder is not None:
-            discard_if_empty(folder)
-        raise
-
-
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    if isinstance(seeds, Iterable):
-        listed = [operator.index(seed) for seed in seeds]
-    else:
-        listed = list(range(operator.index(seeds)))
-    if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
-        raise ExperimentError(
-            f"Expected at least one seed, none of them negative or twice, but got {seeds!r}."
-        )
-    return listed
+        code = inspect.getsource(algorithm)
+    except (OSError, TypeError):  # typed into an interpreter
+        return {}
+    return {"sha256": hashlib.sha256(code.encode()).hexdigest()}
 
 
 def _labels(algorithms: Sequence[Algorithm] | Mapping[str, Algorithm]) -> dict[str, Algorithm]:

@@ -4,57 +4,38 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nasbench_lab import stats
-from nasbench_lab.benchmark import Objective, TableBenchmark
-from nasbench_lab.columns import Constraint, Query
-from nasbench_lab.errors import DataFolderError, TableFileError
-from nasbench_lab.files import atomic_file
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.columns import Query
+from nasbench_lab.differences import differences
+from nasbench_lab.errors import DataFolderError, ExperimentError, TableFileError
+from nasbench_lab.experiment_file import to_toml
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.spaces import Architecture, get_space
-from nasbench_lab.trace import COLUMNS, Trace
+from nasbench_lab.result_files import (
+    Cell,
+    Run,
+    constraints_of,
+    no_result,
+    read_manifest,
+    read_runs,
+    working_on,
+    write_shard,
+)
+from nasbench_lab.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-FORMAT = 2
-"""Version of the result folder's layout."""
-
 _FEW = 5
 """Below so many runs, no conclusion is drawn from an interval."""
-
-_NUMBERS = tuple(name for name in COLUMNS if name not in ("architecture", "values"))
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of a comparison.
-
-    Args:
-        benchmark: The benchmark's name.
-        algorithm: The algorithm's label.
-        seed: The run's seed.
-        trace: What happened.
-        wall_s: Seconds that the run really took; the only part of a result that differs when it is
-            computed again.
-    """
-
-    benchmark: str
-    algorithm: str
-    seed: int
-    trace: Trace
-    wall_s: float
 
 
 class Result:
@@ -123,7 +104,7 @@ class Result:
         parts = [f"clock {entry['clock']}", f"{count} workers" if count > 1 else ""]
         parts += [key if value is True else f"{key} {value:g}" for key, value in workers.items()]
         parts += [] if self.experiment["charge_repeats"] else ["free repeats"]
-        return ", ".join(filter(None, [*parts, *map(str, _constraints(entry))]))
+        return ", ".join(filter(None, [*parts, *map(str, constraints_of(entry))]))
 
     def _entry(self, name: str) -> dict[str, Any]:
         (entry,) = (e for e in self.experiment["benchmarks"] if e["name"] == name)
@@ -138,7 +119,7 @@ class Result:
                 objective=[Query(**query) for query in entry["queries"]],
                 report=Query(**entry["report"]),
                 clock=entry["clock"],
-                constraints=_constraints(entry),
+                constraints=constraints_of(entry),
             )
             if self._benchmarks[name].fingerprint != entry["table"]:
                 raise TableFileError(
@@ -302,6 +283,28 @@ class Result:
 
         return anytime_figure(self, metric, axis, statistic=statistic)
 
+    @property
+    def made_with(self) -> list[dict[str, Any]]:
+        """The different versions and platforms that the runs were made with."""
+        distinct: list[dict[str, Any]] = []
+        for run in self.runs:
+            if run.made_with and run.made_with not in distinct:
+                distinct.append(dict(run.made_with))
+        return distinct
+
+    def notes_on_origin(self) -> list[str]:
+        """What a reader should know of where runs come from: missing ones, different versions."""
+        notes = []
+        if len(self.runs) < self.n_expected:
+            notes.append(
+                f"{self.n_expected - len(self.runs)} of the {self.n_expected} runs are missing."
+            )
+        versions = {json.dumps(made["versions"], sort_keys=True) for made in self.made_with}
+        if len(versions) > 1:
+            differ = differences(*map(json.loads, sorted(versions)[:2]))
+            notes.append(f"The runs were made with different versions: {'; '.join(differ)}.")
+        return notes
+
     # On disk
 
     def save(self, folder: Path | str) -> None:
@@ -311,11 +314,14 @@ class Result:
             DataFolderError: The folder cannot be written, or holds a result already.
         """
         folder = Path(folder)
-        start_folder(folder, self.experiment)
-        for i, name in enumerate(self.benchmarks):
-            runs = [run for run in self.runs if run.benchmark == name]
-            if runs:
-                write_shard(folder, f"{i:06d}", runs)
+        if (folder / "manifest.json").exists():
+            raise DataFolderError(f"{folder} holds a result already. Name another folder.")
+        with working_on(folder, self.experiment, to_toml(self.experiment)):
+            for b, benchmark in enumerate(self.benchmarks):
+                for a, algorithm in enumerate(self.algorithms):
+                    runs = [r for r in self.runs if r.cell[:2] == (benchmark, algorithm)]
+                    if runs:
+                        write_shard(folder, f"{b:03d}-{a:03d}", runs)
 
     @classmethod
     def open(cls, folder: Path | str) -> Result:
@@ -324,198 +330,54 @@ class Result:
         Raises:
             TableFileError: The folder holds no result, or a damaged one.
         """
-        import pyarrow.parquet as pq
-
         folder = Path(folder)
+        experiment = read_manifest(folder)["experiment"]
         try:
-            manifest = json.loads((folder / "manifest.json").read_text())
-            if manifest["format"] != FORMAT:
-                raise ValueError(f"format {manifest['format']}, while this version reads {FORMAT}")
-            experiment = manifest["experiment"]
-            parsed: dict[tuple[str, str], Architecture] = {}
-            runs = []
-            for shard in sorted((folder / "runs").glob("[!.]*.parquet")):
-                runs += _read_runs(pq.read_table(shard), experiment, parsed)
-            return cls(experiment, runs)
-        except Exception as error:  # a damaged file may raise anything
-            raise TableFileError(
-                f"{folder} cannot be read as a result ({type(error).__name__}: {error}). Expected a "
-                f"folder that `nasbench-lab compare` has written."
-            ) from error
+            cls(experiment, [])
+        except Exception as error:  # a manifest that is JSON, and not ours
+            raise no_result(folder, error) from error
+        return cls(experiment, read_runs(folder, experiment))
 
 
-def start_folder(folder: Path, experiment: Mapping[str, Any]) -> None:
-    """Makes a result folder: what the experiment is, and what it runs with.
+def merged(results: Mapping[str, Result]) -> Result:
+    """Joins results, such as of different seeds, algorithms or benchmarks.
+
+    Args:
+        results: The results by what they are called in messages.
 
     Raises:
-        DataFolderError: The folder cannot be written, or holds a result already.
+        ExperimentError: They are not of one kind: budget, workers or policies differ, or benchmarks
+            or algorithms of one name do, or a run that two have came out differently.
     """
-    packages = ("nasbench-lab", "numpy", "scipy", "nas-bench-graph")
-    manifest = {
-        "format": FORMAT,
-        "experiment": experiment,
-        "versions": {name: version(name) for name in packages},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-    }
-    try:
-        if (folder / "manifest.json").exists():
-            raise FileExistsError
-        # Of two processes that want the folder, one gets it.
-        (folder / "runs").mkdir(parents=True)
-    except FileExistsError:
-        raise DataFolderError(f"{folder} holds a result already. Name another folder.") from None
-    except OSError as error:
-        raise DataFolderError(
-            f"Cannot write results to {folder}: {error.strerror or error}. Name another folder."
-        ) from error
-    with atomic_file(folder / "manifest.json") as path:
-        path.write_text(json.dumps(manifest, indent=1, default=np.generic.item) + "\n")
-
-
-def discard_if_empty(folder: Path) -> None:
-    """Takes a result folder away again in which no run was finished; other files in it stay."""
-    if any((folder / "runs").glob("[!.]*.parquet")):
-        return
-    (folder / "manifest.json").unlink(missing_ok=True)
-    for path in (folder / "runs", folder):
-        try:
-            path.rmdir()
-        except OSError:
-            return
-
-
-def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:
-    """Writes runs of one benchmark as a Parquet file, all or nothing.
-
-    The file has one line per evaluation, those that were cut off after the others of their run. What
-    there is one of per run, runs without any evaluation included, is in its metadata.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    traces = [part for run in runs for part in _parts(run.trace)]
-    lengths = [sum(len(part) for part in _parts(run.trace)) for run in runs]
-    every = np.concatenate([trace.architecture for trace in traces])
-    distinct, codes = np.unique(every, axis=0, return_inverse=True)
-    texts = traces[0].space.to_string(distinct)
-    columns: dict[str, Any] = {
-        "benchmark": _repeated([run.benchmark for run in runs], lengths),
-        "algorithm": _repeated([run.algorithm for run in runs], lengths),
-        "seed": np.repeat([run.seed for run in runs], lengths),
-        "architecture": pa.DictionaryArray.from_arrays(
-            pa.array(codes.ravel().astype(np.int32)), pa.array(texts, pa.string())
-        ),
-    }
-    for column in _NUMBERS:
-        columns[column] = np.concatenate([getattr(trace, column) for trace in traces])
-    # Not by the objectives' names, which may be anything; the manifest has these.
-    for i in range(len(traces[0].objectives)):
-        columns[f"objective_{i}"] = np.concatenate([trace.values[:, i] for trace in traces])
-    per_run = [
-        {
-            "benchmark": run.benchmark,
-            "algorithm": run.algorithm,
-            "seed": run.seed,
-            "wall_s": run.wall_s,
-            "evaluations": len(run.trace),
-            "cut_off": length - len(run.trace),
-        }
-        for run, length in zip(runs, lengths, strict=True)
-    ]
-    table = pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(per_run)})
-    with atomic_file(folder / "runs" / f"{name}.parquet") as path:
-        pq.write_table(table, path)
-        with open(path, "rb") as written:
-            os.fsync(written.fileno())
-
-
-_METADATA = b"nasbench_lab.runs"
-
-
-def _parts(trace: Trace) -> list[Trace]:
-    return [trace] if trace.cut_off is None else [trace, trace.cut_off]
-
-
-def _repeated(names: list[str], lengths: list[int]) -> Any:
-    import pyarrow as pa
-
-    distinct = list(dict.fromkeys(names))
-    codes = np.repeat([distinct.index(name) for name in names], lengths).astype(np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(distinct))
-
-
-def _read_runs(
-    table: Any, experiment: Mapping[str, Any], parsed: dict[tuple[str, str], Architecture]
-) -> list[Run]:
-    """The runs of one shard; ``parsed`` keeps what the texts of architectures mean."""
-    per_run = json.loads(table.schema.metadata[_METADATA])
-    (entry,) = (e for e in experiment["benchmarks"] if e["name"] == per_run[0]["benchmark"])
-    space = get_space(entry["space"])
-    objectives = tuple(Objective(**objective) for objective in entry["objectives"])
-    texts = table.column("architecture").combine_chunks()
-    names = texts.dictionary.to_pylist()
-    for name in names:
-        if (space.name, name) not in parsed:
-            parsed[space.name, name] = space.from_string(name)
-    distinct = np.array([parsed[space.name, name] for name in names], dtype=np.int64)
-    shape = len(texts), len(space.decisions)
-    architectures = distinct.reshape(-1, shape[1])[texts.indices.to_numpy()].reshape(shape)
-    numbers = {
-        name: table.column(name).to_numpy() for name in table.column_names if name in _NUMBERS
-    }
-    values = np.stack(
-        [table.column(f"objective_{i}").to_numpy() for i in range(len(objectives))], axis=1
-    )
-    specs = {entry["name"]: entry["algorithm"] for entry in experiment["algorithms"]}
-    policies = {key: experiment[key] for key in ("budget", "charge_repeats", "workers")}
-    runs, first = [], 0
-    for one in per_run:
-        settings = {
-            "algorithm": specs[one["algorithm"]],
-            "benchmark": one["benchmark"],
-            "seed": one["seed"],
-            "constraints": [str(c) for c in _constraints(entry)],
-            "clock": entry["clock"],
-            **policies,
-        }
-        parts = []
-        for length in (one["evaluations"], one["cut_off"]):
-            part = slice(first, first + length)
-            first = part.stop
-            parts.append(
-                Trace(
-                    **{name: column[part] for name, column in numbers.items()},
-                    architecture=architectures[part],
-                    values=values[part],
-                    space=space,
-                    objectives=objectives,
-                    settings=settings,
-                )
+    if not results:
+        raise ExperimentError("Expected at least one result to join.")
+    first = next(iter(results))
+    experiment = dict(results[first].experiment)
+    runs: dict[Cell, tuple[str, Run]] = {}
+    for name, result in results.items():
+        other = dict(result.experiment)
+        for key in ("algorithms", "benchmarks"):
+            here, there = ({e["name"]: e for e in one[key]} for one in (other, experiment))
+            # What both have is compared below, and what one has joins.
+            experiment[key] = [*experiment[key], *(here[n] for n in here if n not in there)]
+            other[key] = [here.get(n, e) for n, e in {**there, **here}.items()]
+        experiment["seeds"] = other["seeds"] = sorted({*experiment["seeds"], *other["seeds"]})
+        if found := differences(experiment, other):
+            raise ExperimentError(
+                f"{first} and {name} cannot be joined, as they are of different experiments "
+                f"({first} there, {name} here): {'; '.join(found)}."
             )
-        trace = replace(parts[0], cut_off=parts[1])
-        runs.append(Run(one["benchmark"], one["algorithm"], one["seed"], trace, one["wall_s"]))
-    return runs
+        for run in result.runs:
+            holder, known = runs.setdefault(run.cell, (name, run))
+            if not known.trace.equals(run.trace):
+                raise ExperimentError(
+                    f"{holder} and {name} cannot be joined: {run.algorithm} on {run.benchmark} with "
+                    f"seed {run.seed} came out differently in them. Their runs were made with "
+                    f"{_made(known)} and {_made(run)}."
+                )
+    return Result(experiment, [run for _, run in runs.values()])
 
 
-def _constraints(entry: Mapping[str, Any]) -> list[Constraint]:
-    """The constraints of a manifest's benchmark."""
-    return [
-        Constraint(Query(**one["query"]), one["limit"], one["at_most"])
-        for one in entry["constraints"]
-    ]
-
-
-def describe_benchmark(benchmark: TableBenchmark) -> dict[str, Any]:
-    """What a result's manifest says of a benchmark."""
-    return {
-        "name": benchmark.name,
-        "space": benchmark.space.name,
-        "queries": [asdict(query) for query in benchmark.queries],
-        "report": asdict(benchmark.report),
-        "objectives": [asdict(objective) for objective in benchmark.objectives],
-        "constraints": [asdict(constraint) for constraint in benchmark.constraints],
-        "clock": benchmark.clock,
-        "source": dict(benchmark.table.info.source),
-        "table": benchmark.fingerprint,
-    }
+def _made(run: Run) -> str:
+    versions = run.made_with.get("versions", {})
+    return ", ".join(f"{name} {number}" for name, number in versions.items()) or "unknown versions"

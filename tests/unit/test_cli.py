@@ -388,12 +388,12 @@ def test_a_question_that_cannot_be_answered(lab, arguments, words):
             "-a own.py:Fails",
             ["Fails on", "seed 0 failed: KeyError: 'mine'", "own.py, line", "in ask"],
         ),
-        ("-o own.py/result", ["Cannot write results to own.py/result", "Name another folder"]),
+        ("-o own.py/result", ["Cannot write to own.py/result", "name another folder"]),
         ("--axis seconds", ["against simulated seconds", "Use the axis 'evaluations'"]),
         ("-a 'random_search(replacement=false)'", ["replacement", "'false'", "True, False"]),
         ("-a 'gp_bo(n_initial=many)'", ["whole number of at least 1 for n_initial", "'many'"]),
         ("-a own.py", ["Name the class too", "own.py:Fine"]),
-        ("-o old", ["old holds a result already. Name another folder."]),
+        ("-o old", ["old cannot be read as a result", "KeyError: 'format'"]),
     ],
 )
 def test_a_comparison_that_cannot_be_run(compare, tmp_path, arguments, words):
@@ -481,7 +481,9 @@ def test_a_failure_after_some_runs_says_where_these_are(compare):
     (folder,) = Path("results").iterdir()
     assert (done.code, done.out) == (1, "")
     kept, error = done.err.strip().splitlines()
-    assert kept == f"The runs that were finished are kept in {folder}."
+    assert (
+        kept == f"The runs that were finished are kept in {folder}; the same command goes on there."
+    )
     assert error.startswith("Error: FailsLater on ")
     assert len(Result.open(folder).runs) == 2
 
@@ -520,7 +522,8 @@ def test_ctrl_c_on_two_processes(tmp_path):
     assert process.returncode == 130, err
     assert 30 <= len(result.runs) < 400
     (line,) = err.strip().splitlines()
-    assert line == f"Interrupted: {len(result.runs)} of 400 runs were finished and are kept in r."
+    kept = f"Interrupted: {len(result.runs)} of 400 runs were finished and are kept in r."
+    assert line == f"{kept} The same command goes on there."
     assert "Traceback" not in out
     assert "gp_bo" in out
     assert {len(run.trace) for run in result.runs} == {60}

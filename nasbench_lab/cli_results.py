@@ -1,0 +1,385 @@
+"""The commands that look at results: ``plot``, ``report``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from nasbench_lab.console import Json, console, print_json, print_rows
+from nasbench_lab.errors import BudgetError, ExperimentError, QueryError
+
+if TYPE_CHECKING:
+    from nasbench_lab.results import Result
+
+PLOT_EXAMPLES = """Examples:\n
+    nasbench-lab plot results/my-run --metric valid_regret --statistic median\n
+    nasbench-lab plot results/my-run --ranks --critical-difference --width page\n
+    nasbench-lab plot results/my-run --schedule --seed 3\n
+    nasbench-lab plot results/my-run --all --output paper/figures"""
+
+
+class Metric(StrEnum):
+    """The metrics of ``nasbench_lab.stats.METRICS``, as options."""
+
+    TEST_REGRET = "test_regret"
+    VALID_REGRET = "valid_regret"
+    TEST = "test"
+    VALID = "valid"
+    HYPERVOLUME = "hypervolume"
+
+
+class XAxis(StrEnum):
+    """The axes of an anytime curve, as options."""
+
+    EVALUATIONS = "evaluations"
+    SECONDS = "seconds"
+    EPOCHS = "epochs"
+
+
+class Statistic(StrEnum):
+    """The statistics of ``nasbench_lab.stats.STATISTICS``, as options."""
+
+    MEAN = "mean"
+    MEDIAN = "median"
+    MEDIAN_INTERVAL = "median_interval"
+
+
+MetricOption = Annotated[
+    Metric | None,
+    typer.Option(
+        help="What the curves show; both regrets, side by side, if unset, or of several objectives "
+        "the hypervolume and the first one's regret."
+    ),
+]
+AxisOption = Annotated[
+    XAxis | None,
+    typer.Option(help="What runs along the figure; what the budget counts, if unset."),
+]
+StatisticOption = Annotated[
+    Statistic,
+    typer.Option(
+        help="Mean with 95 % bootstrap interval, median with quartiles, or median with its exact 95 % "
+        "interval."
+    ),
+]
+
+
+def _inches(width: str) -> float:
+    """The width of a figure that an option names."""
+    from nasbench_lab.figures import WIDTHS
+
+    try:
+        inches = WIDTHS[width] if width in WIDTHS else float(width)
+    except ValueError:
+        inches = math.nan
+    if not 2.5 <= inches <= 50:
+        raise typer.BadParameter(
+            f"Expected {', '.join(WIDTHS)} or inches from 2.5 to 50, but got {width!r}."
+        )
+    return inches
+
+
+def plot(
+    folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
+    metric: MetricOption = None,
+    axis: AxisOption = None,
+    statistic: StatisticOption = Statistic.MEAN,
+    ranks: Annotated[
+        bool, typer.Option("--ranks", help="Draw mean ranks over time instead.")
+    ] = False,
+    ecdf: Annotated[
+        bool, typer.Option("--ecdf", help="Draw how many targets were reached over time instead.")
+    ] = False,
+    critical_difference: Annotated[
+        bool,
+        typer.Option(
+            "--critical-difference",
+            help="Draw mean ranks over tables, and which differ by Nemenyi's test, instead.",
+        ),
+    ] = False,
+    final: Annotated[
+        bool, typer.Option("--final", help="Draw what each run came to at its end instead.")
+    ] = False,
+    pareto: Annotated[
+        bool,
+        typer.Option("--pareto", help="Draw Pareto fronts and hypervolume over time instead."),
+    ] = False,
+    schedule: Annotated[
+        bool, typer.Option("--schedule", help="Draw the workers' Gantt chart of one seed instead.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="The seed whose schedule is drawn; the first if unset.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Draw every figure that the result allows.")
+    ] = False,
+    width: Annotated[
+        float,
+        typer.Option(
+            parser=_inches,
+            metavar="column|page|INCHES",
+            help="Of the figures: a column (3.35 inches) or a page (7 inches) of a paper, or inches.",
+        ),
+    ] = "column",  # type: ignore[assignment]  # typer parses it
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to put it; with the result if unset."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw figures of a result for a paper: PNG, SVG and PDF, with the data beside them as CSV.
+
+    Without options: the anytime figure, and the summary.
+    """
+    from nasbench_lab.results import Result
+
+    flags = {
+        "ranks": ranks,
+        "ecdf": ecdf,
+        "critical difference": critical_difference,
+        "final": final,
+        "pareto": pareto,
+        "schedule": schedule,
+    }
+    kinds = [kind for kind, flag in flags.items() if flag or everything]
+    if seed is not None and "schedule" not in kinds:
+        raise typer.BadParameter(
+            "It says which schedule is drawn: give --schedule.", param_hint="seed"
+        )
+    if metric is not None and kinds and not set(kinds) - {"pareto", "schedule"}:
+        raise typer.BadParameter("These figures have no metric.", param_hint="metric")
+    result, where, files = Result.open(folder), output or folder, []
+    summarised = everything or not kinds
+    if summarised:
+        files.append(_draw_anytime(result, where, metric, axis, statistic, width))
+    left_out = []
+    for kind in kinds:
+        asked = flags[kind] or (kind == "schedule" and seed is not None)
+        if kind == "schedule" and not asked and result.experiment["workers"]["count"] == 1:
+            left_out.append(
+                "No figure of schedule: one worker does one thing after the other; --schedule draws it."
+            )
+            continue
+        try:
+            files.append(_draw(kind, result, where, metric, axis, seed, width))
+        except (BudgetError, ExperimentError, QueryError) as error:
+            if not everything:
+                raise
+            left_out.append(f"No figure of {kind}: {error}")
+    if as_json:
+        said = _summary(result) if summarised else {}
+        said |= {"left_out": left_out} if everything else {}
+        print_json({**said, "figures": [str(file) for some in files for file in some]})
+        return
+    if summarised:
+        _print_summary(result)
+    for line in left_out:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for first, *others in files:
+        endings = ", ".join(file.suffix for file in others)
+        console.print(f"Figure: {first}, {endings}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _draw(
+    kind: str,
+    result: Result,
+    folder: Path,
+    metric: Metric | None,
+    axis: XAxis | None,
+    seed: int | None,
+    width: float,
+) -> list[Path]:
+    """Writes one of the figures that have a flag, and its data; returns the files."""
+    from nasbench_lab import comparison_figures as comparison
+    from nasbench_lab.figures import PAPER, save_figure
+    from nasbench_lab.pareto_figures import pareto_data, pareto_figure
+    from nasbench_lab.schedule_figures import schedule_data, schedule_figure
+
+    along = axis.value if axis else result.axis
+    best = metric or ("hypervolume" if _several_objectives(result) else "test_regret")
+    sought = metric or ("hypervolume" if _several_objectives(result) else "valid_regret")
+    # Of each figure the file's name, the data, the figure, and what both are made from.
+    known: dict[str, tuple[str, Callable[..., Any], Callable[..., Any], tuple[Any, ...]]] = {
+        "ranks": (
+            f"ranks_{best}_{along}",
+            comparison.rank_data,
+            comparison.rank_figure,
+            (best, along),
+        ),
+        "ecdf": (
+            f"ecdf_{sought}_{along}",
+            comparison.ecdf_data,
+            comparison.ecdf_figure,
+            (sought, along),
+        ),
+        "critical difference": (
+            f"critical_difference_{best}",
+            comparison.critical_difference_data,
+            comparison.critical_difference_figure,
+            (best,),
+        ),
+        "final": (f"final_{best}", comparison.final_data, comparison.final_figure, (best,)),
+        "pareto": ("pareto", pareto_data, pareto_figure, (along,)),
+        "schedule": (
+            "schedule" if seed is None else f"schedule_{seed}",
+            schedule_data,
+            schedule_figure,
+            (seed,),
+        ),
+    }
+    stem, data_of, figure_of, arguments = known[kind]
+    data = data_of(result, *arguments)
+    figure = figure_of(result, *arguments, width=width, data=data)
+    return save_figure(figure, folder / stem, PAPER, data)
+
+
+def show(
+    result: Result,
+    folder: Path,
+    metric: Metric | None,
+    axis: XAxis | None,
+    statistic: str,
+    as_json: bool,
+) -> list[Path]:
+    """Prints the summary and writes the anytime figure for the screen; returns its files."""
+    files = _draw_anytime(result, folder, metric, axis, statistic)
+    if as_json:
+        print_json({**_summary(result), "figures": [str(file) for file in files]})
+    else:
+        _print_summary(result)
+    return files
+
+
+def _draw_anytime(
+    result: Result,
+    folder: Path,
+    metric: Metric | None,
+    axis: XAxis | None,
+    statistic: str,
+    width: float | None = None,
+) -> list[Path]:
+    """Writes the anytime figure: for the screen, or so wide, with its data, for a paper."""
+    from nasbench_lab.figures import PAPER, anytime_data, anytime_figure, save_figure
+
+    if not result.runs:
+        raise ExperimentError("No run was finished, so there is nothing to show.")
+    if not any(len(run.trace) for run in result.runs):
+        raise ExperimentError(
+            f"There is nothing to show: {', '.join(result.algorithms)} asked for no evaluation that "
+            f"ended within the budget."
+        )
+    along = axis.value if axis else result.axis
+    several = _several_objectives(result)
+    shown = metric or ["hypervolume" if several else "valid_regret", "test_regret"]
+    stem = f"anytime_{metric or ('objectives' if several else 'regret')}_{along}_{statistic}"
+    data = anytime_data(result, shown, along, statistic=statistic)
+    figure = anytime_figure(result, shown, along, statistic=statistic, width=width, data=data)
+    if width is None:
+        return save_figure(figure, folder / stem)
+    return save_figure(figure, folder / stem, PAPER, data)
+
+
+def _several_objectives(result: Result) -> bool:
+    return any(len(entry["objectives"]) > 1 for entry in result.experiment["benchmarks"])
+
+
+def _summary(result: Result) -> dict[str, Any]:
+    """The summary and its notes, for programs."""
+    summary = result.summary()
+    return {"summary": summary.to_dict(orient="records"), "notes": result.notes(summary)}
+
+
+def _print_summary(result: Result) -> None:
+    """Prints a table per benchmark, and the notes."""
+    from nasbench_lab.budget import Budget
+
+    several, summary = _several_objectives(result), result.summary()
+    budget = Budget(**result.experiment["budget"])
+    for name in result.benchmarks:
+        lines = summary[summary["benchmark"] == name].to_dict(orient="records")
+        if not lines:
+            continue
+        counts = sorted({line["runs"] for line in lines})
+        runs = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+        runs += " run" if counts == [1] else " runs"
+        console.print(
+            f"\n[bold]{escape(name)}[/bold], {runs} of {budget}, {escape(result.setting(name))}",
+            highlight=False,
+        )
+        objective = result.benchmark(name).table.column(result.benchmark(name).first_objective)
+        seen = "valid" if objective.split == "valid" else objective.name.replace("_", " ")
+        rows: list[dict[str, Any]] = []
+        for line in lines:
+            rows.append({"algorithm": line["algorithm"]})
+            if len(counts) > 1:
+                rows[-1]["runs"] = line["runs"]
+            if several:
+                rows[-1]["hypervolume"] = _interval(line, "hypervolume", 3)
+            rows[-1]["test regret"] = _interval(line, "test_regret")
+            rows[-1][f"{seen} regret"] = _interval(line, "valid_regret")
+            if not several:
+                rows[-1]["top 1 %"] = _reached(line, "top_1pct")
+                rows[-1]["top 10"] = _reached(line, "top_10")
+            if any(other["failed"] >= 0.05 for other in lines):
+                rows[-1]["failed"] = f"{line['failed']:.1f}"
+            rows[-1]["ms"] = f"{1e3 * line['wall_s']:.1f}"
+        print_rows(rows, False)
+    explained = (
+        "Hypervolume: share of that of the table's exact Pareto front. Regret: of the first objective."
+        if several
+        else "Top: median evaluations, of whatever length, until one was trained in full that is among "
+        "the table's best by the objective (with the share of runs that got there)."
+    )
+    console.print(
+        f"{'Hypervolume and regret' if several else 'Regret'} at the end: mean [95 % bootstrap "
+        f"interval]. {explained} ms: what a run took to compute.",
+        style="dim",
+        highlight=False,
+    )
+    for note in result.notes(summary):
+        console.print(f"Note: {escape(note)}", highlight=False)
+
+
+def _interval(line: dict[Any, Any], metric: str, digits: int = 2) -> str:
+    if math.isnan(line[metric]):
+        return "none"
+    if line["runs"] - line["without"] == 1:
+        return f"{line[metric]:.{digits}f}"
+    low, high = line[f"{metric}_low"], line[f"{metric}_high"]
+    return f"{line[metric]:.{digits}f} [{low:.{digits}f},{high:.{digits}f}]"
+
+
+def _reached(line: dict[Any, Any], target: str) -> str:
+    count = line[f"evals_to_{target}"]
+    share = line[f"reached_{target}"]
+    text = "∞" if math.isinf(count) else f"{count:.0f}"
+    return text if share in (0.0, 1.0) else f"{text} ({share:.0%})"
+
+
+REPORT_EXAMPLES = """Examples:\n
+    nasbench-lab report results/my-run\n
+    nasbench-lab report results/my-run --output report.html --open"""
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The page; report.html in the folder if unset."),
+    ] = None,
+    show_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write one HTML page that shows a result: figures, tables, methods, citations. Works offline."""
+    from nasbench_lab.report import write_report
+    from nasbench_lab.results import Result
+
+    page = write_report(Result.open(folder), output or folder / "report.html")
+    console.print(f"Report: {page}", soft_wrap=True, markup=False, highlight=False)
+    if show_it:
+        typer.launch(page.absolute().as_uri())

@@ -1,0 +1,62 @@
+"""What tells one experiment from another, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+
+def differences(there: Any, here: Any) -> list[str]:
+    """What differs between two experiments, in words."""
+    return list(_differences(_plain(there), _plain(here), ""))
+
+
+def _plain(experiment: Any) -> Any:
+    """An experiment as JSON reads it, without what says only where a file lies."""
+    read = json.loads(json.dumps(experiment, default=np.generic.item))
+    for entry in read.get("algorithms", ()) if isinstance(read, dict) else ():
+        entry.pop("file", None)
+    return read
+
+
+def _differences(there: Any, here: Any, place: str) -> Iterator[str]:
+    if there == here:
+        return
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in {**there, **here}:
+            inner = f"{place} {key}".strip()
+            yield from _differences(there.get(key), here.get(key), inner)
+    elif _named(there) and _named(here):
+        by_name = [{entry["name"]: entry for entry in some} for some in (there, here)]
+        yield from _only(list(by_name[0]), list(by_name[1]), place)
+        for name in by_name[0]:
+            if name in by_name[1]:
+                yield from _differences(by_name[0][name], by_name[1][name], f"{place} {name}")
+    elif _short(there) == _short(here):  # long lists of equal ends
+        yield from _only(there, here, place)
+    else:
+        yield f"{place} {_short(there)} there, {_short(here)} here"
+
+
+def _only(there: list[Any], here: list[Any], place: str) -> Iterator[str]:
+    for which, one, other in (("only there", there, here), ("only here", here, there)):
+        if missing := [str(value) for value in one if value not in other]:
+            yield f"{place} {which}: {', '.join(missing)}"
+    if there != here and sorted(map(str, there)) == sorted(map(str, here)):
+        yield f"{place} in another order"
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, dict) and "name" in v for v in value)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "not given"
+    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list) and len(text) > 60:
+        return f"{len(value)} values from {value[0]} to {value[-1]}"
+    return text

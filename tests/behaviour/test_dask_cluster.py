@@ -1,0 +1,309 @@
+"""Comparisons on a Dask cluster: a scheduler and its workers, each a process, on this machine."""
+
+import builtins
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
+from nasbench_lab.experiment import compare
+from nasbench_lab.processes import in_processes
+from nasbench_lab.results import Result
+
+distributed = pytest.importorskip("distributed", reason="Dask is an optional dependency")
+
+DIGITS = "nb201-digits"
+SETTINGS = {"budget": 30, "seeds": 40}
+
+OWN = """
+from nasbench_lab import SearchAlgorithm
+
+class Own(SearchAlgorithm):
+    def ask(self):
+        return self.trial(self.space.sample(self.rng))
+"""
+
+
+class Cluster:
+    """A scheduler without dashboard, and workers of one thread each."""
+
+    def __init__(self, folder, **variables):
+        self.folder, self.workers = folder, []
+        self.file = folder / "scheduler.json"
+        self.log = open(folder / "log.txt", "wb")  # noqa: SIM115 (closed with the cluster)
+        self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", "0", **variables)
+        while not self.file.exists() or not self.file.read_bytes().endswith(b"}"):
+            assert self.scheduler.poll() is None, (folder / "log.txt").read_text()
+            time.sleep(0.05)
+        self.address = json.loads(self.file.read_text())["address"]
+
+    def start(self, kind, *more, **variables):
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "distributed.cli.dask_" + kind, *more),
+                *("--scheduler-file", self.file, "--no-dashboard"),
+            ],
+            stdout=self.log,
+            stderr=self.log,
+            cwd=self.folder,
+            env={**os.environ, **variables},
+        )
+
+    def grow(self, count, **variables):
+        """Starts workers until there are so many."""
+        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        for _ in range(count - len(self.workers)):
+            more = ("--nthreads", "1", "--no-nanny", "--host", "127.0.0.1")
+            self.workers.append(self.start("worker", *more, **variables))
+        with self.client() as client:
+            client.wait_for_workers(count, timeout=60)
+
+    def client(self):
+        return distributed.Client(self.address, set_as_default=False)
+
+    def shrink(self):
+        """Ends all workers, and waits until the scheduler knows."""
+        for worker in self.workers:
+            worker.terminate()
+            worker.wait(timeout=30)
+        self.workers = []
+        with self.client() as client:
+            while client.scheduler_info()["workers"]:
+                time.sleep(0.05)
+
+    def close(self):
+        for process in (*self.workers, self.scheduler):
+            process.terminate()
+        for process in (*self.workers, self.scheduler):
+            process.wait(timeout=30)
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    started = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield started
+    started.close()
+
+
+def on(cluster):
+    return {"executor": "dask", "scheduler": cluster.address}
+
+
+def assert_same(one, other):
+    assert one.experiment == other.experiment
+    assert [run.cell for run in one.runs] == [run.cell for run in other.runs]
+    for some, others in zip(one.runs, other.runs, strict=True):
+        assert some.trace.equals(others.trace), some.cell
+        assert some.trace.settings == others.trace.settings
+
+
+def test_a_cluster_of_two_gives_what_one_process_gives(cluster, tmp_path):
+    cluster.grow(2)
+    (tmp_path / "own.py").write_text(OWN)
+    algorithms = [f"{tmp_path / 'own.py'}:Own", "regularized_evolution"]
+    one = compare(algorithms, [DIGITS, "nas-bench-graph/cora"], **SETTINGS, n_jobs=1)
+    folder = tmp_path / "r"
+    two = compare(
+        algorithms, [DIGITS, "nas-bench-graph/cora"], **SETTINGS, folder=folder, **on(cluster)
+    )
+    assert_same(two, one)
+    assert_same(Result.open(folder), one)
+    with cluster.client() as client:
+        # The searches were on the cluster: its workers have opened the tables.
+        opened = client.run(lambda: "nasbench_lab.experiment" in sys.modules)
+    assert list(opened.values()) == [True, True]
+
+
+def test_the_work_of_a_worker_that_is_killed_is_done_by_another(cluster, tmp_path):
+    cluster.grow(2)
+    killed = []
+    with cluster.client() as client:
+        numbers = client.run(os.getpid)
+
+        def kill(done, total, _):
+            if killed or done < total / 4:
+                return
+            at_work = {worker: tasks for worker, tasks in client.processing().items() if tasks}
+            if at_work:
+                worker, tasks = max(at_work.items(), key=lambda item: len(item[1]))
+                os.kill(numbers[worker], signal.SIGKILL)
+                killed.append((worker, tasks, done, total))
+
+        algorithms = ["random_search", "gp_bo"]
+        result = compare(
+            algorithms, DIGITS, **SETTINGS, folder=tmp_path / "r", progress=kill, **on(cluster)
+        )
+        ((worker, tasks, done, total),) = killed
+        assert worker not in client.scheduler_info()["workers"]
+    assert all("numbered" in task for task in tasks), "it was at work on something else"
+    assert total / 4 <= done < total / 2, "it was not killed in the middle"
+    assert sorted(process.poll() or 0 for process in cluster.workers) == [-signal.SIGKILL, 0]
+    one = compare(algorithms, DIGITS, **SETTINGS, n_jobs=1)
+    assert_same(result, one)
+    assert_same(Result.open(tmp_path / "r"), one)
+
+
+def test_what_is_finished_in_a_folder_is_not_sent_to_the_cluster(cluster, tmp_path):
+    cluster.grow(2)
+    first = compare(["random_search"], DIGITS, **SETTINGS, n_jobs=1, folder=tmp_path / "r")
+    done = []
+    again = compare(
+        ["random_search"],
+        DIGITS,
+        **SETTINGS,
+        folder=tmp_path / "r",
+        progress=lambda *_: done.append(1),
+        **on(cluster),
+    )
+    assert not done
+    assert_same(again, first)
+    for shard in sorted((tmp_path / "r" / "runs").iterdir())[::2]:
+        shard.unlink()
+    again = compare(["random_search"], DIGITS, **SETTINGS, folder=tmp_path / "r", **on(cluster))
+    assert_same(again, first)
+
+
+def test_an_error_of_an_algorithm_arrives_from_the_cluster(cluster, tmp_path):
+    cluster.grow(2)
+    (tmp_path / "own.py").write_text(OWN.replace("self.space.sample", "self.space.simple"))
+    with pytest.raises(RuntimeError, match=r"AttributeError.*own\.py, line 6, in ask"):
+        compare([f"{tmp_path / 'own.py'}:Own"], DIGITS, **SETTINGS, **on(cluster))
+
+
+def test_a_task_that_kills_its_workers_is_an_error(tmp_path):
+    (tmp_path / "own.py").write_text(
+        OWN.replace("def ask(self):", "def ask(self):\n        exit_()")
+    )
+    source = (tmp_path / "own.py").read_text()
+    (tmp_path / "own.py").write_text(f"from os import _exit\nexit_ = lambda: _exit(1)\n{source}")
+    strict = Cluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
+    try:
+        strict.grow(2)
+        with pytest.raises(WorkerError, match="workers died of one task again and again"):
+            compare([f"{tmp_path / 'own.py'}:Own"], DIGITS, budget=5, seeds=2, **on(strict))
+    finally:
+        strict.close()
+
+
+def test_a_cluster_without_workers_is_refused(cluster, monkeypatch):
+    cluster.shrink()
+    wait = distributed.Client.wait_for_workers
+    monkeypatch.setattr(
+        distributed.Client, "wait_for_workers", lambda self, n, timeout: wait(self, n, 0.2)
+    )
+    with pytest.raises(ExperimentError, match=r"has no workers\. `dask worker tcp://127.0.0.1:"):
+        compare(["random_search"], DIGITS, **SETTINGS, **on(cluster))
+
+
+def test_workers_without_the_package_are_refused(cluster, tmp_path):
+    cluster.shrink()
+    (tmp_path / "nasbench_lab.py").write_text("raise ImportError('not installed here')")
+    cluster.grow(2, PYTHONPATH=str(tmp_path))
+    try:
+        with pytest.raises(ExperimentError, match=r"not installed here.*need nasbench-lab too"):
+            compare(["random_search"], DIGITS, **SETTINGS, **on(cluster))
+    finally:
+        cluster.shrink()
+
+
+def test_a_scheduler_that_is_lost_is_an_error_that_loses_nothing(tmp_path):
+    cluster = Cluster(tmp_path)
+    try:
+        cluster.grow(2)
+
+        def kill(*_):
+            cluster.scheduler.kill()
+
+        with pytest.raises(WorkerError, match=r"connection to the Dask scheduler at .* was lost"):
+            compare(
+                ["gp_bo"], DIGITS, **SETTINGS, folder=tmp_path / "r", progress=kill, **on(cluster)
+            )
+    finally:
+        cluster.close()
+    kept = Result.open(tmp_path / "r")
+    assert 0 < len(kept.runs) < 40
+    result = compare(["gp_bo"], DIGITS, **SETTINGS, n_jobs=1, folder=tmp_path / "r")
+    assert_same(result, compare(["gp_bo"], DIGITS, **SETTINGS, n_jobs=1))
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("10.0.0.1", "missing port number"),
+        ("", "missing port number"),
+        ("ftp://10.0.0.1:8786", "unknown address scheme 'ftp'"),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused_at_once(address, words):
+    with pytest.raises(ExperimentError, match=f"No Dask scheduler answers at '{address}'.*{words}"):
+        compare(["random_search"], DIGITS, **SETTINGS, executor="dask", scheduler=address)
+
+
+def test_an_address_where_no_scheduler_is_is_refused(monkeypatch):
+    client = distributed.Client
+    monkeypatch.setattr(
+        distributed,
+        "Client",
+        lambda address, timeout, **more: client(address, timeout="1s", **more),
+    )
+    with pytest.raises(
+        ExperimentError, match=r"No Dask scheduler answers at 'tcp://127\.0\.0\.1:1'"
+    ):
+        compare(
+            ["random_search"], DIGITS, **SETTINGS, executor="dask", scheduler="tcp://127.0.0.1:1"
+        )
+
+
+def test_a_cluster_needs_an_address():
+    with pytest.raises(ExperimentError, match="needs the address of a scheduler, such as tcp://"):
+        compare(["random_search"], DIGITS, **SETTINGS, executor="dask")
+
+
+def test_a_scheduler_without_dask_is_refused():
+    with pytest.raises(
+        ExperimentError, match="Expected the executor 'dask' with the scheduler 'a:1'"
+    ):
+        compare(["random_search"], DIGITS, **SETTINGS, scheduler="a:1")
+
+
+def test_an_unknown_executor_is_refused():
+    with pytest.raises(UnknownNameError, match=r"Unknown executor 'dusk'\. Did you mean 'dask'"):
+        next(in_processes([int], 2, "dusk"))
+
+
+def test_without_dask_it_is_told_what_to_install(monkeypatch):
+    def missing(name, *more, **options):
+        if name == "distributed":
+            raise ImportError("No module named 'distributed'")
+        return original(name, *more, **options)
+
+    original = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(ExperimentError, match=r"pip install 'nasbench-lab\[dask\]'"):
+        compare(
+            ["random_search"], DIGITS, **SETTINGS, executor="dask", scheduler="tcp://10.0.0.1:1"
+        )
+
+
+def test_an_experiment_runs_on_a_cluster_from_the_command_line(cluster, tmp_path):
+    cluster.grow(2)
+    command = ["compare", "-b", DIGITS, "-a", "random_search", "--budget", "30", "--seeds", "40"]
+    command += ["--executor", "dask", "--scheduler", cluster.address, "-o", "r", "--json"]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("nasbench-lab"), *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert_same(
+        Result.open(tmp_path / "r"), compare(["random_search"], DIGITS, **SETTINGS, n_jobs=1)
+    )
