@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,20 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab import stats
-from nasbench_lab.errors import ExperimentError
-from nasbench_lab.figures import (
-    PALETTE,
-    STATISTICS,
-    STYLE,
-    STYLES,
-    counted,
-    plain_if_few,
-    summarise,
+from nasbench_lab.figure_layout import (
+    axis_label,
+    draw_curves,
+    label_panel,
+    legend_above,
+    look,
+    panel_grid,
+    scale_axis,
+    styled,
 )
+from nasbench_lab.figures import counted, finished
 from nasbench_lab.pareto import pareto_front
 from nasbench_lab.trace import Trace
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -32,28 +33,119 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_WIDTH = 7.8
-"""Of a figure of Pareto fronts, in inches."""
-
 _MARKERS = "os^DvPX"
 
+_TABLE, _FRONT, _MISSING = "front of the table", "front", "missing hypervolume"
+"""The kinds of curves."""
 
-def pareto_figure(result: Result, axis: stats.Axis | None = None) -> Figure:
+
+def pareto_data(result: Result, axis: stats.Axis | None = None) -> pd.DataFrame:
+    """What ``pareto_figure`` draws, apart from the entries of the table; arguments as there.
+
+    Returns:
+        A line per point: ``benchmark``, ``curve`` (``front of the table``, ``front`` or ``missing
+        hypervolume``), ``algorithm``, ``seed`` of the run whose front it is, ``x_label``, ``x``,
+        ``y_label``, ``y``, and for the hypervolume ``low`` and ``high`` of the 95 % bootstrap
+        interval of its mean and the ``runs`` that it is of.
+    """
+    import pandas as pd
+
+    names = finished(result)
+    along = result.axis if axis is None else axis
+    curves = stats.curve_frame(result, "hypervolume", along)
+    missing = pd.DataFrame(
+        {
+            "benchmark": curves["benchmark"],
+            "curve": _MISSING,
+            "algorithm": curves["algorithm"],
+            "x_label": along,
+            "x": curves["point"],
+            "y_label": _MISSING,
+            # What is missing is told apart on a logarithmic scale, when shares are all close to 1.
+            "y": 1.0 - curves["centre"],
+            "low": 1.0 - curves["high"],
+            "high": 1.0 - curves["low"],
+            "runs": curves["runs"],
+        }
+    )
+    fronts = [front for name in names for front in _fronts(result, name)]
+    columns = ["benchmark", "curve", "algorithm", "seed", *missing.columns[3:]]
+    every = pd.concat([*fronts, missing], ignore_index=True)[columns]
+    return every.astype({"seed": "Int64", "runs": "Int64"})
+
+
+def _fronts(result: Result, name: str) -> list[pd.DataFrame]:
+    """The front of a benchmark's table, and of each algorithm's run of median hypervolume."""
+    import pandas as pd
+
+    benchmark = result.benchmark(name)
+    every, more = _second_and_first(benchmark)
+    fronts: list[tuple[str, str | None, int | None, Floats]] = [
+        (_TABLE, None, None, _front(every, more))
+    ]
+    for algorithm in result.algorithms:
+        if not (traces := _evaluated(result, name, algorithm)):
+            continue
+        last = [stats.anytime(trace, benchmark, "hypervolume")[-1] for trace in traces]
+        median = traces[np.argsort(last, kind="stable")[(len(last) - 1) // 2]]
+        found = every[median.row[stats.trained_in_full(median, benchmark)]]
+        fronts.append((_FRONT, algorithm, median.settings["seed"], _front(found, more)))
+    second, first = (stats.label(objective) for objective in benchmark.objectives[1::-1])
+    return [
+        pd.DataFrame(
+            {
+                "benchmark": name,
+                "curve": curve,
+                "algorithm": algorithm,
+                "seed": seed,
+                "x_label": second,
+                "x": front[:, 0],
+                "y_label": first,
+                "y": front[:, 1],
+            }
+        )
+        for curve, algorithm, seed, front in fronts
+    ]
+
+
+def _evaluated(result: Result, name: str, algorithm: str) -> list[Trace]:
+    """The runs that have a hypervolume: something was evaluated in them."""
+    return [trace for trace in result.traces(name, algorithm) if len(trace)]
+
+
+def _second_and_first(benchmark: TableBenchmark) -> tuple[Floats, list[bool]]:
+    """``(rows, 2)`` second and first objective of all entries, and whether more of each is better."""
+    every, more = stats.objective_values(benchmark), stats.maximized(benchmark)
+    # As for the hypervolume, entries count of which all objectives are known.
+    every[np.isnan(every).any(axis=1)] = np.nan
+    return every[:, 1::-1], more[1::-1]
+
+
+def pareto_figure(
+    result: Result,
+    axis: stats.Axis | None = None,
+    *,
+    width: float | None = None,
+    data: pd.DataFrame | None = None,
+) -> Figure:
     """Which trade-offs between objectives the algorithms found, and how fast.
 
-    On the left of a row are the first two objectives of all entries of the table, the exact Pareto
-    front, and the front that each algorithm had at the end of the run whose hypervolume is the
-    median (of two, the lower). A front's steps are the border of what it dominates; a few of its
-    points that are far from all others may lie outside of the picture. On the right is the
-    hypervolume, of all objectives, that was still missing over the course of the search.
+    The first panel of a benchmark has the first two objectives of all entries of the table, the
+    exact Pareto front, and the front that each algorithm had at the end of the run whose
+    hypervolume is the median (of two, the lower). A front's steps are the border of what it
+    dominates; a few of its points that are far from all others may lie outside of the picture. The
+    second panel has the hypervolume, of all objectives, that was still missing over the course of
+    the search.
 
     Args:
         result: The runs.
         axis: Of the hypervolume: ``evaluations``, ``epochs`` or ``seconds`` (simulated); by default
             what the budget is in.
+        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: What ``pareto_data`` gave for the same arguments, if it is at hand.
 
     Returns:
-        A figure with a row of two panels per benchmark.
+        A figure with two panels per benchmark, side by side where there is room.
 
     Raises:
         ExperimentError: There are no finished runs.
@@ -61,121 +153,54 @@ def pareto_figure(result: Result, axis: stats.Axis | None = None) -> Figure:
         UnknownNameError: An unknown axis.
         BudgetError: Epochs or seconds, where a benchmark has none.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    names = [
-        n
-        for n in result.benchmarks
-        if any(len(t) for a in result.algorithms for t in result.traces(n, a))
-    ]
-    if not names:
-        raise ExperimentError("There are no finished runs to plot.")
-    along = result.axis if axis is None else axis
-    with rc_context(STYLE):
-        figure = Figure(layout="constrained")
-        panels = figure.subplots(len(names), 2, squeeze=False)
+    names = finished(result)
+    data = pareto_data(result, axis) if data is None else data
+    with styled():
+        figure, panels, size = panel_grid(2 * len(names), width, 2)
         handles: dict[str, Any] = {}
-        for (left, right), name in zip(panels, names, strict=True):
-            medians = _draw_hypervolumes(right, result, name, along)
-            _draw_fronts(left, result.benchmark(name), medians, result.setting(name))
-            lines, labels = left.get_legend_handles_labels()
-            handles |= dict(zip(labels, lines, strict=True))
-        labels = [textwrap.fill(label, 40, break_on_hyphens=False) for label in handles]
-        # In inches, a letter is 0.06 wide, a line with its marker 0.6, and a line of text 0.17 high.
-        longest = max(len(line) for label in labels for line in label.split("\n"))
-        columns = int(_WIDTH / (0.6 + 0.06 * longest))
-        heights = [1 + label.count("\n") for label in labels]
-        height = max(sum(column) for column in np.array_split(heights, columns))
-        figure.set_size_inches(_WIDTH, 3.1 * len(names) + 0.17 * height)
-        figure.legend(
-            list(handles.values()), labels, loc="outside upper left", ncols=columns, frameon=False
-        )
+        for left, right, name in zip(panels[::2], panels[1::2], names, strict=True):
+            lines = data[data["benchmark"] == name]
+            _draw_fronts(left, result, name, lines[lines["curve"] != _MISSING], size)
+            lines = lines[lines["curve"] == _MISSING].rename(columns={"x": "point", "y": "centre"})
+            draw_curves(right, lines, result.algorithms, True)
+            along = result.axis if axis is None else axis
+            scale_axis(right, along)
+            said = f"{name}, {counted(result, name, lines)}, {stats.STATISTICS['mean']}"
+            missing = "missing hypervolume (share of the table's)"
+            label_panel(right, size, said, axis_label(along), missing)
+            handles |= {str(line.get_label()): line for line in left.get_lines()}
+        legend_above(figure, handles)
     return figure
 
 
-def _draw_hypervolumes(
-    panel: Axes, result: Result, name: str, axis: stats.Axis
-) -> list[tuple[Trace, dict[str, Any]]]:
-    """Draws the curves of one benchmark.
-
-    Returns:
-        Of each algorithm the run whose last value is the median, and what its lines look like.
-    """
-    benchmark = result.benchmark(name)
-    stats.check_axis(benchmark, axis)
-    points = stats.grid([t for a in result.algorithms for t in result.traces(name, a)], axis)
-    medians: list[tuple[Trace, dict[str, Any]]] = []
-    counts: list[tuple[int, int]] = []
-    for i, algorithm in enumerate(result.algorithms):
-        traces = result.traces(name, algorithm)
-        if not traces:
-            continue
-        samples = stats.curves(traces, benchmark, points, "hypervolume", axis)
-        # Runs in which nothing was evaluated have no value.
-        kept = np.flatnonzero(~np.isnan(samples[:, -1]))
-        counts.append((len(kept), len(traces)))
-        if not kept.size:
-            continue
-        # What is missing is told apart on a logarithmic scale, when shares are all close to 1.
-        centre, low, high = summarise(1.0 - samples[kept], "mean")
-        colour, style = PALETTE[i % len(PALETTE)], STYLES[i % len(STYLES)]
-        look: dict[str, Any] = {"color": colour, "linestyle": style, "label": algorithm}
-        panel.fill_between(points, low, high, color=colour, alpha=0.18, linewidth=0, step="post")
-        panel.step(points, centre, where="post", **look)
-        ranked = kept[np.argsort(samples[kept, -1], kind="stable")]
-        median = traces[ranked[(len(ranked) - 1) // 2]]
-        medians.append((median, {**look, "marker": _MARKERS[i % len(_MARKERS)]}))
-    if axis != "seconds" and points[-1] >= 50:
-        panel.set_xscale("log")
-        panel.xaxis.set_major_formatter("{x:g}")
-    if len(points) > 1:
-        panel.set_xlim(points[0], points[-1])
-    drawn = np.concatenate([line.get_ydata() for line in panel.lines])
-    drawn = drawn[drawn > 1e-6]
-    if drawn.size and drawn.max() > 3 * drawn.min():
-        panel.set(yscale="log", ylim=(0.8 * drawn.min(), 1.2 * drawn.max()))
-        panel.yaxis.set_major_formatter("{x:g}")
-        panel.yaxis.set_minor_formatter(plain_if_few)
-    title = f"{name}, {counted(counts)}, {STATISTICS['mean']}"
-    panel.set_title(textwrap.fill(title, 56), loc="left")
-    panel.set_xlabel("simulated seconds" if axis == "seconds" else axis)
-    panel.set_ylabel("missing hypervolume (share of the table's)")
-    return medians
-
-
 def _draw_fronts(
-    panel: Axes,
-    benchmark: TableBenchmark,
-    runs: Sequence[tuple[Trace, dict[str, Any]]],
-    setting: str,
+    panel: Axes, result: Result, name: str, lines: pd.DataFrame, size: tuple[float, float]
 ) -> None:
     """Draws the first objective above the second: of the table, and of what some runs found."""
-    every, more = stats.objective_values(benchmark), stats.maximized(benchmark)
-    # As for the hypervolume, entries count of which all objectives are known.
-    every[np.isnan(every).any(axis=1)] = np.nan
-    every, more = every[:, 1::-1], more[1::-1]
-    look: dict[str, Any] = {"color": "black", "linewidth": 0.8, "zorder": 2.5}
+    benchmark = result.benchmark(name)
+    every, more = _second_and_first(benchmark)
     allowed = " (of those allowed)" if benchmark.constraints else ""
-    fronts = [(_front(every, more), {**look, "label": f"Pareto front of the table{allowed}"})]
-    for trace, look in runs:
-        found = every[trace.row[stats.trained_in_full(trace, benchmark)]]
-        fronts.append((_front(found, more), look))
-    _set_limits(panel, np.concatenate([front for front, _ in fronts]), more)
+    black: dict[str, Any] = {"color": "black", "linewidth": 0.8, "zorder": 2.5}
+    black["label"] = f"Pareto front of the table{allowed}"
+    fronts = [(black, lines[lines["curve"] == _TABLE])]
+    for i, algorithm in enumerate(result.algorithms):
+        if _evaluated(result, name, algorithm):
+            drawn = {**look(i), "marker": _MARKERS[i % len(_MARKERS)], "label": algorithm}
+            fronts.append((drawn, lines[lines["algorithm"] == algorithm]))
+    _set_limits(panel, lines[["x", "y"]].to_numpy(), more)
     limits = np.array([panel.get_xlim(), panel.get_ylim()])
     seen = every[((every >= limits[:, 0]) & (every <= limits[:, 1])).all(axis=1)]
     dots: dict[str, Any] = {"color": "0.78", "markersize": 2, "markeredgewidth": 0}
     panel.plot(*seen.T, "o", label="entries of the table", rasterized=True, **dots)
     corner = np.where(more, limits[:, 0], limits[:, 1])
-    for front, look in fronts:
-        steps = _steps(front, corner, more)
-        panel.plot(*steps.T, drawstyle="steps-post", markevery=slice(1, -1), ms=4, **look)
+    for drawn, front in fronts:
+        steps = _steps(front[["x", "y"]].to_numpy(), corner, more)
+        panel.plot(*steps.T, drawstyle="steps-post", markevery=slice(1, -1), ms=4, **drawn)
     n = len(benchmark.objectives)
-    title = f"{benchmark.name}, runs of median hypervolume, {setting}"
-    title = textwrap.fill(title, 56)
-    panel.set_title(title if n == 2 else f"{title},\nfirst two of {n} objectives", loc="left")
-    panel.set_xlabel(stats.label(benchmark.objectives[1]))
-    panel.set_ylabel(stats.label(benchmark.objectives[0]))
+    title = f"{name}, runs of median hypervolume, {result.setting(name)}"
+    title += f", first two of {n} objectives" if n > 2 else ""
+    first, second, *_ = (stats.label(objective) for objective in benchmark.objectives)
+    label_panel(panel, size, title, second, first)
 
 
 def _front(values: Floats, more: Sequence[bool]) -> Floats:

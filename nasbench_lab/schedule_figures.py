@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import ExperimentError
-from nasbench_lab.figures import PALETTE, STYLE
+from nasbench_lab.figure_layout import PALETTE, legend_above, styled, wrapped
 from nasbench_lab.trace import STATUSES, Trace
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Bars = dict[str, NDArray[Any]]
-"""Columns of a trace, of what was cut off too."""
+"""Columns of what is drawn of a run."""
+
+_COLUMNS = ("worker", "trial", "since", "epoch", "start", "end", "status")
 
 _RECTANGLE = ((0, 0.0), (1, 0.0), (1, 1.0), (0, 1.0))
 # There and back along both diagonals.
@@ -64,7 +66,35 @@ _LINE = 0.3
 _LINES = 12
 
 
-def schedule_figure(result: Result, seed: int | None = None) -> Figure:
+def schedule_data(result: Result, seed: int | None = None) -> pd.DataFrame:
+    """The intervals that ``schedule_figure`` draws; arguments as there.
+
+    Returns:
+        A line per evaluation: ``benchmark``, ``algorithm``, ``seed``, ``worker``, ``trial``,
+        ``since`` (the epoch that it went on from), ``epoch``, ``start``, ``end``, and ``status``,
+        one of ``nasbench_lab.trace.STATUSES``.
+    """
+    import pandas as pd
+
+    seed, traces = _runs_of(result, seed)
+    frames = []
+    for (name, algorithm), trace in traces.items():
+        parts = [trace] if trace.cut_off is None else [trace, trace.cut_off]
+        for part in parts:
+            columns: dict[str, Any] = {"benchmark": name, "algorithm": algorithm, "seed": seed}
+            columns |= {column: getattr(part, column) for column in _COLUMNS}
+            columns["status"] = np.array(STATUSES)[part.status]
+            frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def schedule_figure(
+    result: Result,
+    seed: int | None = None,
+    *,
+    width: float | None = None,
+    data: pd.DataFrame | None = None,
+) -> Figure:
     """What each worker did when, in one run of every algorithm.
 
     A bar is an evaluation. Where evaluations of a benchmark differ in the epoch that they trained
@@ -73,17 +103,69 @@ def schedule_figure(result: Result, seed: int | None = None) -> Figure:
     Args:
         result: The runs.
         seed: The seed of the runs to show, by default the first.
+        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: What ``schedule_data`` gave for the same arguments, if it is at hand.
 
     Returns:
-        A figure with a row of panels per algorithm and a column per benchmark. Panels of a column
-        have one axis of time.
+        A figure with a panel per algorithm, one above the other, for each benchmark; benchmarks are
+        side by side where there is room. Panels of a benchmark have one axis of time.
 
     Raises:
         ExperimentError: There are no finished runs, or none of the seed.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    seed, traces = _runs_of(result, seed)
+    data = schedule_data(result, seed) if data is None else data
+    names = [n for n in result.benchmarks if any(n == name for name, _ in traces)]
+    algorithms = [a for a in result.algorithms if any(a == algorithm for _, algorithm in traces)]
+    workers = result.experiment["workers"]["count"]
+    if width is None:
+        across = len(names)
+        inches = 7.0 if across == 1 else 4.4
+    else:
+        across = max(1, min(len(names), int(width / 3.0)))
+        inches = width / across
+    down = -(-len(names) // across)
+    height = 0.4 + _LINE * min(max(workers, 2), _LINES)
+    with styled():
+        size = inches * across, (0.8 + height * len(algorithms)) * down
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(down * len(algorithms), across, squeeze=False)
+        # A column of panels per benchmark.
+        blocks = (
+            panels.reshape(down, len(algorithms), across)
+            .swapaxes(1, 2)
+            .reshape(-1, len(algorithms))
+        )
+        for panel in blocks[len(names) :].ravel():
+            panel.set_visible(False)
+        more_lines = 0
+        for column, name in zip(blocks, names, strict=False):
+            shown: dict[Axes, tuple[Trace, Bars]] = {}
+            for panel, algorithm in zip(column, algorithms, strict=True):
+                trace = traces.get((name, algorithm))
+                panel.set_visible(trace is not None)
+                if trace is not None:
+                    shown[panel] = trace, _bars(data, name, algorithm)
+                    title = f"{algorithm} on {name}, seed {seed}"
+                    if len(shown) == 1:
+                        title += f", {result.setting(name)}"
+                    title = wrapped(title, inches - 0.6, 8.0)
+                    panel.set_title(title, loc="left")
+                    more_lines += title.count("\n")
+            _draw_schedules(figure, shown, workers, inches - 0.7)
+        figure.set_figheight(figure.get_figheight() + 0.15 * more_lines / across)
+        _explain_bars(figure)
+    return figure
+
+
+def _runs_of(result: Result, seed: int | None) -> tuple[int, dict[tuple[str, str], Trace]]:
+    """The seed that is shown, and its runs by benchmark and algorithm.
+
+    Raises:
+        ExperimentError: There are no finished runs, or none of the seed.
+    """
     known = {run.seed for run in result.runs if len(run.trace) or run.trace.cut_off}
     seeds = [s for s in result.experiment["seeds"] if s in known]
     if not seeds:
@@ -94,41 +176,19 @@ def schedule_figure(result: Result, seed: int | None = None) -> Figure:
         raise ExperimentError(
             f"There are no runs of seed {seed!r} to plot. Seeds: {', '.join(map(str, seeds))}."
         )
-    traces = {(r.benchmark, r.algorithm): r.trace for r in result.runs if r.seed == seed}
-    names = [n for n in result.benchmarks if any(n == name for name, _ in traces)]
-    algorithms = [a for a in result.algorithms if any(a == algorithm for _, algorithm in traces)]
-    workers = result.experiment["workers"]["count"]
-    width = 7.0 if len(names) == 1 else 4.4
-    height = 0.4 + _LINE * min(max(workers, 2), _LINES)
-    size = width * len(names), 1.1 + height * len(algorithms)
-    with rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(len(algorithms), len(names), squeeze=False, sharex="col")
-        for column, name in zip(panels.T, names, strict=True):
-            shown = {}
-            for panel, algorithm in zip(column, algorithms, strict=True):
-                trace = traces.get((name, algorithm))
-                panel.set_visible(trace is not None)
-                if trace is not None:
-                    shown[panel] = trace
-                    title = f"{algorithm} on {name}, seed {seed}"
-                    if len(shown) == 1:
-                        title += f", {result.setting(name)}"
-                    panel.set_title(textwrap.fill(title, int(16 * width)), loc="left")
-            _draw_schedules(figure, shown, workers, width - 0.7)
-        _explain_bars(figure)
-    return figure
+    return seed, {(r.benchmark, r.algorithm): r.trace for r in result.runs if r.seed == seed}
 
 
-def _draw_schedules(figure: Figure, panels: dict[Axes, Trace], workers: int, width: float) -> None:
+def _draw_schedules(
+    figure: Figure, panels: dict[Axes, tuple[Trace, Bars]], workers: int, width: float
+) -> None:
     """Draws the runs on one benchmark, in panels that are about so many inches wide."""
-    many = [_bars(trace) for trace in panels.values()]
+    many = [bars for _, bars in panels.values()]
     epochs = np.unique(np.concatenate([bars["epoch"] for bars in many]))
     colours = _epoch_colours(epochs)
-    limits = [_budget_end(trace) for trace in panels.values()]
-    cut_off = STATUSES.index("cut off")
+    limits = [_budget_end(trace) for trace, _ in panels.values()]
     last = max(
-        float(np.where(bars["status"] == cut_off, bars["start"], bars["end"]).max(initial=limit))
+        float(np.where(bars["status"] == "cut off", bars["start"], bars["end"]).max(initial=limit))
         for bars, limit in zip(many, limits, strict=True)
     )
     # A little further, for what was cut off.
@@ -144,8 +204,9 @@ def _draw_schedules(figure: Figure, panels: dict[Axes, Trace], workers: int, wid
             _number_bars(panel, bars, colours, width / right, limit or right)
         if limit:
             panel.axvline(limit, color="black", linewidth=0.8, label=_BUDGET_END)
-    *_, (panel, trace) = panels.items()
-    panel.tick_params(labelbottom=True)
+    *above, (panel, (trace, _)) = panels.items()
+    for other, _ in above:
+        other.tick_params(labelbottom=False)
     counted = trace.settings["clock"] == "evaluations"
     panel.set_xlabel("simulated time (evaluations)" if counted else "simulated seconds")
     if colours is not None:
@@ -166,10 +227,9 @@ def _draw_schedules(figure: Figure, panels: dict[Axes, Trace], workers: int, wid
         bar.outline.set_visible(False)
 
 
-def _bars(trace: Trace) -> Bars:
-    parts = [trace] if trace.cut_off is None else [trace, trace.cut_off]
-    names = ("trial", "since", "epoch", "start", "end", "worker", "status")
-    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+def _bars(data: pd.DataFrame, name: str, algorithm: str) -> Bars:
+    lines = data[(data["benchmark"] == name) & (data["algorithm"] == algorithm)]
+    return {column: lines[column].to_numpy() for column in _COLUMNS}
 
 
 def _budget_end(trace: Trace) -> float:
@@ -217,7 +277,7 @@ def _draw_bars(panel: Axes, bars: Bars, colours: ScalarMappable | None, scale: f
     hair = min(0.4, 7.2 * scale * float(np.mean(bars["end"] - bars["start"]))) if n else 0.0
     for kind, (label, corners, look) in _BARS.items():
         continued = bars["since"] > 0
-        chosen = continued if kind == "continued" else bars["status"] == STATUSES.index(kind)
+        chosen = continued if kind == "continued" else bars["status"] == kind
         if not chosen.any():
             continue
         some = {name: column[chosen, None] for name, column in bars.items()}
@@ -245,7 +305,7 @@ def _number_bars(
     room = scale * (end - bars["start"]) > 0.06 * (figures + 1)
     dark = _fill(bars["epoch"], colours)[:, :3] @ (0.3, 0.59, 0.11) < 0.5
     for i in np.flatnonzero(room):
-        status = STATUSES[bars["status"][i]]
+        status = bars["status"][i]
         # On the cross of a failed one, the number has a ground of its own.
         ground = {"color": _BARS["failed"][2]["facecolor"], "pad": 0.4}
         panel.text(
@@ -285,11 +345,4 @@ def _explain_bars(figure: Figure) -> None:
             handles[label] = (bar, patch) if kind == "continued" else patch
     if _BUDGET_END in labels:
         handles[_BUDGET_END] = Line2D([], [], color="black", linewidth=0.8)
-    figure.legend(
-        list(handles.values()),
-        list(handles),
-        handler_map=handlers,
-        loc="outside upper left",
-        ncols=len(handles),
-        frameon=False,
-    )
+    legend_above(figure, handles, handler_map=handlers)

@@ -47,9 +47,10 @@ def test_what_workers_are_like_reaches_the_runs(scheduled):
 
 
 def test_plot_draws_the_schedule_of_a_seed(lab, scheduled):
-    assert lab("plot", "r", "--schedule").words == "Figure: r/schedule.png and r/schedule.svg"
+    done = lab("plot", "r", "--schedule")
+    assert done.words == "Figure: r/schedule.png, .svg, .pdf, .csv"
     assert lab("plot", "r", "--schedule", "--seed", 1, "-o", "f", "--json").data == {
-        "figures": ["f/schedule_1.png", "f/schedule_1.svg"]
+        "figures": [f"f/schedule_1.{ending}" for ending in ("png", "svg", "pdf", "csv")]
     }
     assert "seed 1" in Path("f/schedule_1.svg").read_text()
     assert "give --schedule" in lab("plot", "r", "--seed", 1).err
@@ -97,7 +98,7 @@ def test_several_objectives_are_told_with_their_hypervolume(lab, two_objectives)
     assert summary["hypervolume"].between(0.3, 1).all()
     assert (summary["hypervolume_low"] <= summary["hypervolume"]).all()
     assert result.experiment["algorithms"][1]["algorithm"] == "gp_bo(weights=(1, 50))"
-    assert lab("plot", "r", "--pareto").words == "Figure: r/pareto.png and r/pareto.svg"
+    assert lab("plot", "r", "--pareto").words == "Figure: r/pareto.png, .svg, .pdf, .csv"
     assert "Pareto front of the table" in Path("r/pareto.svg").read_text()
     assert lab("plot", "r", "--metric", "hypervolume", "--json").code == 0
 

@@ -6,6 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from figure_checks import (
+    holds_all_of,
+    names_do_not_overlap,
+    nothing_is_cut_off,
+    nothing_overlaps,
+    texts_are_readable,
+    visible,
+)
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from matplotlib.text import Text
@@ -14,9 +22,10 @@ from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import BudgetError, DataFolderError, UnknownNameError
 from nasbench_lab.experiment import compare
-from nasbench_lab.figures import PALETTE, _broken, anytime_figure, save_figure
+from nasbench_lab.figure_layout import PALETTE, wrapped
+from nasbench_lab.figures import PAPER, WIDTHS, anytime_data, anytime_figure, save_figure
 from nasbench_lab.results import Result
-from nasbench_lab.stats import METRICS, bootstrap_interval, curves, grid
+from nasbench_lab.stats import METRICS, bootstrap_interval, curves, grid, quantile_interval
 
 ONE_COLUMN = [metric for metric in METRICS if metric != "hypervolume"]
 
@@ -63,10 +72,6 @@ def timed_result(timed):
     return compare(algorithms, benchmark, budget="300s", seeds=8, n_jobs=1)
 
 
-def visible(figure):
-    return [panel for panel in figure.axes if panel.get_visible()]
-
-
 def labels_of(panel):
     """The names written beside the curves."""
     return [text.get_text() for text in panel.texts]
@@ -96,7 +101,7 @@ def test_one_panel_per_benchmark_and_one_curve_per_algorithm(result, tmp_path):
         assert re.search(f"<text [^>]*>[^<]*{words}", text)
 
 
-@pytest.mark.parametrize("statistic", ["mean", "median"])
+@pytest.mark.parametrize("statistic", ["mean", "median", "median_interval"])
 @pytest.mark.parametrize("metric", ONE_COLUMN)
 def test_the_curves_are_the_statistics(result, metric, statistic):
     figure = anytime_figure(result, metric, statistic=statistic)
@@ -109,8 +114,10 @@ def test_the_curves_are_the_statistics(result, metric, statistic):
             samples = curves(traces, result.benchmark(name), points, metric)
             if statistic == "mean":
                 centre, (low, high) = np.mean(samples, axis=0), bootstrap_interval(samples)
-            else:
+            elif statistic == "median":
                 low, centre, high = np.percentile(samples, [25, 50, 75], axis=0)
+            else:
+                centre, (low, high) = np.median(samples, axis=0), quantile_interval(samples)
             np.testing.assert_allclose(line.get_xdata(), points)
             np.testing.assert_allclose(line.get_ydata(), centre, rtol=1e-12, atol=1e-12)
             assert line.get_drawstyle() == "steps-post"
@@ -204,6 +211,116 @@ def test_a_file_that_cannot_be_written_is_said_so(result, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataFolderError, match="Cannot write to"):
         save_figure(anytime_figure(result), tmp_path / "file" / "figure")
+
+
+# In a paper
+
+
+@pytest.fixture(scope="module")
+def crowded(make_table):
+    """13 algorithms with long names."""
+    benchmark = TableBenchmark(make_table(name="toy/crowded"))
+    algorithms = {
+        f"regularized_evolution(population_size={i}, sample_size={j})": (
+            f"regularized_evolution(population_size={i}, sample_size={j})"
+        )
+        for i, j in [(i, j) for i in range(1, 6) for j in range(1, 4) if j <= i][:12]
+    }
+    algorithms['a $name$ of "words" & <b>signs</b>, and of_one_that_is_longer_than_any_line'] = (
+        "random_search"
+    )
+    assert len(algorithms) == 13
+    return compare(algorithms, benchmark, budget=20, seeds=3, n_jobs=1)
+
+
+@pytest.mark.parametrize("width", [None, 3.35, 7.0])
+def test_13_long_names_find_room_above(crowded, width, tmp_path):
+    figure = anytime_figure(crowded, ["valid_regret", "test_regret"], width=width)
+    png, svg = save_figure(figure, tmp_path / "figure")
+    assert width is None or figure.get_figwidth() == width
+    panels = visible(figure)
+    assert len({round(p.get_position().x0, 3) for p in panels}) == (1 if (width or 9) < 6 else 2)
+    nothing_is_cut_off(png)
+    nothing_overlaps(figure, [*panels, *figure.legends])
+    texts_are_readable(figure)
+    assert all(text.get_fontsize() <= 8 for text in figure.findobj(Text))
+    assert ["".join(text.get_text().split()) for text in figure.legends[0].get_texts()] == [
+        "".join(name.split()) for name in crowded.algorithms
+    ]
+    assert not any(panel.texts for panel in panels)
+    # The legend does not take its room from the panels.
+    assert all(panel.get_window_extent().height > 100 for panel in panels)
+    if width is not None:
+        inches = imread(png).shape[1] / 200
+        assert inches == pytest.approx(width, abs=0.005)
+        assert f'width="{72 * width:g}pt"' in svg.read_text()
+
+
+def test_a_page_has_two_panels_side_by_side_with_names_at_the_curves(result, tmp_path):
+    figure = anytime_figure(result, width=WIDTHS["page"])
+    png, _ = save_figure(figure, tmp_path / "figure")
+    nothing_is_cut_off(png)
+    left, right = panels = visible(figure)
+    assert left.get_position().y0 == right.get_position().y0
+    nothing_overlaps(figure, panels)
+    for panel in panels:
+        assert sorted(labels_of(panel)) == sorted(result.algorithms)
+        names_do_not_overlap(panel)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median_interval"])
+def test_the_data_beside_a_figure_are_what_is_drawn(result, statistic, tmp_path):
+    metrics = ["valid_regret", "test"]
+    data = anytime_data(result, metrics, statistic=statistic)
+    figure = anytime_figure(result, metrics, statistic=statistic, width=3.35, data=data)
+    files = save_figure(figure, tmp_path / "figure", PAPER, data)
+    assert [file.suffix for file in files] == [".png", ".svg", ".pdf", ".csv"]
+    holds_all_of(files[-1], data)
+    assert data.columns.tolist() == [
+        *("metric", "axis", "statistic", "benchmark", "algorithm"),
+        *("point", "centre", "low", "high", "runs"),
+    ]
+    assert set(data["statistic"]) == {statistic}
+    assert set(data["runs"]) == {9}
+    wanted = [(name, metric) for name in result.benchmarks for metric in metrics]
+    drawn = 0
+    for panel, (name, metric) in zip(visible(figure), wanted, strict=True):
+        for line in panel.get_lines():
+            some = data[(data["benchmark"] == name) & (data["metric"] == metric)]
+            some = some[some["algorithm"] == line.get_label()]
+            np.testing.assert_array_equal(line.get_xdata(), some["point"])
+            np.testing.assert_array_equal(line.get_ydata(), some["centre"])
+            drawn += len(some)
+    assert drawn == len(data)
+
+
+def test_a_pdf_has_its_text_and_no_date(result, tmp_path):
+    files = [
+        save_figure(anytime_figure(result, width=3.35), tmp_path / f"{i}", ("pdf",))[0]
+        for i in range(2)
+    ]
+    written = [file.read_bytes() for file in files]
+    assert written[0] == written[1]
+    assert b"CreationDate" not in written[0]
+    # Text in outlines that LaTeX and journals accept: TrueType, not Type 3.
+    assert b"/Type3" not in written[0]
+    assert b"/FontFile2" in written[0]
+    assert re.search(rb"/MediaBox \[ 0 0 241\.2 ", written[0])
+
+
+def test_an_interval_without_an_end_goes_on_to_the_border(timed, tmp_path):
+    """Of fewer than 6 runs, no order statistic bounds the median with 95 % confidence."""
+    result = compare(["random_search"], TableBenchmark(timed), budget=30, seeds=4, n_jobs=1)
+    data = anytime_data(result, statistic="median_interval")
+    # Until all have an incumbent, there is no median.
+    assert np.isinf(data[["low", "high"]].dropna()).all(axis=None)
+    figure = anytime_figure(result, statistic="median_interval", data=data)
+    draw(figure, tmp_path)
+    (panel,) = visible(figure)
+    (band,) = panel.collections
+    corners = band.get_paths()[0].vertices[:, 1]
+    shown = data["centre"]
+    assert (corners.min(), corners.max()) == (shown.min(), shown.max())
 
 
 # What must not break it
@@ -354,4 +471,4 @@ def test_runs_of_different_lengths(timed, tmp_path):
     ],
 )
 def test_long_labels_are_broken_between_hyperparameters(label, lines):
-    assert _broken(label).split("\n") == lines
+    assert wrapped(label, 1.32).split("\n") == lines

@@ -6,22 +6,28 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from figure_checks import (
+    holds_all_of,
+    nothing_is_cut_off,
+    nothing_overlaps,
+    texts_are_readable,
+    visible,
+)
 from matplotlib.cbook import pts_to_poststep
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.path import Path
-from matplotlib.text import Text
 
 from nasbench_lab import stats
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import BudgetError, ExperimentError, QueryError, UnknownNameError
 from nasbench_lab.experiment import compare
-from nasbench_lab.figures import save_figure
-from nasbench_lab.pareto_figures import pareto_figure
+from nasbench_lab.figures import PAPER, save_figure
+from nasbench_lab.pareto_figures import pareto_data, pareto_figure
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results import Result
-from nasbench_lab.schedule_figures import schedule_figure
+from nasbench_lab.schedule_figures import schedule_data, schedule_figure
 from nasbench_lab.simulator import Workers
 from nasbench_lab.trace import STATUSES
 
@@ -87,11 +93,6 @@ def timed_result(timed):
     return compare(ALL, benchmark, budget="400s", workers=UNRELIABLE, seeds=[3, 4], n_jobs=1)
 
 
-def visible(figure):
-    """The panels, without colour bars."""
-    return [p for p in figure.axes if p.get_visible() and p.get_label() != "<colorbar>"]
-
-
 def colour_bars(figure):
     return [panel for panel in figure.axes if panel.get_label() == "<colorbar>"]
 
@@ -130,20 +131,6 @@ def expected_bars(trace):
                     np.concatenate([epochs, part.epoch[chosen]]),
                 )
     return result
-
-
-def nothing_overlaps(figure, parts):
-    boxes = [part.get_tightbbox() for part in parts]
-    for i, one in enumerate(boxes):
-        assert one.x0 >= 0
-        assert one.y0 >= 0
-        assert one.x1 <= figure.bbox.x1
-        assert one.y1 <= figure.bbox.y1
-        assert not any(one.overlaps(other) for other in boxes[i + 1 :])
-
-
-def texts_are_readable(figure):
-    assert all(text.get_fontsize() >= 7 for text in figure.findobj(Text))
 
 
 # The schedule
@@ -517,7 +504,7 @@ def test_fronts_are_those_of_the_definition_and_steps_bound_what_they_dominate(o
         assert 50 < dominated.sum() < 2000
     title = panel.get_title(loc="left")
     assert title.startswith(f"{DIGITS}, runs of median hypervolume")
-    assert ("first two of 3 objectives" in title) == (len(objectives) == 3)
+    assert ("first two of 3 objectives" in " ".join(title.split())) == (len(objectives) == 3)
     assert right.get_ylabel().startswith("missing hypervolume")
 
 
@@ -703,6 +690,63 @@ def test_axes_that_a_benchmark_does_not_have_are_refused(two):
 
 
 # Both
+
+
+@pytest.mark.parametrize("width", [3.35, 7.0])
+def test_schedules_in_a_paper(timed, width, tmp_path):
+    benchmarks = [
+        TableBenchmark(timed, objective="valid_accuracy"),
+        load_benchmark(DIGITS, clock="resume"),
+    ]
+    result = compare(ALL, benchmarks, budget="60s", workers=UNRELIABLE, seeds=1, n_jobs=1)
+    data = schedule_data(result)
+    figure = schedule_figure(result, width=width, data=data)
+    *_, csv = files = save_figure(figure, tmp_path / "figure", PAPER, data)
+    holds_all_of(csv, data)
+    nothing_is_cut_off(files[0])
+    assert figure.get_figwidth() == width
+    panels = visible(figure)
+    assert len({round(p.get_position().x0, 3) for p in panels}) == (1 if width < 6 else 2)
+    nothing_overlaps(figure, [*panels, *colour_bars(figure), *figure.legends])
+    texts_are_readable(figure)
+    for panel in panels:
+        words = " ".join(panel.get_title(loc="left").split())
+        algorithm, name = re.match(r"(\w+) on ([\w/-]+), seed 0", words).groups()
+        some = data[(data["benchmark"] == name) & (data["algorithm"] == algorithm)]
+        (run,) = (r for r in result.runs if (r.benchmark, r.algorithm) == (name, algorithm))
+        assert len(some) == len(run.trace) + len(run.trace.cut_off)
+        for kind, bars in bars_of(panel).items():
+            status = {label: status for status, label in KINDS.items()}[kind]
+            chosen = some["since"] > 0 if status == "continued" else some["status"] == status
+            np.testing.assert_array_equal(bars[:, 0], some["start"][chosen])
+            np.testing.assert_array_equal(bars[:, 1], some["end"][chosen])
+
+
+@pytest.mark.parametrize("width", [3.35, 7.0])
+def test_fronts_in_a_paper(two, width, tmp_path):
+    data = pareto_data(two)
+    figure = pareto_figure(two, width=width, data=data)
+    *_, csv = files = save_figure(figure, tmp_path / "figure", PAPER, data)
+    holds_all_of(csv, data)
+    nothing_is_cut_off(files[0])
+    assert figure.get_figwidth() == width
+    left, right = panels = visible(figure)
+    assert (left.get_position().x0 < right.get_position().x0) == (width > 6)
+    nothing_overlaps(figure, [*panels, *figure.legends])
+    texts_are_readable(figure)
+    assert set(data["x_label"]) == {"parameters (M)", "evaluations"}
+    for algorithm in two.algorithms:
+        some = data[data["algorithm"] == algorithm]
+        front = some[some["curve"] == "front"]
+        points = np.unique(front[["y", "x"]], axis=0)
+        np.testing.assert_array_equal(front_of(line_of(left, algorithm)), points)
+        (seed,) = set(front["seed"])
+        found = final_values(two.traces(DIGITS, algorithm)[seed], two.benchmark(DIGITS))
+        np.testing.assert_array_equal(points, brute_front(found, [True, False]))
+        curve = some[some["curve"] == "missing hypervolume"]
+        np.testing.assert_array_equal(line_of(right, algorithm).get_ydata(), curve["y"])
+        assert (curve["low"] <= curve["y"]).all()
+        assert (curve["y"] <= curve["high"]).all()
 
 
 @pytest.mark.parametrize("plot", [schedule_figure, pareto_figure])

@@ -1,0 +1,402 @@
+"""Figures that set algorithms against each other: by rank, by target, at the end of the budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasbench_lab import stats
+from nasbench_lab.errors import ExperimentError
+from nasbench_lab.figure_layout import (
+    WIDTHS,
+    axis_label,
+    draw_curves,
+    label_panel,
+    look,
+    name_curves,
+    panel_grid,
+    plain,
+    plain_if_few,
+    scale_axis,
+    styled,
+    text_width,
+    wrapped,
+)
+from nasbench_lab.figures import counted, described, finished
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from nasbench_lab.results import Result
+
+_LINE = 0.13
+"""Inches from one line of small text to the next."""
+
+
+def rank_data(
+    result: Result, metric: str = "test_regret", axis: stats.Axis | None = None
+) -> pd.DataFrame:
+    """What ``rank_figure`` draws: ``stats.rank_frame`` with the metric and the axis."""
+    frame = stats.rank_frame(result, metric, axis)
+    return described(frame, metric=metric, axis=axis or result.axis)
+
+
+def rank_figure(
+    result: Result,
+    metric: str = "test_regret",
+    axis: stats.Axis | None = None,
+    *,
+    width: float | None = None,
+    data: pd.DataFrame | None = None,
+) -> Figure:
+    """The rank that each algorithm has on average among all, over the course of the search.
+
+    Args:
+        result: The runs.
+        metric: One of ``nasbench_lab.stats.METRICS``, by which algorithms are ranked.
+        axis: ``evaluations``, ``epochs`` or ``seconds``; what the budget is in, if None.
+        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: What ``rank_data`` gave for the same arguments, if it is at hand.
+
+    Returns:
+        A figure with one panel per benchmark, and of several one for all of them.
+
+    Raises:
+        ExperimentError: No seed was finished by all algorithms.
+        UnknownNameError: An unknown metric or axis.
+        BudgetError: Epochs or seconds, where a benchmark has none.
+    """
+    finished(result)
+    data = rank_data(result, metric, axis) if data is None else data
+    if not len(data):
+        raise ExperimentError(
+            "There is no seed that all algorithms have finished, to rank them by."
+        )
+    said = f"rank by {_words(metric)}, mean and 95 % bootstrap interval"
+    lines = data.rename(columns={"rank": "centre"})
+    return _curves(result, lines, axis or result.axis, width, said, "mean rank", best_is_low=True)
+
+
+def ecdf_data(
+    result: Result, metric: str = "valid_regret", axis: stats.Axis | None = None
+) -> pd.DataFrame:
+    """What ``ecdf_figure`` draws: ``stats.ecdf_frame`` with the metric and the axis."""
+    frame = stats.ecdf_frame(result, metric, axis)
+    return described(frame, metric=metric, axis=axis or result.axis)
+
+
+def ecdf_figure(
+    result: Result,
+    metric: str = "valid_regret",
+    axis: stats.Axis | None = None,
+    *,
+    width: float | None = None,
+    data: pd.DataFrame | None = None,
+) -> Figure:
+    """The share of runs and targets that had been reached, over the course of the search.
+
+    Run-time distributions as in COCO (Hansen et al. 2021). What the targets are is said in
+    ``stats.default_targets``.
+
+    Args:
+        result: The runs.
+        metric: One of ``nasbench_lab.stats.METRICS``, in which the targets are.
+        axis: ``evaluations``, ``epochs`` or ``seconds``; what the budget is in, if None.
+        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: What ``ecdf_data`` gave for the same arguments, if it is at hand.
+
+    Returns:
+        A figure with one panel per benchmark, and of several one for all of them.
+
+    Raises:
+        ExperimentError: There are no finished runs.
+        UnknownNameError: An unknown metric or axis.
+        BudgetError: Epochs or seconds, where a benchmark has none.
+    """
+    finished(result)
+    data = ecdf_data(result, metric, axis) if data is None else data
+    if not len(data):
+        raise ExperimentError("No run had an incumbent, so that no target was reached.")
+    lines = data.rename(columns={"share": "centre"})
+    said = f"run times to targets of {_words(metric)}"
+    return _curves(result, lines, axis or result.axis, width, said, "share of runs and targets")
+
+
+def _curves(
+    result: Result,
+    lines: pd.DataFrame,
+    axis: str,
+    width: float | None,
+    said: str,
+    label: str,
+    *,
+    best_is_low: bool = False,
+) -> Figure:
+    """A figure with a panel of curves for each benchmark of a frame."""
+    names = [n for n in (*result.benchmarks, stats.ALL) if (lines["benchmark"] == n).any()]
+    with styled():
+        figure, panels, size = panel_grid(len(names), width)
+        for panel, name in zip(panels, names, strict=True):
+            draw_curves(panel, lines[lines["benchmark"] == name], result.algorithms, False)
+            if name == stats.ALL:
+                label_panel(panel, size, f"mean over tables, {said}", "share of the budget", label)
+            else:
+                scale_axis(panel, axis)
+                title = f"{name}, {said}, {result.setting(name)}"
+                label_panel(panel, size, title, axis_label(axis), label)
+            if best_is_low:
+                panel.invert_yaxis()
+            else:
+                panel.set(ylim=(-0.02, 1.02), yticks=(0.0, 0.25, 0.5, 0.75, 1.0))
+        name_curves(figure, panels, result.algorithms, size)
+    return figure
+
+
+def final_data(result: Result, metric: str = "test_regret") -> pd.DataFrame:
+    """What ``final_figure`` draws: ``stats.final_frame`` with the metric."""
+    return described(stats.final_frame(result, metric), metric=metric)
+
+
+def final_figure(
+    result: Result,
+    metric: str = "test_regret",
+    *,
+    width: float | None = None,
+    data: pd.DataFrame | None = None,
+) -> Figure:
+    """What each run had come to at its end: a dot per run, the median, and the quartiles.
+
+    Args:
+        result: The runs.
+        metric: One of ``nasbench_lab.stats.METRICS``.
+        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: What ``final_data`` gave for the same arguments, if it is at hand.
+
+    Returns:
+        A figure with one panel per benchmark and a line per algorithm. Runs without an incumbent
+        are not in it.
+
+    Raises:
+        ExperimentError: There are no finished runs.
+        UnknownNameError: An unknown metric.
+    """
+    names = finished(result)
+    data = final_data(result, metric) if data is None else data
+    with styled():
+        labels = [wrapped(a, 1.3) for a in result.algorithms]
+        # Inches that the labels take from the panels, and those of an algorithm's line.
+        room = max(text_width(line) for label in labels for line in label.split("\n")) - 0.2
+        row = 0.09 + 0.12 * max(1 + label.count("\n") for label in labels)
+        figure, panels, size = panel_grid(len(names), width, height=0.95 + row * len(labels))
+        across = round(figure.get_figwidth() / size[0])
+        for j, (panel, name) in enumerate(zip(panels, names, strict=True)):
+            some = data[(data["benchmark"] == name) & data["value"].notna()]
+            for i, algorithm in enumerate(result.algorithms):
+                _draw_runs(panel, some["value"][some["algorithm"] == algorithm].to_numpy(), i)
+            if metric.endswith("regret"):
+                _scale_regrets(panel, some["value"].to_numpy())
+            panel.set_yticks(range(len(labels)), labels, parse_math=False)
+            # Of panels side by side, the first one's names serve all.
+            panel.tick_params(labelleft=j % across == 0)
+            panel.set_ylim(len(labels) - 0.4, -0.6)
+            panel.grid(visible=False, axis="y")
+            runs = some.groupby("algorithm").size().rename("runs").reset_index()
+            said = f"{name}, {counted(result, name, runs)}, their median and quartiles"
+            label_panel(
+                panel,
+                (size[0] - room, size[1]),
+                f"{said}, {result.setting(name)}",
+                stats.metric_label(result.benchmark(name), metric),
+                "",
+            )
+    return figure
+
+
+def _draw_runs(panel: Axes, values: Any, i: int) -> None:
+    """Draws the runs of the ``i``-th algorithm on its line."""
+    if not len(values):
+        return
+    colour = look(i)["color"]
+    # By the golden ratio, neighbours in value are apart in height, and the same in every picture.
+    heights = i + 0.5 * ((0.618034 * np.arange(len(values))) % 1.0 - 0.5)
+    dots: dict[str, Any] = {"markersize": 2.5, "markeredgewidth": 0, "alpha": 0.55}
+    panel.plot(np.sort(values), heights, "o", color=colour, label="runs", **dots)
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    panel.plot([low, high], [i, i], color="black", linewidth=1.2, label="quartiles")
+    panel.plot([median], [i], "|", color="black", markersize=9, mew=1.6, label="median")
+
+
+def _scale_regrets(panel: Axes, values: Any) -> None:
+    """Shows regrets that differ much on a logarithmic axis, which begins at 0 if some are 0."""
+    # What is left of a regret of 0 by rounding is 0.
+    positive = values[values > 1e-9]
+    if not len(positive) or positive.max() < 10 * positive.min():
+        return
+    if len(positive) < len(values):
+        panel.set_xscale("symlog", linthresh=positive.min(), linscale=0.3)
+        panel.set_xlim(left=-0.15 * positive.min())
+    else:
+        panel.set_xscale("log")
+        panel.xaxis.set_minor_formatter(plain_if_few)
+    panel.xaxis.set_major_formatter(plain)
+
+
+def critical_difference_data(result: Result, metric: str = "test_regret") -> pd.DataFrame:
+    """What ``critical_difference_figure`` draws.
+
+    Returns:
+        A line per algorithm, the best first: ``metric``, ``algorithm``, its mean ``rank``,
+        ``groups`` (numbers of the bars that it is under, with spaces between), and of the test
+        ``tables``, ``friedman_p``, ``alpha`` and ``critical_difference``.
+    """
+    import pandas as pd
+
+    test = stats.friedman_of(result, metric)
+    ranks = test.ranks.sort_values(kind="stable")
+    groups = stats.cliques(ranks, test.critical_difference)
+    frame = pd.DataFrame({"algorithm": ranks.index, "rank": ranks.to_numpy()})
+    frame["groups"] = [
+        " ".join(str(i + 1) for i, group in enumerate(groups) if name in group)
+        for name in frame["algorithm"]
+    ]
+    frame["tables"], frame["friedman_p"], frame["alpha"] = test.n, test.p, test.alpha
+    frame["critical_difference"] = test.critical_difference
+    return described(frame, metric=metric)
+
+
+def critical_difference_figure(
+    result: Result,
+    metric: str = "test_regret",
+    *,
+    width: float | None = None,
+    data: pd.DataFrame | None = None,
+) -> Figure:
+    """The critical-difference diagram of Demšar (2006, section 3.2.4), the best rank on the left.
+
+    Bars join algorithms whose mean ranks over the tables differ by less than the critical
+    difference of Nemenyi's test. It is drawn here because scikit-posthocs' diagram gives names as
+    much room as they ask for, and leaves none to the ranks in a column of a paper.
+
+    Args:
+        result: The runs.
+        metric: One of ``nasbench_lab.stats.METRICS``, by whose mean algorithms are ranked.
+        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: What ``critical_difference_data`` gave for the same arguments, if it is at hand.
+
+    Raises:
+        QueryError: There are fewer than 2 benchmarks or 3 algorithms.
+        UnknownNameError: An unknown metric.
+    """
+    from matplotlib.figure import Figure
+
+    data = critical_difference_data(result, metric) if data is None else data
+    inches = width or WIDTHS["page"]
+    title = wrapped(_tested(data, metric), inches - 0.2)
+    ranks, critical = data["rank"].to_numpy(), data["critical_difference"].iloc[0]
+    labels = [
+        wrapped(f"{name} {rank:.2f}", 0.33 * inches)
+        for name, rank in zip(data["algorithm"], ranks, strict=True)
+    ]
+    # The better half on the left, from the top; the others on the right, the worst at the top.
+    half = (len(labels) + 1) // 2
+    sides = labels[:half], labels[: half - 1 : -1]
+    left, right = (
+        0.25 + max(text_width(line) for text in side for line in text.split("\n")) for side in sides
+    )
+    groups = _groups(data)
+    # From the top, in inches: title, CD, axis, bars, names.
+    bar = 0.35 + _LINE * _lines(title)
+    axis = bar + 0.35
+    names = axis + 0.15 + 0.08 * len(groups)
+    height = names + 0.1 + max(sum(0.05 + _LINE * _lines(text) for text in side) for side in sides)
+
+    def place(rank: float) -> float:
+        """Inches from the left."""
+        return left + (rank - 1) / (len(labels) - 1) * (inches - left - right)
+
+    with styled():
+        figure = Figure(figsize=(inches, height))
+        panel = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, inches), ylim=(height, 0))
+        panel.axis("off")
+        panel.text(0.1, 0.1, title, va="top", fontsize=7)
+        _draw_rank_axis(panel, place, axis, len(labels))
+        if critical <= len(labels) - 1:
+            ends = place(1.0), place(1.0 + critical)
+            panel.plot(ends, (bar, bar), "|-", color="black", lw=0.8, ms=5, label="CD")
+            panel.text(sum(ends) / 2, bar - 0.04, "CD", ha="center", va="bottom", fontsize=7)
+        for i, group in enumerate(groups):
+            y = axis + 0.1 + 0.08 * i
+            ends = place(ranks[group[0]]) - 0.03, place(ranks[group[-1]]) + 0.03
+            panel.plot(ends, (y, y), color="black", lw=2.4, solid_capstyle="butt", label="group")
+        edges = left - 0.15, inches - right + 0.15
+        for texts, x, ordered in zip(sides, edges, (ranks, ranks[::-1]), strict=True):
+            places = [place(rank) for rank in ordered[: len(texts)]]
+            _draw_names(panel, texts, places, x, names, axis)
+    return figure
+
+
+def _tested(data: pd.DataFrame, metric: str) -> str:
+    """What was tested, and what came of it."""
+    first = data.iloc[0]
+    differ = "" if first["friedman_p"] < first["alpha"] else ": no difference was found"
+    return (
+        f"Mean rank by {_words(metric)} over {first['tables']} tables. Friedman test: p = "
+        f"{first['friedman_p']:.2g}{differ}. Bars: not told apart by Nemenyi's test at "
+        f"{first['alpha']:g}, critical difference (CD) {first['critical_difference']:.2f}."
+    )
+
+
+def _lines(text: str) -> int:
+    return 1 + text.count("\n")
+
+
+def _draw_names(
+    panel: Axes, texts: Sequence[str], places: Sequence[float], x: float, y: float, axis: float
+) -> None:
+    """Writes names one below the other, each with a line to its rank.
+
+    Args:
+        panel: Whose coordinates are inches from the left and from the top.
+        texts: The names, broken into lines, from the top.
+        places: Of their ranks.
+        x: Where the names end, if they are on the left of their ranks, or else begin.
+        y: Where the first is.
+        axis: Where the axis of ranks is.
+    """
+    on_the_left = x < min(places)
+    for text, place in zip(texts, places, strict=True):
+        y += 0.05 + _LINE * _lines(text)
+        middle = y - _LINE * _lines(text) / 2
+        look: dict[str, Any] = {"color": "0.35", "lw": 0.7, "label": "algorithm"}
+        panel.plot((x, place, place), (middle, middle, axis), **look)
+        look = {"ha": "right" if on_the_left else "left", "va": "center", "fontsize": 7}
+        panel.text(x + (-0.04 if on_the_left else 0.04), middle, text, **look)
+
+
+def _draw_rank_axis(panel: Axes, place: Callable[[float], float], y: float, k: int) -> None:
+    """Draws the axis of ranks from 1 to ``k`` with its numbers above."""
+    panel.plot((place(1), place(k)), (y, y), color="black", lw=0.8, label="axis")
+    # A number takes up to 0.2 inches.
+    every = math.ceil(0.2 / (place(2) - place(1)))
+    for rank in range(1, k + 1):
+        panel.plot((place(rank),) * 2, (y - 0.05, y), color="black", lw=0.8, label="tick")
+        if (rank - 1) % every == 0:
+            panel.text(place(rank), y - 0.07, str(rank), ha="center", va="bottom", fontsize=7)
+
+
+def _groups(data: pd.DataFrame) -> list[list[int]]:
+    """The lines of the algorithms under each bar, from ``critical_difference_data``."""
+    members: dict[int, list[int]] = {}
+    for line, numbers in enumerate(data["groups"]):
+        for number in numbers.split():
+            members.setdefault(int(number), []).append(line)
+    return [members[number] for number in sorted(members)]
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ").replace("valid", "validation")

@@ -1,0 +1,335 @@
+"""What the figures of results have in common: style, panels of curves, and where names go.
+
+Widths are in inches and texts of 7 or 8 points, so that a figure for a paper needs no scaling.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito, "Color universal design", 2008: told apart by all kinds of colour vision. The
+# yellow is left out, it cannot be read on white paper.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+STYLES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+
+STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.linewidth": 0.4,
+    "grid.color": "0.88",
+    "lines.linewidth": 1.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "nasbench-lab",
+    "pdf.fonttype": 42,
+}
+
+WIDTHS = {"column": 3.35, "page": 7.0}
+"""Of figures in a paper, in inches: the text is then of 7 to 8 points without scaling."""
+
+PAPER = ("png", "svg", "pdf")
+"""The formats of a figure for a paper."""
+
+_SCREEN = (4.4, 2.9)
+"""Inches of a panel on the screen."""
+
+_LINE = 0.14
+"""Inches from one line of small text to the next."""
+
+
+def styled() -> AbstractContextManager[None]:
+    """The style of figures whose labels may hold any text, such as dollars."""
+    from matplotlib import rc_context
+
+    return rc_context(STYLE | {"text.parse_math": False})
+
+
+def look(i: int) -> dict[str, Any]:
+    """Colour and line style of the ``i``-th algorithm; 35 are told apart."""
+    return {"color": PALETTE[i % len(PALETTE)], "linestyle": STYLES[i % len(STYLES)]}
+
+
+def panel_grid(
+    n: int, width: float | None, across: int = 3, height: float | None = None
+) -> tuple[Figure, list[Axes], tuple[float, float]]:
+    """A figure of equal panels.
+
+    Args:
+        n: How many.
+        width: Of the figure in inches, of which a panel gets 3 at least; None for the screen, where
+            the figure is as wide as it has to be.
+        across: At most how many panels are side by side.
+        height: Of a panel in inches; by default what is usual for its width.
+
+    Returns:
+        The figure, its panels, and a panel's width and height in inches.
+    """
+    from matplotlib.figure import Figure
+
+    if width is None:
+        columns = min(across, n)
+        size = _SCREEN[0], height or _SCREEN[1]
+    else:
+        columns = max(1, min(across, n, int(width / 3.0)))
+        size = width / columns, height or min(0.65 * width / columns, 3.0)
+    rows = math.ceil(n / columns)
+    figure = Figure(
+        figsize=(width or 0.6 + size[0] * columns, size[1] * rows), layout="constrained"
+    )
+    panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for panel in panels[n:]:
+        panel.set_visible(False)
+    return figure, panels[:n], size
+
+
+def text_width(text: str, size: float = 7.0) -> float:
+    """Inches that a line of text takes."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(size=size)
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
+
+
+_BREAKS = (r"(?<=\s)(?=[^\s%])|(?<=\w)(?=\()", r"(?<=[_=,/:-])", r"(?<=.)")
+"""Where a text may be broken: at spaces and brackets; in long words after signs; anywhere."""
+
+
+def wrapped(text: str, inches: float, size: float = 7.0) -> str:
+    """A text in lines of at most so many inches, with the best breaks that this takes."""
+    lines = [""]
+    for part in _parts(" ".join(text.split()), inches, size):
+        if lines[-1] and text_width(lines[-1] + part.rstrip(), size) > inches:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _parts(text: str, inches: float, size: float, breaks: int = 0) -> Iterator[str]:
+    """The parts of a text that fit into a line."""
+    for part in re.split(_BREAKS[breaks], text):
+        if breaks + 1 < len(_BREAKS) and text_width(part.rstrip(), size) > inches:
+            yield from _parts(part, inches, size, breaks + 1)
+        else:
+            yield part
+
+
+def label_panel(panel: Axes, size: tuple[float, float], title: str, x: str, y: str) -> None:
+    """Writes a panel's title and the labels of its axes, in lines that it has room for.
+
+    Args:
+        panel: The panel.
+        size: Inches of the panel with all its labels.
+        title: Above it.
+        x: Below it.
+        y: On its left.
+    """
+    width, height = size
+    panel.set_title(wrapped(title, width - 0.8, 8.0), loc="left")
+    panel.set_xlabel(_unit_below(x, width - 0.7))
+    panel.set_ylabel(_unit_below(y, height - 0.45))
+
+
+def _unit_below(label: str, inches: float) -> str:
+    """An axis' label, its unit on a line of its own if it takes more than one."""
+    if text_width(label, 8.0) > inches:
+        label = label.replace(" (", "\n(")
+    return "\n".join(wrapped(line, inches, 8.0) for line in label.split("\n"))
+
+
+def legend_above(figure: Figure, handles: Mapping[str, Artist], **options: Any) -> None:
+    """Writes a legend above all panels, in as many columns as fit; the figure grows by it.
+
+    Args:
+        figure: The figure, of its final width.
+        handles: By label.
+        **options: Of the legend.
+    """
+    width, height = figure.get_size_inches()
+    labels = [wrapped(label, min(2.6, width - 0.6)) for label in handles]
+    longest = max(text_width(line) for label in labels for line in label.split("\n"))
+    columns = max(1, min(len(labels), int((width - 0.1) / (0.55 + longest))))
+    lines = [1 + label.count("\n") for label in labels]
+    columns_of_lines = np.array_split(lines, columns)
+    figure.set_size_inches(width, height + 0.1 + 0.155 * max(map(sum, columns_of_lines)))
+    legend = figure.legend(
+        list(handles.values()),
+        # To matplotlib before 3.10, a label that begins with an underscore is none.
+        [re.sub("^_", "\u200b_", label) for label in labels],
+        loc="outside upper left",
+        ncols=columns,
+        frameon=False,
+        columnspacing=1.2,
+        **options,
+    )
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(label)
+
+
+def draw_curves(
+    panel: Axes, lines: pd.DataFrame, algorithms: Sequence[str], logarithmic: bool
+) -> None:
+    """Draws the curves of a panel, with their bands if they have any.
+
+    Args:
+        panel: Where.
+        lines: One per algorithm and point: ``algorithm``, ``point``, ``centre``, and for bands
+            ``low`` and ``high``, which may be infinite.
+        algorithms: All of them, whose order gives the looks.
+        logarithmic: Whether values that differ much are shown on a logarithmic axis.
+    """
+    banded = "low" in lines
+    shown = lines[["centre", "low", "high"] if banded else ["centre"]].to_numpy(dtype=float)
+    shown = shown[np.isfinite(shown)]
+    if logarithmic and shown.size:
+        # What is left by rounding is 0, which has no place on a logarithmic axis.
+        shown = shown[shown > 1e-6 * shown.max()]
+    lowest, highest = (shown.min(), shown.max()) if shown.size else (1.0, 1.0)
+    for i, algorithm in enumerate(algorithms):
+        curve = lines[lines["algorithm"] == algorithm]
+        if not len(curve):
+            continue
+        if banded:
+            # What no end is known of goes on to the border.
+            band = curve[["low", "high"]].replace([-np.inf, np.inf], [lowest, highest])
+            panel.fill_between(
+                curve["point"],
+                band["low"],
+                band["high"],
+                color=look(i)["color"],
+                alpha=min(0.18, 0.8 / len(algorithms)),
+                linewidth=0,
+                step="post",
+            )
+        panel.step(curve["point"], curve["centre"], where="post", label=algorithm, **look(i))
+    if logarithmic and highest > 3 * lowest:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(plain)
+        # Over several powers of ten, there is no room for what is between them.
+        panel.yaxis.set_minor_formatter(plain_if_few if highest < 200 * lowest else "")
+        panel.set_ylim(lowest * 0.8, highest * 1.2)
+    if lines["point"].nunique() > 1:
+        panel.set_xlim(lines["point"].min(), lines["point"].max())
+
+
+def scale_axis(panel: Axes, axis: str) -> None:
+    """Shows long counts of evaluations and epochs on a logarithmic axis."""
+    if axis != "seconds" and panel.get_xlim()[1] >= 50:
+        panel.set_xscale("log")
+        panel.xaxis.set_major_formatter("{x:g}")
+
+
+def axis_label(axis: str) -> str:
+    """What a search spends, in words."""
+    return "simulated seconds" if axis == "seconds" else axis
+
+
+def plain(value: float, _: float = 0) -> str:
+    """Labels ticks with numbers as they are."""
+    return f"{value:g}"
+
+
+def plain_if_few(value: float, _: float = 0) -> str:
+    """Labels 2, 3 and 5 between the powers of ten."""
+    leading = value / 10 ** math.floor(math.log10(value))
+    return f"{value:g}" if round(leading, 6) in (2.0, 3.0, 5.0) else ""
+
+
+def name_curves(
+    figure: Figure, panels: Sequence[Axes], algorithms: Sequence[str], size: tuple[float, float]
+) -> None:
+    """Writes each curve's name at its end, or where there is no room for that, in a legend above.
+
+    Args:
+        figure: The figure.
+        panels: With the curves, labelled, in their final limits.
+        algorithms: The order of the legend.
+        size: Width and height of a panel in inches.
+    """
+    room = 0.3 * size[0]
+    titles = [panel.get_title(loc="left") for panel in panels]
+    # Inches that the curves have, without title, axis and its label.
+    height = size[1] - 0.73 - _LINE * max(title.count("\n") for title in titles)
+    broken = {name: wrapped(name, room) for name in algorithms}
+    words = [part for name in algorithms for part in re.split(_BREAKS[0], name)]
+    fit = all(text_width(word.rstrip()) <= room for word in words)
+    if fit and _LINE * sum(1 + name.count("\n") for name in broken.values()) <= height:
+        for panel in panels:
+            _label_ends(panel, broken, _LINE / height)
+        return
+    lines = {line.get_label(): line for panel in panels for line in panel.get_lines()}
+    if lines:
+        legend_above(figure, {name: lines[name] for name in algorithms if name in lines})
+
+
+def _label_ends(panel: Axes, labels: Mapping[str, str], line: float) -> None:
+    """Writes each curve's label at its end, moved apart where they would overlap.
+
+    Args:
+        panel: Where.
+        labels: By the curves' names, broken into lines.
+        line: Height of a line of text, as a share of the panel's.
+    """
+    to_axes = panel.transData + panel.transAxes.inverted()
+    last, (low, high) = panel.get_xlim()[1], sorted(panel.get_ylim())
+    ends: list[tuple[float, float, str, Any]] = []
+    for curve in panel.get_lines():
+        # A curve that reached zero leaves the picture at the bottom; its label stays there.
+        value = float(np.clip(np.asarray(curve.get_ydata(), dtype=float)[-1], low, high))
+        if math.isfinite(value):
+            height = float(to_axes.transform((last, value))[1])
+            ends.append((height, value, labels[str(curve.get_label())], curve.get_color()))
+    if not ends:
+        return
+    ends.sort(key=lambda end: end[:3])
+    heights = [height for height, *_ in ends]
+    sizes = [line * (1 + text.count("\n")) for _, _, text, _ in ends]
+    gaps = [(a + b) / 2 for a, b in itertools.pairwise(sizes)]
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + gaps[i - 1])
+    overflow = max(0.0, heights[-1] - 1.0)
+    heights = [height - overflow for height in heights]
+    for i in range(len(heights) - 2, -1, -1):
+        heights[i] = min(heights[i], heights[i + 1] - gaps[i])
+    for height, (_, value, text, colour) in zip(heights, ends, strict=True):
+        panel.annotate(
+            text,
+            xy=(last, value),
+            xycoords="data",
+            xytext=(1.04, height),
+            textcoords="axes fraction",
+            color=colour,
+            fontsize=7,
+            va="center",
+            ha="left",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.5,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
+        )

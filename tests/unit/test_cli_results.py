@@ -1,0 +1,162 @@
+"""``plot``: which figures it draws, into which files, and what it says of those it does not draw."""
+
+import re
+from pathlib import Path
+
+import pytest
+from figure_checks import holds_all_of
+from matplotlib.image import imread
+
+from nasbench_lab import stats
+from nasbench_lab.experiment import compare
+from nasbench_lab.registry import load_benchmark
+from nasbench_lab.results import Result
+
+CORA, PROTEINS, DIGITS = "nas-bench-graph/cora", "nas-bench-graph/proteins", "nb201-digits"
+ALGORITHMS = ["random_search", "regularized_evolution", "local_search"]
+PAPER = [".png", ".svg", ".pdf", ".csv"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three algorithms on two tables, with one objective and one worker."""
+    folder = tmp_path_factory.mktemp("plots") / "result"
+    compare(ALGORITHMS, [CORA, PROTEINS], budget=12, seeds=3, n_jobs=1, folder=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two_objectives(tmp_path_factory):
+    """On one table, with two workers."""
+    folder = tmp_path_factory.mktemp("plots") / "two"
+    benchmark = load_benchmark(DIGITS, objective=["valid_accuracy", "parameters"])
+    compare(["random_search"], benchmark, budget=12, seeds=2, workers=2, n_jobs=1, folder=folder)
+    return folder
+
+
+def inches(png):
+    return imread(png).shape[1] / 200
+
+
+@pytest.mark.parametrize(
+    ("flags", "stems"),
+    [
+        (["--ranks", "--metric", "valid"], ["ranks_valid_evaluations"]),
+        (["--ecdf"], ["ecdf_valid_regret_evaluations"]),
+        (
+            ["--critical-difference", "--final"],
+            ["critical_difference_test_regret", "final_test_regret"],
+        ),
+        (["--schedule", "--seed", "1"], ["schedule_1"]),
+    ],
+)
+def test_flags_name_the_figures(lab, folder, flags, stems):
+    done = lab("plot", folder, *flags, "-o", "f")
+    assert done.out.splitlines() == [f"Figure: f/{stem}.png, .svg, .pdf, .csv" for stem in stems]
+    assert sorted(file.name for file in Path("f").iterdir()) == sorted(
+        f"{stem}{ending}" for stem in stems for ending in PAPER
+    )
+
+
+def test_without_flags_the_summary_and_the_anytime_figure(lab, folder):
+    done = lab("plot", folder, "--statistic", "median_interval", "-o", "f")
+    stem = "f/anytime_regret_evaluations_median_interval"
+    assert done.out.splitlines()[-1] == f"Figure: {stem}.png, .svg, .pdf, .csv"
+    assert f"{PROTEINS}, 3 runs of 12 evaluations" in done.words
+    result = Result.open(folder)
+    frame = stats.curve_frame(result, "valid_regret", statistic="median_interval")
+    (written,) = Path("f").glob("*.csv")
+    head, *lines = written.read_text().splitlines()
+    first = [line for line in lines if line.startswith("valid_regret,")]
+    # Behind the columns that say what it is of.
+    Path("first.csv").write_text("\n".join(line.split(",", 3)[3] for line in [head, *first]) + "\n")
+    holds_all_of("first.csv", frame)
+
+
+def test_all_says_what_cannot_be_drawn(lab, folder, two_objectives):
+    done = lab("plot", folder, "--all", "-o", "f")
+    assert done.code == 0, done.err
+    *_, left_out, single = [line for line in done.out.splitlines() if line.startswith("No figure")]
+    assert left_out.startswith("No figure of pareto: ")
+    assert "one objective, valid_accuracy; a Pareto front needs several" in left_out
+    assert single.startswith("No figure of schedule: one worker")
+    stems = [
+        "anytime_regret_evaluations_mean",
+        "ranks_test_regret_evaluations",
+        "ecdf_valid_regret_evaluations",
+        "critical_difference_test_regret",
+        "final_test_regret",
+    ]
+    assert {file.stem for file in Path("f").iterdir()} == set(stems)
+    assert len(list(Path("f").iterdir())) == 4 * len(stems)
+
+    data = lab("plot", two_objectives, "--all", "-o", "g", "--json").data
+    assert data["figures"][:4] == [
+        f"g/anytime_objectives_evaluations_mean{ending}" for ending in PAPER
+    ]
+    assert {Path(file).stem for file in data["figures"]} == {
+        "anytime_objectives_evaluations_mean",
+        "ranks_hypervolume_evaluations",
+        "ecdf_hypervolume_evaluations",
+        "final_hypervolume",
+        "pareto",
+        "schedule",
+    }
+    (left_out,) = data["left_out"]
+    assert left_out.startswith("No figure of critical difference: ")
+    assert "needs at least 2 benchmarks" in left_out
+    assert data["summary"][0]["algorithm"] == "random_search"
+
+
+def test_the_same_command_writes_the_same_bytes(lab, folder):
+    for where in ("f", "g"):
+        assert lab("plot", folder, "--ranks", "-o", where).code == 0
+    files = sorted(Path("f").iterdir())
+    assert len(files) == 4
+    for file in files:
+        assert file.read_bytes() == (Path("g") / file.name).read_bytes()
+
+
+@pytest.mark.parametrize(("given", "width"), [(None, 3.35), ("page", 7.0), ("5", 5.0)])
+def test_the_width_is_that_of_a_paper(lab, folder, given, width):
+    options = [] if given is None else ["--width", given]
+    assert lab("plot", folder, "--final", *options, "-o", "f").code == 0
+    assert inches("f/final_test_regret.png") == pytest.approx(width, abs=0.005)
+    pdf = Path("f/final_test_regret.pdf").read_bytes()
+    (points,) = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ", pdf)
+    assert float(points) == pytest.approx(72 * width)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--width", "wide"], "Expected column, page or inches from 2.5 to 50, but got 'wide'"),
+        (["--width", "1"], "from 2.5 to 50, but got '1'"),
+        (["--width", "nan"], "but got 'nan'"),
+        (["--pareto", "--metric", "test"], "no metric"),
+        (["--ranks", "--seed", "1"], "give --schedule"),
+        (["--ranks", "--axis", "seconds"], "Use the axis 'evaluations'"),
+        (["--all", "--axis", "seconds"], "Use the axis 'evaluations'"),
+        (["--pareto"], "a Pareto front needs several"),
+        (["--metric", "hypervolume", "--all"], "a Pareto front needs several"),
+        (["--schedule", "--seed", "9"], "no runs of seed 9"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(lab, folder, arguments, words):
+    done = lab("plot", folder, *arguments, "-o", "f")
+    assert done.code != 0
+    assert words in " ".join(re.sub("[│╭╮╰╯─]", " ", done.err).split())
+    assert not Path("f").exists()
+
+
+def test_a_diagram_needs_two_tables(lab, two_objectives):
+    done = lab("plot", two_objectives, "--critical-difference", "-o", "f")
+    assert done.code == 1
+    assert "needs at least 2 benchmarks" in done.err
+
+
+def test_a_file_that_cannot_be_written_is_an_error_for_all_too(lab, folder):
+    Path("f/ranks_test_regret_evaluations.png").mkdir(parents=True)
+    done = lab("plot", folder, "--all", "-o", "f")
+    assert done.code == 1
+    assert "Cannot write to" in done.err
