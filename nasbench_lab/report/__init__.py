@@ -1,0 +1,125 @@
+"""A report: one HTML page that shows a result, works offline and asks nothing of any other place.
+
+The template and what it needs are in this folder. The page holds the data of its plots as JSON and
+a small script that draws them. Its Content-Security-Policy allows that script and style alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from nasbench_lab.errors import ExperimentError
+from nasbench_lab.files import atomic_file
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from nasbench_lab.results import Result
+
+__all__ = ["render", "write_report"]
+
+_HERE = Path(__file__).parent
+
+
+def write_report(result: Result, path: Path | str) -> Path:
+    """Writes the report of a result as one HTML file, all or nothing.
+
+    Args:
+        result: The runs, all of the experiment or those that are finished.
+        path: The file.
+
+    Returns:
+        The file.
+
+    Raises:
+        ExperimentError: No run is finished.
+        DataFolderError: The file cannot be written.
+    """
+    path, page = Path(path), render(result)
+    with atomic_file(path) as new:
+        new.write_text(page, encoding="utf-8", newline="\n")
+    return path
+
+
+def render(result: Result) -> str:
+    """The report of a result as HTML; the same result gives the same text.
+
+    Raises:
+        ExperimentError: No run is finished.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    style, script = ((_HERE / name).read_text("utf-8") for name in ("report.css", "report.js"))
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = _breakable
+    return environment.get_template("page.html").render(
+        # Both are ours, and part of the page as they are; their sums are in its policy.
+        style=Markup(style),
+        script=Markup(script),
+        policy=f"default-src 'none'; style-src '{_sum(style)}'; script-src '{_sum(script)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'",
+        **_contents(result),
+    )
+
+
+def _breakable(text: str) -> Markup:
+    """A text that may go on in the next line where a name has a part of its own."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([_/|(+,])(?=\S)", r"\1<wbr>", str(escape(text))))
+
+
+def _sum(text: str) -> str:
+    """The sum of an inline script or style, as a Content-Security-Policy names it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _contents(result: Result) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    from nasbench_lab.budget import Budget
+    from nasbench_lab.experiment_file import to_toml
+    from nasbench_lab.report import contents, methods
+    from nasbench_lab.report.citations import citations
+    from nasbench_lab.report.data import page_data, tables_with_runs, to_json
+    from nasbench_lab.stats import Axis
+
+    if not tables_with_runs(result):
+        raise ExperimentError("There are no finished runs to report.")
+    data = page_data(result)
+    diagrams = contents.friedman_diagrams(result)
+    used = methods.statistics_used(result, bool(diagrams))
+    return {
+        "title": f"{methods.counted(len(result.algorithms), 'algorithm')} on "
+        f"{methods.counted(len(result.benchmarks), 'table')}",
+        "result": result,
+        "data": data,
+        "axes": {a: any(a in t["axes"] for t in data["tables"]) for a in get_args(Axis)},
+        "json": Markup(to_json(data)),
+        "budget": str(Budget(**result.experiment["budget"])),
+        "seeds": methods.seeds_in_words(result.experiment["seeds"]),
+        "policies": contents.policies(result),
+        "described_tables": contents.described_tables(result),
+        "platforms": contents.platforms(result),
+        "toml": to_toml(result.experiment),
+        "goal_words": contents.goal_words(result),
+        "notes": [*result.notes_on_origin(), *result.notes()],
+        "result_tables": contents.result_tables(result),
+        "target_tables": contents.target_tables(result),
+        "diagrams": diagrams,
+        "best": contents.best_architectures(result),
+        "figures": contents.static_figures(result),
+        "methods": methods.methods(result, bool(diagrams)),
+        "citations": citations(result, used),
+    }

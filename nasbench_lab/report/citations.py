@@ -1,0 +1,153 @@
+"""What a paper that shows these results cites, in BibTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from nasbench_lab.errors import NasbenchLabError
+from nasbench_lab.registry import algorithm_class, algorithm_modules, parse_algorithm
+from nasbench_lab.results import Result
+
+
+class Citation(NamedTuple):
+    """A BibTeX entry, and what it is cited for.
+
+    Args:
+        key: Of the entry.
+        bibtex: The entry.
+        used_for: Names of tables, algorithms or methods.
+    """
+
+    key: str
+    bibtex: str
+    used_for: list[str]
+
+
+STATISTICS = {
+    "efron1993bootstrap": """@book{efron1993bootstrap,
+  title = {An Introduction to the Bootstrap},
+  author = {Efron, Bradley and Tibshirani, Robert J.},
+  publisher = {Chapman \\& Hall},
+  year = {1993}
+}""",
+    "hesterberg2015bootstrap": """@article{hesterberg2015bootstrap,
+  title = {What Teachers Should Know About the Bootstrap: Resampling in the Undergraduate Statistics
+           Curriculum},
+  author = {Hesterberg, Tim C.},
+  journal = {The American Statistician},
+  volume = {69},
+  number = {4},
+  pages = {371--386},
+  year = {2015}
+}""",
+    "vargha2000critique": """@article{vargha2000critique,
+  title = {A Critique and Improvement of the {CL} Common Language Effect Size Statistics of
+           {McGraw} and {Wong}},
+  author = {Vargha, Andr{\\'a}s and Delaney, Harold D.},
+  journal = {Journal of Educational and Behavioral Statistics},
+  volume = {25},
+  number = {2},
+  pages = {101--132},
+  year = {2000}
+}""",
+    "hansen2021coco": """@article{hansen2021coco,
+  title = {{COCO}: A Platform for Comparing Continuous Optimizers in a Black-Box Setting},
+  author = {Hansen, Nikolaus and Auger, Anne and Ros, Raymond and Mersmann, Olaf and
+            Tu{\\v{s}}ar, Tea and Brockhoff, Dimo},
+  journal = {Optimization Methods and Software},
+  volume = {36},
+  number = {1},
+  pages = {114--144},
+  year = {2021}
+}""",
+    "demsar2006statistical": """@article{demsar2006statistical,
+  title = {Statistical Comparisons of Classifiers over Multiple Data Sets},
+  author = {Dem{\\v{s}}ar, Janez},
+  journal = {Journal of Machine Learning Research},
+  volume = {7},
+  pages = {1--30},
+  year = {2006}
+}""",
+}
+"""Sources of the statistics, by key."""
+
+_SOFTWARE = """@misc{nasbenchlab,
+  title = {nasbench-lab: a testbed for neural architecture search},
+  author = {{The nasbench-lab developers}},
+  year = {2026}
+}"""
+
+
+def citations(result: Result, statistics: dict[str, str]) -> list[Citation]:
+    """Entries for the software, the tables, the algorithms and the statistics, each key once.
+
+    Args:
+        result: What was compared.
+        statistics: Keys of ``STATISTICS`` that were used, and what for.
+    """
+    found = [(_SOFTWARE, "nasbench-lab")]
+    for name in result.benchmarks:
+        found += [
+            (text, name) for text in _entries(result.benchmark(name).table.info.citation, name)
+        ]
+    for entry in result.experiment["algorithms"]:
+        citation = _citation_of(entry)
+        found += [(text, entry["name"]) for text in _entries(citation, entry["name"])]
+    found += [(STATISTICS[key], use) for key, use in statistics.items()]
+    return _distinct(found)
+
+
+def _citation_of(entry: dict[str, str]) -> str:
+    """What an installed algorithm says of its source; a result must not make us load other code."""
+    try:
+        name, _ = parse_algorithm(entry["algorithm"])
+    except NasbenchLabError:
+        return ""
+    return algorithm_class(name).citation if name in algorithm_modules() else ""
+
+
+def _entries(citation: str, name: str) -> list[str]:
+    """The BibTeX entries of a text; one that is no BibTeX becomes the note of an entry."""
+    text = citation.strip()
+    if not text:
+        return []
+    entries = [entry.strip() for entry in re.split(r"\n(?=@)", text)]
+    if all(is_bibtex(entry) for entry in entries):
+        return entries
+    key = re.sub(r"\W+", "", name, flags=re.ASCII).lower() or "source"
+    note = re.sub(r"([%#&_$])", r"\\\1", re.sub(r"[\\{}]", "", " ".join(text.split())))
+    return [f"@misc{{{key},\n  title = {{{{{note}}}}}\n}}"]
+
+
+def is_bibtex(entry: str) -> bool:
+    """Whether a text is one entry: a type, a key, and braces that close at its end."""
+    if not re.match(r"@\w+\{[^\s,{}]+\s*[,}]", entry):
+        return False
+    depth = 0
+    for i, letter in enumerate(entry):
+        depth += {"{": 1, "}": -1}.get(letter, 0)
+        if letter == "}" and depth == 0:
+            return i == len(entry) - 1
+    return False
+
+
+def _distinct(found: Iterable[tuple[str, str]]) -> list[Citation]:
+    """Each entry once, with all that it is cited for; different ones of one key are told apart."""
+    by_text: dict[str, list[str]] = {}
+    for text, use in found:
+        uses = by_text.setdefault(text, [])
+        if use not in uses:
+            uses.append(use)
+    taken: set[str] = set()
+    result = []
+    for text, uses in by_text.items():
+        head = re.match(r"(@\w+\{)([^\s,{}]+)", text)
+        assert head is not None  # _entries lets nothing else pass
+        key, number = head[2], 2
+        while key in taken:
+            key, number = f"{head[2]}-{number}", number + 1
+        taken.add(key)
+        result.append(Citation(key, head[1] + key + text[head.end() :], uses))
+    return result

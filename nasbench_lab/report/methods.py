@@ -1,0 +1,265 @@
+"""What was done, in words that can go into a paper: only what holds for this result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from nasbench_lab import stats
+from nasbench_lab.budget import Budget
+from nasbench_lab.results import Result
+
+if TYPE_CHECKING:
+    from nasbench_lab.benchmark import TableBenchmark
+
+_CHARGED = {
+    "evaluations": "each evaluation counts as one unit, as the table holds no training times",
+    "train_only": "an evaluation takes the training time that the table holds",
+    "official": "an evaluation takes the training time and one validation pass, as the table has them",
+    "every_epoch": "an evaluation takes the training time and a validation pass after each epoch, as "
+    "the table has them",
+    "resume": "an evaluation takes the training time and one validation pass, as the table has them, "
+    "and a trial that continues pays for its new epochs only",
+}
+"""What the clocks of ``nasbench_lab.benchmark.CLOCKS`` charge, as a part of a sentence."""
+
+
+def methods(result: Result, friedman: bool) -> list[str]:
+    """Paragraphs: what was compared, how runs went, what is reported, how runs are summarised.
+
+    Args:
+        result: The runs.
+        friedman: Whether algorithms are ranked over the benchmarks.
+    """
+    summarised = _statistics(result, friedman)
+    paragraphs = [_compared(result), _runs(result), _reported(result), summarised]
+    return [" ".join(filter(None, sentences)) for sentences in paragraphs]
+
+
+def statistics_used(result: Result, friedman: bool) -> dict[str, str]:
+    """Keys of ``citations.STATISTICS`` that the methods rely on, and what for."""
+    used = {
+        "efron1993bootstrap": "bootstrap",
+        "hesterberg2015bootstrap": "expanded bootstrap intervals",
+    }
+    if len(result.algorithms) > 1:
+        used["vargha2000critique"] = "effect size A12"
+    used["hansen2021coco"] = "expected running time, run-time distributions"
+    if friedman:
+        used["demsar2006statistical"] = "Friedman and Nemenyi tests, critical differences"
+    return used
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def seeds_in_words(seeds: Sequence[int]) -> str:
+    """``seeds 0 to 99``, ``seed 3``, ``seeds 1, 5 and 9``."""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seeds {listed([str(seed) for seed in seeds])}"
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 run``, ``2 runs``; a noun that ends in s gets es."""
+    plural = noun if n == 1 else f"{noun}{'es' if noun.endswith('s') else 's'}"
+    return f"{n} {plural}"
+
+
+def version_used(result: Result) -> str:
+    """The version of nasbench-lab that made the runs; empty if it is not known."""
+    made_with = getattr(result, "made_with", [])
+    versions = {str(one["versions"].get("nasbench-lab", "")) for one in made_with}
+    return listed(sorted(filter(None, versions)))
+
+
+def _compared(result: Result) -> list[str]:
+    labels, names = result.algorithms, result.benchmarks
+    entries = result.experiment["algorithms"]
+    settings = [e["algorithm"] for e in entries if e["algorithm"] != e["name"]]
+    renamed = [f"{e['name']} is {e['algorithm']}" for e in entries if e["algorithm"] != e["name"]]
+    spaces = [
+        f"{name} ({len(benchmark.table):,} entries, space {benchmark.space.name})"
+        for name in names
+        for benchmark in [result.benchmark(name)]
+    ]
+    version = version_used(result)
+    what = "compared the search algorithms" if len(labels) > 1 else "ran the search algorithm"
+    return [
+        f"We {what} {listed(labels)} on the tabular benchmark{'s' * (len(names) > 1)} "
+        f"{listed(spaces)}, with nasbench-lab{f' {version}' if version else ''}.",
+        f"Here {listed(renamed)}; other hyperparameters have their defaults."
+        if settings
+        else "All hyperparameters have their defaults.",
+        "An evaluation looks up in the table what the training of an architecture gave.",
+    ]
+
+
+def _runs(result: Result) -> list[str]:
+    experiment = result.experiment
+    seeds, workers = experiment["seeds"], experiment["workers"]
+    budget = Budget(**experiment["budget"])
+    each = " of each algorithm" if len(result.algorithms) > 1 else ""
+    each += " on each benchmark" if len(result.benchmarks) > 1 else ""
+    runs = f"There {'are' if len(seeds) > 1 else 'is'} {counted(len(seeds), 'run')}{each}"
+    sentences = [f"{runs} ({seeds_in_words(seeds)}), with a budget of {budget} per run."]
+    if len(result.runs) < result.n_expected:
+        sentences.append(
+            f"Of these {result.n_expected} runs, {len(result.runs)} are finished and shown here."
+        )
+    clocks: dict[str, list[str]] = {}
+    for entry in experiment["benchmarks"]:
+        clocks.setdefault(entry["clock"], []).append(entry["name"])
+    for clock, names in clocks.items():
+        where = f" on {listed(names)}" if len(clocks) > 1 else ""
+        sentences.append(f"On the simulated clock{where}, {_CHARGED[clock]}.")
+    sentences.append(
+        "Evaluating an architecture again costs again."
+        if experiment["charge_repeats"]
+        else "Evaluating an architecture again costs nothing."
+    )
+    return [*sentences, *_workers(workers)]
+
+
+def _workers(workers: dict[str, Any]) -> list[str]:
+    """What is said of several workers, and of workers that fail or straggle."""
+    sentences = []
+    if workers["count"] > 1:
+        waiting = (
+            "synchronously: none starts another evaluation before all are done"
+            if workers.get("synchronous")
+            else "asynchronously: each starts another evaluation as soon as it is free"
+        )
+        sentences.append(f"{workers['count']} simulated workers evaluate {waiting}.")
+    if workers.get("fail"):
+        sentences.append(
+            f"An evaluation fails with a chance of {workers['fail']:g}, at a random moment of its time."
+        )
+    if workers.get("straggle"):
+        sentences.append(
+            f"With a chance of {workers['straggle']:g}, an evaluation takes "
+            f"{workers.get('slowdown', 3.0):g} times as long."
+        )
+    return sentences
+
+
+def _reported(result: Result) -> list[str]:
+    """Sentences for each group of benchmarks that are searched and judged alike."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in result.benchmarks:
+        partial = any(
+            len(trace) and trace.epoch.min() < trace.epoch.max()
+            for algorithm in result.algorithms
+            for trace in result.traces(name, algorithm)
+        )
+        said = tuple(_judged(result.benchmark(name), partial))
+        groups.setdefault(said, []).append(name)
+    sentences: list[str] = []
+    for said, names in groups.items():
+        prefix = f"On {listed(names)}: " if len(groups) > 1 else ""
+        sentences += [prefix + said[0], *said[1:]]
+    several = {len(result.benchmark(name).objectives) > 1 for name in result.benchmarks}
+    if True in several:
+        sentences.append(
+            "The hypervolume is the share that a search found of that of the table's exact Pareto "
+            "front; an architecture counts by the mean over its trials, once it was trained in full."
+        )
+    return [
+        *sentences,
+        "Regret is the absolute difference between the incumbent's value and the best of the table"
+        f"{' among the architectures that are allowed' if _constrained(result) else ''}, "
+        "0 at best.",
+    ]
+
+
+def _judged(benchmark: TableBenchmark, partial: bool) -> list[str]:
+    """What searches see, what an incumbent is, and what is reported of it.
+
+    Args:
+        benchmark: What was searched on.
+        partial: Whether there were evaluations before the end of training.
+    """
+    table, report = benchmark.table, benchmark.table.column(benchmark.report)
+    seen = [_column(table.column(query)) for query in benchmark.queries]
+    searched = f"Searches see {listed(seen)} and nothing else of the table."
+    first = f", by {benchmark.objectives[0].name}" if len(seen) > 1 else ""
+    full = (
+        " Of evaluations after different numbers of epochs, those after most decide."
+        if partial
+        else ""
+    )
+    allowed = " that keeps to the constraints" if benchmark.constraints else ""
+    sentences = [
+        searched,
+        f"The incumbent of a run is its best evaluation so far{allowed}{first}.{full}",
+    ]
+    if benchmark.constraints:
+        bounds = listed([str(constraint) for constraint in benchmark.constraints])
+        sentences.insert(
+            1, f"Architectures have to keep to {bounds}; others cost as much but never count."
+        )
+    if table.column(benchmark.first_objective) == report:
+        sentences.append(
+            "The table has this one measurement only, so that it is reported too, and regrets do not "
+            "tell how well a choice generalises."
+        )
+    else:
+        sentences.append(
+            f"Of the incumbent, {_column(report)} is looked up after the run, for the report only."
+        )
+    return sentences
+
+
+def _column(column: Any) -> str:
+    """A column by name, unit and split."""
+    details = [column.unit, f"split {column.split}" if column.split else ""]
+    inside = ", ".join(filter(None, details))
+    return f"{column.name}{f' ({inside})' if inside else ''}"
+
+
+def _constrained(result: Result) -> bool:
+    return any(entry["constraints"] for entry in result.experiment["benchmarks"])
+
+
+def _statistics(result: Result, friedman: bool) -> list[str]:
+    sentences = [
+        "Curves over the course of a search are right-continuous steps on a common grid: what ends "
+        "later does not count, and nothing is interpolated.",
+        f"They show {_either(list(stats.STATISTICS.values()))} of the runs.",
+        "Bootstrap intervals of means are expanded percentile intervals (Hesterberg 2015) from 2,000 "
+        "resamples of whole runs (Efron and Tibshirani 1993).",
+    ]
+    if len(result.algorithms) > 1:
+        sentences.append(
+            "At the end of the budget, each algorithm is compared with the one of the best mean on the "
+            "same benchmark by Wilcoxon's signed-rank test over the seeds that both have (zeros by "
+            "Pratt's method), two-sided at the level of 5 %, with Holm's correction over the "
+            "algorithms of a benchmark; A12 is the chance that a run beats a run of the best (Vargha "
+            "and Delaney 2000)."
+        )
+        sentences.append(
+            "Average ranks over time are of the algorithms within a seed, ties getting the mean, over "
+            "the seeds that all of them finished."
+        )
+    sentences.append(
+        "For a fixed target, the success rate has a 95 % Wilson interval; the expected running time "
+        "is what all runs spent until they reached the target, those that never did with all they "
+        "spent, divided by the number of successes (Hansen et al. 2021). Run-time distributions are "
+        "over all runs and over targets that are spread evenly over the logarithm of the regret, from "
+        "the median of the table's entries to the best that any run reached."
+    )
+    if friedman:
+        sentences.append(
+            "Over benchmarks, algorithms are ranked by their mean at the end and compared by the "
+            "Friedman test, and in pairs by the Nemenyi test with its critical difference at the "
+            "level of 5 % (Demšar 2006)."
+        )
+    return sentences
+
+
+def _either(texts: list[str]) -> str:
+    return f"{', '.join(texts[:-1])} or {texts[-1]}" if len(texts) > 1 else texts[0]
