@@ -1,5 +1,8 @@
-"""The lessons run from top to bottom, and their figures appear."""
+"""The lessons run from top to bottom, and tell right answers to their exercises from wrong ones."""
 
+import re
+from contextlib import ExitStack
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -9,23 +12,222 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def tagged(notebook, tag):
+    """Positions of the cells with a tag."""
+    return [i for i, c in enumerate(notebook.cells) if tag in c.metadata.get("tags", [])]
+
+
+def solution_of(cell):
+    """The code in a folded solution."""
+    (code,) = re.findall(r"```python\n(.*?)```", cell.source, re.DOTALL)
+    return code
+
+
+class Lesson:
+    """A lesson that was run from top to bottom, as it is; its kernel goes on."""
+
+    def __init__(self, path, folder, stack):
+        self.notebook = nbformat.read(path, as_version=4)
+        resources = {"metadata": {"path": str(folder)}}
+        self.client = NotebookClient(self.notebook, timeout=120, resources=resources)
+        stack.enter_context(self.client.setup_kernel())
+        for i, cell in enumerate(self.notebook.cells):
+            self.client.execute_cell(cell, i)
+
+    def answer(self, number, code):
+        """What the check of an exercise says to an answer."""
+        for tag, source in (("exercise", code), ("check", None)):
+            i = tagged(self.notebook, tag)[number - 1]
+            cell = deepcopy(self.notebook.cells[i])
+            cell.source, cell.outputs = source or cell.source, []
+            self.client.execute_cell(cell, i)
+        return "".join(output.text for output in cell.outputs)
+
+    def solution(self, number):
+        return solution_of(self.notebook.cells[tagged(self.notebook, "solution")[number - 1]])
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def lesson(request, tmp_path_factory):
+    with ExitStack() as stack:
+        yield Lesson(request.param, tmp_path_factory.mktemp("lesson"), stack)
+
+
+def test_lesson_runs_as_it_is(lesson):
+    for cell in lesson.notebook.cells:
+        outputs = cell.get("outputs", [])
+        assert not [o.text for o in outputs if o.get("name") == "stderr"]
+        pictures = [o for o in outputs if "image/png" in o.get("data", {})]
+        draws = cell.cell_type == "code" and (".plot(" in cell.source or "plt.sub" in cell.source)
+        assert len(pictures) == draws, cell.source
+
+
+def test_no_exercise_is_solved_yet(lesson):
+    checks = [lesson.notebook.cells[i] for i in tagged(lesson.notebook, "check")]
+    for number, cell in enumerate(checks, 1):
+        (output,) = cell.outputs
+        assert output.text.startswith(f"Exercise {number}: not yet. ")
+        assert output.text.count("\n") == 1
+
+
+AGAIN = "                self.start_again()"
+
+# For each exercise what is changed in its solution, to make it wrong.
+WRONG = {
+    "02_write_your_own_algorithm": [
+        [
+            {"return ": ""},
+            {"self.trial(self.space.sample(self.rng))": "self.space.sample(self.rng)"},
+            {"self.space.sample(self.rng)": "self.space.sample(np.random.default_rng())"},
+            {"self.space.sample(self.rng)": "(0,) * len(self.space.decisions)"},
+        ],
+        [
+            {"self.failures >= self.patience": "False"},
+            {">= self.patience": ">= 20"},
+            {">= self.patience": "> self.patience"},
+            {"self.failures += 1": "self.failures = 1"},
+            {AGAIN: "                self.here, self.failures = None, 0"},
+            {"            self.failures = 0\n        else:\n": "        else:\n"},
+        ],
+        [
+            {"self.seen = []": "self.seen = seen"},
+            {"self.rng.random()": "random()"},
+            {"self.score(evaluation)": "evaluation.values[0]"},
+        ],
+        [
+            {"reverse=True": "reverse=False"},
+            {"self.space.mutate(parent, self.rng)": "parent"},
+            {"self.space.mutate(parent, self.rng)": "self.space.sample(self.rng)"},
+            {"self.score(evaluation)": "evaluation.values[0]"},
+            {"self.rng.integers(": "np.random.randint("},
+            {"self.population.append((": "self.population and self.population.append(("},
+        ],
+        [
+            {"trial.architecture": "self.best"},
+            {"self.score(evaluation) > self.best_score": "True"},
+            {"self.space.mutate(self.best, self.rng)": "self.best"},
+        ],
+        [
+            {"        if trial.epoch == self.full:\n            return\n": ""},
+            {">= np.median": "< np.median"},
+            {">= np.median(self.scores)": "> 0"},
+            {"self.score(evaluation)": "evaluation.values[0]"},
+            {"self.space.sample(self.rng), self.short": "self.space.sample(self.rng), self.full"},
+            {
+                "self.promising.pop()._replace(epoch=self.full)": (
+                    "self.trial(self.promising.pop().architecture, self.full)"
+                )
+            },
+        ],
+        [
+            {"_, parent = max(": "draws = (self.rng.random(self.sample_size)"},
+            {"return self.trial(self.space.sample(self.rng))": "return self.trial("},
+            {"self.space.mutate(parent, self.rng)": "self.space.mutate(child, self.rng)"},
+        ],
+    ],
+    "03_anytime_curves_and_statistics": [
+        [
+            {'side="right"': 'side="left"'},
+            {"values[ended - 1], np.nan": "values[ended - 1], values[0]"},
+            {"np.where(ended > 0, values[ended - 1], np.nan)": "values[ended - 1]"},
+            {"np.where(ended > 0, values[ended - 1], np.nan)": "np.interp(points, ends, values)"},
+            {"values[ended - 1]": "values[np.minimum(ended, len(values) - 1)]"},
+        ],
+        [
+            {".mean(axis=1)": ".ravel()"},
+            {".mean(axis=1)": "[:1].mean(axis=1)"},
+            {"means = rng": "means = np.median(rng", ".mean(axis=1)": ", axis=1)"},
+            {"[0.025, 0.975]": "[0.05, 0.95]"},
+            {"len(samples))": "len(samples) // 2)"},
+        ],
+        [
+            {"np.arange(len(p), 0, -1)": "len(p)"},
+            {"np.maximum.accumulate(p[order] * factors)": "p[order] * factors"},
+            {
+                "np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)": (
+                    "np.maximum.accumulate(p[order] * factors)"
+                )
+            },
+            {"result[order] =": "result[:] ="},
+            {"np.arange(len(p), 0, -1)": "np.arange(1, len(p) + 1)"},
+        ],
+        [
+            {" + 0.5 * np.mean(a == b)": ""},
+            {"a > b": "a < b"},
+            {"0.5 * ": ""},
+            {"a[:, None], b[None, :]": "a[: len(b)], b[: len(a)]"},
+        ],
+        [
+            {", budget).sum()": ", 0).sum()"},
+            {"reached.sum()": "len(times)"},
+            {"np.where(reached, times, budget).sum() / reached.sum()": "times[reached].mean()"},
+            {"np.where(reached, times, budget)": "times"},
+            {"return np.inf": "return 0.0"},
+        ],
+        [
+            {'"local_search"': '"reinforce"'},
+            {'"local_search"': '"local_search", "regularized_evolution"'},
+            {'"local_search"': '"annealing"'},
+        ],
+    ],
+}
+
+
+def test_solutions_are_accepted_and_wrong_answers_are_not(lesson, request):
+    wrong = WRONG.get(request.node.callspec.id, [])
+    assert len(wrong) == len(tagged(lesson.notebook, "solution"))
+    for number, changes in enumerate(wrong, 1):
+        solution = lesson.solution(number)
+        for change in changes:
+            code = solution
+            for old, new in change.items():
+                assert old in code, f"Exercise {number} has no {old!r}"
+                code = code.replace(old, new)
+            said = lesson.answer(number, code)
+            assert said.startswith(f"Exercise {number}: not yet. "), (change, said)
+            assert "NameError" not in said, (change, said)  # wrong, not broken
+        assert lesson.answer(number, solution) == f"Exercise {number}: solved.\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_lesson_runs_with_all_exercises_solved(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    for task, solution in zip(
+        tagged(notebook, "exercise"), tagged(notebook, "solution"), strict=True
+    ):
+        notebook.cells[task].source = solution_of(notebook.cells[solution])
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=120, resources=resources).execute()
+    for number, i in enumerate(tagged(notebook, "check"), 1):
+        assert notebook.cells[i].outputs[0].text == f"Exercise {number}: solved.\n"
+
 
 def test_there_are_lessons():
     assert NOTEBOOKS
+    assert set(WRONG) <= {path.stem for path in NOTEBOOKS}
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_lesson_runs(path, tmp_path):
+def test_lesson_has_the_form_of_all(path):
     notebook = nbformat.read(path, as_version=4)
-    resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=120, resources=resources).execute()
-    outputs = [o for c in notebook.cells for o in c.get("outputs", [])]
-    pictures = [o for o in outputs if "image/png" in o.get("data", {})]
-    plots = sum(".plot(" in c.source for c in notebook.cells if c.cell_type == "code")
-    assert len(pictures) == plots
-    warned = [o.text for o in outputs if o.get("name") == "stderr"]
-    assert not warned
+    number = int(path.stem.split("_")[0])
+    assert notebook.cells[0].source.startswith(f"# {number}. ")
+    several = [tagged(notebook, tag) for tag in ("exercise", "check", "solution")]
+    for k, (task, check, solution) in enumerate(zip(*several, strict=True), 1):
+        assert task < check < solution
+        heading = [c.source for c in notebook.cells[:task] if c.cell_type == "markdown"][-1]
+        assert f"### Exercise {k}: " in heading
+        assert f"with exercise({k})" in notebook.cells[check].source
+        assert notebook.cells[solution].source.startswith(
+            "<details><summary>Solution</summary>\n\n"
+        )
+    if number > 1:
+        for words in ("**After this lesson you can**", "**You need**", "**Time:**"):
+            assert words in notebook.cells[0].source
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -28,7 +28,7 @@ from nasbench_lab.trace import Trace
 
 
 class ContractError(NasbenchLabError, AssertionError):
-    """An algorithm or benchmark does not do what all of them must."""
+    """An algorithm, benchmark or function does not do what it must."""
 
 
 class SyntheticBenchmark(Benchmark):
