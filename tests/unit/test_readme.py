@@ -7,12 +7,16 @@ from pathlib import Path
 import nats_files
 import pytest
 
+from nasbench_lab import stats
 from nasbench_lab.experiment import compare
+from nasbench_lab.experiment_file import read_experiment
 from nasbench_lab.registry import import_file
+from nasbench_lab.simulator import Workers
 from nasbench_lab.testing import check_algorithm
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+TOML = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def test_the_algorithm_plugs_in(file):
 
 
 def test_the_python_example_runs(tmp_path):
-    (source,) = (block for block in BLOCKS if "lab.compare" in block)
+    (source,) = (block for block in BLOCKS if "result.to_frame" in block)
     path = tmp_path / "example.py"
     path.write_text(source.replace("seeds=30", "seeds=2").replace("budget=100", "budget=15"))
     names = runpy.run_path(str(path))
@@ -77,7 +81,7 @@ def test_the_drop_in_is_dropped_in(imported):
 
 def test_the_mapping_file_maps(tmp_path, monkeypatch):
     monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
-    (mapping,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (mapping,) = (block for block in TOML if "[table]" in block)
     (tmp_path / "my_results.toml").write_text(mapping)
     cell = nats_files.cells(1)[0]
     (tmp_path / "my_results.csv").write_text(f"arch,valid_111,valid_777,test\n{cell},80,82,79.5\n")
@@ -114,3 +118,38 @@ def test_the_example_of_workers_runs(tmp_path):
     assert len(trace.cut_off)
     described = re.search(r"trace.to_frame\(\)  # (.*), …", source)[1].split(", ")
     assert set(described) - {"value"} <= set(trace.to_frame())
+
+
+def test_the_statistics_are_made(tmp_path):
+    (source,) = (block for block in BLOCKS if "stats.table_frame" in block)
+    path = tmp_path / "example.py"
+    lines = source.replace("budget=100, seeds=20", "budget=20, seeds=3").splitlines()
+    shown = [
+        f"shown_{i} = {line}" if line.startswith("stats.") else line for i, line in enumerate(lines)
+    ]
+    path.write_text("\n".join(shown))
+    names = runpy.run_path(str(path))
+    table, targets, test, seeds = (
+        value for key, value in names.items() if key.startswith("shown_")
+    )
+    assert list(table["algorithm"]) == ["random_search", "local_search"]
+    assert set(targets["target"]) == {"top 10", "best 1 %", "regret <= 0.5"}
+    assert 0 < test[0] < 1
+    assert test[1] < 0.5
+    assert seeds > 5
+
+
+def test_each_function_that_answers_a_question_is_there():
+    (table,) = re.findall(r"\| question \| function \|\n(.*?)\n\n", README, re.DOTALL)
+    names = re.findall(r"`(\w+)`", table)
+    assert len(names) >= 7
+    assert all(callable(getattr(stats, name)) for name in names)
+
+
+def test_the_experiment_file_is_read(tmp_path):
+    (source,) = (block for block in TOML if "algorithms =" in block)
+    (tmp_path / "my_experiment.toml").write_text(source)
+    arguments = read_experiment(tmp_path / "my_experiment.toml")
+    assert list(arguments["algorithms"]) == ["random_search", "gp_bo(kernel='matern')"]
+    assert arguments["workers"] == Workers(4, fail=0.05)
+    assert str(arguments["benchmarks"][1].constraints[0]) == "parameters<=0.5"
