@@ -15,11 +15,17 @@ def differences(there: Any, here: Any) -> list[str]:
 
 
 def _plain(experiment: Any) -> Any:
-    """An experiment as JSON reads it, without what says only where a file lies."""
+    """An experiment as JSON reads it, without what is not given, or says only where a file lies."""
     read = json.loads(json.dumps(experiment, default=np.generic.item))
     for entry in read.get("algorithms", ()) if isinstance(read, dict) else ():
         entry.pop("file", None)
-    return read
+    return _given(read)
+
+
+def _given(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _given(one) for key, one in value.items() if one is not None}
+    return [_given(one) for one in value] if isinstance(value, list) else value
 
 
 def _differences(there: Any, here: Any, place: str) -> Iterator[str]:
@@ -57,6 +63,6 @@ def _short(value: Any) -> str:
     if value is None:
         return "not given"
     text = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, list) and len(text) > 60:
+    if isinstance(value, list) and len(text) > 60 and len(value) > 2:
         return f"{len(value)} values from {value[0]} to {value[-1]}"
     return text

@@ -9,7 +9,7 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -192,26 +192,32 @@ class _Task:
     folder: Path | None
     """Of results that other processes may add to meanwhile."""
 
-    @property
-    def name(self) -> str:
-        """Of the file that its runs are kept in: no other seeds have one of that name."""
-        seeds = " ".join(map(str, self.seeds))
-        return f"{self.place}-{hashlib.sha256(seeds.encode()).hexdigest()[:12]}"
+    def shard(self, seeds: Iterable[int]) -> str:
+        """The name of the file that runs of some seeds are kept in, and of no others."""
+        text = " ".join(map(str, seeds))
+        return f"{self.place}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
-    def __call__(self) -> list[Run]:
-        """Runs as many of the seeds as can be done in a short time, at least one."""
-        if self.folder is not None and shard_file(self.folder, self.name).exists():
-            return []  # another process has done it by now
+    def __call__(self) -> tuple[list[Run], NasbenchLabError | None]:
+        """Runs as many of the seeds as can be done in a short time, at least one.
+
+        Returns:
+            The runs, and the error that ended them.
+        """
+        if self.folder is not None and shard_file(self.folder, self.shard(self.seeds)).exists():
+            return [], None  # another process has done it by now
         runs: list[Run] = []
         origin, began = made_with(), time.perf_counter()
         for seed in self.seeds:
             since = time.perf_counter()
             if runs and since - began > _SHARD_S:
                 break
-            trace = self._run(seed)
+            try:
+                trace = self._run(seed)
+            except NasbenchLabError as error:
+                return runs, error
             wall_s = time.perf_counter() - since
             runs.append(Run(self.benchmark.name, self.label, seed, trace, wall_s, origin))
-        return runs
+        return runs, None
 
     def _run(self, seed: int) -> Trace:
         try:
@@ -338,10 +344,12 @@ def compare(
                 # Another process may be at work on these in their order, and the two share them so.
                 random.Random(os.getpid()).shuffle(tasks)
             with closing(in_processes(tasks, n_jobs, executor, scheduler)) as results:
-                for number, done in results:
+                for number, (done, error) in results:
                     task = tasks[number]
                     if done and folder is not None:
-                        write_shard(folder, task.name, done)
+                        write_shard(folder, task.shard(run.seed for run in done), done)
+                    if error is not None:
+                        raise error
                     runs |= {run.cell: run for run in done}
                     finished += len(done) or len(task.seeds)
                     if progress is not None:
@@ -431,6 +439,8 @@ def _source(algorithm: Algorithm) -> dict[str, str]:
 
 def _labels(algorithms: Sequence[Algorithm] | Mapping[str, Algorithm]) -> dict[str, Algorithm]:
     if isinstance(algorithms, Mapping):
+        if not all(label.strip() for label in algorithms):
+            raise ExperimentError("Expected labels of at least one letter but got an empty one.")
         return dict(algorithms)
     if isinstance(algorithms, str) or not isinstance(algorithms, Sequence):
         algorithms = [algorithms]

@@ -234,6 +234,8 @@ def read_experiment(file: Path | str) -> dict[str, Any]:
                     **hyperparameters,
                 )
             label = spec.rpartition(".py:")[2] if one.name is None else one.name
+            if not label.strip():
+                raise ExperimentError("Expected a name of at least one letter but got none.")
             if label in algorithms:
                 raise ExperimentError(f"There are two algorithms {label!r}. Give one another name.")
             algorithms[label] = spec

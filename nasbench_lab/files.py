@@ -45,8 +45,7 @@ def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         before = identity(folder)
         recover(folder)
-        prefix = f".{folder.name}-{_host()}-{os.getpid()}-"
-        work = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+        work = Path(tempfile.mkdtemp(prefix=_temporary(folder), dir=folder.parent))
     try:
         new, old = work / "new", work / "old"
         with folder_errors(folder):
@@ -73,19 +72,44 @@ def recover(folder: Path) -> None:
 
     Had one just moved the old folder out of the way of the new one, the old one is put back.
     """
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}-*-*-*"):
-        host, process, _ = left.name.removeprefix(f".{folder.name}-").rsplit("-", 2)
+    for left in _left_by_killed(folder.parent, folder.name):
+        with _ignore(OSError):
+            if (left / "old").is_dir() and not folder.exists():
+                os.rename(left / "old", folder)
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def tidy(folder: Path) -> None:
+    """Removes files that processes of this machine were writing to a folder when they were killed."""
+    for left in _left_by_killed(folder):
+        with _ignore(OSError):
+            left.unlink()
+
+
+def _left_by_killed(folder: Path, name: str | None = None) -> Iterator[Path]:
+    """What stands in a folder under temporary names of processes of this machine that are no more.
+
+    Args:
+        folder: The folder.
+        name: Only what was to take the place of this; by default everything.
+    """
+    for left in folder.glob(".*-*-*-*" if name is None else f".{glob.escape(name)}-*-*-*"):
+        place, host, process, _ = left.name.rsplit("-", 3)
+        if name is not None and place != f".{name}":
+            continue
         if host != _host() or not process.isdecimal() or os.name != "posix":
             continue
         try:
             os.kill(int(process), 0)
         except ProcessLookupError:
-            with _ignore(OSError):
-                if (left / "old").is_dir() and not folder.exists():
-                    os.rename(left / "old", folder)
-            shutil.rmtree(left, ignore_errors=True)
+            yield left
         except (OSError, OverflowError):
             pass  # it is somebody else's
+
+
+def _temporary(path: Path) -> str:
+    """The beginning of a name for what will take the place of a path."""
+    return f".{path.name}-{_host()}-{os.getpid()}-"
 
 
 def _host() -> str:
@@ -94,16 +118,21 @@ def _host() -> str:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yields a path to write to; the file takes the place of ``path`` when the block ends well.
+
+    Args:
+        path: The file to make.
+        replace: Whether one that exists already is replaced. If not, of several processes one wins.
 
     Raises:
         DataFolderError: The file cannot be written.
+        FileExistsError: There is one already, which is not to be replaced.
     """
     with folder_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+            prefix=_temporary(path), suffix=path.suffix, dir=path.parent
         )
         os.close(handle)
     try:
@@ -111,10 +140,25 @@ def atomic_file(path: Path) -> Iterator[Path]:
             yield Path(name)
             # mkstemp makes files that only their owner may read.
             os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, path)
+            if replace:
+                os.replace(name, path)
+        if not replace:
+            _put(name, path)
     finally:
         with _ignore(FileNotFoundError):
             os.unlink(name)
+
+
+def _put(name: str, path: Path) -> None:
+    """Gives a file its name, which no other must have."""
+    try:
+        os.link(name, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if path.exists():
+            raise FileExistsError(path) from None
+        os.replace(name, path)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from nasbench_lab.benchmark import Objective, TableBenchmark
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.differences import differences
 from nasbench_lab.errors import ExperimentError, TableFileError
-from nasbench_lab.files import atomic_file, folder_errors
+from nasbench_lab.files import atomic_file, folder_errors, tidy
 from nasbench_lab.spaces import Architecture, get_space
 from nasbench_lab.trace import COLUMNS, Trace
 
@@ -138,15 +138,9 @@ def working_on(folder: Path, experiment: Mapping[str, Any], toml: str) -> Iterat
         if existed:
             check_same(folder, experiment)
         if alone:
-            with folder_errors(folder):
-                for place, pattern in (
-                    (folder, ".*manifest-*"),
-                    (folder, ".experiment-*"),
-                    (runs, ".*"),
-                ):
-                    for left in place.glob(pattern):  # by processes that were killed
-                        left.unlink(missing_ok=True)
             _flock(lock, shared=True)
+        for place in (folder, runs):
+            tidy(place)
         if not beside.exists():
             with atomic_file(beside) as path:
                 path.write_text(toml, encoding="utf-8")
@@ -201,23 +195,14 @@ def _flock(lock: int, *, shared: bool) -> bool:
 
 def _write_manifest(folder: Path, experiment: Mapping[str, Any]) -> bool:
     """Writes the manifest unless there is one; of several processes, one does."""
-    target = folder / "manifest.json"
     content = {"format": FORMAT, "experiment": experiment, "made_with": made_with()}
-    temporary = folder / f".manifest-{os.getpid()}.json"
-    with atomic_file(temporary) as path:
-        path.write_text(json.dumps(content, indent=1, default=np.generic.item) + "\n", "utf-8")
-        with open(path, "rb+") as written:  # Windows wants a file that can be written
-            os.fsync(written.fileno())
     try:
-        os.link(temporary, target)  # fails if there is one
+        with atomic_file(folder / "manifest.json", replace=False) as path:
+            path.write_text(json.dumps(content, indent=1, default=np.generic.item) + "\n", "utf-8")
+            with open(path, "rb+") as written:  # Windows wants a file that can be written
+                os.fsync(written.fileno())
     except FileExistsError:
         return False
-    except OSError:  # a file system without links
-        if target.exists():
-            return False
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return True
 
 

@@ -99,7 +99,7 @@ def kill_and_go_on(folder, undisturbed, kills, seed):
     rng = random.Random(seed)
     finished = []
     for number in range(kills):
-        enough = len(parts(folder)) + rng.randint(1, 8)
+        enough = len(parts(folder)) + rng.randint(1, 4)
         process = start(folder)
         if number % 3 == 0:
             time.sleep(rng.uniform(0.0, 3.0))  # it may not even have begun
@@ -135,7 +135,7 @@ def kill_and_go_on(folder, undisturbed, kills, seed):
 
 def test_a_comparison_killed_a_few_times_ends_as_an_undisturbed_one(tmp_path, undisturbed):
     finished = kill_and_go_on(tmp_path / "r", undisturbed, kills=4, seed=0)
-    assert 0 < max(finished) < CELLS, "no kill came in the middle"
+    assert any(0 < n < CELLS for n in finished), "no kill came in the middle"
 
 
 @pytest.mark.slow
@@ -223,3 +223,37 @@ def test_a_full_disk_is_an_error_that_loses_nothing(tmp_path, undisturbed, monke
     result = compare(ALGORITHMS, [CORA, "nb201-digits"], **SETTINGS, n_jobs=2, folder=folder)
     assert before.items() <= parts(folder).items()
     assert_same(result, undisturbed)
+
+
+SLOW = """
+import os, time
+from nasbench_lab import SearchAlgorithm
+
+class Slow(SearchAlgorithm):
+    def ask(self):
+        time.sleep(float(os.environ.get("SECONDS_PER_ASK", 0)))
+        return self.trial(self.space.sample(self.rng))
+"""
+
+
+def test_a_slow_process_that_is_killed_takes_nothing_from_a_fast_one(tmp_path, monkeypatch):
+    # After 5 seconds the slow one has some of ten seeds, of which the fast one has all by then.
+    (tmp_path / "own.py").write_text(SLOW)
+    folder, own = tmp_path / "r", f"{tmp_path / 'own.py'}:Slow"
+    arguments = ["compare", "-a", own, "-b", CORA, "--budget", "3", "--seeds", "80", "--jobs", "1"]
+    slow = subprocess.Popen(
+        [SCRIPT, *arguments, "-o", folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "SECONDS_PER_ASK": "0.3"},
+        start_new_session=True,
+    )
+    while not (folder / "manifest.json").exists():
+        time.sleep(0.02)
+    result = compare([own], CORA, budget=3, seeds=80, n_jobs=1, folder=folder)
+    before = parts(folder)
+    while len(parts(folder)) == len(before) and slow.poll() is None:
+        time.sleep(0.02)
+    end(slow)
+    assert before.items() <= parts(folder).items()
+    assert len(Result.open(folder).runs) == len(result.runs) == 80

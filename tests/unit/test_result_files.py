@@ -5,6 +5,8 @@ import json
 import linecache
 import os
 import platform
+import re
+import subprocess
 import sys
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -18,8 +20,15 @@ import pytest
 from nasbench_lab import experiment, result_files
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.differences import differences
-from nasbench_lab.errors import DataFolderError, ExperimentError, TableFileError, WorkerError
+from nasbench_lab.errors import (
+    AlgorithmError,
+    DataFolderError,
+    ExperimentError,
+    TableFileError,
+    WorkerError,
+)
 from nasbench_lab.experiment import compare, describe_comparison
+from nasbench_lab.experiment_file import read_experiment
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.result_files import find_unfinished, read_manifest, working_on
 from nasbench_lab.results import Result, merged
@@ -420,11 +429,18 @@ def test_who_came_second_still_works_on_the_folder_when_the_first_leaves(tmp_pat
 
 def test_what_killed_processes_were_writing_is_tidied_up(tmp_path):
     compare(["random_search"], CORA, **SHORT, seeds=2, folder=tmp_path)
-    names = ["..manifest-7-x.json", ".manifest-7.json", ".experiment-x.toml", "runs/.000-x.parquet"]
-    for name in (*names, ".mine"):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = re.sub(r"\W", "_", platform.node())
+    names = [
+        f".manifest.json-{host}-{ended.pid}-x_.json",
+        f"runs/.a-0.parquet-{host}-{ended.pid}-y.p",
+    ]
+    others = [f".a-{host}-{os.getpid()}-x", f".a-elsewhere-{ended.pid}-x", ".mine", ".a-b-c-d"]
+    for name in (*names, *others):
         (tmp_path / name).write_text("half")
     compare(["random_search"], CORA, **SHORT, seeds=2, folder=tmp_path)
-    assert [path.name for path in tmp_path.rglob(".*")] == [".mine"]
+    assert {path.name for path in tmp_path.rglob(".*")} == set(others)
 
 
 def test_an_experiment_file_of_ones_own_stays(tmp_path):
@@ -742,3 +758,48 @@ def test_merge_refuses_what_does_not_fit(lab, tmp_path, arguments, words):
     assert outcome.code == 1
     assert words in outcome.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_what_an_algorithm_finished_before_it_failed_is_kept(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from nasbench_lab import SearchAlgorithm\n"
+        "class Fails(SearchAlgorithm):\n"
+        "    def ask(self):\n"
+        "        if self.rng.random() < 0.02:\n"
+        "            raise KeyError('luck')\n"
+        "        return self.trial(self.space.sample(self.rng))\n"
+    )
+    with pytest.raises(AlgorithmError, match="KeyError: 'luck'"):
+        compare(
+            [f"{tmp_path / 'own.py'}:Fails"],
+            CORA,
+            **{**SHORT, "n_jobs": 1},
+            seeds=80,
+            folder=tmp_path / "r",
+        )
+    # Seeds are given out in tens, and the first one to fail is not the first of its ten.
+    runs = Result.open(tmp_path / "r").runs
+    assert runs
+    assert len(runs) % 10
+
+
+@pytest.mark.parametrize("label", ["", "  "])
+def test_an_empty_label_is_refused(label, tmp_path):
+    with pytest.raises(ExperimentError, match="at least one letter"):
+        compare({label: "random_search"}, CORA, **SHORT, seeds=1)
+    file = tmp_path / "e.toml"
+    file.write_text(
+        f'budget = 2\nalgorithms = [{{ name = "{label}", algorithm = "gp_bo" }}]\n'
+        f'benchmarks = ["{CORA}"]'
+    )
+    with pytest.raises(ExperimentError, match=r"line 2, algorithms\[0\].*at least one letter"):
+        read_experiment(file)
+
+
+def test_queries_that_differ_are_told_by_what_they_say():
+    one = {"metric": "accuracy", "split": "valid", "epoch": None, "trial": "mean"}
+    (text,) = differences({"queries": [one]}, {"queries": [{**one, "epoch": 3}]})
+    assert text.startswith(
+        'queries [{"metric": "accuracy", "split": "valid", "trial": "mean"}] there'
+    )
+    assert '"epoch": 3' in text
