@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nasbench_lab.benchmark import Objective, TableBenchmark
 from nasbench_lab.columns import Column, Query
@@ -31,6 +31,20 @@ METRICS = {
     "hypervolume": "share of the hypervolume of the table's Pareto front, of several objectives",
 }
 """What a curve can show."""
+
+
+def numbers(values: ArrayLike) -> Floats:
+    """Values as an array of numbers.
+
+    Raises:
+        QueryError: Some are none, or lines are not of one length.
+    """
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise QueryError(
+            f"Expected numbers, NaN where one is missing, in lines of one length, but: {error}."
+        ) from error
 
 
 def metric_query(benchmark: TableBenchmark, metric: str) -> Query:
@@ -222,7 +236,7 @@ def curves(
     return result
 
 
-def area(curves: Floats, points: Floats, axis_start: float = 0.0) -> Floats:
+def area(curves: ArrayLike, points: ArrayLike, axis_start: float = 0.0) -> Floats:
     """``(runs,)`` time average of right-continuous steps: the normalised area under each curve.
 
     A curve keeps its value from each point up to the next, so the value at the last point does not
@@ -239,13 +253,19 @@ def area(curves: Floats, points: Floats, axis_start: float = 0.0) -> Floats:
         In the unit of the curves; NaN where a run never had an incumbent.
 
     Raises:
-        QueryError: There is nothing between the start and the last point, or points descend.
+        QueryError: There is nothing between the start and the last point, points descend, or curves
+            have not as many values.
     """
-    points = np.asarray(points, np.float64)
+    curves, points = numbers(curves), numbers(points)
     if not len(points) or points[-1] <= axis_start or np.any(np.diff(points) < 0):
         raise QueryError(
             f"Expected points in ascending order that end after {axis_start:g} but got "
             f"{np.array2string(points, threshold=6)}."
+        )
+    if curves.ndim != 2 or curves.shape[1] != len(points):
+        raise QueryError(
+            f"Expected curves of shape (runs, {len(points)}), one value for each point, but got "
+            f"{curves.shape}."
         )
     known = ~np.isnan(curves)
     first = known.argmax(axis=1)
@@ -260,19 +280,19 @@ def area(curves: Floats, points: Floats, axis_start: float = 0.0) -> Floats:
     return np.asarray(held @ steps / (points[-1] - axis_start))
 
 
-def ranks(samples: Floats, maximize: bool = False) -> Floats:
+def ranks(samples: ArrayLike, maximize: bool = False) -> Floats:
     """``(algorithms, …)`` ranks along the first axis: 1 is best, equals share their average.
 
     NaN, an algorithm without an incumbent yet, ranks last, tied with others of its kind.
     """
     from scipy.stats import rankdata
 
-    samples = np.asarray(samples, np.float64)
+    samples = numbers(samples)
     turned = np.where(np.isnan(samples), np.inf, -samples if maximize else samples)
     return np.asarray(rankdata(turned, axis=0))
 
 
-def average_ranks(samples: Floats, maximize: bool = False) -> Floats:
+def average_ranks(samples: ArrayLike, maximize: bool = False) -> Floats:
     """``(algorithms, …)`` average rank over blocks, such as seeds or tables.
 
     Args:

@@ -31,6 +31,7 @@ from nasbench_lab.stats.significance import (
     Friedman,
     friedman,
     holm,
+    rounded,
     vargha_delaney,
     wilcoxon_holm,
     wilcoxon_p,
@@ -120,9 +121,10 @@ def rank_frame(
         n: At most how many points.
 
     Returns:
-        Columns ``benchmark``, ``algorithm``, ``point``, ``rank``, ``low``, ``high``. If several
-        benchmarks have runs of all algorithms, the benchmark ``all`` has their average over these,
-        for seeds that were finished on all of them, at points that are shares of each budget.
+        Columns ``benchmark``, ``algorithm``, ``point``, ``rank``, ``low``, ``high``, and how many
+        ``seeds`` these rest on. If several benchmarks have runs of all algorithms, the benchmark
+        ``all`` has their average over these, for seeds that were finished on all of them, at points
+        that are shares of each budget.
     """
     axis = axis or result.axis
     with_runs = _with_runs(result, axis)
@@ -142,7 +144,7 @@ def rank_frame(
         ]
         algorithms = list(next(iter(complete.values())))
         lines += _rank_lines(ALL, algorithms, shares, np.mean(parts, axis=0))
-    return _stacked(lines, ["benchmark", "algorithm", "point", "rank", "low", "high"])
+    return _stacked(lines, ["benchmark", "algorithm", "point", "rank", "low", "high", "seeds"])
 
 
 def _ranked(
@@ -171,7 +173,7 @@ def _rank_lines(
     lines = []
     for algorithm, samples in zip(algorithms, placed, strict=True):
         low, high = bootstrap_interval(samples)
-        line = {"benchmark": name, "algorithm": algorithm, "point": points}
+        line = {"benchmark": name, "algorithm": algorithm, "point": points, "seeds": len(samples)}
         lines.append({**line, "rank": samples.mean(axis=0), "low": low, "high": high})
     return lines
 
@@ -329,7 +331,7 @@ def table_frame(result: Result, metric: str = "test_regret") -> pd.DataFrame:
         benchmark = result.benchmark(name)
         sign = -1.0 if higher_is_better(benchmark, metric) else 1.0
         means = wide.mean()
-        placed = ranks(sign * means.to_numpy())
+        placed = ranks(rounded(sign * means.to_numpy()))
         best = int(placed.argmin())
         tested = [
             math.nan if i == best else wilcoxon_p(wide.iloc[:, i], wide.iloc[:, best])

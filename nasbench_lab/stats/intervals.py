@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench_lab.errors import QueryError, UnknownNameError
+from nasbench_lab.stats.curves import numbers
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +21,7 @@ STATISTICS = {
 """What a curve and its band can be."""
 
 
-def summarise(samples: Floats, statistic: str = "mean") -> tuple[Floats, Floats, Floats]:
+def summarise(samples: ArrayLike, statistic: str = "mean") -> tuple[Floats, Floats, Floats]:
     """Centre, lower and upper end over runs.
 
     Args:
@@ -35,6 +36,7 @@ def summarise(samples: Floats, statistic: str = "mean") -> tuple[Floats, Floats,
     """
     if statistic not in STATISTICS:
         raise UnknownNameError("statistic", statistic, STATISTICS)
+    samples = numbers(samples)
     if not len(samples):
         nothing = np.full(samples.shape[1:], np.nan)
         return nothing, nothing, nothing
@@ -47,7 +49,7 @@ def summarise(samples: Floats, statistic: str = "mean") -> tuple[Floats, Floats,
 
 
 def bootstrap_interval(
-    samples: Floats, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
+    samples: ArrayLike, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
 ) -> tuple[Floats, Floats]:
     """Bootstrap interval of the mean: the expanded percentile interval of Hesterberg (2015).
 
@@ -69,6 +71,7 @@ def bootstrap_interval(
     Returns:
         Lower and upper ends, of the shape of one run: of one run its value, of none NaN.
     """
+    samples = numbers(samples)
     if not len(samples):
         return np.full(samples.shape[1:], np.nan), np.full(samples.shape[1:], np.nan)
     tail = expanded_tail(level, len(samples))
@@ -87,12 +90,19 @@ def expanded_tail(level: float, n: int, groups: int = 1) -> float:
     """
     from scipy.special import ndtr, stdtrit
 
-    tail, freedom = (1.0 - level) / 2.0, n - groups
+    tail, freedom = _tail(level), n - groups
     if freedom < 1:
         return tail
     # Resamples vary less than samples, by freedom / n in variance, and t allows for that their
     # spread is an estimate.
     return float(ndtr(math.sqrt(n / freedom) * stdtrit(freedom, tail)))
+
+
+def _tail(level: float) -> float:
+    """The chance that is left beyond each end of an interval."""
+    if not 0 < level < 1:
+        raise QueryError(f"Expected a level between 0 and 1, such as 0.95, but got {level!r}.")
+    return (1.0 - level) / 2.0
 
 
 def _resampled(samples: Floats, n_resamples: int, *seed: int) -> Floats:
@@ -111,7 +121,7 @@ def _weights(n: int, n_resamples: int, seed: tuple[int, ...]) -> Floats:
 
 
 def quantile_interval(
-    samples: Floats, q: float = 0.5, level: float = 0.95
+    samples: ArrayLike, q: float = 0.5, level: float = 0.95
 ) -> tuple[Floats, Floats]:
     """Exact interval of a quantile, whatever the distribution (Conover 1999, section 3.2).
 
@@ -129,7 +139,8 @@ def quantile_interval(
     """
     from scipy.stats import binom
 
-    n, tail = len(samples), (1.0 - level) / 2.0
+    samples, tail = numbers(samples), _tail(level)
+    n = len(samples)
     # The order statistics by number: 0 is minus infinity, n + 1 infinity.
     first, last = (int(binom.ppf(p, n, q)) for p in (tail, 1.0 - tail))
     ordered = np.sort(samples, axis=0)
@@ -146,9 +157,15 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> tuple[float,
         successes: How many runs succeeded.
         n: Of how many; of none, nothing is known.
         level: The chance that the interval is to hold the share, on average over shares.
+
+    Raises:
+        QueryError: More successes than runs, or less than none.
     """
     from scipy.stats import binomtest
 
+    _tail(level)
+    if not 0 <= successes <= n:
+        raise QueryError(f"Expected 0 to {n} successes of {n} runs but got {successes}.")
     if not n:
         return 0.0, 1.0
     interval = binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
@@ -167,8 +184,8 @@ def bootstrap_difference(
     """Difference of two means, ``a - b``, with its expanded percentile bootstrap interval.
 
     Args:
-        a: ``(n,)`` values of one algorithm.
-        b: ``(m,)`` values of another.
+        a: ``(n,)`` values of one algorithm; NaN, a run without a value, is left out.
+        b: ``(m,)`` values of another; of pairs, both values are left out if one is NaN.
         paired: Whether ``a[i]`` and ``b[i]`` belong together; pairs are then resampled, else each
             side on its own.
         level: The chance that the interval is to hold the difference.
@@ -176,17 +193,21 @@ def bootstrap_difference(
         seed: Of the resampling.
 
     Returns:
-        Difference, lower and upper end; NaN where one side is empty.
+        Difference, lower and upper end; NaN where nothing is left on one side.
 
     Raises:
         QueryError: Pairs of different numbers.
     """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    a, b = numbers(a), numbers(b)
     if paired and len(a) != len(b):
         raise QueryError(
             f"Pairs need as many values on both sides, but there are {len(a)} and {len(b)}. Leave "
             f"out what has no partner, or compare with paired=False."
         )
+    known_a, known_b = ~np.isnan(a), ~np.isnan(b)
+    if paired:
+        known_a = known_b = known_a & known_b
+    a, b = a[known_a], b[known_b]
     if not (len(a) and len(b)):
         return math.nan, math.nan, math.nan
     difference = float(a.mean() - b.mean())

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench_lab.errors import QueryError
-from nasbench_lab.stats.curves import ranks
+from nasbench_lab.stats.curves import numbers, ranks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,12 +41,14 @@ def wilcoxon_holm(samples: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for i, j in itertools.combinations(range(samples.shape[1]), 2):
         differences = _differences(samples.iloc[:, i], samples.iloc[:, j])
+        with np.errstate(invalid="ignore"):  # of infinities of both signs, the mean is NaN
+            mean = float(differences.mean()) if len(differences) else math.nan
         lines.append(
             {
                 "a": samples.columns[i],
                 "b": samples.columns[j],
                 "n": len(differences),
-                "difference": float(differences.mean()) if len(differences) else math.nan,
+                "difference": mean,
                 "p": _signed_rank_p(differences[None])[0],
             }
         )
@@ -62,7 +64,7 @@ def wilcoxon_p(a: ArrayLike, b: ArrayLike) -> float:
     normal approximation. With fewer than 6 pairs it cannot be below 0.05: draw no conclusion.
 
     Args:
-        a: ``(n,)`` values of one algorithm.
+        a: ``(n,)`` values of one algorithm. Infinity is larger than any number; two of them tie.
         b: ``(n,)`` values of another, of the same seeds or tables; a pair with a NaN is left out.
 
     Returns:
@@ -76,7 +78,7 @@ def wilcoxon_p(a: ArrayLike, b: ArrayLike) -> float:
 
 def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
     """``(pairs,)`` differences a - b where both have a value; 0 where only rounding differs."""
-    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    first, second = numbers(a), numbers(b)
     if first.shape != second.shape:
         raise QueryError(
             f"Pairs need as many values on both sides, but there are {first.size} and "
@@ -86,7 +88,7 @@ def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
     first, second = first[known], second[known]
     # Regrets are differences themselves; equal ones may differ in the last digits.
     same = np.isclose(first, second, rtol=1e-9, atol=1e-12)
-    return np.where(same, 0.0, first - second)
+    return np.subtract(first, second, out=np.zeros(first.shape), where=~same)
 
 
 _EXACT = 13
@@ -102,14 +104,14 @@ def _signed_rank_p(differences: Floats) -> Floats:
     some = differences.any(axis=1)  # comparisons in which not all pairs tie
     if not some.any():
         return p
-    rounded = _rounded(differences[some])
+    sizes = rounded(differences[some])
     if n > _EXACT:
-        p[some] = wilcoxon(rounded, zero_method="pratt", axis=1).pvalue
+        p[some] = wilcoxon(sizes, zero_method="pratt", axis=1).pvalue
         return p
-    placed = np.where(rounded == 0, 0.0, rankdata(np.abs(rounded), axis=1))
+    placed = np.where(sizes == 0, 0.0, rankdata(np.abs(sizes), axis=1))
     ways = ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(np.float64)
     exact = []
-    for one, positive in zip(placed, rounded > 0, strict=True):
+    for one, positive in zip(placed, sizes > 0, strict=True):
         sums = ways @ one  # of the ranks of positive differences; halves at most, so exact
         observed = one[positive].sum()
         exact.append(2.0 * min(np.mean(sums <= observed), np.mean(sums >= observed)))
@@ -117,10 +119,14 @@ def _signed_rank_p(differences: Floats) -> Floats:
     return p
 
 
-def _rounded(values: Floats) -> Floats:
-    """Values to 10 significant digits, so that rounding errors break no tie."""
+def rounded(values: Floats) -> Floats:
+    """Values to 10 significant digits, so that rounding errors break no tie.
+
+    What is not finite stays.
+    """
     sizes = np.abs(values)
-    digits = 10.0 ** (9 - np.floor(np.log10(np.where(sizes > 0, sizes, 1.0))))
+    usual = (sizes > 0) & np.isfinite(sizes)
+    digits = 10.0 ** (9 - np.floor(np.log10(np.where(usual, sizes, 1.0))))
     return np.asarray(np.round(values * digits) / digits)
 
 
@@ -129,7 +135,7 @@ def holm(p: ArrayLike) -> Floats:
 
     The chance that any true hypothesis is rejected is kept. NaN stays, and does not count.
     """
-    p = np.asarray(p, np.float64)
+    p = numbers(p)
     result = np.full(p.shape, np.nan)
     tested = np.flatnonzero(~np.isnan(p))
     order = tested[np.argsort(p[tested], kind="stable")]
@@ -156,6 +162,8 @@ class Friedman(NamedTuple):
     n: int
     """How many tables."""
     alpha: float
+    tables: list[str]
+    """What these tables are called: the names of the lines."""
 
 
 def friedman(scores: pd.DataFrame, maximize: bool = False, alpha: float = 0.05) -> Friedman:
@@ -171,12 +179,12 @@ def friedman(scores: pd.DataFrame, maximize: bool = False, alpha: float = 0.05) 
         alpha: The chance of an error that the critical difference allows.
 
     Raises:
-        QueryError: Fewer than 3 algorithms or 2 tables, or a value is missing.
+        QueryError: Fewer than 3 algorithms or 2 tables, or a value is missing or no number.
     """
     import pandas as pd
     from scipy.stats import f, friedmanchisquare
 
-    values = scores.to_numpy(np.float64)
+    values = numbers(scores)
     n, k = values.shape
     if n < 2 or k < 3:
         raise QueryError(
@@ -188,7 +196,7 @@ def friedman(scores: pd.DataFrame, maximize: bool = False, alpha: float = 0.05) 
             f"Friedman's test needs a value of every algorithm on every table, but "
             f"{int(np.isnan(values).sum())} are missing. Leave out those lines or columns."
         )
-    placed = ranks(_rounded(values).T, maximize)
+    placed = ranks(rounded(values).T, maximize)
     average = pd.Series(placed.mean(axis=1), index=scores.columns, name="rank")
     if np.all(placed == placed[0]):
         statistic, p = 0.0, 1.0
@@ -207,6 +215,7 @@ def friedman(scores: pd.DataFrame, maximize: bool = False, alpha: float = 0.05) 
         pairwise=_nemenyi(placed, scores.columns),
         n=n,
         alpha=alpha,
+        tables=[str(name) for name in scores.index],
     )
 
 
@@ -226,9 +235,17 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
         k: How many algorithms, at least 2.
         n: On how many tables.
         alpha: The chance of finding a difference, among all pairs, where there is none.
+
+    Raises:
+        QueryError: Fewer than 2 algorithms, no table, or a chance not between 0 and 1.
     """
     from scipy.stats import studentized_range
 
+    if k < 2 or n < 1 or not 0 < alpha < 1:
+        raise QueryError(
+            f"Expected at least 2 algorithms, a table and an alpha between 0 and 1, but got {k}, "
+            f"{n} and {alpha}."
+        )
     q = float(studentized_range.ppf(1.0 - alpha, k, np.inf)) / math.sqrt(2.0)
     return q * math.sqrt(k * (k + 1) / (6.0 * n))
 
@@ -299,7 +316,9 @@ def seeds_needed(
     Comparisons of each number of seeds are drawn from the pilot runs with replacement, and tested as
     they would be: with Wilcoxon's signed-rank test, or, unpaired, with that of Mann and Whitney. The
     power is the share of them with ``p < alpha``. It is that of algorithms that differ just as the
-    pilot runs do; of few pilot runs, it is a rough guess.
+    pilot runs do; of few pilot runs, it is a rough guess. For 14 to 50 pairs, all comparisons are
+    tested by the normal approximation if a pair ties, or two differences have one size, in any of
+    them, as SciPy decides for all at once; drawing with replacement makes that the usual case.
 
     Args:
         a: ``(n,)`` values of one algorithm.
@@ -313,12 +332,18 @@ def seeds_needed(
         seed: Of the drawing.
 
     Raises:
-        QueryError: A side has no value, pairs of different numbers, or a chance not between 0 and 1.
+        QueryError: A side has no value, pairs of different numbers, a chance not between 0 and 1, or
+            fewer than 1 seed or simulation.
     """
     import pandas as pd
 
     if not (0 < power < 1 and 0 < alpha < 1):
         raise QueryError(f"Expected power and alpha between 0 and 1 but got {power} and {alpha}.")
+    if max_seeds < 1 or n_simulations < 1:
+        raise QueryError(
+            f"Expected at least 1 seed to try and 1 simulation but got max_seeds={max_seeds} and "
+            f"n_simulations={n_simulations}."
+        )
     sides: list[Floats] = [_differences(a, b)] if paired else [_known(a), _known(b)]
     if not all(len(side) for side in sides):
         raise QueryError("Expected pilot runs of both algorithms, but one side has no value.")
@@ -349,7 +374,7 @@ _SEEDS = (3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640, 896
 
 def _known(values: ArrayLike) -> Floats:
     """The values that are not NaN."""
-    array = np.asarray(values, np.float64)
+    array = numbers(values)
     return np.asarray(array[~np.isnan(array)])
 
 

@@ -100,14 +100,26 @@ def spent_to_targets(
 def spent_in_all(trace: Trace, axis: Axis = "evaluations") -> float:
     """What a run spent until it ended.
 
-    In seconds up to the budget, if an evaluation was still running then; else, as in COCO, what was
-    really done: an algorithm may end before its budget.
+    In seconds up to the budget, if an evaluation was still running then, were it the last that the
+    budget allows; else, as in COCO, what was really done: an algorithm may end before its budget.
     """
     limit = trace.settings.get("budget", {}).get("seconds")
-    cut_off = trace.cut_off
-    if axis == "seconds" and limit and cut_off is not None and np.any(cut_off.end > limit):
+    if axis == "seconds" and limit and _waited(trace, limit):
         return float(limit)
     return float(spent(trace, axis)[-1]) if len(trace) else 0.0
+
+
+def _waited(trace: Trace, limit: float) -> bool:
+    """Whether an evaluation was still running when the seconds of the budget were over."""
+    cut_off, epochs = trace.cut_off, trace.settings["budget"].get("epochs", math.inf)
+    if cut_off is None or not len(cut_off):
+        return False
+    running = cut_off.end > limit
+    if np.sum(trace.epochs()[-1:]) + cut_off.epochs()[-1] > epochs:
+        # The last one asked for exceeded the epochs, which ended the search, and never ran. At one
+        # moment, workers are given work in the order of their numbers.
+        running[np.lexsort((cut_off.worker, cut_off.start))[-1]] = False
+    return bool(running.any())
 
 
 def expected_running_time(times: ArrayLike, spent: ArrayLike) -> float:

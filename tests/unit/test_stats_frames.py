@@ -34,7 +34,7 @@ FRAMES = {
 }
 COLUMNS = {
     "curve": "benchmark algorithm point centre low high runs",
-    "rank": "benchmark algorithm point rank low high",
+    "rank": "benchmark algorithm point rank low high seeds",
     "final": "benchmark algorithm seed value area",
     "target": "benchmark algorithm target value runs successes success success_low success_high "
     "median ert ert_low ert_high",
@@ -367,6 +367,7 @@ def test_ranks_are_of_seeds_that_all_have_finished(result):
     frame = stats.rank_frame(some, n=4)
     both = stats.rank_frame(part(result, lambda run: run.seed in (2, 5)), n=4)
     pd.testing.assert_frame_equal(frame, both)
+    assert (frame["seeds"] == 2).all()
     apart = part(result, lambda run: (run.seed < 4) == (run.algorithm == result.algorithms[1]))
     assert not len(stats.rank_frame(apart))
 
@@ -382,7 +383,7 @@ def test_friedman_says_what_it_lacks(result):
         with pytest.raises(QueryError, match=f"at least 2 benchmarks.*{counts}"):
             stats.friedman_of(part(result, keep))
     two = part(result, lambda run: run.algorithm != first or run.benchmark != BENCHMARKS[0])
-    assert stats.friedman_of(two).n == 2
+    assert stats.friedman_of(two).tables == BENCHMARKS[1:]
 
 
 def test_one_seed_and_one_algorithm(result):

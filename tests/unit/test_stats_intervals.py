@@ -78,6 +78,23 @@ def test_of_no_run_every_share_is_possible():
     assert stats.wilson_interval(0, 0) == (0, 1)
 
 
+@pytest.mark.parametrize(("successes", "n"), [(5, 3), (-1, 3), (1, 0)])
+def test_impossible_successes_are_refused(successes, n):
+    with pytest.raises(QueryError, match=f"Expected 0 to {n} successes of {n} runs"):
+        stats.wilson_interval(successes, n)
+
+
+@pytest.mark.parametrize("level", [0, 1, 95])
+def test_impossible_levels_are_refused(level):
+    for interval in (
+        lambda: stats.wilson_interval(1, 2, level),
+        lambda: stats.quantile_interval([1.0, 2.0], level=level),
+        lambda: stats.bootstrap_interval([1.0, 2.0], level),
+    ):
+        with pytest.raises(QueryError, match="between 0 and 1"):
+            interval()
+
+
 # The bootstrap
 
 
@@ -152,6 +169,18 @@ def test_few_unpaired_values_reach_out_as_far_as_they_can():
     np.testing.assert_allclose((low, high), (1.0 - 0.7, 4.0 - 0.0), rtol=1e-12)
 
 
+def test_a_difference_leaves_out_what_has_no_value():
+    a, b = np.random.default_rng(3).normal(size=(2, 12))
+    a[2], b[5] = NAN, NAN
+    both = ~(np.isnan(a) | np.isnan(b))
+    expected = stats.bootstrap_difference(a[both], b[both], paired=True)
+    assert stats.bootstrap_difference(a, b, paired=True) == expected
+    expected = stats.bootstrap_difference(np.delete(a, 2), np.delete(b, 5), paired=False)
+    assert stats.bootstrap_difference(a, b, paired=False) == expected
+    assert np.isnan(stats.bootstrap_difference([NAN, 1.0], [1.0, NAN], paired=True)).all()
+    assert stats.bootstrap_difference([NAN, 1.0], [1.0, NAN], paired=False) == (0, 0, 0)
+
+
 def test_differences_at_their_ends():
     assert stats.bootstrap_difference([3.0], [1.0], paired=True) == (2, 2, 2)
     assert stats.bootstrap_difference([3.0], [1.0], paired=False) == (2, 2, 2)
@@ -162,6 +191,27 @@ def test_differences_at_their_ends():
 
 
 # Summaries
+
+
+def test_lists_do_as_well_as_arrays():
+    runs = [[3.0, 1, 1], [2, 2, 0.5]]
+    for statistic in stats.STATISTICS:
+        for found, expected in zip(
+            stats.summarise(runs, statistic),
+            stats.summarise(np.array(runs), statistic),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(found, expected)
+    for interval in (stats.bootstrap_interval, stats.quantile_interval):
+        np.testing.assert_array_equal(interval(runs), interval(np.array(runs)))
+        assert np.shape(interval([])) == (2,)
+    # 3 and 2 from 0 to 2, 1 and 2 from 2 to 4.
+    assert stats.area(runs, [1, 2, 4]).tolist() == [2.0, 2.0]
+    with pytest.raises(QueryError, match="Expected numbers"):
+        stats.bootstrap_interval([[1.0, 2.0], [1.0]])
+    for curve in ([3.0, 1.0, 1.0], [[3.0, 1.0]]):
+        with pytest.raises(QueryError, match="one value for each point"):
+            stats.area(curve, [1, 2, 4])
 
 
 def test_what_a_curve_and_its_band_can_be():

@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from nasbench_lab import stats
 from nasbench_lab.errors import QueryError
 
-NAN = math.nan
+NAN, INF = math.nan, math.inf
 
 # Areas under the ROC curve of four variants of C4.5 on 14 data sets: Demšar (2006), table 6. His
 # average ranks follow only if the last two of "voting", which both print as 0.975, rank in this
@@ -47,6 +47,7 @@ def test_demsars_average_ranks_and_statistics():
     assert found.ranks.round(3).tolist() == [3.143, 2.000, 2.893, 1.964]
     assert list(found.ranks.index) == list(DEMSAR.columns)
     assert (found.n, found.alpha) == (14, 0.05)
+    assert found.tables == list(DEMSAR.index)
     # His chi-squared is not corrected for ties, ours, as SciPy's, is.
     n, k = DEMSAR.shape
     uncorrected = 12 * n / (k * (k + 1)) * ((found.ranks**2).sum() - k * (k + 1) ** 2 / 4)
@@ -135,6 +136,30 @@ def test_friedmans_ties_are_not_broken_by_rounding():
     scores = pd.DataFrame([[0.3, 0.1 + 0.2, 0.5], [0.7, 0.6 + 0.1, 0.1]], columns=list("abc"))
     assert scores.iloc[0, 0] != scores.iloc[0, 1]
     assert stats.friedman(scores).ranks.tolist() == [2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_friedman_of_infinite_values_ranks_them_as_the_largest(maximize):
+    scores = pd.DataFrame(np.random.default_rng(1).normal(size=(6, 4)), columns=list("abcd"))
+    scores["b"] = INF
+    scores.loc[2, "c"] = -INF
+    scores.loc[4, "d"] = INF  # ties with b
+    found = stats.friedman(scores, maximize)
+    finite = stats.friedman(scores.replace({INF: 1e9, -INF: -1e9}), maximize)
+    assert found.ranks.to_dict() == finite.ranks.to_dict()
+    assert found.ranks["b"] == (13 / 12 if maximize else 47 / 12)
+    assert (found.statistic, found.p) == (finite.statistic, finite.p)
+
+
+def test_friedman_refuses_text():
+    with pytest.raises(QueryError, match=r"Expected numbers.*could not convert"):
+        stats.friedman(pd.DataFrame([["a", 1.0, 2.0], ["b", 1.0, 2.0]]))
+
+
+@pytest.mark.parametrize("arguments", [(1, 5), (3, 0), (3, 5, 1.0), (3, 5, 0.0)])
+def test_there_is_no_critical_difference_of_one_algorithm_or_of_no_table(arguments):
+    with pytest.raises(QueryError, match="at least 2 algorithms"):
+        stats.critical_difference(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +258,29 @@ def test_pairs_that_differ_by_rounding_only_tie():
     assert len(set(np.abs(a - b)[:3])) > 1
     expected = scipy.stats.wilcoxon([1, 1, 1, -3, -4]).pvalue
     assert stats.wilcoxon_p(a, b) == pytest.approx(expected, rel=1e-12)
+
+
+def test_wilcoxon_of_infinite_values():
+    assert stats.wilcoxon_p(np.arange(1, 9), [INF] * 8) == 2 / 256
+    assert stats.wilcoxon_p([INF, -INF], [INF, -INF]) == 1
+
+
+@pytest.mark.parametrize("n", [5, 8, 13, 15, 40, 60])
+def test_infinite_values_count_as_very_large_ones(n):
+    rng = np.random.default_rng(n)
+    a, b = rng.normal(size=(2, n))
+    a[: n // 3], b[n // 4 : n // 2] = INF, INF  # both in some pairs, which then tie
+    b[-1] = -INF
+    large = [np.clip(side, -1e20, 1e20) for side in (a, b)]
+    expected = scipy.stats.wilcoxon(*large, zero_method="pratt").pvalue
+    assert stats.wilcoxon_p(a, b) == pytest.approx(expected, rel=1e-9)
+    frame = stats.wilcoxon_holm(pd.DataFrame({"a": a, "b": b}))
+    assert frame["p"][0] == pytest.approx(expected, rel=1e-9)
+    assert math.isnan(frame["difference"][0])  # of infinities of both signs
+    for paired in (True, False):
+        found = stats.seeds_needed(a, b, paired=paired, max_seeds=20, n_simulations=50)
+        expected = stats.seeds_needed(*large, paired=paired, max_seeds=20, n_simulations=50)
+        assert found.power.equals(expected.power)
 
 
 def test_wilcoxon_without_pairs_and_of_different_numbers():
@@ -375,6 +423,9 @@ def test_seeds_needed_is_deterministic():
         ({"a": [1.0], "b": [2.0], "power": 1.0}, "between 0 and 1"),
         ({"a": [1.0], "b": [2.0], "alpha": 0.0}, "between 0 and 1"),
         ({"a": [1.0], "b": [NAN], "paired": False}, "has no value"),
+        ({"a": [1.0], "b": [2.0], "max_seeds": 0}, "at least 1 seed.*max_seeds=0"),
+        ({"a": [1.0], "b": [2.0], "n_simulations": 0}, "1 simulation.*n_simulations=0"),
+        ({"a": ["x"], "b": [2.0]}, "Expected numbers"),
     ],
 )
 def test_seeds_needed_refuses_what_makes_no_sense(arguments, message):

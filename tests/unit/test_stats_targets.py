@@ -231,6 +231,27 @@ def test_what_a_run_spent_in_all():
     assert stats.spent_to_target(nothing, benchmark, 1000.0) == INF
 
 
+def test_a_run_waits_for_what_runs_but_not_for_what_would_exceed_the_epochs():
+    # All are trained for 12 epochs; the sixth ends at 3.94 s.
+    benchmark = load_benchmark("nb201-digits")
+    ends = run("random_search", benchmark, 6, 0).end
+    between = float(ends[4:].mean())
+    last = run("random_search", benchmark, f"6,{between}s", 0)
+    assert stats.spent_in_all(last, "seconds") == between
+    exceeding = run("random_search", benchmark, f"{6 * 12 - 1}epochs,{between}s", 0)
+    assert len(exceeding) == len(last) == 5
+    assert exceeding.cut_off.end.tolist() == [ends[5]]
+    assert stats.spent_in_all(exceeding, "seconds") == ends[4]
+    # With workers, the others run on, be it to the end of the seconds or until they are done.
+    for seed in range(5):
+        unlimited = run("random_search", benchmark, f"{6 * 12 - 1}epochs", seed, workers=3)
+        last = unlimited.end[-1]
+        # What exceeded the epochs and what would have been done at the end both end too late.
+        for limit, expected in ((last + 1e-6, last), (last - 1e-6, last - 1e-6)):
+            some = run("random_search", benchmark, f"{6 * 12 - 1}epochs,{limit}s", seed, workers=3)
+            assert stats.spent_in_all(some, "seconds") == expected
+
+
 # Targets of a result
 
 
