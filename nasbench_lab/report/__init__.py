@@ -100,6 +100,7 @@ def _contents(result: Result) -> dict[str, Any]:
     data = page_data(result)
     diagrams = contents.friedman_diagrams(result)
     used = methods.statistics_used(result, bool(diagrams))
+    ranked_on = diagrams[0]["friedman"].tables if diagrams else []
     return {
         "title": f"{methods.counted(len(result.algorithms), 'algorithm')} on "
         f"{methods.counted(len(result.benchmarks), 'table')}",
@@ -109,7 +110,6 @@ def _contents(result: Result) -> dict[str, Any]:
         "json": Markup(to_json(data)),
         "budget": str(Budget(**result.experiment["budget"])),
         "seeds": methods.seeds_in_words(result.experiment["seeds"]),
-        "policies": contents.policies(result),
         "described_tables": contents.described_tables(result),
         "platforms": contents.platforms(result),
         "toml": to_toml(result.experiment),
@@ -120,6 +120,6 @@ def _contents(result: Result) -> dict[str, Any]:
         "diagrams": diagrams,
         "best": contents.best_architectures(result),
         "figures": contents.static_figures(result),
-        "methods": methods.methods(result, bool(diagrams)),
+        "methods": methods.methods(result, ranked_on),
         "citations": citations(result, used),
     }

@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
@@ -182,8 +182,8 @@ def friedman_diagrams(result: Result) -> list[dict[str, Any]]:
     return diagrams
 
 
-_LEFT, _RIGHT, _TOP, _LINE = 190.0, 530.0, 52.0, 22.0
-"""Of the diagram's axis and lines, in pixels of a picture 720 wide."""
+_WIDTH, _LEFT, _RIGHT, _TOP, _LINE = 800.0, 220.0, 580.0, 52.0, 22.0
+"""Of the diagram, its axis and its lines, in pixels. Names stand on both sides of the axis."""
 
 
 def _diagram(friedman: Friedman) -> dict[str, Any]:
@@ -222,6 +222,7 @@ def _diagram(friedman: Friedman) -> dict[str, Any]:
         "left": _LEFT,
         "right": _RIGHT,
         "top": _TOP,
+        "width": _WIDTH,
         "height": first + _LINE * half,
         "words": f"Average ranks, best first: {', '.join(order)}. Critical difference "
         f"{friedman.critical_difference:.2f}. "
@@ -401,18 +402,8 @@ def platforms(result: Result) -> list[dict[str, str]]:
             "platform": str(one["platform"]),
             "versions": ", ".join(f"{name} {v}" for name, v in one["versions"].items()),
         }
-        for one in getattr(result, "made_with", [])
+        for one in result.made_with
     ]
-
-
-def policies(result: Result) -> Sequence[str]:
-    """What evaluations cost and how workers behave, in words."""
-    workers = dict(result.experiment["workers"])
-    count = workers.pop("count")
-    said = [f"{count} worker{'s' * (count > 1)}"]
-    said += [key if value is True else f"{key} {value:g}" for key, value in workers.items()]
-    said.append("repeats charged" if result.experiment["charge_repeats"] else "repeats free")
-    return said
 
 
 def goal_words(result: Result) -> dict[str, str]:

@@ -43,9 +43,10 @@ def page_data(result: Result) -> dict[str, Any]:
     """All that is drawn from, by table, axis and goal.
 
     Returns:
-        ``algorithms`` (labels), ``tables`` (of each that has runs: name, axes, budget's axis, goals,
-        ``curves``, ``ranks``, ``ecdf``, ``finals``), ``all`` (ranks and ECDF over all tables) and
-        ``statistics`` (names of what a curve and its band can be).
+        ``algorithms`` (labels), ``seeds`` (how many were asked for), ``tables`` (of each that has
+        runs: name, axes, budget's axis, goals, ``curves``, ``ranks``, ``ecdf``, ``finals``), ``all``
+        (ranks and ECDF over all tables) and ``statistics`` (names of what a curve and its band can
+        be).
     """
     names = tables_with_runs(result)
     goals = goals_of(result)
@@ -75,6 +76,7 @@ def page_data(result: Result) -> dict[str, Any]:
             every["ecdf"].pop(axis, None)
     return {
         "algorithms": result.algorithms,
+        "seeds": len(result.experiment["seeds"]),
         "axis": result.axis,
         "tables": tables,
         "all": every,
@@ -238,6 +240,8 @@ def _place_frames(
             lines = frame[frame["benchmark"] == name] if len(frame) else frame
             if len(lines):
                 drawn = _framed(lines, part.algorithms, columns[kind])
+                if kind == "ranks":
+                    drawn["seeds"] = int(lines["seeds"].iloc[0])
                 places[name][kind].setdefault(axis, {})[goal] = drawn
 
 

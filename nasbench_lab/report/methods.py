@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_lab import stats
 from nasbench_lab.budget import Budget
+from nasbench_lab.errors import NasbenchLabError
+from nasbench_lab.registry import parse_algorithm
 from nasbench_lab.results import Result
 
 if TYPE_CHECKING:
@@ -24,14 +26,14 @@ _CHARGED = {
 """What the clocks of ``nasbench_lab.benchmark.CLOCKS`` charge, as a part of a sentence."""
 
 
-def methods(result: Result, friedman: bool) -> list[str]:
+def methods(result: Result, ranked_on: Sequence[str]) -> list[str]:
     """Paragraphs: what was compared, how runs went, what is reported, how runs are summarised.
 
     Args:
         result: The runs.
-        friedman: Whether algorithms are ranked over the benchmarks.
+        ranked_on: The benchmarks over which algorithms are ranked; none if they are not.
     """
-    summarised = _statistics(result, friedman)
+    summarised = _statistics(result, ranked_on)
     paragraphs = [_compared(result), _runs(result), _reported(result), summarised]
     return [" ".join(filter(None, sentences)) for sentences in paragraphs]
 
@@ -72,16 +74,12 @@ def counted(n: int, noun: str) -> str:
 
 def version_used(result: Result) -> str:
     """The version of nasbench-lab that made the runs; empty if it is not known."""
-    made_with = getattr(result, "made_with", [])
-    versions = {str(one["versions"].get("nasbench-lab", "")) for one in made_with}
+    versions = {str(one["versions"].get("nasbench-lab", "")) for one in result.made_with}
     return listed(sorted(filter(None, versions)))
 
 
 def _compared(result: Result) -> list[str]:
     labels, names = result.algorithms, result.benchmarks
-    entries = result.experiment["algorithms"]
-    settings = [e["algorithm"] for e in entries if e["algorithm"] != e["name"]]
-    renamed = [f"{e['name']} is {e['algorithm']}" for e in entries if e["algorithm"] != e["name"]]
     spaces = [
         f"{name} ({len(benchmark.table):,} entries, space {benchmark.space.name})"
         for name in names
@@ -92,11 +90,34 @@ def _compared(result: Result) -> list[str]:
     return [
         f"We {what} {listed(labels)} on the tabular benchmark{'s' * (len(names) > 1)} "
         f"{listed(spaces)}, with nasbench-lab{f' {version}' if version else ''}.",
-        f"Here {listed(renamed)}; other hyperparameters have their defaults."
-        if settings
-        else "All hyperparameters have their defaults.",
+        *_settings(result),
         "An evaluation looks up in the table what the training of an architecture gave.",
     ]
+
+
+def _settings(result: Result) -> list[str]:
+    """What labels stand for, where they do not say it, and which hyperparameters are set."""
+    renamed, changed = [], []
+    for entry in result.experiment["algorithms"]:
+        label, written = entry["name"], entry["algorithm"]
+        if _parts(label) != _parts(written):
+            renamed.append(f"{label} is {written}")
+        if _parts(written)[1]:
+            changed.append(written)
+    return [
+        f"Here {listed(renamed)}." if renamed else "",
+        f"Hyperparameters are set as in {listed(changed)}; all others have their defaults."
+        if changed
+        else "All hyperparameters have their defaults.",
+    ]
+
+
+def _parts(text: str) -> tuple[str, dict[str, Any]]:
+    """Name and hyperparameters of an algorithm, however its values are quoted."""
+    try:
+        return parse_algorithm(text)
+    except NasbenchLabError:  # a label of any kind, or a value that has no literal
+        return text, {"": text}
 
 
 def _runs(result: Result) -> list[str]:
@@ -225,7 +246,7 @@ def _constrained(result: Result) -> bool:
     return any(entry["constraints"] for entry in result.experiment["benchmarks"])
 
 
-def _statistics(result: Result, friedman: bool) -> list[str]:
+def _statistics(result: Result, ranked_on: Sequence[str]) -> list[str]:
     sentences = [
         "Curves over the course of a search are right-continuous steps on a common grid: what ends "
         "later does not count, and nothing is interpolated.",
@@ -252,11 +273,13 @@ def _statistics(result: Result, friedman: bool) -> list[str]:
         "over all runs and over targets that are spread evenly over the logarithm of the regret, from "
         "the median of the table's entries to the best that any run reached."
     )
-    if friedman:
+    if ranked_on:
+        some = len(ranked_on) < len(result.benchmarks)
+        finished = f" on which every algorithm has finished runs ({listed(ranked_on)})"
         sentences.append(
-            "Over benchmarks, algorithms are ranked by their mean at the end and compared by the "
-            "Friedman test, and in pairs by the Nemenyi test with its critical difference at the "
-            "level of 5 % (Demšar 2006)."
+            f"Over the benchmarks{finished if some else ''}, algorithms are ranked by their mean at "
+            "the end and compared by the Friedman test, and in pairs by the Nemenyi test with its "
+            "critical difference at the level of 5 % (Demšar 2006)."
         )
     return sentences
 

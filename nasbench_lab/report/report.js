@@ -341,11 +341,16 @@
     curves: (now) => [
       `${label("metric")}${now.goal === "hypervolume" ? "" : " of the incumbent"} on ${now.table.name}`, `${data.statistics[now.statistic]}`],
     finals: (now) => [`${label("metric")} at the end of the runs on ${now.table.name}`, "each dot a run; box: quartiles and median"],
-    ranks: (now) => [`Average rank by ${goalWord(now)} on ${now.table.name}`, "within each seed; 95 % bootstrap interval"],
+    ranks: (now) => [`Average rank by ${goalWord(now)} on ${now.table.name}`, `within each seed${someSeeds(now.table, now)}; 95 % bootstrap interval`],
     ecdf: (now) => [`Targets of ${goalWord(now)} reached on ${now.table.name}`, "share of all runs and targets"],
-    "all-ranks": (now) => [`Average rank by ${goalWord(now)} over all tables`, "within each seed and table; 95 % bootstrap interval"],
+    "all-ranks": (now) => [`Average rank by ${goalWord(now)} over all tables`, `within each seed${someSeeds(data.all, now)} and table; 95 % bootstrap interval`],
     "all-ecdf": (now) => [`Targets of ${goalWord(now)} reached over all tables`, "share of all runs, targets and tables"],
   };
+  // On how many seeds ranks rest, if these are not all.
+  function someSeeds(place, now) {
+    const seeds = place.ranks[now.axis]?.[now.goal]?.seeds ?? data.seeds;
+    return seeds < data.seeds ? ` (${seeds} of ${data.seeds})` : "";
+  }
   const capital = (text) => text[0].toUpperCase() + text.slice(1);
   const label = (name) => capital(form.querySelector(`input[name="${name}"]:checked`).closest("label").textContent.trim());
   const goalWord = (now) => form.querySelector(`input[value="${now.goal}:distance"]`).closest("label").textContent.trim();

@@ -1,57 +1,26 @@
 """The report in a real browser: it opens quietly, can be used by all, and keeps its layout.
 
-Where the layout was changed on purpose, ``python tests/browser/test_report_page.py`` writes the new
-one to ``report_layout.json``, and the pictures that the README shows.
+Where the layout was changed on purpose, ``python tests/support/report_pages.py`` writes the new one
+to ``report_layout.json``, and the pictures that the README shows.
 """
 
 import io
 import json
-import os
 import re
-import shutil
-import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from reports import CORA, DIGITS, WICKED, plain, several_objectives
+from report_pages import CHROMIUM, DESKTOP, LAYOUT, PHONE, SIZES, layout_of, started
+from reports import CORA, DIGITS, LONG, WICKED, plain, several_objectives, unfinished
 
 from nasbench_lab import stats
 from nasbench_lab.report import write_report
 
 api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="needs Chromium: install it, or name its program in $CHROMIUM"
 )
-
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
-SIZES = {"desktop": DESKTOP, "phone": PHONE}
-LAYOUT = Path(__file__).with_name("report_layout.json")
-
-PARTS = (
-    ".head, .nav, main, section, .controls, .plot, svg.canvas, .results, .results > .scroll, "
-    ".diagram, .cells, .cell, .picture, pre"
-)
-"""What the layout is judged by."""
-
-
-@contextmanager
-def started():
-    with api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +36,12 @@ def result():
 
 @pytest.fixture(scope="module")
 def pages(result, tmp_path_factory):
-    """Addresses of two reports by name."""
+    """Addresses of reports by name."""
     folder = tmp_path_factory.mktemp("reports")
     files = {
         "plain": write_report(result, folder / "plain.html"),
         "several": write_report(several_objectives(), folder / "several.html"),
+        "unfinished": write_report(unfinished(), folder / "unfinished.html"),
     }
     return {name: file.as_uri() for name, file in files.items()}
 
@@ -290,6 +260,15 @@ def test_text_is_copied(open_page):
     assert page.evaluate("navigator.clipboard.readText()") == "nasbench-lab run experiment.toml"
 
 
+def test_captions_say_on_how_many_seeds_ranks_rest_if_not_on_all(open_page):
+    page = open_page("unfinished")
+    one, every = (page.locator(f"#plot-{plot} figcaption") for plot in ("ranks", "all-ranks"))
+    assert "within each seed; 95 %" in one.inner_text()
+    assert "within each seed (2 of 3) and table; 95 %" in every.inner_text()
+    page.locator("select[name=table]").select_option(label=CORA)
+    assert "within each seed (2 of 3); 95 %" in one.inner_text()
+
+
 # Keyboard
 
 
@@ -358,8 +337,39 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(open_page, name):
         assert box[1] <= PHONE["width"]
 
 
+@pytest.mark.parametrize("name", ["plain", "unfinished"])
+def test_critical_difference_diagrams_hold_all_that_they_draw(open_page, name):
+    page = open_page(name)
+    found = page.locator("svg.diagram").evaluate_all(
+        """(all) => all.map((svg) => {
+          const { width, height } = svg.viewBox.baseVal;
+          const boxes = [...svg.querySelectorAll("text, path, foreignObject")].map((e) => e.getBBox());
+          const inside = (a, b) => a.left >= b.left && a.right <= b.right + 0.1;
+          return {
+            beyond: boxes.filter((b) =>
+              b.x < 0 || b.y < 0 || b.x + b.width > width || b.y + b.height > height).length,
+            // A name may be cut; its rank must not be.
+            names: [...svg.querySelectorAll(".name")].map((name) => {
+              const [label, rank] = name.children;
+              const [a, b, box] = [label, rank, name.parentElement]
+                .map((e) => e.getBoundingClientRect());
+              return [label.textContent, label.scrollWidth > label.clientWidth,
+                inside(a, box) && inside(b, box)];
+            }),
+          };
+        })"""
+    )
+    assert len(found) == 2
+    for diagram in found:
+        assert diagram["beyond"] == 0
+        assert all(inside for _, _, inside in diagram["names"])
+        if name == "unfinished":
+            cut = {label: is_cut for label, is_cut, _ in diagram["names"]}
+            assert cut == dict(zip(LONG, [False, True, True, cut[LONG[3]]], strict=True))
+
+
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["plain", "several"])
+@pytest.mark.parametrize("name", ["plain", "several", "unfinished"])
 def test_nothing_jumps_when_it_opens(browser, pages, name, size):
     context = browser.new_context(viewport=SIZES[size])
     context.add_init_script(
@@ -381,26 +391,6 @@ def test_nothing_jumps_when_it_opens(browser, pages, name, size):
         assert page.evaluate(heights) == plots
     assert page.locator("#controls").bounding_box()["height"] == before
     context.close()
-
-
-def layout_of(page):
-    """Headings, and what stands where: left edge and width of the parts; of plots the height too."""
-    return page.evaluate(
-        """(parts) => ({
-          headings: [...document.querySelectorAll("h1, h2, h3, h4")]
-            .map((h) => `${h.tagName} ${h.textContent.trim()}`),
-          landmarks: [...document.querySelectorAll("header, nav, main, section[aria-labelledby], form")]
-            .map((e) => `${e.tagName.toLowerCase()} ${e.id}`.trim()),
-          boxes: [...document.querySelectorAll(parts)].map((e) => {
-            const box = e.getBoundingClientRect();
-            const name = [e.tagName.toLowerCase(), e.id && `#${e.id}`,
-              e.classList[0] && `.${e.classList[0]}`];
-            return [name.filter(Boolean).join(""), Math.round(box.left), Math.round(box.width),
-              e.matches("svg.canvas") ? Math.round(box.height) : 0];
-          }),
-        })""",
-        PARTS,
-    )
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -484,49 +474,3 @@ def test_axe_finds_nothing(open_page, name, size, theme):
     page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
     found = Axe().run(page).response["violations"]
     assert [(one["id"], one["impact"], one["nodes"][0]["html"][:120]) for one in found] == []
-
-
-def write_layout(folder):
-    """Writes the layout that is found now."""
-    page = write_report(plain(), folder / "plain.html").as_uri()
-    layouts = {}
-    with started() as browser:
-        for name, size in SIZES.items():
-            opened = browser.new_page(viewport=size)
-            opened.goto(page)
-            layouts[name] = layout_of(opened)
-    lines = json.dumps(layouts, indent=1, ensure_ascii=False)
-    # A box on a line.
-    lines = re.sub(r"\[\s+(\".*\"),\s+(-?\d+),\s+(\d+),\s+(\d+)\s+\]", r"[\1, \2, \3, \4]", lines)
-    LAYOUT.write_text(lines + "\n", "utf-8")
-
-
-def write_pictures(folder):
-    """Takes the README's pictures of a report: its top on a desk, its plots on a phone."""
-    from PIL import Image
-
-    algorithms = ["random_search", "regularized_evolution", "local_search", "reinforce", "gp_bo"]
-    result = compare(algorithms, [DIGITS, CORA, "nas-bench-graph/arxiv"], budget=100, seeds=20)
-    # Of which machine, does not matter here.
-    result = Result(result.experiment, [replace(run, made_with={}) for run in result.runs])
-    page = write_report(result, folder / "report.html").as_uri()
-    with started() as browser:
-        for name, size in SIZES.items():
-            opened = browser.new_page(viewport=size)
-            opened.goto(page)
-            top = opened.locator("#plot-curves").bounding_box()["y"] if name == "phone" else 0
-            image = Image.open(io.BytesIO(opened.screenshot(full_page=True))).convert("RGB")
-            image = image.crop((0, int(top), image.width, int(top) + 1600))
-            image.save(LAYOUT.with_name(f"report_{name}.png"), optimize=True)
-
-
-if __name__ == "__main__":
-    import tempfile
-    from dataclasses import replace
-
-    from nasbench_lab.experiment import compare
-    from nasbench_lab.results import Result
-
-    with tempfile.TemporaryDirectory() as temporary:
-        write_layout(Path(temporary))
-        write_pictures(Path(temporary))

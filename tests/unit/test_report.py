@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from reports import (
+    ARXIV,
     CORA,
     DIGITS,
     WICKED,
@@ -18,6 +19,7 @@ from reports import (
     plain,
     several_objectives,
     tables_of,
+    unfinished,
 )
 
 from nasbench_lab import stats
@@ -232,7 +234,7 @@ def test_critical_differences_are_drawn_to_scale(result, text):
     ticks = re.findall(r'd="M([\d.]+) 52.0v-6"', first)
     assert len(ticks) == 3
     one, three = float(ticks[0]), float(ticks[2])
-    (length,) = re.findall(r'd="M190.0 14h([\d.]+)', first)
+    (length,) = re.findall(r'd="M220.0 14h([\d.]+)', first)
     assert float(length) == pytest.approx(friedman.critical_difference * (three - one) / 2, abs=0.1)
     places = re.findall(r'd="M([\d.]+) 52.0V', first)
     wanted = [one + (three - one) * (rank - 1) / 2 for rank in sorted(friedman.ranks)]
@@ -265,11 +267,11 @@ def test_best_architectures_are_found_by_brute_force(result):
 
 
 def methods_of(result):
-    return " ".join(methods(result, friedman=False))
+    return " ".join(methods(result, []))
 
 
 def test_methods_say_what_was_done_and_nothing_else(result, page):
-    said = " ".join(methods(result, friedman=True))
+    said = " ".join(methods(result, result.benchmarks))
     assert f"random_search, {WICKED} and local_search" in said
     assert f"Here {WICKED} is regularized_evolution" in said
     assert "8 runs of each algorithm on each benchmark (seeds 0 to 7)" in said
@@ -321,6 +323,37 @@ def test_methods_of_one_column_that_is_searched_and_reported(make_table):
     made = compare(["random_search"], [benchmark], budget=3, seeds=2, n_jobs=1)
     assert "one measurement only" in methods_of(made)
     assert list(page_data(made)["tables"][0]["goals"]) == ["valid"]
+
+
+@pytest.mark.parametrize(
+    ("label", "written", "said"),
+    [
+        ("gp_bo", "gp_bo", "All hyperparameters have their defaults. An"),
+        ("mine", "gp_bo", "Here mine is gp_bo. All hyperparameters have their defaults. An"),
+        (
+            "gp_bo(kernel='matern')",
+            "gp_bo(kernel='matern')",
+            "Hyperparameters are set as in gp_bo(kernel='matern'); all others have their defaults.",
+        ),
+        (
+            "gp_bo(kernel=matern)",
+            "gp_bo(kernel='matern')",
+            "Hyperparameters are set as in gp_bo(kernel='matern'); all others have their defaults.",
+        ),
+        (
+            "mine (matern)",
+            "gp_bo(kernel='matern')",
+            "Here mine (matern) is gp_bo(kernel='matern'). Hyperparameters are set as in "
+            "gp_bo(kernel='matern'); all others have their defaults.",
+        ),
+    ],
+)
+def test_methods_say_which_hyperparameters_are_set(result, label, written, said):
+    entries = [{"name": label, "algorithm": written}, {"name": "b", "algorithm": "b"}]
+    (compared, *_) = methods(Result({**result.experiment, "algorithms": entries}, []), [])
+    before, _, after = compared.partition(". ")
+    assert before.startswith("We compared the search algorithms")
+    assert after.startswith(said)
 
 
 @pytest.mark.parametrize(
@@ -494,6 +527,23 @@ def test_unfinished_results_say_so(result):
     assert "Of these 48 runs, 15 are finished and shown here." in page.words
     assert page.data["tables"][1]["curves"]["evaluations"]["test"][2] is None
     assert page.data["tables"][1]["finals"]["test"][2] == []
+
+
+def test_what_ranks_rest_on_is_said_where_it_is_less_than_all(result, page):
+    made = unfinished()
+    less = Page(render(made))
+    said = f"2 of 3 tables, on which every algorithm has finished runs: {DIGITS}, {CORA}. Friedman"
+    assert less.words.count(said) == 2
+    said = f"Over the benchmarks on which every algorithm has finished runs ({DIGITS} and {CORA}), "
+    assert f"{said}algorithms are ranked" in less.words
+    ranks = {
+        t["name"]: t["ranks"] for t in [*less.data["tables"], {**less.data["all"], "name": "all"}]
+    }
+    assert less.data["seeds"] == 3
+    seeds = {name: kind["evaluations"]["test"]["seeds"] for name, kind in ranks.items()}
+    assert seeds == {DIGITS: 3, CORA: 2, ARXIV: 3, "all": 2}
+    assert "on which every algorithm" not in page.words
+    assert "2 tables. Friedman" in page.words
 
 
 def test_a_table_without_runs_is_left_out(result):
