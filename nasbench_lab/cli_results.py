@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from nasbench_lab.console import Json, console, print_json, print_rows
+from nasbench_lab.console import Json, console, errors, print_json, print_rows
 from nasbench_lab.errors import BudgetError, ExperimentError, QueryError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nasbench_lab.results import Result
 
 PLOT_EXAMPLES = """Examples:\n
@@ -169,21 +171,24 @@ def plot(
         try:
             files.append(_draw(kind, result, where, metric, axis, seed, width))
         except (BudgetError, ExperimentError, QueryError) as error:
-            if not everything:
+            if kinds == [kind]:
                 raise
             left_out.append(f"No figure of {kind}: {error}")
+    # Where figures were asked for by name, one that cannot be drawn is an error.
+    failed = bool(left_out) and not everything
     if as_json:
         said = _summary(result) if summarised else {}
-        said |= {"left_out": left_out} if everything else {}
+        said |= {"left_out": left_out} if everything or failed else {}
         print_json({**said, "figures": [str(file) for some in files for file in some]})
-        return
-    if summarised:
+    elif summarised:
         _print_summary(result)
-    for line in left_out:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for first, *others in files:
+    for line in [] if as_json else left_out:
+        (errors if failed else console).print(line, markup=False, highlight=False, soft_wrap=True)
+    for first, *others in [] if as_json else files:
         endings = ", ".join(file.suffix for file in others)
         console.print(f"Figure: {first}, {endings}", markup=False, highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _draw(
@@ -286,20 +291,25 @@ def _draw_anytime(
 
 
 def _several_objectives(result: Result) -> bool:
-    return any(len(entry["objectives"]) > 1 for entry in result.experiment["benchmarks"])
+    """Whether every benchmark has several, so that the hypervolume can be drawn of all."""
+    return all(len(entry["objectives"]) > 1 for entry in result.experiment["benchmarks"])
 
 
 def _summary(result: Result) -> dict[str, Any]:
     """The summary and its notes, for programs."""
     summary = result.summary()
-    return {"summary": summary.to_dict(orient="records"), "notes": result.notes(summary)}
+    return {"summary": summary.to_dict(orient="records"), "notes": _notes(result, summary)}
+
+
+def _notes(result: Result, summary: pd.DataFrame) -> list[str]:
+    return [*result.notes_on_origin(), *result.notes(summary)]
 
 
 def _print_summary(result: Result) -> None:
     """Prints a table per benchmark, and the notes."""
     from nasbench_lab.budget import Budget
 
-    several, summary = _several_objectives(result), result.summary()
+    summary, kinds = result.summary(), set()
     budget = Budget(**result.experiment["budget"])
     for name in result.benchmarks:
         lines = summary[summary["benchmark"] == name].to_dict(orient="records")
@@ -312,6 +322,8 @@ def _print_summary(result: Result) -> None:
             f"\n[bold]{escape(name)}[/bold], {runs} of {budget}, {escape(result.setting(name))}",
             highlight=False,
         )
+        several = len(result.benchmark(name).objectives) > 1
+        kinds.add(several)
         objective = result.benchmark(name).table.column(result.benchmark(name).first_objective)
         seen = "valid" if objective.split == "valid" else objective.name.replace("_", " ")
         rows: list[dict[str, Any]] = []
@@ -330,19 +342,24 @@ def _print_summary(result: Result) -> None:
                 rows[-1]["failed"] = f"{line['failed']:.1f}"
             rows[-1]["ms"] = f"{1e3 * line['wall_s']:.1f}"
         print_rows(rows, False)
-    explained = (
-        "Hypervolume: share of that of the table's exact Pareto front. Regret: of the first objective."
-        if several
-        else "Top: median evaluations, of whatever length, until one was trained in full that is among "
-        "the table's best by the objective (with the share of runs that got there)."
-    )
+    explained = []
+    if True in kinds:
+        explained.append(
+            "Hypervolume: share of that of the table's exact Pareto front. Regret: of the first "
+            "objective."
+        )
+    if False in kinds:
+        explained.append(
+            "Top: median evaluations, of whatever length, until one was trained in full that is among "
+            "the table's best by the objective (with the share of runs that got there)."
+        )
     console.print(
-        f"{'Hypervolume and regret' if several else 'Regret'} at the end: mean [95 % bootstrap "
-        f"interval]. {explained} ms: what a run took to compute.",
+        f"{'Hypervolume and regret' if True in kinds else 'Regret'} at the end: mean [95 % bootstrap "
+        f"interval]. {' '.join(explained)} ms: what a run took to compute.",
         style="dim",
         highlight=False,
     )
-    for note in result.notes(summary):
+    for note in _notes(result, summary):
         console.print(f"Note: {escape(note)}", highlight=False)
 
 

@@ -21,6 +21,7 @@ from nasbench_lab.figure_layout import (
     plain,
     plain_if_few,
     scale_axis,
+    shown_as,
     styled,
     text_width,
     wrapped,
@@ -77,7 +78,8 @@ def rank_figure(
         raise ExperimentError(
             "There is no seed that all algorithms have finished, to rank them by."
         )
-    said = f"rank by {_words(metric)}, mean and 95 % bootstrap interval"
+    mean = shown_as("mean and 95 % bootstrap interval", len(result.algorithms))
+    said = f"rank by {_words(metric)}, {mean}"
     lines = data.rename(columns={"rank": "centre"})
     return _curves(result, lines, axis or result.axis, width, said, "mean rank", best_is_low=True)
 
@@ -142,19 +144,31 @@ def _curves(
     with styled():
         figure, panels, size = panel_grid(len(names), width)
         for panel, name in zip(panels, names, strict=True):
-            draw_curves(panel, lines[lines["benchmark"] == name], result.algorithms, False)
+            some = lines[lines["benchmark"] == name]
+            draw_curves(panel, some, result.algorithms, False)
+            title = (
+                f"{'mean over tables' if name == stats.ALL else name}{_seeds(result, some)}, {said}"
+            )
             if name == stats.ALL:
-                label_panel(panel, size, f"mean over tables, {said}", "share of the budget", label)
+                label_panel(panel, size, title, "share of the budget", label)
             else:
                 scale_axis(panel, axis)
-                title = f"{name}, {said}, {result.setting(name)}"
-                label_panel(panel, size, title, axis_label(axis), label)
+                label_panel(
+                    panel, size, f"{title}, {result.setting(name)}", axis_label(axis), label
+                )
             if best_is_low:
                 panel.invert_yaxis()
             else:
                 panel.set(ylim=(-0.02, 1.02), yticks=(0.0, 0.25, 0.5, 0.75, 1.0))
         name_curves(figure, panels, result.algorithms, size)
     return figure
+
+
+def _seeds(result: Result, lines: pd.DataFrame) -> str:
+    """How many seeds the lines of a rank frame rest on, if that is not all."""
+    every = len(result.experiment["seeds"])
+    count = int(lines["seeds"].iloc[0]) if "seeds" in lines else every
+    return f", {count} of {every} seeds" if count < every else ""
 
 
 def final_data(result: Result, metric: str = "test_regret") -> pd.DataFrame:
@@ -198,8 +212,9 @@ def final_figure(
             some = data[(data["benchmark"] == name) & data["value"].notna()]
             for i, algorithm in enumerate(result.algorithms):
                 _draw_runs(panel, some["value"][some["algorithm"] == algorithm].to_numpy(), i)
+            scale = ""
             if metric.endswith("regret"):
-                _scale_regrets(panel, some["value"].to_numpy())
+                scale = _scale_regrets(panel, some["value"].to_numpy())
             panel.set_yticks(range(len(labels)), labels, parse_math=False)
             # Of panels side by side, the first one's names serve all.
             panel.tick_params(labelleft=j % across == 0)
@@ -211,7 +226,7 @@ def final_figure(
                 panel,
                 (size[0] - room, size[1]),
                 f"{said}, {result.setting(name)}",
-                stats.metric_label(result.benchmark(name), metric),
+                stats.metric_label(result.benchmark(name), metric) + scale,
                 "",
             )
     return figure
@@ -231,12 +246,16 @@ def _draw_runs(panel: Axes, values: Any, i: int) -> None:
     panel.plot([median], [i], "|", color="black", markersize=9, mew=1.6, label="median")
 
 
-def _scale_regrets(panel: Axes, values: Any) -> None:
-    """Shows regrets that differ much on a logarithmic axis, which begins at 0 if some are 0."""
+def _scale_regrets(panel: Axes, values: Any) -> str:
+    """Shows regrets that differ much on a logarithmic axis, which begins at 0 if some are 0.
+
+    Returns:
+        What to add to the axis' label.
+    """
     # What is left of a regret of 0 by rounding is 0.
     positive = values[values > 1e-9]
     if not len(positive) or positive.max() < 10 * positive.min():
-        return
+        return ""
     if len(positive) < len(values):
         panel.set_xscale("symlog", linthresh=positive.min(), linscale=0.3)
         panel.set_xlim(left=-0.15 * positive.min())
@@ -244,6 +263,7 @@ def _scale_regrets(panel: Axes, values: Any) -> None:
         panel.set_xscale("log")
         panel.xaxis.set_minor_formatter(plain_if_few)
     panel.xaxis.set_major_formatter(plain)
+    return ", log scale"
 
 
 def critical_difference_data(result: Result, metric: str = "test_regret") -> pd.DataFrame:
@@ -252,7 +272,8 @@ def critical_difference_data(result: Result, metric: str = "test_regret") -> pd.
     Returns:
         A line per algorithm, the best first: ``metric``, ``algorithm``, its mean ``rank``,
         ``groups`` (numbers of the bars that it is under, with spaces between), and of the test
-        ``tables``, ``friedman_p``, ``alpha`` and ``critical_difference``.
+        ``tables``, how many, ``of_tables``, their names if others of the result are left out,
+        ``friedman_p``, ``alpha`` and ``critical_difference``.
     """
     import pandas as pd
 
@@ -264,7 +285,9 @@ def critical_difference_data(result: Result, metric: str = "test_regret") -> pd.
         " ".join(str(i + 1) for i, group in enumerate(groups) if name in group)
         for name in frame["algorithm"]
     ]
-    frame["tables"], frame["friedman_p"], frame["alpha"] = test.n, test.p, test.alpha
+    left_out = set(result.benchmarks) - set(test.tables)
+    frame["tables"], frame["of_tables"] = test.n, ", ".join(test.tables) if left_out else ""
+    frame["friedman_p"], frame["alpha"] = test.p, test.alpha
     frame["critical_difference"] = test.critical_difference
     return described(frame, metric=metric)
 
@@ -280,7 +303,8 @@ def critical_difference_figure(
 
     Bars join algorithms whose mean ranks over the tables differ by less than the critical
     difference of Nemenyi's test. It is drawn here because scikit-posthocs' diagram gives names as
-    much room as they ask for, and leaves none to the ranks in a column of a paper.
+    much room as they ask for, and leaves none to the ranks in a column of a paper: here names stand
+    below the axis, which has the full width.
 
     Args:
         result: The runs.
@@ -298,54 +322,82 @@ def critical_difference_figure(
     inches = width or WIDTHS["page"]
     title = wrapped(_tested(data, metric), inches - 0.2)
     ranks, critical = data["rank"].to_numpy(), data["critical_difference"].iloc[0]
+    k, groups = len(ranks), _groups(data)
+    # Between the names, inches from one algorithm's line to the next.
+    gap = min(0.06, 0.25 * inches / (k - 1))
     labels = [
-        wrapped(f"{name} {rank:.2f}", 0.33 * inches)
+        wrapped(f"{name} {rank:.2f}", (inches - gap * (k - 1)) / 2 - 0.25)
         for name, rank in zip(data["algorithm"], ranks, strict=True)
     ]
     # The better half on the left, from the top; the others on the right, the worst at the top.
-    half = (len(labels) + 1) // 2
+    half = (k + 1) // 2
     sides = labels[:half], labels[: half - 1 : -1]
     left, right = (
-        0.25 + max(text_width(line) for text in side for line in text.split("\n")) for side in sides
+        0.2 + max(text_width(line) for text in side for line in text.split("\n")) for side in sides
     )
-    groups = _groups(data)
     # From the top, in inches: title, CD, axis, bars, names.
     bar = 0.35 + _LINE * _lines(title)
     axis = bar + 0.35
-    names = axis + 0.15 + 0.08 * len(groups)
+    bent = axis + 0.13 + 0.08 * len(groups)
+    names = bent + 0.3
     height = names + 0.1 + max(sum(0.05 + _LINE * _lines(text) for text in side) for side in sides)
 
     def place(rank: float) -> float:
         """Inches from the left."""
-        return left + (rank - 1) / (len(labels) - 1) * (inches - left - right)
+        return 0.2 + (rank - 1) / (k - 1) * (inches - 0.4)
 
     with styled():
         figure = Figure(figsize=(inches, height))
         panel = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, inches), ylim=(height, 0))
         panel.axis("off")
         panel.text(0.1, 0.1, title, va="top", fontsize=7)
-        _draw_rank_axis(panel, place, axis, len(labels))
-        if critical <= len(labels) - 1:
-            ends = place(1.0), place(1.0 + critical)
-            panel.plot(ends, (bar, bar), "|-", color="black", lw=0.8, ms=5, label="CD")
-            panel.text(sum(ends) / 2, bar - 0.04, "CD", ha="center", va="bottom", fontsize=7)
+        _draw_rank_axis(panel, place, axis, k)
+        longer = critical > k - 1
+        ends = place(1.0), place(min(1.0 + critical, k))
+        panel.plot(ends, (bar, bar), color="black", lw=0.8, label="CD")
+        for end, mark in zip(ends, "|>" if longer else "||", strict=True):
+            panel.plot([end], [bar], mark, color="black", ms=5 if mark == "|" else 3, mew=0.8)
+        said = "CD, longer than the axis" if longer else "CD"
+        beside = max(sum(ends) / 2, 0.1 + text_width(said) / 2)
+        panel.text(beside, bar - 0.05, said, ha="center", va="bottom", fontsize=7)
         for i, group in enumerate(groups):
             y = axis + 0.1 + 0.08 * i
             ends = place(ranks[group[0]]) - 0.03, place(ranks[group[-1]]) + 0.03
             panel.plot(ends, (y, y), color="black", lw=2.4, solid_capstyle="butt", label="group")
-        edges = left - 0.15, inches - right + 0.15
-        for texts, x, ordered in zip(sides, edges, (ranks, ranks[::-1]), strict=True):
-            places = [place(rank) for rank in ordered[: len(texts)]]
-            _draw_names(panel, texts, places, x, names, axis)
+        places = [place(rank) for rank in ranks]
+        rails = _rails(places, left + 0.05, inches - right - 0.05, gap)
+        for order, x, away, aligned in (
+            (range(half), left, -0.04, "right"),
+            (range(k - 1, half - 1, -1), inches - right, 0.04, "left"),
+        ):
+            y = names
+            for i in order:
+                y += 0.05 + _LINE * _lines(labels[i])
+                middle = y - _LINE * _lines(labels[i]) / 2
+                across, down = (x, *[rails[i]] * 2, *[places[i]] * 2), (middle,) * 2
+                panel.plot(across, (*down, names, bent, axis), c="0.35", lw=0.7, label="algorithm")
+                look: dict[str, Any] = {"ha": aligned, "va": "center", "fontsize": 7}
+                panel.text(x + away, middle, labels[i], **look)
     return figure
+
+
+def _rails(places: Sequence[float], left: float, right: float, gap: float) -> list[float]:
+    """Where the lines of ascending places go down between left and right, at least a gap apart."""
+    rails: list[float] = []
+    for i, place in enumerate(places):
+        least = rails[-1] + gap if rails else left
+        rails.append(min(max(place, least), right - gap * (len(places) - 1 - i)))
+    return rails
 
 
 def _tested(data: pd.DataFrame, metric: str) -> str:
     """What was tested, and what came of it."""
     first = data.iloc[0]
     differ = "" if first["friedman_p"] < first["alpha"] else ": no difference was found"
+    named = f" ({first['of_tables']}; not all algorithms have runs on others)"
     return (
-        f"Mean rank by {_words(metric)} over {first['tables']} tables. Friedman test: p = "
+        f"Mean rank by {_words(metric)} over {first['tables']} tables"
+        f"{named if first['of_tables'] else ''}. Friedman test: p = "
         f"{first['friedman_p']:.2g}{differ}. Bars: not told apart by Nemenyi's test at "
         f"{first['alpha']:g}, critical difference (CD) {first['critical_difference']:.2f}."
     )
@@ -353,29 +405,6 @@ def _tested(data: pd.DataFrame, metric: str) -> str:
 
 def _lines(text: str) -> int:
     return 1 + text.count("\n")
-
-
-def _draw_names(
-    panel: Axes, texts: Sequence[str], places: Sequence[float], x: float, y: float, axis: float
-) -> None:
-    """Writes names one below the other, each with a line to its rank.
-
-    Args:
-        panel: Whose coordinates are inches from the left and from the top.
-        texts: The names, broken into lines, from the top.
-        places: Of their ranks.
-        x: Where the names end, if they are on the left of their ranks, or else begin.
-        y: Where the first is.
-        axis: Where the axis of ranks is.
-    """
-    on_the_left = x < min(places)
-    for text, place in zip(texts, places, strict=True):
-        y += 0.05 + _LINE * _lines(text)
-        middle = y - _LINE * _lines(text) / 2
-        look: dict[str, Any] = {"color": "0.35", "lw": 0.7, "label": "algorithm"}
-        panel.plot((x, place, place), (middle, middle, axis), **look)
-        look = {"ha": "right" if on_the_left else "left", "va": "center", "fontsize": 7}
-        panel.text(x + (-0.04 if on_the_left else 0.04), middle, text, **look)
 
 
 def _draw_rank_axis(panel: Axes, place: Callable[[float], float], y: float, k: int) -> None:

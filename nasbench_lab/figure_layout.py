@@ -51,6 +51,9 @@ WIDTHS = {"column": 3.35, "page": 7.0}
 PAPER = ("png", "svg", "pdf")
 """The formats of a figure for a paper."""
 
+BANDED = 7
+"""At most so many curves of a panel have bands: those of more merge into grey."""
+
 _SCREEN = (4.4, 2.9)
 """Inches of a panel on the screen."""
 
@@ -190,7 +193,7 @@ def legend_above(figure: Figure, handles: Mapping[str, Artist], **options: Any) 
 def draw_curves(
     panel: Axes, lines: pd.DataFrame, algorithms: Sequence[str], logarithmic: bool
 ) -> None:
-    """Draws the curves of a panel, with their bands if they have any.
+    """Draws the curves of a panel, with their bands if they have any and are not too many.
 
     Args:
         panel: Where.
@@ -199,7 +202,7 @@ def draw_curves(
         algorithms: All of them, whose order gives the looks.
         logarithmic: Whether values that differ much are shown on a logarithmic axis.
     """
-    banded = "low" in lines
+    banded = "low" in lines and len(algorithms) <= BANDED
     shown = lines[["centre", "low", "high"] if banded else ["centre"]].to_numpy(dtype=float)
     shown = shown[np.isfinite(shown)]
     if logarithmic and shown.size:
@@ -233,11 +236,24 @@ def draw_curves(
         panel.set_xlim(lines["point"].min(), lines["point"].max())
 
 
+def shown_as(statistic: str, n: int) -> str:
+    """What ``draw_curves`` shows of a centre and its band, in words, for ``n`` algorithms."""
+    if n <= BANDED:
+        return statistic
+    return f"{statistic.partition(' and ')[0]} (no bands for {n} algorithms)"
+
+
 def scale_axis(panel: Axes, axis: str) -> None:
-    """Shows long counts of evaluations and epochs on a logarithmic axis."""
-    if axis != "seconds" and panel.get_xlim()[1] >= 50:
+    """Shows evaluations and epochs as whole numbers, and many on a logarithmic axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    if axis == "seconds":
+        return
+    if panel.get_xlim()[1] >= 50:
         panel.set_xscale("log")
         panel.xaxis.set_major_formatter("{x:g}")
+    else:
+        panel.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
 
 
 def axis_label(axis: str) -> str:

@@ -22,6 +22,7 @@ from nasbench_lab.figure_layout import (
     name_curves,
     panel_grid,
     scale_axis,
+    shown_as,
     styled,
 )
 from nasbench_lab.files import atomic_file
@@ -131,7 +132,8 @@ def anytime_figure(
             lines = data[(data["benchmark"] == name) & (data["metric"] == one)]
             draw_curves(panel, lines, result.algorithms, one.endswith("regret"))
             scale_axis(panel, axis)
-            runs, said = counted(result, name, lines), stats.STATISTICS[statistic]
+            runs = counted(result, name, lines)
+            said = shown_as(stats.STATISTICS[statistic], len(result.algorithms))
             label_panel(
                 panel,
                 size,

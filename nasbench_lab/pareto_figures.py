@@ -17,6 +17,7 @@ from nasbench_lab.figure_layout import (
     look,
     panel_grid,
     scale_axis,
+    shown_as,
     styled,
 )
 from nasbench_lab.figures import counted, finished
@@ -165,7 +166,8 @@ def pareto_figure(
             draw_curves(right, lines, result.algorithms, True)
             along = result.axis if axis is None else axis
             scale_axis(right, along)
-            said = f"{name}, {counted(result, name, lines)}, {stats.STATISTICS['mean']}"
+            mean = shown_as(stats.STATISTICS["mean"], len(result.algorithms))
+            said = f"{name}, {counted(result, name, lines)}, {mean}"
             missing = "missing hypervolume (share of the table's)"
             label_panel(right, size, said, axis_label(along), missing)
             handles |= {str(line.get_label()): line for line in left.get_lines()}

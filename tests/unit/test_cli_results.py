@@ -1,6 +1,8 @@
 """``plot``: which figures it draws, into which files, and what it says of those it does not draw."""
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,7 @@ def test_without_flags_the_summary_and_the_anytime_figure(lab, folder):
     stem = "f/anytime_regret_evaluations_median_interval"
     assert done.out.splitlines()[-1] == f"Figure: {stem}.png, .svg, .pdf, .csv"
     assert f"{PROTEINS}, 3 runs of 12 evaluations" in done.words
+    assert "missing" not in done.words
     result = Result.open(folder)
     frame = stats.curve_frame(result, "valid_regret", statistic="median_interval")
     (written,) = Path("f").glob("*.csv")
@@ -153,6 +156,63 @@ def test_a_diagram_needs_two_tables(lab, two_objectives):
     done = lab("plot", two_objectives, "--critical-difference", "-o", "f")
     assert done.code == 1
     assert "needs at least 2 benchmarks" in done.err
+
+
+def test_one_impossible_figure_does_not_cost_the_others(lab, two_objectives):
+    flags = ["--ranks", "--critical-difference", "--final"]
+    done = lab("plot", two_objectives, *flags, "-o", "f")
+    assert done.code == 1
+    assert done.err.startswith("No figure of critical difference: Friedman's test needs at least 2")
+    stems = ["ranks_hypervolume_evaluations", "final_hypervolume"]
+    assert done.out.splitlines() == [f"Figure: f/{stem}.png, .svg, .pdf, .csv" for stem in stems]
+    assert {file.stem for file in Path("f").iterdir()} == set(stems)
+    done = lab("plot", two_objectives, *flags, "-o", "f", "--json")
+    assert done.code == 1
+    data = json.loads(done.out)
+    assert len(data["figures"]) == 8
+    assert "needs at least 2" in data["left_out"][0]
+
+
+def test_one_and_several_objectives_in_one_result(lab):
+    Path("mixed.toml").write_text(
+        'budget = 8\nseeds = 2\nalgorithms = ["random_search", "local_search"]\n'
+        f'benchmarks = ["{PROTEINS}", '
+        f'{{ table = "{CORA}", objectives = ["valid_accuracy", "parameters"] }}]\n'
+    )
+    done = lab("run", "mixed.toml", "--jobs", 1, "-o", "r")
+    assert done.code == 0, done.err
+    assert Path("r/anytime_regret_evaluations_mean.png").exists()
+    # Each table has the columns of its objectives.
+    one, several = re.split(rf"\n{CORA},", done.out)
+    assert "top 10" in one
+    assert "hypervolume" not in one
+    assert "hypervolume" in several.splitlines()[1]
+    assert "top 10" not in several.partition("\n\n")[0]
+    assert "Hypervolume: share of" in done.words
+    assert "Top: median evaluations" in done.words
+    assert "nan" not in done.out
+    data = lab("plot", "r", "--all", "-o", "f", "--json").data
+    assert {Path(file).stem for file in data["figures"]} == {
+        "anytime_regret_evaluations_mean",
+        "ranks_test_regret_evaluations",
+        "ecdf_valid_regret_evaluations",
+        "final_test_regret",
+    }
+    assert [line["hypervolume"] is None for line in data["summary"]] == [True, True, False, False]
+
+
+def test_missing_runs_and_different_versions_are_noted(lab, folder):
+    result = Result.open(folder)
+    runs = [replace(run) for run in result.runs[1:]]
+    runs[0] = replace(runs[0], made_with={**runs[0].made_with, "versions": {"numpy": "1.0"}})
+    Result(result.experiment, runs).save("part")
+    data = lab("plot", "part", "-o", "f", "--json").data
+    missing, versions = data["notes"][:2]
+    assert missing == "1 of the 18 runs are missing."
+    assert versions.startswith("The runs were made with different versions: ")
+    done = lab("plot", "part", "-o", "f")
+    assert f"Note: {missing}" in done.words
+    assert f"Note: {versions}" in done.words
 
 
 def test_a_file_that_cannot_be_written_is_an_error_for_all_too(lab, folder):

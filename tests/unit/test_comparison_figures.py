@@ -2,6 +2,7 @@
 
 import re
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -164,7 +165,9 @@ def test_every_run_is_a_dot_on_its_line(result, metric):
     for panel, name in zip(visible(figure), result.benchmarks, strict=True):
         labels = [text.get_text() for text in panel.get_yticklabels()]
         assert labels == (result.algorithms if panel is visible(figure)[0] else [])
-        assert panel.get_xlabel() == stats.metric_label(result.benchmark(name), metric)
+        label = stats.metric_label(result.benchmark(name), metric)
+        label += ", log scale" if panel.get_xscale() != "linear" else ""
+        assert " ".join(panel.get_xlabel().split()) == label
         last = last_values(result, name, metric)
         for i, (algorithm, values) in enumerate(zip(result.algorithms, last, strict=True)):
             lines = [line for line in panel.get_lines() if abs(line.get_ydata()[0] - i) < 0.4]
@@ -201,6 +204,7 @@ def test_regrets_that_differ_much_are_logarithmic_and_zero_has_a_place(
     save_figure(figure, tmp_path / "f")
     (panel,) = visible(figure)
     assert panel.get_xscale() == scale
+    assert panel.get_xlabel().endswith(", log scale") == (scale != "linear")
     low, high = panel.get_xlim()
     # A dot of 2.5 points is in the picture with all its width.
     to_axes = panel.transData + panel.transAxes.inverted()
@@ -223,6 +227,7 @@ def demsar(monkeypatch):
     scores = pd.DataFrame({"C4.5": c45, "C4.5+m": m, "C4.5+cf": cf, "C4.5+m+cf": m_cf})
     test = stats.friedman(scores, maximize=True, alpha=0.1)
     monkeypatch.setattr(stats, "friedman_of", lambda result, metric: test)
+    return SimpleNamespace(benchmarks=test.tables)
 
 
 def places_of(figure):
@@ -241,10 +246,10 @@ def places_of(figure):
     ranks = {}
     for line in lines["algorithm"]:
         x, y = line.get_xdata(), line.get_ydata()
-        assert y[2] == axis.get_ydata()[0]
+        assert y[-1] == axis.get_ydata()[0]
         near = [t for t in panel.texts if abs(t.get_position()[1] - y[0]) < 1e-9]
         (name,) = [t for t in near if abs(t.get_position()[0] - x[0]) < 0.05]
-        ranks[" ".join(name.get_text().split())] = float(rank(x[2]))
+        ranks[" ".join(name.get_text().split())] = float(rank(x[-1]))
     # Bars go a little further than the lines that they join.
     bars = [rank(line.get_xdata() + np.array([0.03, -0.03])) for line in lines.get("group", [])]
     cd = [np.ptp(rank(line.get_xdata())) for line in lines.get("CD", [])]
@@ -253,7 +258,7 @@ def places_of(figure):
 
 @pytest.mark.parametrize("width", [None, 3.35])
 def test_the_published_example_is_drawn_as_published(demsar, width):
-    figure = critical_difference_figure(None, width=width)
+    figure = critical_difference_figure(demsar, width=width)
     ranks, bars, (cd,) = places_of(figure)
     # Average ranks and the critical difference of his section 3.2.2, to the digits given there.
     expected = {
@@ -262,7 +267,7 @@ def test_the_published_example_is_drawn_as_published(demsar, width):
     assert ranks == pytest.approx(expected, abs=5e-4)
     assert cd == pytest.approx(1.12, abs=5e-3)
     np.testing.assert_allclose(bars, [[1.964, 2.893], [2.893, 3.143]], atol=5e-4)
-    data = critical_difference_data(None)
+    data = critical_difference_data(demsar)
     assert data["algorithm"].tolist() == ["C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"]
     assert data["groups"].tolist() == ["1", "1", "1 2", "2"]
     assert set(data["tables"]) == {14}
@@ -270,6 +275,32 @@ def test_the_published_example_is_drawn_as_published(demsar, width):
     assert "over 14 tables. Friedman test: p = 0.017" in title
     assert "at 0.1, critical difference (CD) 1.12" in title
     assert "no difference" not in title
+    (bar,) = [text for text in figure.axes[0].texts if text.get_text() == "CD"]
+    assert bar.get_window_extent().x0 > 0
+
+
+@pytest.mark.parametrize("width", [None, 3.35, 7.0])
+def test_the_axis_of_ranks_has_the_width_of_the_figure(many, result, width):
+    for one in (many, result):
+        figure = critical_difference_figure(one, width=width)
+        (panel,) = figure.axes
+        (axis,) = [line for line in panel.get_lines() if line.get_label() == "axis"]
+        assert np.ptp(axis.get_xdata()) >= 0.85 * figure.get_figwidth()
+        # Lines to different names meet at most on the axis and where they leave it.
+        lines = [line.get_xydata() for line in panel.get_lines() if line.get_label() == "algorithm"]
+        assert len({round(float(line[1, 0]), 4) for line in lines}) == len(one.algorithms)
+
+
+def test_tables_that_are_left_out_are_told(result):
+    third = "nas-bench-graph/arxiv"
+    other = compare(ALGORITHMS[:2], third, budget=5, seeds=2, n_jobs=1)
+    experiment = {**result.experiment}
+    experiment["benchmarks"] = experiment["benchmarks"] + other.experiment["benchmarks"]
+    part = Result(experiment, [*result.runs, *other.runs])
+    assert set(critical_difference_data(result)["of_tables"]) == {""}
+    assert set(critical_difference_data(part)["of_tables"]) == {f"{PROTEINS}, {CORA}"}
+    title = critical_difference_figure(part).axes[0].texts[0].get_text()
+    assert f"over 2 tables ({PROTEINS}, {CORA}; not all algorithms" in " ".join(title.split())
 
 
 def test_the_diagram_is_of_the_result(result):
@@ -285,7 +316,10 @@ def test_the_diagram_is_of_the_result(result):
     found = {name.rpartition(" ")[0]: rank for name, rank in ranks.items()}
     mean = np.mean(placed, axis=0)
     assert found == pytest.approx(dict(zip(ALGORITHMS, mean, strict=True)))
-    assert cd == []
+    # The bar ends with the axis, and says so.
+    assert cd == pytest.approx([2.0])
+    texts = [text.get_text() for text in critical_difference_figure(result).axes[0].texts]
+    assert "CD, longer than the axis" in texts
     np.testing.assert_allclose(bars, [[mean.min(), mean.max()]])
 
 
@@ -375,6 +409,17 @@ def test_few_short_names_stand_at_the_curves(result, tmp_path):
         )
 
 
+def test_many_algorithms_have_no_bands_and_the_title_says_so(many, result, tmp_path):
+    for panel in visible(rank_figure(many, width=3.35)):
+        assert not panel.collections
+        assert "mean (no bands for 13 algorithms)" in " ".join(panel.get_title(loc="left").split())
+    for panel in visible(rank_figure(result)):
+        assert len(panel.collections) == 3
+        title = " ".join(panel.get_title(loc="left").split())
+        assert "mean and 95 % bootstrap interval" in title
+        assert "bands" not in title
+
+
 # What must not break it
 
 
@@ -388,6 +433,11 @@ def test_unfinished_results_are_drawn_as_far_as_they_go(result):
     part = Result(result.experiment, kept, {n: result.benchmark(n) for n in result.benchmarks})
     panels = visible(rank_figure(part))
     assert [len(panel.get_lines()) for panel in panels] == [3, 2]
+    titles = [" ".join(panel.get_title(loc="left").split()) for panel in panels]
+    # All of what has runs on a table have finished these seeds there.
+    for name, title in zip(part.benchmarks, titles, strict=True):
+        assert title.startswith(f"{name}, 4 of 7 seeds, rank")
+    assert "seeds" not in visible(rank_figure(result))[0].get_title(loc="left")
     panels = visible(final_figure(part))
     assert "4 to 7 runs" in panels[0].get_title(loc="left")
     # Each algorithm has dots, quartiles and a median.

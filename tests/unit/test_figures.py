@@ -472,3 +472,27 @@ def test_runs_of_different_lengths(timed, tmp_path):
 )
 def test_long_labels_are_broken_between_hyperparameters(label, lines):
     assert wrapped(label, 1.32).split("\n") == lines
+
+
+@pytest.mark.parametrize("budget", [7, 20])
+def test_evaluations_are_counted_in_whole_numbers(budget):
+    result = compare(["random_search"], CORA, budget=budget, seeds=2, n_jobs=1)
+    for width in (None, 3.35):
+        (panel,) = visible(anytime_figure(result, width=width))
+        low, high = panel.get_xlim()
+        ticks = [tick for tick in panel.get_xticks() if low <= tick <= high]
+        assert len(ticks) >= 2
+        assert all(tick == int(tick) for tick in ticks)
+
+
+def test_curves_of_many_algorithms_have_no_bands(make_table):
+    benchmark = TableBenchmark(make_table())
+    for n in (7, 8):
+        algorithms = {f"a{i}": "random_search" for i in range(n)}
+        figure = anytime_figure(compare(algorithms, benchmark, budget=5, seeds=3, n_jobs=1))
+        (panel,) = visible(figure)
+        assert len(panel.get_lines()) == n
+        assert len(panel.collections) == (7 if n == 7 else 0)
+        title = " ".join(panel.get_title(loc="left").split())
+        said = "mean and 95 % bootstrap interval" if n == 7 else "mean (no bands for 8 algorithms)"
+        assert f", {said}, " in title
