@@ -103,17 +103,6 @@ def _budget(value: Any) -> Budget:
     return Budget.of(value if isinstance(value, str) else str(value))
 
 
-class _Experiment(_Entry):
-    algorithms: list[Annotated[_Algorithm, _or_table("algorithm", str)]] = Field(min_length=1)
-    benchmarks: list[Annotated[_Benchmark, _or_table("table", str)]] = Field(min_length=1)
-    budget: Annotated[Budget, PlainValidator(_budget)]
-    seeds: Annotated[list[int], PlainValidator(lambda seeds: seeds_of(seeds))] = Field(
-        default=100, validate_default=True
-    )
-    charge_repeats: bool = True
-    workers: Annotated[_Workers, _or_table("count", int)] = _Workers()
-
-
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:
     """Takes a number of seeds for that many from 0 on.
 
@@ -138,6 +127,17 @@ def seeds_of(seeds: int | Sequence[int]) -> list[int]:
     if max(listed) >= 2**63:  # result files keep them in 64 bits
         raise ExperimentError(f"Expected seeds below 2**63 but got {max(listed)}.")
     return listed
+
+
+class _Experiment(_Entry):
+    algorithms: list[Annotated[_Algorithm, _or_table("algorithm", str)]] = Field(min_length=1)
+    benchmarks: list[Annotated[_Benchmark, _or_table("table", str)]] = Field(min_length=1)
+    budget: Annotated[Budget, PlainValidator(_budget)]
+    seeds: Annotated[list[int], PlainValidator(seeds_of)] = Field(
+        default=100, validate_default=True
+    )
+    charge_repeats: bool = True
+    workers: Annotated[_Workers, _or_table("count", int)] = _Workers()
 
 
 _ENTRIES: dict[str, type[_Entry]] = {

@@ -71,8 +71,9 @@ def pareto_data(result: Result, axis: stats.Axis | None = None) -> pd.DataFrame:
     )
     fronts = [front for name in names for front in _fronts(result, name)]
     columns = ["benchmark", "curve", "algorithm", "seed", *missing.columns[3:]]
-    every = pd.concat([*fronts, missing], ignore_index=True)[columns]
-    return every.astype({"seed": "Int64", "runs": "Int64"})
+    # Not concatenated: some have columns without a value, of which old pandas warns.
+    lines = [line for part in (*fronts, missing) for line in part.to_dict("records")]
+    return pd.DataFrame(lines, columns=columns).astype({"seed": "Int64", "runs": "Int64"})
 
 
 def _fronts(result: Result, name: str) -> list[pd.DataFrame]:
