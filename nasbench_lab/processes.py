@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from multiprocessing import parent_process
 from typing import Any, Literal, TypeVar, get_args
 
@@ -160,7 +163,22 @@ def _ready() -> bool:
 
 
 def _numbered(number: int, task: Callable[[], T]) -> tuple[int, T]:
-    # Ctrl-C reaches all processes of a terminal; the parent stops its workers itself.
-    if parent_process() is not None and threading.current_thread() is threading.main_thread():
+    parent = parent_process()
+    if parent is not None and threading.current_thread() is threading.main_thread():
+        # Ctrl-C reaches all processes of a terminal; the parent stops its workers itself.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if parent.pid is not None:
+            _end_with(parent.pid)
     return number, task()
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """Ends this process when its parent has ended: one that is killed cannot stop its workers."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -171,6 +172,19 @@ def test_of_two_processes_on_one_folder_one_may_be_killed(tmp_path, undisturbed)
     end(first)
     finish(second)
     assert_same(Result.open(folder), undisturbed)
+
+
+def test_the_workers_of_a_killed_process_end_too(tmp_path):
+    folder = tmp_path / "r"
+    process = start(folder)
+    while not parts(folder):
+        time.sleep(0.02)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    end(process, group=False)
+    # They look once in a second whether it is still there, when their task lets them.
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
 
 
 def test_an_interrupted_process_leaves_the_folder_to_another_at_work(tmp_path):
