@@ -340,7 +340,8 @@ def _print_summary(result: Result) -> None:
                 rows[-1]["top 10"] = _reached(line, "top_10")
             if any(other["failed"] >= 0.05 for other in lines):
                 rows[-1]["failed"] = f"{line['failed']:.1f}"
-            rows[-1]["ms"] = f"{1e3 * line['wall_s']:.1f}"
+            milliseconds = 1e3 * line["wall_s"]
+            rows[-1]["ms"] = f"{milliseconds:.{1 if milliseconds < 100 else 0}f}"
         print_rows(rows, False)
     explained = []
     if True in kinds:
