@@ -70,7 +70,7 @@ class Cluster:
     def shrink(self):
         """Ends all workers, and waits until the scheduler knows."""
         for worker in self.workers:
-            worker.terminate()
+            worker.kill()  # asked kindly, a worker may wait for others that are gone
             worker.wait(timeout=30)
         self.workers = []
         with self.client() as client:
@@ -79,7 +79,7 @@ class Cluster:
 
     def close(self):
         for process in (*self.workers, self.scheduler):
-            process.terminate()
+            process.kill()
         for process in (*self.workers, self.scheduler):
             process.wait(timeout=30)
         self.log.close()
