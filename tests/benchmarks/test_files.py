@@ -41,14 +41,9 @@ def archive(tmp_path_factory, enabled, data_folder):
     folder = tmp_path_factory.mktemp("nats") / "NATS-tss-v1_0-3ffb9-simple"
     nats_files.write_simple(folder, texts, {})
     Parallel(n_jobs=-1 if enabled else 1)(
-        delayed(write_one)(folder, i, text, epochs) for i, text in enumerate(texts)
+        delayed(nats_files.write_one)(folder, i, text, epochs) for i, text in enumerate(texts)
     )
     return folder
-
-
-def write_one(folder, index, text, epochs):
-    record = nats_files.record(index, text, epochs=epochs)
-    nats_files.dump(record, folder / f"{index:06d}.pickle.pbz2")
 
 
 @pytest.fixture(scope="module")

@@ -147,6 +147,11 @@ def write_simple(folder, texts, records):
     return folder
 
 
+def write_one(folder, index, text, epochs):
+    """Adds a record to such a folder; here, as worker processes know no test's module by name."""
+    dump(record(index, text, epochs=epochs), folder / f"{index:06d}.pickle.pbz2")
+
+
 def write_tar(path, folder):
     with tarfile.open(path, "w") as archive:
         archive.add(folder, arcname=folder.name)
