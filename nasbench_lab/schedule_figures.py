@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_lab import stats
 from nasbench_lab.errors import ExperimentError
 from nasbench_lab.figure_layout import PALETTE, legend_above, styled, wrapped
 from nasbench_lab.trace import STATUSES, Trace
@@ -235,7 +236,7 @@ def _bars(data: pd.DataFrame, name: str, algorithm: str) -> Bars:
 def _budget_end(trace: Trace) -> float:
     """The end of a budget in seconds; 0 if there is none, or another limit ended the run."""
     limit: float = trace.settings["budget"].get("seconds", 0.0)
-    reached = trace.cut_off is not None and bool((trace.cut_off.end > limit).any())
+    reached = stats.ran_out_of_seconds(trace)
     return limit if reached or len(trace.settings["budget"]) == 1 else 0.0
 
 

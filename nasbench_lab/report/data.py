@@ -117,8 +117,8 @@ def goals_of(result: Result) -> list[str]:
     ]
 
 
-def _axes(benchmark: TableBenchmark) -> list[str]:
-    axes = []
+def _axes(benchmark: TableBenchmark) -> list[stats.Axis]:
+    axes: list[stats.Axis] = []
     for axis in get_args(stats.Axis):
         try:
             stats.check_axis(benchmark, axis)
@@ -164,7 +164,9 @@ def _points(traces: Sequence[Trace], axis: stats.Axis) -> Floats:
     return points.astype(np.float64)
 
 
-def _curves(result: Result, name: str, axes: Sequence[str], goals: Sequence[str]) -> dict[str, Any]:
+def _curves(
+    result: Result, name: str, axes: Sequence[stats.Axis], goals: Sequence[str]
+) -> dict[str, Any]:
     """The anytime curves of a benchmark, and where they end.
 
     Runs that never have an incumbent are left out, as in the figures of ``nasbench-lab plot``.
@@ -177,7 +179,7 @@ def _curves(result: Result, name: str, axes: Sequence[str], goals: Sequence[str]
     benchmark = result.benchmark(name)
     some = {a: result.traces(name, a) for a in result.algorithms}
     known = [trace for traces in some.values() for trace in traces]
-    points = {axis: _points(known, axis) for axis in axes}  # type: ignore[arg-type]
+    points = {axis: _points(known, axis) for axis in axes}
     drawn: dict[str, dict[str, Any]] = {
         axis: {"points": rounded(points[axis], axis != "seconds"), **{goal: [] for goal in goals}}
         for axis in axes
@@ -186,8 +188,7 @@ def _curves(result: Result, name: str, axes: Sequence[str], goals: Sequence[str]
     for goal in goals:
         for traces in some.values():
             samples = [
-                stats.curves(traces, benchmark, points[axis], _GOALS[goal], axis)  # type: ignore[arg-type]
-                for axis in axes
+                stats.curves(traces, benchmark, points[axis], _GOALS[goal], axis) for axis in axes
             ]
             if goal == "hypervolume":
                 samples = [1.0 - values for values in samples]

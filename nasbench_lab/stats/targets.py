@@ -104,14 +104,15 @@ def spent_in_all(trace: Trace, axis: Axis = "evaluations") -> float:
     budget allows; else, as in COCO, what was really done: an algorithm may end before its budget.
     """
     limit = trace.settings.get("budget", {}).get("seconds")
-    if axis == "seconds" and limit and _waited(trace, limit):
+    if axis == "seconds" and limit and ran_out_of_seconds(trace):
         return float(limit)
     return float(spent(trace, axis)[-1]) if len(trace) else 0.0
 
 
-def _waited(trace: Trace, limit: float) -> bool:
-    """Whether an evaluation was still running when the seconds of the budget were over."""
-    cut_off, epochs = trace.cut_off, trace.settings["budget"].get("epochs", math.inf)
+def ran_out_of_seconds(trace: Trace) -> bool:
+    """Whether an evaluation was still running when the seconds of the budget, if any, were over."""
+    budget, cut_off = trace.settings.get("budget", {}), trace.cut_off
+    limit, epochs = budget.get("seconds", math.inf), budget.get("epochs", math.inf)
     if cut_off is None or not len(cut_off):
         return False
     running = cut_off.end > limit

@@ -758,3 +758,16 @@ def test_the_same_result_gives_the_same_files_to_the_byte(two, plot, tmp_path):
         files = save_figure(plot(one), tmp_path / f"figure{i}")
         drawn.append([file.read_bytes() for file in files])
     assert drawn[0] == drawn[1] == drawn[2]
+
+
+def test_seconds_that_did_not_end_a_run_are_not_drawn_as_its_end():
+    run = compare(["random_search"], "nb201-digits", budget=20, seeds=1, n_jobs=1).runs[0].trace
+    # The fifth exceeds the epochs, and would have ended after the seconds; it never ran.
+    seconds = float((run.end[3] + run.end[4]) / 2)
+    for epochs, drawn in ((5 * run.epoch[0] - 1, False), (20 * run.epoch[0], True)):
+        budget = f"{seconds!r}s,{epochs}epochs"
+        result = compare(["random_search"], "nb201-digits", budget=budget, seeds=1, n_jobs=1)
+        assert len(result.runs[0].trace) == 4
+        figure = schedule_figure(result)
+        labels = [line.get_label() for panel in figure.axes for line in panel.lines]
+        assert ("end of the budget" in labels) is drawn, labels
