@@ -39,7 +39,8 @@ class Evaluation(NamedTuple):
         cost: What it took, in the unit of the benchmark's clock.
         epoch: The epoch it was measured after, or None where the benchmark does not know.
         row: The entry of the benchmark's table, or -1.
-        violation: By how much the benchmark's constraints are violated; 0 where they hold.
+        violation: By how much the benchmark's constraints are violated; 0 where they hold, NaN where
+            only a full training will tell.
     """
 
     values: tuple[float, ...]

@@ -105,7 +105,8 @@ class TableBenchmark(Benchmark):
         constraints: What architectures must keep to, such as ``"parameters<=0.5"``. One that does
             not costs as much as any other, its evaluation says by how much it fails, and it is never
             an incumbent. Regret is against the best that keep to them. What depends on training,
-            such as ``"valid_accuracy>=90"``, is judged after the last epoch only.
+            such as ``"valid_accuracy>=90"``, is judged after the last epoch only; until then the
+            violation is NaN, and the architecture is no incumbent.
 
     Raises:
         QueryError: The table cannot answer, the objective or a constraint is measured on test data,
@@ -387,11 +388,15 @@ class TableBenchmark(Benchmark):
                 costs = np.where(unknown, 0.0, costs)
             violations = None
             if self.constraints:
-                violations = np.zeros(len(self.table))
+                violations, untold = np.zeros(len(self.table)), False
                 for constraint in self.constraints:
                     column = self.table.column(constraint.query)
                     if epoch in (None, self.epochs) or not (column.epochs or column.split):
                         violations += constraint.violation(self._bounded(constraint))
+                    else:
+                        untold = True
+                if untold:
+                    violations[violations == 0] = np.nan
             self._columns[epoch] = values, costs, violations
         return self._columns[epoch]
 
@@ -449,6 +454,31 @@ class TableBenchmark(Benchmark):
         result = Evaluation(tuple(values), cost, at, row, violation)
         return result if since is None else self._resumed(result, since, timed)
 
+
+def scarcity(benchmark: TableBenchmark) -> list[str]:
+    """Warnings of a benchmark on which a search finds next to nothing, in sentences."""
+    table, few = benchmark.table, []
+    allowed = int(benchmark.feasible.sum())
+    if benchmark.constraints and (allowed < _FEW or allowed < _FEW_SHARE * len(table)):
+        kept = ", ".join(map(str, benchmark.constraints))
+        few.append(
+            f"only {allowed:,} of {len(table):,} entries keep to {kept}, so many runs may find none."
+        )
+    if len(table) < _FEW_SHARE * benchmark.space.size:
+        drawn = benchmark.space.sample(np.random.default_rng(0), _DRAWS)
+        held = float((table.row(drawn) >= 0).mean())
+        if held < 10 * _FEW_SHARE:
+            few.append(
+                f"the table holds {held:.1%} of random architectures of its space; the evaluations "
+                f"of all others fail."
+            )
+    return few
+
+
+_FEW, _FEW_SHARE = 20, 0.01
+"""Fewer entries than these are few."""
+
+_DRAWS = 1000
 
 _Columns = tuple[list[NDArray[np.float64]], NDArray[np.float64], NDArray[np.float64] | None]
 

@@ -15,13 +15,14 @@ from nasbench_lab.cli_results import (
     AxisOption,
     Metric,
     MetricOption,
+    ReferenceOption,
     Statistic,
     StatisticOption,
     XAxis,
     show,
 )
 from nasbench_lab.console import Json, console, errors, progress
-from nasbench_lab.errors import ExperimentError, NasbenchLabError
+from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError
 
 DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
 DEFAULT_BENCHMARK, DEFAULT_BUDGET = "nb201-digits", "100s"
@@ -126,6 +127,7 @@ def compare(
     metric: MetricOption = None,
     axis: AxisOption = None,
     statistic: StatisticOption = Statistic.MEAN,
+    reference: ReferenceOption = None,
     as_json: Json = False,
 ) -> None:
     """Run search algorithms on benchmarks, and leave a table and an anytime figure.
@@ -149,7 +151,9 @@ def compare(
         "workers": Workers(workers, synchronous, fail, straggle, slowdown),
         "charge_repeats": not free_repeats,
     }
-    _execute(arguments, output, jobs, executor, scheduler, metric, axis, statistic, as_json)
+    _execute(
+        arguments, output, jobs, executor, scheduler, metric, axis, statistic, reference, as_json
+    )
 
 
 RUN_EXAMPLES = """Examples:\n
@@ -185,6 +189,7 @@ def run(
     metric: MetricOption = None,
     axis: AxisOption = None,
     statistic: StatisticOption = Statistic.MEAN,
+    reference: ReferenceOption = None,
     as_json: Json = False,
 ) -> None:
     """Run an experiment from a file; what is finished in its folder is not run again."""
@@ -195,7 +200,9 @@ def run(
         beside = file.resolve().parent
         held = (beside / "manifest.json").exists()
         output = file.parent if held else Path("results") / file.stem
-    _execute(arguments, output, jobs, executor, scheduler, metric, axis, statistic, as_json)
+    _execute(
+        arguments, output, jobs, executor, scheduler, metric, axis, statistic, reference, as_json
+    )
 
 
 def _execute(
@@ -207,9 +214,11 @@ def _execute(
     metric: Metric | None,
     axis: XAxis | None,
     statistic: str,
+    reference: str | None,
     as_json: bool,
 ) -> None:
     """Runs a comparison, or what is left of it, and shows what came of it."""
+    from nasbench_lab.benchmark import scarcity
     from nasbench_lab.experiment import compare as run_comparison
     from nasbench_lab.experiment import describe_comparison
     from nasbench_lab.result_files import check_same, count_finished, find_unfinished
@@ -222,6 +231,12 @@ def _execute(
         if metric is Metric.HYPERVOLUME:
             objective_values(one)
     experiment = describe_comparison(**arguments)
+    labels = [entry["name"] for entry in experiment["algorithms"]]
+    if reference is not None and reference not in labels:
+        raise UnknownNameError("algorithm of this comparison", reference, labels)
+    for one in arguments["benchmarks"]:
+        for warning in scarcity(one):
+            errors.print(f"Warning: {one.name}: {warning}", markup=False, highlight=False)
     folder = output or find_unfinished(RESULTS, experiment) or _new_folder()
     if (folder / "manifest.json").exists():
         check_same(folder, experiment)
@@ -256,7 +271,7 @@ def _execute(
                 soft_wrap=True,
             )
         raise
-    figures = show(result, folder, metric, axis, statistic, as_json)
+    figures = show(result, folder, metric, axis, statistic, reference, as_json)
     if interrupted:
         errors.print(
             f"Interrupted: {len(result.runs)} of {result.n_expected} runs were finished and are kept "

@@ -70,6 +70,13 @@ StatisticOption = Annotated[
         "interval."
     ),
 ]
+ReferenceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ALGORITHM",
+        help="Test every algorithm against this one; against the best of each table if unset.",
+    ),
+]
 
 
 def _inches(width: str) -> float:
@@ -250,14 +257,15 @@ def show(
     metric: Metric | None,
     axis: XAxis | None,
     statistic: str,
+    reference: str | None,
     as_json: bool,
 ) -> list[Path]:
     """Prints the summary and writes the anytime figure for the screen; returns its files."""
     files = _draw_anytime(result, folder, metric, axis, statistic)
     if as_json:
-        print_json({**_summary(result), "figures": [str(file) for file in files]})
+        print_json({**_summary(result, reference), "figures": [str(file) for file in files]})
     else:
-        _print_summary(result)
+        _print_summary(result, reference)
     return files
 
 
@@ -275,9 +283,10 @@ def _draw_anytime(
     if not result.runs:
         raise ExperimentError("No run was finished, so there is nothing to show.")
     if not any(len(run.trace) for run in result.runs):
+        idle = all(not run.trace.cut_off or not len(run.trace.cut_off) for run in result.runs)
+        ended = "" if idle else " that ended within the budget"
         raise ExperimentError(
-            f"There is nothing to show: {', '.join(result.algorithms)} asked for no evaluation that "
-            f"ended within the budget."
+            f"There is nothing to show: {', '.join(result.algorithms)} asked for no evaluation{ended}."
         )
     along = axis.value if axis else result.axis
     several = _several_objectives(result)
@@ -295,21 +304,25 @@ def _several_objectives(result: Result) -> bool:
     return all(len(entry["objectives"]) > 1 for entry in result.experiment["benchmarks"])
 
 
-def _summary(result: Result) -> dict[str, Any]:
-    """The summary and its notes, for programs."""
+def _summary(result: Result, reference: str | None = None) -> dict[str, Any]:
+    """The summary, the verdict and the notes, for programs."""
     summary = result.summary()
-    return {"summary": summary.to_dict(orient="records"), "notes": _notes(result, summary)}
+    return {
+        "summary": summary.to_dict(orient="records"),
+        "verdict": result.verdict(reference),
+        "notes": _notes(result, summary),
+    }
 
 
 def _notes(result: Result, summary: pd.DataFrame) -> list[str]:
     return [*result.notes_on_origin(), *result.notes(summary)]
 
 
-def _print_summary(result: Result) -> None:
-    """Prints a table per benchmark, and the notes."""
+def _print_summary(result: Result, reference: str | None = None) -> None:
+    """Prints a table per benchmark, the verdict, and the notes."""
     from nasbench_lab.budget import Budget
 
-    summary, kinds = result.summary(), set()
+    summary, explained = result.summary(), set[str]()
     budget = Budget(**result.experiment["budget"])
     for name in result.benchmarks:
         lines = summary[summary["benchmark"] == name].to_dict(orient="records")
@@ -322,52 +335,77 @@ def _print_summary(result: Result) -> None:
             f"\n[bold]{escape(name)}[/bold], {runs} of {budget}, {escape(result.setting(name))}",
             highlight=False,
         )
-        several = len(result.benchmark(name).objectives) > 1
-        kinds.add(several)
-        objective = result.benchmark(name).table.column(result.benchmark(name).first_objective)
-        seen = "valid" if objective.split == "valid" else objective.name.replace("_", " ")
-        rows: list[dict[str, Any]] = []
-        for line in lines:
-            rows.append({"algorithm": line["algorithm"]})
-            if len(counts) > 1:
-                rows[-1]["runs"] = line["runs"]
-            if several:
-                rows[-1]["hypervolume"] = _interval(line, "hypervolume", 3)
-            rows[-1]["test regret"] = _interval(line, "test_regret")
-            rows[-1][f"{seen} regret"] = _interval(line, "valid_regret")
-            if not several:
-                rows[-1]["top 1 %"] = _reached(line, "top_1pct")
-                rows[-1]["top 10"] = _reached(line, "top_10")
-            if any(other["failed"] >= 0.05 for other in lines):
-                rows[-1]["failed"] = f"{line['failed']:.1f}"
-            milliseconds = 1e3 * line["wall_s"]
-            rows[-1]["ms"] = f"{milliseconds:.{1 if milliseconds < 100 else 0}f}"
-        print_rows(rows, False)
-    explained = []
-    if True in kinds:
-        explained.append(
-            "Hypervolume: share of that of the table's exact Pareto front. Regret: of the first "
-            "objective."
-        )
-    if False in kinds:
-        explained.append(
-            "Top: median evaluations, of whatever length, until one was trained in full that is among "
-            "the table's best by the objective (with the share of runs that got there)."
-        )
+        print_rows(_summary_rows(result, name, lines, explained), False)
     console.print(
-        f"{'Hypervolume and regret' if True in kinds else 'Regret'} at the end: mean [95 % bootstrap "
-        f"interval]. {' '.join(explained)} ms: what a run took to compute.",
+        " ".join(text for key, text in _EXPLAINED.items() if key in explained),
         style="dim",
         highlight=False,
     )
+    for line in result.verdict(reference):
+        console.print(f"[bold]Verdict[/bold] {escape(line)}", highlight=False)
     for note in _notes(result, summary):
         console.print(f"Note: {escape(note)}", highlight=False)
+
+
+_EXPLAINED = {
+    "mean": "Regret at the end: mean [95 % bootstrap interval].",
+    "median": "Where runs found nothing: the share that found something, and the median regret of all, "
+    "∞ if half found nothing.",
+    "hypervolume": "Hypervolume at the end: share of that of the table's exact Pareto front. Regret: "
+    "of the first objective.",
+    "top": "Top: median evaluations, of whatever length, until the incumbent was among the table's "
+    "best by the objective (with the share of runs that got there).",
+    "failed": "Failed: share of the evaluations.",
+    "ms": "ms: what a run took to compute.",
+}
+"""What the columns of the summary are."""
+
+
+def _summary_rows(
+    result: Result, name: str, lines: list[dict[Any, Any]], explained: set[str]
+) -> list[dict[str, Any]]:
+    """The rows of a benchmark's table; adds to ``explained`` what its columns need."""
+    benchmark = result.benchmark(name)
+    several = len(benchmark.objectives) > 1
+    objective = benchmark.table.column(benchmark.first_objective)
+    seen = "valid" if objective.split == "valid" else objective.name.replace("_", " ")
+    without = any(line["without"] for line in lines)
+    explained |= {"median" if without else "mean", "hypervolume" if several else "top", "ms"}
+    rows: list[dict[str, Any]] = []
+    for line in lines:
+        row: dict[str, Any] = {"algorithm": line["algorithm"]}
+        if len({other["runs"] for other in lines}) > 1:
+            row["runs"] = line["runs"]
+        if several:
+            row["hypervolume"] = _interval(line, "hypervolume", 3)
+        if without:
+            row["found"] = f"{1 - line['without'] / line['runs']:.0%}"
+            row["median test regret"] = _median(line, "test_regret")
+            row[f"median {seen} regret"] = _median(line, "valid_regret")
+        else:
+            row["test regret"] = _interval(line, "test_regret")
+            row[f"{seen} regret"] = _interval(line, "valid_regret")
+        for title, target in {"top 1 %": "top_1pct", "top 10": "top_10"}.items():
+            if not several and not math.isnan(line[f"reached_{target}"]):
+                row[title] = _reached(line, target)
+        if any(other["failed_share"] >= 0.01 for other in lines):
+            row["failed"] = f"{line['failed_share']:.0%}"
+            explained.add("failed")
+        milliseconds = 1e3 * line["wall_s"]
+        row["ms"] = f"{milliseconds:.{1 if milliseconds < 100 else 0}f}"
+        rows.append(row)
+    return rows
+
+
+def _median(line: dict[Any, Any], metric: str) -> str:
+    value = line[f"{metric}_median"]
+    return "∞" if math.isinf(value) else f"{value:.2f}"
 
 
 def _interval(line: dict[Any, Any], metric: str, digits: int = 2) -> str:
     if math.isnan(line[metric]):
         return "none"
-    if line["runs"] - line["without"] == 1:
+    if line["runs"] == 1:
         return f"{line[metric]:.{digits}f}"
     low, high = line[f"{metric}_low"], line[f"{metric}_high"]
     return f"{line[metric]:.{digits}f} [{low:.{digits}f},{high:.{digits}f}]"
@@ -387,6 +425,7 @@ REPORT_EXAMPLES = """Examples:\n
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
+    reference: ReferenceOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The page; report.html in the folder if unset."),
@@ -397,7 +436,7 @@ def report(
     from nasbench_lab.report import write_report
     from nasbench_lab.results import Result
 
-    page = write_report(Result.open(folder), output or folder / "report.html")
+    page = write_report(Result.open(folder), output or folder / "report.html", reference)
     console.print(f"Report: {page}", soft_wrap=True, markup=False, highlight=False)
     if show_it:
         typer.launch(page.absolute().as_uri())

@@ -192,8 +192,8 @@ def final_figure(
         data: What ``final_data`` gave for the same arguments, if it is at hand.
 
     Returns:
-        A figure with one panel per benchmark and a line per algorithm. Runs without an incumbent
-        are not in it.
+        A figure with one panel per benchmark and a line per algorithm. Runs that found nothing have
+        no dot, and count in median and quartiles as worse than all others.
 
     Raises:
         ExperimentError: There are no finished runs.
@@ -210,18 +210,21 @@ def final_figure(
         across = round(figure.get_figwidth() / size[0])
         for j, (panel, name) in enumerate(zip(panels, names, strict=True)):
             some = data[(data["benchmark"] == name) & data["value"].notna()]
+            every = some["value"].to_numpy()
+            every = every[np.isfinite(every)]
             for i, algorithm in enumerate(result.algorithms):
-                _draw_runs(panel, some["value"][some["algorithm"] == algorithm].to_numpy(), i)
+                _draw_runs(
+                    panel, some["value"][some["algorithm"] == algorithm].to_numpy(), every, i
+                )
             scale = ""
             if metric.endswith("regret"):
-                scale = _scale_regrets(panel, some["value"].to_numpy())
+                scale = _scale_regrets(panel, every)
             panel.set_yticks(range(len(labels)), labels, parse_math=False)
             # Of panels side by side, the first one's names serve all.
             panel.tick_params(labelleft=j % across == 0)
             panel.set_ylim(len(labels) - 0.4, -0.6)
             panel.grid(visible=False, axis="y")
-            runs = some.groupby("algorithm").size().rename("runs").reset_index()
-            said = f"{name}, {counted(result, name, runs)}, their median and quartiles"
+            said = f"{name}, {counted(result, name)}, their median and quartiles"
             label_panel(
                 panel,
                 (size[0] - room, size[1]),
@@ -232,18 +235,28 @@ def final_figure(
     return figure
 
 
-def _draw_runs(panel: Axes, values: Any, i: int) -> None:
-    """Draws the runs of the ``i``-th algorithm on its line."""
-    if not len(values):
+def _draw_runs(panel: Axes, values: Any, every: Any, i: int) -> None:
+    """Draws the runs of the ``i``-th algorithm on its line.
+
+    Args:
+        panel: Where.
+        values: What each run came to, infinite if it found nothing.
+        every: The finite values of all algorithms, beyond which no quartile is drawn.
+        i: Which algorithm.
+    """
+    found = np.sort(values[np.isfinite(values)])
+    if not len(found):
         return
     colour = look(i)["color"]
     # By the golden ratio, neighbours in value are apart in height, and the same in every picture.
-    heights = i + 0.5 * ((0.618034 * np.arange(len(values))) % 1.0 - 0.5)
+    heights = i + 0.5 * ((0.618034 * np.arange(len(found))) % 1.0 - 0.5)
     dots: dict[str, Any] = {"markersize": 2.5, "markeredgewidth": 0, "alpha": 0.55}
-    panel.plot(np.sort(values), heights, "o", color=colour, label="runs", **dots)
-    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
-    panel.plot([low, high], [i, i], color="black", linewidth=1.2, label="quartiles")
-    panel.plot([median], [i], "|", color="black", markersize=9, mew=1.6, label="median")
+    panel.plot(found, heights, "o", color=colour, label="runs", **dots)
+    low, median, high = stats.quantiles(values, (0.25, 0.5, 0.75))
+    ends = np.clip([low, high], every.min(), every.max())
+    panel.plot(ends, [i, i], color="black", linewidth=1.2, label="quartiles")
+    if np.isfinite(median):
+        panel.plot([median], [i], "|", color="black", markersize=9, mew=1.6, label="median")
 
 
 def _scale_regrets(panel: Axes, values: Any) -> str:

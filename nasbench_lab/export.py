@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,9 @@ def to_csv(result: Result, folder: Path | str) -> list[Path]:
     """Writes a result as CSV files in UTF-8.
 
     ``evaluations.csv`` has a line per evaluation, as ``Result.to_frame``; ``runs.csv`` one per run,
-    with its incumbent at the end; ``summary.csv`` is ``Result.summary``. What is not known is empty.
+    with its incumbent at the end; ``summary.csv`` is ``Result.summary``. What is not known is empty. A
+    run that found nothing has ``found`` False, no incumbent and infinite regrets, as it counts as
+    worse than all others.
 
     Args:
         result: The result.
@@ -83,16 +86,18 @@ def _evaluation_columns(result: Result) -> list[str]:
 def _end(run: Run, benchmark: TableBenchmark) -> dict[str, Any]:
     """What a run spent, and its incumbent at the end."""
     trace = run.trace
-    position = trace.incumbents()[-1] if len(trace) else -1
     line: dict[str, Any] = {
         "evaluations": int(trace.charged.sum()),
         "epochs": None if benchmark.epochs is None else int(trace.epochs()[-1:].sum()),
         "end": float(trace.end[-1:].sum()),
         "failed": int(np.isnan(trace.values[:, 0]).sum()),
-        "best": trace.best() if position >= 0 else "",
+        "found": not stats.found_nothing(trace),
+        "best": "" if stats.found_nothing(trace) else trace.best(),
     }
     for metric in ("valid", "valid_regret", "test", "test_regret"):
-        line[metric] = stats.anytime(trace, benchmark, metric)[-1] if len(trace) else math.nan
+        value = stats.final_value(trace, benchmark, metric)
+        regret = metric.endswith("regret")
+        line[metric] = value if regret or not stats.found_nothing(trace) else math.nan
     return line | {"wall_s": run.wall_s}
 
 
@@ -108,8 +113,10 @@ def to_ioh(result: Result, folder: Path | str) -> list[Path]:
     ``simulated_seconds`` and ``epochs`` spent.
 
     Written are the first evaluation, those that changed the regrets, and the last, which says how
-    long the run was. As the format has no missing values, a run has the regrets of the table's worst
-    entry while it has no incumbent. A run without any evaluation cannot be written and is left out.
+    long the run was. The format has no missing values. While a run has no incumbent, its regrets are
+    therefore beyond those of all entries of the table, whether allowed or not, so that no target in
+    their range counts as reached: the experiment's attributes ``raw_y_without_incumbent`` and
+    ``test_regret_without_incumbent``. A run without any evaluation cannot be written and is left out.
 
     Args:
         result: The result.
@@ -176,7 +183,9 @@ def _write_function(folder: Path, number: int, runs: list[Run], result: Result) 
         "algorithm": {"name": algorithm, "info": result.setting(name)},
         # Nothing but numbers: iohinspector evaluates these as Python.
         "experiment_attributes": [
-            {f"budget_{unit}": str(amount)} for unit, amount in result.experiment["budget"].items()
+            *({f"budget_{unit}": str(n)} for unit, n in result.experiment["budget"].items()),
+            {"raw_y_without_incumbent": repr(_beyond(benchmark, "valid_regret"))},
+            {"test_regret_without_incumbent": repr(_beyond(benchmark, "test_regret"))},
         ],
         "run_attributes": ["seed"],
         "attributes": columns,
@@ -212,19 +221,23 @@ def _lines(trace: Trace, benchmark: TableBenchmark) -> NDArray[np.float64]:
 
 
 def _regret(trace: Trace, benchmark: TableBenchmark, metric: str) -> NDArray[np.float64]:
-    """``(n,)`` regret of the incumbent; that of the worst entry while there is none."""
-    query = stats.metric_query(benchmark, metric)
-    values = benchmark.table.values(query)[benchmark.feasible]
-    worst = np.nanmax(np.abs(benchmark.optimum(query) - values))
+    """``(n,)`` regret of the incumbent, ``_beyond`` all entries while there is none."""
     regret = stats.anytime(trace, benchmark, metric)
-    regret[np.isnan(regret)] = worst
-    return regret
+    return np.where(np.isnan(regret), _beyond(benchmark, metric), regret)
+
+
+def _beyond(benchmark: TableBenchmark, metric: str) -> float:
+    """Twice the largest regret of any entry of the table, or 1 where all are worth the same."""
+    query = stats.metric_query(benchmark, metric)
+    regrets = stats.regret(benchmark, query, benchmark.table.values(query))
+    largest = float(np.nanmax(regrets))
+    return min(2 * largest, sys.float_info.max) or 1.0
 
 
 def _entry(run: Run, lines: NDArray[np.float64]) -> dict[str, Any]:
-    """What the index says of a run."""
-    best = lines[lines[:, 1].argmin()]
+    """What the index says of a run; of one that found nothing, its end stands as its best."""
     trace = run.trace
+    best = lines[-1 if stats.found_nothing(trace) else lines[:, 1].argmin()]
     # The incumbent when as many evaluations had counted; without one, what was evaluated last.
     last = np.searchsorted(trace.evaluations(), best[0], side="right") - 1
     position = trace.incumbents()[last]

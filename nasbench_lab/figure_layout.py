@@ -225,7 +225,12 @@ def draw_curves(
                 linewidth=0,
                 step="post",
             )
-        panel.step(curve["point"], curve["centre"], where="post", label=algorithm, **look(i))
+        # Nothing is drawn while so many runs have found nothing that there is no value.
+        centre = curve["centre"].replace([-np.inf, np.inf], np.nan)
+        panel.step(curve["point"], centre, where="post", label=algorithm, **look(i))
+    if not shown.size:
+        text = "Nothing to draw: half of the runs or more found nothing."
+        panel.text(0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes, wrap=True)
     if logarithmic and highest > 3 * lowest:
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(plain)

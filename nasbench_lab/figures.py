@@ -88,7 +88,7 @@ def anytime_data(
     frames = []
     for one in [metric] if isinstance(metric, str) else metric:
         frame = stats.curve_frame(result, one, axis, statistic)
-        frames.append(described(frame, metric=one, axis=axis, statistic=statistic))
+        frames.append(described(frame, metric=one, axis=axis))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -115,7 +115,8 @@ def anytime_figure(
         data: What ``anytime_data`` gave for the same arguments, if it is at hand.
 
     Returns:
-        A figure with one panel per benchmark and metric.
+        A figure with one panel per benchmark and metric. Where a run found nothing there is no mean,
+        and a panel shows medians of all runs; see ``stats.curve_frame``.
 
     Raises:
         UnknownNameError: An unknown metric, axis or statistic.
@@ -132,8 +133,9 @@ def anytime_figure(
             lines = data[(data["benchmark"] == name) & (data["metric"] == one)]
             draw_curves(panel, lines, result.algorithms, one.endswith("regret"))
             scale_axis(panel, axis)
-            runs = counted(result, name, lines)
-            said = shown_as(stats.STATISTICS[statistic], len(result.algorithms))
+            runs = counted(result, name)
+            shown = lines["statistic"].iloc[0] if len(lines) else statistic
+            said = shown_as(stats.STATISTICS[shown], len(result.algorithms))
             label_panel(
                 panel,
                 size,
@@ -145,15 +147,17 @@ def anytime_figure(
     return figure
 
 
-def counted(result: Result, name: str, lines: pd.DataFrame) -> str:
-    """How many runs on a benchmark the lines of a curve frame show, of how many."""
-    shown = dict(zip(lines["algorithm"], lines["runs"], strict=True))
-    totals = {a: len(result.traces(name, a)) for a in result.algorithms if result.traces(name, a)}
-    # Runs that never have an incumbent are in no curve.
-    fewest, most = min(int(shown.get(a, 0)) for a in totals), max(totals.values())
-    if fewest == most:
-        return f"{most} runs" if most > 1 else "1 run"
-    return f"{fewest} to {most} runs"
+def counted(result: Result, name: str) -> str:
+    """How many runs there are on a benchmark, and how many of them found nothing."""
+    some = [result.traces(name, a) for a in result.algorithms if result.traces(name, a)]
+    sizes = sorted(map(len, some))
+    text = f"{sizes[0]} to {sizes[-1]} runs" if sizes[0] < sizes[-1] else f"{sizes[0]} runs"
+    text = "1 run" if text == "1 runs" else text
+    without = [sum(map(stats.found_nothing, traces)) for traces in some]
+    if not any(without):
+        return text
+    few, many = min(without), max(without)
+    return f"{text}, {few if few == many else f'{few} to {many}'} of which found nothing"
 
 
 def save_figure(

@@ -168,7 +168,7 @@ def pareto_figure(
             along = result.axis if axis is None else axis
             scale_axis(right, along)
             mean = shown_as(stats.STATISTICS["mean"], len(result.algorithms))
-            said = f"{name}, {counted(result, name, lines)}, {mean}"
+            said = f"{name}, {counted(result, name)}, {mean}"
             missing = "missing hypervolume (share of the table's)"
             label_panel(right, size, said, axis_label(along), missing)
             handles |= {str(line.get_label()): line for line in left.get_lines()}

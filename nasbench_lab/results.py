@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_lab import stats
-from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.benchmark import TableBenchmark, scarcity
 from nasbench_lab.columns import Query
 from nasbench_lab.differences import differences
 from nasbench_lab.errors import DataFolderError, ExperimentError, TableFileError
@@ -34,8 +34,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_FEW = 5
-"""Below so many runs, no conclusion is drawn from an interval."""
+_TARGETS = {"top_1pct": "best 1 %", "top_10": "top 10"}
+"""The targets of the summary, and what ``stats.target_value`` calls them."""
+
+_NOTABLE = 0.01
+"""From this share of an algorithm's evaluations on, failures are noted."""
 
 
 class Result:
@@ -157,14 +160,18 @@ class Result:
     def summary(self) -> pd.DataFrame:
         """One line per benchmark and algorithm.
 
-        Columns: ``runs``; ``without``, the runs that never had an incumbent, which the others leave
-        out; ``test_regret`` and ``valid_regret`` at the end (mean, with ``_low`` and ``_high`` the
-        95 % bootstrap interval, in the unit of the column); ``evals_to_top_1pct`` and
-        ``evals_to_top_10`` (evaluations until one was among the best 1 % or the 10 best entries of
-        the table by the objective; the median of the runs, the lower of two, infinite for runs that
-        never got there) with ``reached_`` the share of runs that got there; ``failed`` evaluations
-        per run; ``wall_s`` per run; of several objectives ``hypervolume``, the share that was found
-        of the table's.
+        A run that never had an incumbent counts as worse than all others, and there is then no mean.
+
+        Columns: ``runs``; ``without``, how many of them never had an incumbent; ``test_regret`` and
+        ``valid_regret`` at the end (mean, with ``_low`` and ``_high`` the 95 % bootstrap interval, in
+        the unit of the column; NaN if a run is without; ``_median`` of all runs, infinite if half of
+        them are); ``evals_to_top_1pct`` and ``evals_to_top_10`` (evaluations until the incumbent was
+        among the best 1 % or the 10 best entries of the table by the objective; the median of the
+        runs, the lower of two, infinite for runs that never got there) with ``reached_`` the share of
+        runs that got there (NaN if the table has not so many entries that are allowed);
+        ``evaluations`` per run; of these ``failed``, and of those ``missing``, whose architecture the
+        table lacks, per run, with ``_share`` of all; ``wall_s`` per run; of several objectives
+        ``hypervolume``, the share that was found of the table's.
         """
         import pandas as pd
 
@@ -174,29 +181,54 @@ class Result:
         lines = []
         for (name, algorithm), runs in grouped.items():
             benchmark, traces = self.benchmark(name), [run.trace for run in runs]
-            entries = len(benchmark.ranking(benchmark.first_objective))
             line: dict[str, Any] = {"benchmark": name, "algorithm": algorithm, "runs": len(runs)}
+            line["without"] = sum(map(stats.found_nothing, traces))
             several = ("hypervolume",) if len(benchmark.objectives) > 1 else ()
             for metric in ("test_regret", "valid_regret", *several):
-                last = [stats.anytime(trace, benchmark, metric)[-1:] for trace in traces]
-                final = np.concatenate(last)
+                final = np.array([stats.final_value(trace, benchmark, metric) for trace in traces])
                 final = final[~np.isnan(final)]
-                if metric != "hypervolume":
-                    line["without"] = len(runs) - len(final)
-                low, high = stats.bootstrap_interval(final) if len(final) else (math.nan, math.nan)
+                mean, low, high = stats.summarise(final)
                 line |= {
-                    metric: float(final.mean()) if len(final) else math.nan,
+                    metric: float(mean),
                     f"{metric}_low": float(low),
                     f"{metric}_high": float(high),
                 }
-            for target, k in {"top_1pct": math.ceil(entries / 100), "top_10": 10}.items():
-                counts = [stats.evaluations_to_top(trace, benchmark, k) for trace in traces]
+                if metric != "hypervolume":
+                    line[f"{metric}_median"] = float(stats.summarise(final, "median")[0])
+            for target, text in _TARGETS.items():
+                counts = [math.nan]
+                if text in stats.top_targets(benchmark):
+                    _, value = stats.target_value(benchmark, text)
+                    counts = [stats.spent_to_target(trace, benchmark, value) for trace in traces]
+                known = not math.isnan(counts[0])
                 line[f"evals_to_{target}"] = float(np.sort(counts)[(len(counts) - 1) // 2])
-                line[f"reached_{target}"] = float(np.mean(np.isfinite(counts)))
-            line["failed"] = float(np.mean([np.isnan(t.values[:, 0]).sum() for t in traces]))
+                line[f"reached_{target}"] = (
+                    float(np.mean(np.isfinite(counts))) if known else math.nan
+                )
+            failed = [np.isnan(trace.values[:, 0]) for trace in traces]
+            missing = [trace.row < 0 for trace in traces]
+            every = sum(map(len, traces))
+            line["evaluations"] = every / len(traces)
+            for what, some in ("failed", failed), ("missing", missing):
+                count = sum(int(one.sum()) for one in some)
+                line |= {
+                    what: count / len(traces),
+                    f"{what}_share": count / every if every else 0.0,
+                }
             line["wall_s"] = float(np.mean([run.wall_s for run in runs]))
             lines.append(line)
         return pd.DataFrame(lines)
+
+    def verdict(self, reference: str | None = None) -> list[str]:
+        """What the result shows, a line for each benchmark and one over all: who wins, if anybody.
+
+        Args:
+            reference: The algorithm that all others are tested against; by default the best.
+
+        Raises:
+            UnknownNameError: There is no such reference.
+        """
+        return stats.verdict_lines(self, reference)
 
     def notes(self, summary: pd.DataFrame | None = None) -> list[str]:
         """What a reader of the summary should know, such as validation that misleads.
@@ -207,69 +239,64 @@ class Result:
         summary = self.summary() if summary is None else summary
         notes = []
         for name in self.benchmarks:
-            benchmark = self.benchmark(name)
-            table, objective, report = benchmark.table, benchmark.first_objective, benchmark.report
             lines = summary[summary["benchmark"] == name] if len(summary) else summary
-            kept, allowed = "", ""
-            if benchmark.constraints:
-                kept = f" that keeps to {', '.join(map(str, benchmark.constraints))}"
-                allowed = " of those allowed"
-            for line in lines[lines["without"] > 0].itertuples() if len(lines) else ():
-                notes.append(
-                    f"{name}: {line.without} of {line.runs} runs of {line.algorithm} had no "
-                    f"successful evaluation{kept} within the budget, and are left out of its regret."
-                )
-            if len(benchmark.objectives) > 1 and len(lines) and (lines["hypervolume"] < 0.01).any():
-                few = lines[lines["hypervolume"] < 0.01]
-                notes.append(
-                    f"{name}: next to nothing that {', '.join(few['algorithm'])} found is within a "
-                    f"tenth of the Pareto front's range beyond its worst values, so the hypervolume "
-                    f"is about 0. The fronts say more: nasbench-lab plot --pareto."
-                )
-            if table.column(objective) == table.column(report):
-                notes.append(
-                    f"{name}: the table has one {objective.metric} of an architecture, which is both "
-                    f"searched on and reported. The regret says how well a search optimises, not how "
-                    f"well its choice generalises."
-                )
-                continue
-            best = (table.values(objective) == benchmark.optimum(objective)) & benchmark.feasible
-            tied = table.values(report)[best]
-            floor = np.abs(benchmark.optimum(report) - tied)
-            notes.append(
-                f"{name}: the entry with the best {objective.metric}{allowed} has a {report.metric} "
-                f"regret of {floor.min():.3f}. A search that finds it ends there, not at 0."
-                if len(tied) == 1
-                else f"{name}: the {len(tied)} entries that tie for the best {objective.metric}"
-                f"{allowed} have {report.metric} regrets from {floor.min():.3f} to {floor.max():.3f}."
-            )
-            if len(lines) < 2:
-                continue
-            if lines["runs"].min() < _FEW:
-                notes.append(f"{name}: fewer than {_FEW} runs; intervals and order mean little.")
-                continue
-            known = lines.dropna(subset=["valid_regret"])
-            if (known["valid_regret"] == known["valid_regret"].min()).sum() != 1:
-                continue
-            ahead = known.loc[known["valid_regret"].idxmin()]
-            others = known.drop(index=ahead.name)
-            better = others[others["test_regret_high"] < ahead["test_regret_low"]]
-            same = others[
-                (others["test_regret_low"] <= ahead["test_regret_high"])
-                & (others["test_regret_high"] >= ahead["test_regret_low"])
-            ]
-            if len(better):
-                notes.append(
-                    f"{name}: {ahead['algorithm']} ends best on {objective.metric}, yet "
-                    f"{', '.join(better['algorithm'])} ended better on {report.metric}: here a better "
-                    f"{objective.metric} does not buy a better {report.metric}."
-                )
-            elif len(same):
-                notes.append(
-                    f"{name}: {ahead['algorithm']} ends best on {objective.metric}, but on "
-                    f"{report.metric} its interval overlaps with {', '.join(same['algorithm'])}."
-                )
+            said = [*scarcity(self.benchmark(name)), *self._notes_on_runs(name, lines)]
+            notes += [f"{name}: {note}" for note in [*said, *self._notes_on_values(name, lines)]]
         return notes
+
+    def _notes_on_runs(self, name: str, lines: pd.DataFrame) -> Iterator[str]:
+        """What was not found, not evaluated or not asked on a benchmark."""
+        constraints = self.benchmark(name).constraints
+        kept = f" that keeps to {', '.join(map(str, constraints))}" if constraints else ""
+        for line in lines.to_dict(orient="records"):
+            traces = self.traces(name, line["algorithm"])
+            idle = sum(not len(t) and not (t.cut_off and len(t.cut_off)) for t in traces)
+            if idle:
+                runs = f"{idle} of {len(traces)} runs"
+                yield f"{line['algorithm']} never asked for an evaluation in {runs}."
+            if line["without"] > idle:
+                yield (
+                    f"{line['without']} of {line['runs']} runs of {line['algorithm']} found nothing"
+                    f"{kept} within the budget. They count as worse than all others, and "
+                    f"{line['algorithm']} has no mean."
+                )
+            if line["failed_share"] >= _NOTABLE:
+                lacks = ""
+                if line["missing_share"] >= _NOTABLE:
+                    lacks = f" ({line['missing_share']:.0%}: the table has no such architecture)"
+                yield f"{line['failed_share']:.0%} of {line['algorithm']}'s evaluations failed{lacks}."
+
+    def _notes_on_values(self, name: str, lines: pd.DataFrame) -> Iterator[str]:
+        """What the values of a table mean for a comparison on it."""
+        benchmark = self.benchmark(name)
+        table, objective, report = benchmark.table, benchmark.first_objective, benchmark.report
+        allowed = " of those allowed" if benchmark.constraints else ""
+        if len(benchmark.objectives) > 1 and len(lines) and (lines["hypervolume"] < 0.01).any():
+            few = lines[lines["hypervolume"] < 0.01]
+            yield (
+                f"next to nothing that {', '.join(few['algorithm'])} found is within a tenth of the "
+                f"Pareto front's range beyond its worst values, so the hypervolume is about 0. The "
+                f"fronts say more: nasbench-lab plot --pareto."
+            )
+        if table.column(objective) == table.column(report):
+            yield (
+                f"the table has one {objective.metric} of an architecture, which is both searched on "
+                f"and reported. The regret says how well a search optimises, not how well its choice "
+                f"generalises."
+            )
+            return
+        regrets = stats.regret(benchmark, objective, table.values(objective))
+        tied = table.values(report)[(regrets == 0) & benchmark.feasible]
+        floor = stats.regret(benchmark, report, tied)
+        if len(tied) == 1 and floor[0] == 0:
+            return
+        yield (
+            f"the entry with the best {objective.metric}{allowed} has a {report.metric} regret of "
+            f"{floor[0]:.3g}. A search that finds it ends there, not at 0."
+            if len(tied) == 1
+            else f"the {len(tied)} entries that tie for the best {objective.metric}{allowed} have "
+            f"{report.metric} regrets from {floor.min():.3g} to {floor.max():.3g}."
+        )
 
     def plot(
         self,

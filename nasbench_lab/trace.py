@@ -35,7 +35,8 @@ class Trace:
         since: ``(n,)`` the epoch that the trial had been trained to before, 0 for a new one.
         epoch: ``(n,)`` epochs trained in all, -1 where the benchmark does not know.
         values: ``(n, m)`` objective values, NaN where the evaluation failed.
-        violation: ``(n,)`` by how much the constraints were violated, 0 where they held.
+        violation: ``(n,)`` by how much the constraints were violated, 0 where they held, NaN where
+            only a full training would have told.
         cost: ``(n,)`` what each evaluation took, in the unit of the clock.
         start: ``(n,)`` when it began, on the simulated clock.
         end: ``(n,)`` when it ended.
@@ -111,18 +112,18 @@ class Trace:
     def scores(self, objective: int = 0) -> NDArray[np.float64]:
         """``(n,)`` values of one objective, turned so that more is better.
 
-        Minus infinity where the evaluation failed or violates a constraint.
+        Minus infinity where the evaluation failed, or is not known to keep to the constraints.
         """
         values = self.values[:, objective]
         sign = 1.0 if self.objectives[objective].maximize else -1.0
-        return np.where(np.isnan(values) | (self.violation > 0), -np.inf, sign * values)
+        return np.where(np.isnan(values) | (self.violation != 0), -np.inf, sign * values)
 
     def incumbents(self) -> NDArray[np.int64]:
         """``(n,)`` position of the best evaluation so far by the first objective.
 
         Of evaluations after different epochs, those after most decide, as values after few say
         little about these (HpBandSter, the code of Falkner et al. 2018, does the same). The first of
-        equals stays; -1 before the first evaluation that did not fail.
+        equals stays; -1 before the first evaluation that succeeded and keeps to the constraints.
         """
         return self._incumbents
 
@@ -150,11 +151,12 @@ class Trace:
         """The incumbent at the end, in the benchmark's syntax.
 
         Raises:
-            ValueError: No evaluation succeeded.
+            ValueError: No evaluation succeeded and is known to keep to the constraints.
         """
         position = self.incumbents()[-1] if len(self) else -1
         if position < 0:
-            raise ValueError("No evaluation of this run succeeded, so there is no best one.")
+            kept = " and kept to the constraints" if self.settings.get("constraints") else ""
+            raise ValueError(f"No evaluation of this run succeeded{kept}, so there is no best one.")
         return self.space.to_string(tuple(self.architecture[position].tolist()))
 
     def to_frame(self) -> pd.DataFrame:

@@ -25,27 +25,29 @@ __all__ = ["render", "write_report"]
 _HERE = Path(__file__).parent
 
 
-def write_report(result: Result, path: Path | str) -> Path:
+def write_report(result: Result, path: Path | str, reference: str | None = None) -> Path:
     """Writes the report of a result as one HTML file, all or nothing.
 
     Args:
         result: The runs, all of the experiment or those that are finished.
         path: The file.
+        reference: The algorithm that the others are tested against; by default the best.
 
     Returns:
         The file.
 
     Raises:
         ExperimentError: No run is finished.
+        UnknownNameError: There is no such reference.
         DataFolderError: The file cannot be written.
     """
-    path, page = Path(path), render(result)
+    path, page = Path(path), render(result, reference)
     with atomic_file(path) as new:
         new.write_text(page, encoding="utf-8", newline="\n")
     return path
 
 
-def render(result: Result) -> str:
+def render(result: Result, reference: str | None = None) -> str:
     """The report of a result as HTML; the same result gives the same text.
 
     Raises:
@@ -69,7 +71,7 @@ def render(result: Result) -> str:
         script=Markup(script),
         policy=f"default-src 'none'; style-src '{_sum(style)}'; script-src '{_sum(script)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'",
-        **_contents(result),
+        **_contents(result, reference),
     )
 
 
@@ -85,7 +87,7 @@ def _sum(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _contents(result: Result) -> dict[str, Any]:
+def _contents(result: Result, reference: str | None) -> dict[str, Any]:
     from markupsafe import Markup
 
     from nasbench_lab.budget import Budget
@@ -115,11 +117,13 @@ def _contents(result: Result) -> dict[str, Any]:
         "toml": to_toml(result.experiment),
         "goal_words": contents.goal_words(result),
         "notes": [*result.notes_on_origin(), *result.notes()],
-        "result_tables": contents.result_tables(result),
+        "result_tables": contents.result_tables(result, reference),
+        "reference": reference,
+        "verdict": result.verdict(reference),
         "target_tables": contents.target_tables(result),
         "diagrams": diagrams,
         "best": contents.best_architectures(result),
         "figures": contents.static_figures(result),
-        "methods": methods.methods(result, ranked_on),
+        "methods": methods.methods(result, ranked_on, reference),
         "citations": citations(result, used),
     }

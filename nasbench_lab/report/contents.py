@@ -16,8 +16,8 @@ from nasbench_lab import stats
 from nasbench_lab.drawing import draw
 from nasbench_lab.errors import QueryError
 from nasbench_lab.report.data import goals_of, tables_with_runs
-from nasbench_lab.report.methods import listed
 from nasbench_lab.results import Result
+from nasbench_lab.stats import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,14 +70,14 @@ def interval(low: float, high: float, form: Any = fixed) -> str:
 # Results at the end
 
 
-def result_tables(result: Result) -> list[dict[str, Any]]:
+def result_tables(result: Result, reference: str | None) -> list[dict[str, Any]]:
     """By benchmark, a table of what the algorithms reached in the end for each goal.
 
-    Each table has a ``title`` and ``lines``: label, ``best``, ``worse`` (significantly than the
-    best) and cells.
+    Each table has a ``title`` and ``lines``: label, ``best``, ``mark`` and its ``words`` (what the
+    test against the best, or the reference, says) and cells.
     """
     goals = {goal: _metric(goal) for goal in goals_of(result)}
-    frames = {goal: stats.table_frame(result, metric) for goal, metric in goals.items()}
+    frames = {goal: stats.table_frame(result, metric, reference) for goal, metric in goals.items()}
     tables = []
     for name in tables_with_runs(result):
         benchmark = result.benchmark(name)
@@ -86,7 +86,14 @@ def result_tables(result: Result) -> list[dict[str, Any]]:
             lines = frame[frame["benchmark"] == name].to_dict(orient="records")
             if lines:
                 title = stats.metric_label(benchmark, goals[goal])
-                here.append({"title": title, "lines": [_result_line(line) for line in lines]})
+                found = any(line["without"] for line in lines)
+                here.append(
+                    {
+                        "title": title,
+                        "found": found,
+                        "lines": [_result_line(line, found) for line in lines],
+                    }
+                )
         tables.append({"benchmark": name, "tables": here})
     return tables
 
@@ -95,16 +102,24 @@ def _metric(goal: str) -> str:
     return goal if goal == "hypervolume" else f"{goal}_regret"
 
 
-def _result_line(line: Mapping[Any, Any]) -> dict[str, Any]:
+_MARKS = {"worse": "▼", "better": "▲", "mixed": "◆"}
+"""What is drawn beside an algorithm whose test is significant."""
+
+
+def _result_line(line: Mapping[Any, Any], found: bool) -> dict[str, Any]:
+    """A line of a table; with the share of runs that found something, if some did not."""
     p = float(line["p"])
     shown = "< 0.001" if p < 0.001 else fixed(p, 3)
     spread = interval(line["q25"], line["q75"])
+    runs = Cell(str(line["runs"]), line["runs"])
+    share = (line["runs"] - line["without"]) / line["runs"] if line["runs"] else math.nan
     return {
         "algorithm": line["algorithm"],
         "best": bool(line["best"]),
-        "worse": bool(line["significant"]),
+        "mark": _MARKS.get(line["outcome"], ""),
+        "words": stats.OUTCOMES.get(line["outcome"], ""),
         "cells": [
-            Cell(str(line["runs"]), line["runs"]),
+            runs._replace(more=f"{share:.0%} found something") if found else runs,
             Cell(fixed(line["mean"]), _order(line["mean"]), interval(line["low"], line["high"])),
             Cell(fixed(line["median"]), _order(line["median"]), spread),
             Cell(number(line["rank"]), _order(line["rank"])),
@@ -170,7 +185,7 @@ def friedman_diagrams(result: Result) -> list[dict[str, Any]]:
     """For each goal, what a critical-difference diagram draws, in the coordinates of its picture.
 
     Better ranks are on the left. Names stand below the axis in two halves, as in Demšar (2006).
-    There is none for fewer than two tables or three algorithms.
+    There is none for fewer tables than a critical difference needs, or fewer than three algorithms.
     """
     diagrams = []
     for goal in goals_of(result):

@@ -31,7 +31,7 @@ POINTS = 80
 
 _DIGITS = 4
 
-_GOALS = {"test": "test_regret", "valid": "valid_regret", "hypervolume": "hypervolume"}
+_GOALS = {"hypervolume": "hypervolume", "test": "test_regret", "valid": "valid_regret"}
 """What is looked at, and the metric of ``stats`` that says how far it is from the best.
 
 The script draws the distance to the best, or the value itself, which it has from the distance and
@@ -107,14 +107,8 @@ def of_tables(result: Result, names: Sequence[str]) -> Result:
 
 def goals_of(result: Result) -> list[str]:
     """What there is to look at: of one column that is both searched on and reported, one goal."""
-    opened = [result.benchmark(name) for name in tables_with_runs(result)]
-    several = all(len(benchmark.objectives) > 1 for benchmark in opened)
-    same = all(b.table.column(b.first_objective) == b.table.column(b.report) for b in opened)
-    return [
-        *(["hypervolume"] if several else []),
-        *([] if same else ["test"]),
-        "valid",
-    ]
+    goals = {metric: goal for goal, metric in _GOALS.items()}
+    return [goals[metric] for metric in sorted(stats.judged_by(result), key=list(goals).index)]
 
 
 def _axes(benchmark: TableBenchmark) -> list[stats.Axis]:
@@ -169,12 +163,13 @@ def _curves(
 ) -> dict[str, Any]:
     """The anytime curves of a benchmark, and where they end.
 
-    Runs that never have an incumbent are left out, as in the figures of ``nasbench-lab plot``.
+    Runs that never have an incumbent count as worse than all others, as in the figures of
+    ``nasbench-lab plot``.
 
     Returns:
         ``curves``, by axis the points and, by goal, each algorithm's lines under every statistic, or
-        None; and ``finals``, by goal and algorithm, how far each run ended from the best, in
-        ascending order.
+        None; ``finals``, by goal and algorithm, how far each run ended from the best, in ascending
+        order; and ``medians``, the goals that have no means.
     """
     benchmark = result.benchmark(name)
     some = {a: result.traces(name, a) for a in result.algorithms}
@@ -188,29 +183,28 @@ def _curves(
     for goal in goals:
         for traces in some.values():
             samples = [
-                stats.curves(traces, benchmark, points[axis], _GOALS[goal], axis) for axis in axes
+                stats.run_curves(traces, benchmark, points[axis], _GOALS[goal], axis)
+                for axis in axes
             ]
             if goal == "hypervolume":
                 samples = [1.0 - values for values in samples]
             for axis, lines in zip(axes, _lines(samples), strict=True):
                 drawn[axis][goal].append(lines)
             # The last point of every axis is the end of the longest run.
-            ends = np.sort(samples[0][:, -1])
-            finals[goal].append(rounded(ends[~np.isnan(ends)]))
-    return {"curves": drawn, "finals": finals}
+            finals[goal].append(rounded(np.sort(samples[0][:, -1])))
+    medians = [g for g in goals if stats.statistic_shown(known, _GOALS[g], "mean") != "mean"]
+    return {"curves": drawn, "finals": finals, "medians": medians}
 
 
 def _lines(samples: Sequence[Floats]) -> Iterator[dict[str, Any] | None]:
     """Of ``(runs, points)`` samples per axis, the lines under every statistic.
 
-    All axes end at the end of the runs, so that the same runs count in all of them, and one
-    bootstrap serves them all.
+    The same runs are in all axes, so one bootstrap serves them all.
     """
-    kept = ~np.isnan(samples[0][:, -1])
-    if not kept.any():
+    if not len(samples[0]):
         yield from [None] * len(samples)
         return
-    joined = np.concatenate(samples, axis=1)[kept]
+    joined = np.concatenate(samples, axis=1)
     ends = np.cumsum([part.shape[1] for part in samples])[:-1]
     summaries = {
         statistic: [np.split(line, ends) for line in stats.summarise(joined, statistic)]

@@ -10,6 +10,7 @@ from nasbench_lab.budget import Budget
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.registry import parse_algorithm
 from nasbench_lab.results import Result
+from nasbench_lab.stats import listed
 
 if TYPE_CHECKING:
     from nasbench_lab.benchmark import TableBenchmark
@@ -26,14 +27,15 @@ _CHARGED = {
 """What the clocks of ``nasbench_lab.benchmark.CLOCKS`` charge, as a part of a sentence."""
 
 
-def methods(result: Result, ranked_on: Sequence[str]) -> list[str]:
+def methods(result: Result, ranked_on: Sequence[str], reference: str | None = None) -> list[str]:
     """Paragraphs: what was compared, how runs went, what is reported, how runs are summarised.
 
     Args:
         result: The runs.
         ranked_on: The benchmarks over which algorithms are ranked; none if they are not.
+        reference: The algorithm that the others are tested against, if not the best.
     """
-    summarised = _statistics(result, ranked_on)
+    summarised = _statistics(result, ranked_on, reference)
     paragraphs = [_compared(result), _runs(result), _reported(result), summarised]
     return [" ".join(filter(None, sentences)) for sentences in paragraphs]
 
@@ -50,11 +52,6 @@ def statistics_used(result: Result, friedman: bool) -> dict[str, str]:
     if friedman:
         used["demsar2006statistical"] = "Friedman and Nemenyi tests, critical differences"
     return used
-
-
-def listed(names: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def seeds_in_words(seeds: Sequence[int]) -> str:
@@ -246,7 +243,7 @@ def _constrained(result: Result) -> bool:
     return any(entry["constraints"] for entry in result.experiment["benchmarks"])
 
 
-def _statistics(result: Result, ranked_on: Sequence[str]) -> list[str]:
+def _statistics(result: Result, ranked_on: Sequence[str], reference: str | None) -> list[str]:
     sentences = [
         "Curves over the course of a search are right-continuous steps on a common grid: what ends "
         "later does not count, and nothing is interpolated.",
@@ -254,13 +251,21 @@ def _statistics(result: Result, ranked_on: Sequence[str]) -> list[str]:
         "Bootstrap intervals of means are expanded percentile intervals (Hesterberg 2015) from 2,000 "
         "resamples of whole runs (Efron and Tibshirani 1993).",
     ]
-    if len(result.algorithms) > 1:
+    if any(stats.found_nothing(run.trace) for run in result.runs):
         sentences.append(
-            "At the end of the budget, each algorithm is compared with the one of the best mean on the "
-            "same benchmark by Wilcoxon's signed-rank test over the seeds that both have (zeros by "
-            "Pratt's method), two-sided at the level of 5 %, with Holm's correction over the "
-            "algorithms of a benchmark; A12 is the chance that a run beats a run of the best (Vargha "
-            "and Delaney 2000)."
+            "A run that found nothing counts as worse than every run that found something. On a "
+            "benchmark with such a run there are no means: curves are medians of all runs, and "
+            "algorithms are put in order by the average rank of their runs."
+        )
+    if len(result.algorithms) > 1:
+        against = reference or "the best one on the same benchmark"
+        pairs = "the algorithms of a benchmark" if reference else "all pairs of a benchmark"
+        sentences.append(
+            f"At the end of the budget, each algorithm is compared with {against} by Wilcoxon's "
+            "signed-rank test over the seeds that both have (zeros by Pratt's method), two-sided at "
+            f"the level of 5 %, with Holm's correction over {pairs}. An algorithm is called better or "
+            "worse only where mean and ranks agree. A12 is the chance that a run beats a run of "
+            f"{'the reference' if reference else 'the best'} (Vargha and Delaney 2000)."
         )
         sentences.append(
             "Average ranks over time are of the algorithms within a seed, ties getting the mean, over "

@@ -25,8 +25,11 @@
     }
     const [goal, form_] = chosen("metric").split(":");
     form.elements.logy.disabled = form_ === "value";
+    // Where a run found nothing, there are no means.
+    const median = chosen("statistic") === "mean" && table.medians.includes(goal);
     return {
-      table, goal, form: form_, axis: chosen("axis"), statistic: chosen("statistic"), on: shown(),
+      table, goal, form: form_, axis: chosen("axis"), median, on: shown(),
+      statistic: median ? "median" : chosen("statistic"),
       bands: ticked("bands"), logx: ticked("logx"), logy: ticked("logy") && form_ === "distance",
     };
   }
@@ -95,7 +98,7 @@
   function steps(points, values, x, y) {
     let path = "", open = false;
     points.forEach((point, i) => {
-      if (values[i] === null) { open = false; return; }
+      if (!known(values[i])) { open = false; return; }
       path += open ? `H${short(x(point))}V${short(y(values[i]))}`
         : `M${short(x(point))} ${short(y(values[i]))}`;
       open = true;
@@ -285,6 +288,8 @@
   function quantile(sorted, q) {
     const place = q * (sorted.length - 1), below = Math.floor(place);
     const above = Math.min(below + 1, sorted.length - 1);
+    if (place === below || !known(sorted[below])) return sorted[below];
+    if (!known(sorted[above])) return sorted[above];
     return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
   }
 
@@ -302,7 +307,8 @@
       row.classList.toggle("off", !now.on[i]);
       median.textContent = values.length ? format(quantile(values, 0.5)) : "–";
       spread.textContent = values.length ? `[${format(quantile(values, 0.25))}, ${format(quantile(values, 0.75))}]` : "–";
-      runs.textContent = values.length || "–";
+      const found = values.filter(known).length;
+      runs.textContent = found < values.length ? `${found} of ${values.length}` : values.length || "–";
     });
     if (!drawn.length) {
       add(svg, "text", { x: 12, y: 30 }, "No algorithm is chosen that has runs here.");
@@ -311,7 +317,7 @@
     const log = now.logy;
     const [low, high] = limits(drawn.map(({ values }) => ({ centre: values })), log);
     const onto = scale(low, high, 14, width - 14, log);
-    const x = (v) => onto(log ? Math.max(v, low) : v);
+    const x = (v) => onto(Math.min(Math.max(v, low), high));
     const bottom = height - MARGIN.bottom;
     for (const value of ticks(low, high, log, Math.floor(width / 70))) {
       add(svg, "line", { class: "grid", x1: x(value), x2: x(value), y1: 0, y2: bottom });
@@ -326,8 +332,10 @@
       const name = data.algorithms[i].length > 48 ? `${data.algorithms[i].slice(0, 47)}…` : data.algorithms[i];
       add(svg, "text", { x: 2, y: top + 12 }, name);
       add(svg, "rect", { class: `box ${colour(i)}`, x: q[0], width: Math.max(q[2] - q[0], 0.5), y: top + 17, height: row - 21 });
-      add(svg, "line", { class: `middle ${colour(i)}`, x1: q[1], x2: q[1], y1: top + 16, y2: top + row - 3 });
-      values.forEach((value, j) => add(svg, "circle", {
+      if (known(quantile(values, 0.5))) {
+        add(svg, "line", { class: `middle ${colour(i)}`, x1: q[1], x2: q[1], y1: top + 16, y2: top + row - 3 });
+      }
+      values.filter(known).forEach((value, j) => add(svg, "circle", {
         // Next to each other, so that equal ones are seen to be several.
         class: `dot ${colour(i)}`, cx: short(x(value)), cy: short(top + 20 + ((j * 0.618) % 1) * (row - 27)), r: 2.5,
       }));
@@ -339,7 +347,7 @@
 
   const words = {
     curves: (now) => [
-      `${label("metric")}${now.goal === "hypervolume" ? "" : " of the incumbent"} on ${now.table.name}`, `${data.statistics[now.statistic]}`],
+      `${label("metric")}${now.goal === "hypervolume" ? "" : " of the incumbent"} on ${now.table.name}`, `${data.statistics[now.statistic]}${now.median ? " (no means: some runs found nothing)" : ""}`],
     finals: (now) => [`${label("metric")} at the end of the runs on ${now.table.name}`, "each dot a run; box: quartiles and median"],
     ranks: (now) => [`Average rank by ${goalWord(now)} on ${now.table.name}`, `within each seed${someSeeds(now.table, now)}; 95 % bootstrap interval`],
     ecdf: (now) => [`Targets of ${goalWord(now)} reached on ${now.table.name}`, "share of all runs and targets"],

@@ -7,6 +7,7 @@ test value is looked up in the table only here, after the run.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
@@ -102,12 +103,43 @@ def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret"
     if not len(trace):
         return np.empty(0)
     rows = trace.row[positions]
-    # Of one that was not trained in full, only the table knows whether it is allowed.
-    known = (positions >= 0) & (rows >= 0) & benchmark.feasible[rows]
-    result = np.where(known, values[rows], np.nan)
-    if metric.endswith("regret"):
-        result = np.abs(benchmark.optimum(query) - result)
-    return result
+    result = np.where((positions >= 0) & (rows >= 0), values[rows], np.nan)
+    return regret(benchmark, query, result) if metric.endswith("regret") else result
+
+
+ROUNDING = 1e-9
+"""A value equals the best one if it differs by at most this part of it: means of the same numbers,
+added up in another order, differ in their last digits."""
+
+
+def regret(benchmark: TableBenchmark, query: Query, values: Floats) -> Floats:
+    """How far values are from the best that the table has and constraints allow; 0 by rounding."""
+    best = benchmark.optimum(query)
+    with np.errstate(over="ignore"):  # infinite between the largest numbers of both signs
+        result = np.abs(best - values)
+    return np.where(result <= ROUNDING * abs(best), 0.0, result)
+
+
+def nothing_found(benchmark: TableBenchmark, metric: str) -> float:
+    """What a run counts as that has no incumbent: worse than everything that can be found."""
+    if metric == "hypervolume":
+        return 0.0
+    return -math.inf if higher_is_better(benchmark, metric) else math.inf
+
+
+def found_nothing(trace: Trace) -> bool:
+    """Whether a run ended without an incumbent."""
+    return not len(trace) or bool(trace.incumbents()[-1] < 0)
+
+
+def final_value(trace: Trace, benchmark: TableBenchmark, metric: str) -> float:
+    """The metric at the end of a run.
+
+    ``nothing_found`` if it has no incumbent, NaN if the table has no value of the incumbent.
+    """
+    if found_nothing(trace):
+        return nothing_found(benchmark, metric)
+    return float(anytime(trace, benchmark, metric)[-1])
 
 
 def objective_values(benchmark: TableBenchmark) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,11 +26,12 @@ def summarise(samples: ArrayLike, statistic: str = "mean") -> tuple[Floats, Floa
     """Centre, lower and upper end over runs.
 
     Args:
-        samples: ``(runs, …)`` values, such as curves; NaN where a run has none yet.
+        samples: ``(runs, …)`` values, such as curves; infinite, or NaN, where a run has none.
         statistic: One of ``STATISTICS``.
 
     Returns:
-        Each of the shape of one run; NaN wherever one run is NaN, or where there is no run.
+        Each of the shape of one run; NaN wherever one run is NaN, or where there is no run. There is
+        no mean where one run is infinite, and it is NaN too.
 
     Raises:
         UnknownNameError: There is no such statistic.
@@ -41,11 +43,37 @@ def summarise(samples: ArrayLike, statistic: str = "mean") -> tuple[Floats, Floa
         nothing = np.full(samples.shape[1:], np.nan)
         return nothing, nothing, nothing
     if statistic == "median":
-        low, centre, high = np.quantile(samples, [0.25, 0.5, 0.75], axis=0)
+        low, centre, high = quantiles(samples, (0.25, 0.5, 0.75))
         return centre, low, high
     if statistic == "median_interval":
-        return np.median(samples, axis=0), *quantile_interval(samples)
-    return samples.mean(axis=0), *bootstrap_interval(samples)
+        return quantiles(samples, (0.5,))[0], *quantile_interval(samples)
+    finite = np.isfinite(samples).all(axis=0)
+    known = np.where(finite, samples, 0.0)
+    with np.errstate(over="ignore"):
+        mean = known.mean(axis=0)
+    mean = np.where(np.isfinite(mean), mean, (known / len(known)).sum(axis=0))
+    centre, low, high = (
+        np.where(finite, one, np.nan) for one in (mean, *bootstrap_interval(known))
+    )
+    return centre, low, high
+
+
+def quantiles(samples: ArrayLike, shares: Sequence[float]) -> Floats:
+    """``(shares, …)`` quantiles over runs as NumPy interpolates them, also of infinite values."""
+    samples = numbers(samples)
+    places = np.asarray(shares) * (len(samples) - 1)
+    below, above = np.floor(places).astype(int), np.ceil(places).astype(int)
+    ordered = np.sort(samples, axis=0)
+    low, high = ordered[below], ordered[above]
+    weight = (places - below).reshape(-1, *[1] * (samples.ndim - 1))
+    with np.errstate(invalid="ignore", over="ignore"):
+        usual = np.quantile(samples, shares, axis=0)
+        large = low * (1.0 - weight) + high * weight  # where high - low is beyond all numbers
+    between = np.where(np.isfinite(usual), usual, large)
+    # Between minus infinity and a number lies minus infinity, else an infinite value counts.
+    between = np.where(np.isneginf(low), low, np.where(np.isinf(high), high, between))
+    unknown = np.isnan(samples).any(axis=0)
+    return np.where(unknown, np.nan, np.where(weight == 0, low, between))
 
 
 def bootstrap_interval(

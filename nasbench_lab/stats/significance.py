@@ -8,6 +8,7 @@ out with its partners.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,51 +34,68 @@ def wilcoxon_holm(samples: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A line per pair, in the order of the columns: ``a``, ``b``, ``n`` (blocks), ``difference``
-        (mean of a - b), ``p`` (see ``wilcoxon_p``), ``p_holm`` (over all pairs). With fewer than 6
-        blocks, no ``p`` can be below 0.05: draw no conclusion.
+        (mean of a - b, NaN if a value is infinite), ``effect`` and ``p`` (see ``signed_rank``),
+        ``p_holm`` (over all pairs). With fewer than 6 blocks, no ``p`` can be below 0.05: draw no
+        conclusion.
     """
     import pandas as pd
 
     lines = []
     for i, j in itertools.combinations(range(samples.shape[1]), 2):
-        differences = _differences(samples.iloc[:, i], samples.iloc[:, j])
-        with np.errstate(invalid="ignore"):  # of infinities of both signs, the mean is NaN
-            mean = float(differences.mean()) if len(differences) else math.nan
+        a, b = _pairs(samples.iloc[:, i], samples.iloc[:, j])
+        test = signed_rank(a, b)
+        finite = len(a) > 0 and bool(np.isfinite([a, b]).all())
         lines.append(
             {
                 "a": samples.columns[i],
                 "b": samples.columns[j],
-                "n": len(differences),
-                "difference": mean,
-                "p": _signed_rank_p(differences[None])[0],
+                "n": len(a),
+                "difference": mean_of(_differences(a, b)) if finite else math.nan,
+                "effect": test.effect,
+                "p": test.p,
             }
         )
-    frame = pd.DataFrame(lines, columns=["a", "b", "n", "difference", "p"])
+    frame = pd.DataFrame(lines, columns=["a", "b", "n", "difference", "effect", "p"])
     return frame.assign(p_holm=holm(frame["p"]))
 
 
-def wilcoxon_p(a: ArrayLike, b: ArrayLike) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test, as ``scipy.stats.wilcoxon`` has it.
+class SignedRank(NamedTuple):
+    """What Wilcoxon's signed-rank test says of pairs."""
+
+    p: float
+    """Two-sided p-value: 1 if all pairs tie, NaN if there is none."""
+    effect: float
+    """Rank-biserial correlation (Kerby 2014): the share of the ranks of the pairs in which the first
+    is larger, less that of the others; from -1 to 1, and 0 if all pairs tie."""
+
+
+def signed_rank(a: ArrayLike, b: ArrayLike) -> SignedRank:
+    """Wilcoxon's signed-rank test of pairs, two-sided, with the direction of the difference.
 
     Pairs that tie are ranked but not counted (Pratt 1959): where both algorithms find the optimum,
-    that is evidence for neither. Exact for up to 13 pairs, and up to 50 without ties, else by the
-    normal approximation. With fewer than 6 pairs it cannot be below 0.05: draw no conclusion.
+    that is evidence for neither. Values tie that differ by less than a billionth of the larger, as
+    rounding does, so the test is the same in any unit. All ways to sign the differences are counted
+    for up to 50 untied pairs; for more, the normal approximation of ``scipy.stats.wilcoxon`` is used.
+    With fewer than 6 untied pairs, p cannot be below 0.05: draw no conclusion.
 
     Args:
         a: ``(n,)`` values of one algorithm. Infinity is larger than any number; two of them tie.
         b: ``(n,)`` values of another, of the same seeds or tables; a pair with a NaN is left out.
 
-    Returns:
-        1 if all pairs tie, NaN if there is none.
-
     Raises:
         QueryError: Different numbers of values.
     """
-    return float(_signed_rank_p(_differences(a, b)[None])[0])
+    p, effect = _signed_ranks(_differences(a, b)[None])
+    return SignedRank(float(p[0]), float(effect[0]))
 
 
-def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
-    """``(pairs,)`` differences a - b where both have a value; 0 where only rounding differs."""
+def wilcoxon_p(a: ArrayLike, b: ArrayLike) -> float:
+    """The p-value of ``signed_rank``."""
+    return signed_rank(a, b).p
+
+
+def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
+    """The pairs of which both values are known."""
     first, second = numbers(a), numbers(b)
     if first.shape != second.shape:
         raise QueryError(
@@ -85,49 +103,97 @@ def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
             f"{second.size}. Leave out what has no partner."
         )
     known = ~(np.isnan(first) | np.isnan(second))
-    first, second = first[known], second[known]
-    # Regrets are differences themselves; equal ones may differ in the last digits.
-    same = np.isclose(first, second, rtol=1e-9, atol=1e-12)
-    return np.subtract(first, second, out=np.zeros(first.shape), where=~same)
+    return first[known], second[known]
 
 
-_EXACT = 13
-"""Up to so many pairs, all 2^n ways to sign them are counted; SciPy does so too if some tie."""
+def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
+    """``(pairs,)`` differences a - b where both have a value; 0 where only rounding differs."""
+    first, second = _pairs(a, b)
+    finite = np.abs(np.concatenate([first, second]))
+    if np.max(finite, initial=0.0, where=np.isfinite(finite)) > _HUGE:
+        first, second = first / 4, second / 4  # ranks stay, and no difference is beyond all numbers
+    sizes = np.maximum(np.abs(first), np.abs(second))
+    with np.errstate(invalid="ignore"):  # of two infinities of one sign, which tie
+        differences = first - second
+        differences[(np.abs(differences) <= _TIE * sizes) & np.isfinite(sizes)] = 0.0
+    differences[first == second] = 0.0
+    return differences
 
 
-def _signed_rank_p(differences: Floats) -> Floats:
-    """``(comparisons,)`` p-values of ``(comparisons, pairs)`` differences; see ``wilcoxon_p``."""
+_TIE = 1e-9
+"""Values tie that differ by at most this part of the larger: means of the same numbers, added up in
+another order, differ in their last digits."""
+
+_HUGE = 1e307
+
+_EXACT = 50
+"""Up to so many untied pairs, all ways to sign them are counted."""
+
+
+def _signed_ranks(differences: Floats) -> tuple[Floats, Floats]:
+    """``(comparisons,)`` p-values and effects of ``(comparisons, pairs)``; see ``signed_rank``."""
     from scipy.stats import rankdata, wilcoxon
 
     n = differences.shape[1]
-    p = np.full(len(differences), 1.0 if n else np.nan)
-    some = differences.any(axis=1)  # comparisons in which not all pairs tie
-    if not some.any():
-        return p
-    sizes = rounded(differences[some])
-    if n > _EXACT:
-        p[some] = wilcoxon(sizes, zero_method="pratt", axis=1).pvalue
-        return p
+    p, effect = np.full(len(differences), 1.0 if n else np.nan), np.zeros(len(differences))
+    if not n:
+        return p, np.full(len(differences), np.nan)
+    sizes = rounded(differences)
     placed = np.where(sizes == 0, 0.0, rankdata(np.abs(sizes), axis=1))
-    ways = ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(np.float64)
-    exact = []
-    for one, positive in zip(placed, sizes > 0, strict=True):
-        sums = ways @ one  # of the ranks of positive differences; halves at most, so exact
-        observed = one[positive].sum()
-        exact.append(2.0 * min(np.mean(sums <= observed), np.mean(sums >= observed)))
-    p[some] = np.minimum(exact, 1.0)
-    return p
+    untied = (sizes != 0).sum(axis=1)
+    positive = np.where(sizes > 0, placed, 0.0).sum(axis=1)
+    total = placed.sum(axis=1)
+    some = untied > 0
+    effect[some] = 2.0 * positive[some] / total[some] - 1.0
+    for i in np.flatnonzero(some & (untied <= _EXACT)):
+        # Ranks are halves at most, so twice them are whole numbers.
+        ranks_ = tuple(sorted((2.0 * placed[i][placed[i] > 0]).astype(int).tolist()))
+        p[i] = _exact_p(ranks_, round(2.0 * positive[i]))
+    if (many := untied > _EXACT).any():
+        p[many] = wilcoxon(sizes[many], zero_method="pratt", axis=1).pvalue
+    return p, effect
+
+
+def _exact_p(doubled: tuple[int, ...], observed: int) -> float:
+    """Two-sided p-value of a sum of doubled ranks, among those of all ways to choose some of them."""
+    at_most, total = _sums(doubled), sum(doubled)
+    # The sums lie symmetrically around their middle.
+    return float(min(1.0, 2.0 * at_most[min(observed, total - observed)]))
+
+
+@functools.lru_cache(maxsize=64)  # without ties, all comparisons of one size have the same ranks
+def _sums(doubled: tuple[int, ...]) -> Floats:
+    """``(total + 1,)`` share of all ways to choose some of the ranks whose sum is at most each."""
+    ways = np.zeros(sum(doubled) + 1)
+    ways[0], reached = 1.0, 0
+    for rank in doubled:
+        reached += rank
+        ways[rank : reached + 1] += ways[: reached + 1 - rank].copy()
+    return np.asarray(np.cumsum(ways) / 2.0 ** len(doubled))
 
 
 def rounded(values: Floats) -> Floats:
-    """Values to 10 significant digits, so that rounding errors break no tie.
+    """Values to about 10 significant digits, so that rounding errors break no tie.
 
     What is not finite stays.
     """
-    sizes = np.abs(values)
-    usual = (sizes > 0) & np.isfinite(sizes)
-    digits = 10.0 ** (9 - np.floor(np.log10(np.where(usual, sizes, 1.0))))
-    return np.asarray(np.round(values * digits) / digits)
+    mantissa, exponent = np.frexp(values)
+    with np.errstate(over="ignore"):  # the largest numbers have nothing above to be rounded to
+        result = np.ldexp(np.round(mantissa * 2.0**_BITS) / 2.0**_BITS, exponent)
+    return np.asarray(np.where(np.isfinite(result), result, values))
+
+
+_BITS = 33
+"""Of ten digits."""
+
+
+def mean_of(values: Floats) -> float:
+    """The mean of numbers, also where their sum is beyond all numbers; infinite if one is."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(values.mean())
+        if not math.isfinite(mean):
+            mean = float((values / len(values)).sum())
+    return mean
 
 
 def holm(p: ArrayLike) -> Floats:
@@ -250,6 +316,11 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
     return q * math.sqrt(k * (k + 1) / (6.0 * n))
 
 
+def tables_needed(k: int, alpha: float = 0.05) -> int:
+    """On how many tables the critical difference is within reach: ranks differ by ``k - 1`` at most."""
+    return next(n for n in itertools.count(2) if critical_difference(k, n, alpha) <= k - 1)
+
+
 def cliques(ranks: pd.Series, difference: float) -> list[list[str]]:
     """Groups of algorithms that are not told apart: the bars of a critical-difference diagram.
 
@@ -316,9 +387,7 @@ def seeds_needed(
     Comparisons of each number of seeds are drawn from the pilot runs with replacement, and tested as
     they would be: with Wilcoxon's signed-rank test, or, unpaired, with that of Mann and Whitney. The
     power is the share of them with ``p < alpha``. It is that of algorithms that differ just as the
-    pilot runs do; of few pilot runs, it is a rough guess. For 14 to 50 pairs, all comparisons are
-    tested by the normal approximation if a pair ties, or two differences have one size, in any of
-    them, as SciPy decides for all at once; drawing with replacement makes that the usual case.
+    pilot runs do; of few pilot runs, it is a rough guess.
 
     Args:
         a: ``(n,)`` values of one algorithm.
@@ -352,7 +421,7 @@ def seeds_needed(
     def enough(n: int) -> bool:
         rng = np.random.default_rng([seed, n])
         drawn = [side[rng.integers(len(side), size=(n_simulations, n))] for side in sides]
-        p = _signed_rank_p(drawn[0]) if paired else _rank_sum_p(*drawn)
+        p = _signed_ranks(drawn[0])[0] if paired else _rank_sum_p(*drawn)
         known[n] = float(np.mean(p < alpha))
         return known[n] >= power
 

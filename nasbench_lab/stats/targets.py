@@ -18,13 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import QueryError
 from nasbench_lab.stats.curves import (
+    ROUNDING,
     Axis,
     anytime,
     higher_is_better,
     label,
     metric_query,
+    regret,
     spent,
-    trained_in_full,
 )
 from nasbench_lab.stats.intervals import expanded_tail
 from nasbench_lab.trace import Trace
@@ -34,23 +35,17 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_ROUNDING = 1e-9
-"""A target is reached to this part of the best value, as differences of values are rounded."""
-
 
 def evaluations_to_top(trace: Trace, benchmark: TableBenchmark, k: int) -> float:
-    """How many charged evaluations until one was among the ``k`` best entries of the table.
+    """How many charged evaluations until the incumbent was among the ``k`` best entries of the table.
 
-    The objective decides, and what ties with the ``k``-th best counts too, once it has been trained
-    in full; infinity if none was.
+    The same as ``spent_to_target`` with the target ``"top k"``: the objective decides, and what ties
+    with the ``k``-th best counts too. Infinity if it never was.
+
+    Raises:
+        QueryError: The table has fewer entries that constraints allow.
     """
-    query = benchmark.first_objective
-    ranking, values = benchmark.ranking(query), benchmark.table.values(query)
-    sign = 1.0 if benchmark.objectives[0].maximize else -1.0
-    threshold = sign * values[ranking[min(k, len(ranking)) - 1]]
-    counted = trained_in_full(trace, benchmark) & (trace.violation == 0)
-    reached = np.flatnonzero(counted & (sign * values[trace.row] >= threshold))
-    return float(trace.evaluations()[reached[0]]) if reached.size else math.inf
+    return spent_to_target(trace, benchmark, target_value(benchmark, f"top {k}")[1])
 
 
 def spent_to_target(
@@ -91,7 +86,7 @@ def spent_to_targets(
     scale = 1.0
     if metric != "hypervolume":
         scale = abs(benchmark.optimum(metric_query(benchmark, metric)))
-    slack = _ROUNDING * scale
+    slack = ROUNDING * scale
     first = np.searchsorted(-best, -(wanted + slack), side="left")
     after = np.append(spent(trace, axis).astype(np.float64), np.inf)
     return np.asarray(after[first])
@@ -234,7 +229,8 @@ def target_value(
         metric: One of ``METRICS``.
 
     Raises:
-        QueryError: It is no number and none of these texts, or asks for entries by hypervolume.
+        QueryError: It is no number and none of these texts, asks for entries by hypervolume, or for
+            more entries than the table has, or than constraints allow.
     """
     if not isinstance(target, str):
         value = float(target)
@@ -253,11 +249,23 @@ def target_value(
         )
     query = metric_query(benchmark, metric)
     ranking, values = benchmark.ranking(query), benchmark.table.values(query)
-    k = int(match[1]) if match[1] else math.ceil(len(ranking) * float(match[2]) / 100)
-    threshold = float(values[ranking[min(max(k, 1), len(ranking)) - 1]])
+    share = 0.0 if match[1] else float(match[2])
+    k = int(match[1]) if match[1] else max(1, math.ceil(len(ranking) * share / 100))
+    if not 0 < k <= len(ranking) or share > 100:
+        allowed = "that its constraints allow" if benchmark.constraints else "with a value"
+        raise QueryError(
+            f"There is no {target!r} of {benchmark.name!r}, which has {len(ranking)} entries {allowed}."
+        )
+    threshold = values[ranking[k - 1]]
     if metric.endswith("regret"):
-        return target, abs(benchmark.optimum(query) - threshold)
-    return target, threshold
+        threshold = regret(benchmark, query, threshold)
+    return target, float(threshold)
+
+
+def top_targets(benchmark: TableBenchmark, metric: str = "valid_regret") -> list[str]:
+    """Those of ``TOP_TARGETS`` that say something: a part of the entries that may be found."""
+    n = len(benchmark.ranking(metric_query(benchmark, metric)))
+    return [t for t in TOP_TARGETS if not t.startswith("top") or int(t.removeprefix("top ")) <= n]
 
 
 def default_targets(
@@ -286,10 +294,10 @@ def default_targets(
         sign = -1.0 if opened.table.column(query).maximize else 1.0
         regrets = np.abs(optimum - opened.table.values(query)[opened.ranking(query)])
         easiest = float(np.median(regrets))
-        smallest = float(min(regrets[regrets > _ROUNDING * abs(optimum)], default=0.0))
+        smallest = float(min(regrets[regrets > ROUNDING * abs(optimum)], default=0.0))
     traces = [t for a in result.algorithms for t in result.traces(benchmark, a)]
     reached = min((_best_regret(t, opened, metric, optimum) for t in traces), default=math.inf)
-    found = reached <= _ROUNDING * abs(optimum)
+    found = reached <= ROUNDING * abs(optimum)
     hardest = smallest if found else reached
     if not 0 < hardest < easiest:
         chosen = [reached if math.isfinite(reached) else easiest]

@@ -203,9 +203,28 @@ def test_a_constraint_on_a_trained_value_is_judged_after_the_last_epoch(timed, b
         value = timed.values(Query("valid_accuracy", epoch=bounded.epoch or 4))[row]
         for epoch in (1, 2, 4, None):
             evaluation = benchmark.evaluate(timed.space.at(row), epoch)
-            judged = epoch in (4, None)
-            assert evaluation.violation == (max(0.0, 70 - value) / 70 if judged else 0.0)
+            if epoch in (4, None):
+                assert evaluation.violation == max(0.0, 70 - value) / 70
+            else:
+                assert np.isnan(evaluation.violation)  # nobody knows yet
         assert benchmark.feasible[row] == (value >= 70)
+
+
+def test_what_is_not_known_to_be_allowed_is_no_incumbent():
+    benchmark = load_benchmark("nb201-digits", constraints="valid_accuracy>=98.5")
+    for seed in range(3):
+        trace = run("asha", benchmark, 5, seed)
+        assert (trace.epoch < 12).all()
+        assert (trace.incumbents() == -1).all()
+        with pytest.raises(ValueError, match="kept to the constraints"):
+            trace.best()
+    # Another constraint, which does not depend on training, is judged at every epoch.
+    small = load_benchmark("nb201-digits", constraints=["valid_accuracy>=10", "parameters<=0.012"])
+    some = small.table.architectures[::50]
+    violations = [small.evaluate(tuple(a), 1).violation for a in some.tolist()]
+    sizes = small.table.query(some, "parameters")
+    assert np.array_equal(np.isnan(violations), sizes <= 0.012)
+    assert (np.nan_to_num(violations) > 0).sum() == (sizes > 0.012).sum()
 
 
 def test_a_multi_fidelity_search_under_a_trained_constraint_goes_on():

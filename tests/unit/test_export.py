@@ -71,12 +71,16 @@ def test_csv_has_a_line_per_run_with_its_end(result, tmp_path):
         assert np.isnan(line.epochs) == (one.benchmark != DIGITS)
 
 
-def test_runs_without_an_incumbent_have_empty_cells(tmp_path):
+def test_runs_that_found_nothing_have_no_incumbent_and_infinite_regrets(tmp_path):
     benchmark = load_benchmark(DIGITS, constraints=["parameters<=0.012"])
     to_csv(run(["random_search"], benchmark, budget=1, seeds=6), tmp_path / "csv")
     lines = pd.read_csv(tmp_path / "csv" / "runs.csv")
-    assert lines["best"].isna().any()
-    assert (lines["best"].isna() == lines["test_regret"].isna()).all()
+    assert 0 < (~lines["found"]).sum() < len(lines)
+    for column in ("best", "valid", "test"):
+        assert (lines[column].isna() == ~lines["found"]).all()
+    # Whoever averages these does not average the survivors.
+    for column in ("valid_regret", "test_regret"):
+        assert (np.isinf(lines[column]) == ~lines["found"]).all()
 
 
 @pytest.mark.parametrize("export", [to_csv, to_ioh])
@@ -209,21 +213,37 @@ def test_iohinspector_reads_multi_fidelity_runs_with_their_epochs(multi_fidelity
     assert (ends["budget_epochs"] == 150).all()
 
 
-def test_before_the_first_incumbent_stands_the_worst_of_the_table(constrained, tmp_path):
+def test_before_the_first_incumbent_stands_more_than_any_entry_can_have(constrained, tmp_path):
     to_ioh(constrained, tmp_path / "ioh")
     _, lines = read_by_iohinspector(tmp_path / "ioh")
     (name,) = constrained.benchmarks
     benchmark = constrained.benchmark(name)
-    values = benchmark.table.values(benchmark.first_objective)[benchmark.feasible]
-    worst = values.max() - values.min()
+    values = benchmark.table.values(benchmark.first_objective)
+    largest = np.abs(benchmark.optimum(benchmark.first_objective) - values).max()
     first = lines[lines["evaluations"] == 1]
     assert len(first) == 8
     late = [
         np.isnan(stats.anytime(t, benchmark)[0]) for t in constrained.traces(name, "random_search")
     ]
     assert 0 < sum(late) < 8
-    np.testing.assert_allclose(first.sort_values("run_id")["raw_y"][late], worst, rtol=1e-12)
+    written = first.sort_values("run_id")["raw_y"][late]
+    np.testing.assert_allclose(written, 2 * largest, rtol=1e-12)
+    assert (first["raw_y_without_incumbent"] == written.iloc[0]).all()
     check_curves(constrained, lines, REGRETS)
+
+
+@pytest.mark.parametrize("limit", ["valid_accuracy>=98.5", "parameters<=0.0022"])
+def test_a_run_that_found_nothing_reaches_no_target(limit, tmp_path):
+    benchmark = load_benchmark(DIGITS, constraints=limit)
+    result = run(["random_search"], benchmark, budget=5, seeds=3)
+    assert all(map(stats.found_nothing, result.traces(DIGITS, "random_search")))
+    to_ioh(result, tmp_path / "ioh")
+    _, lines = read_by_iohinspector(tmp_path / "ioh")
+    values = benchmark.table.values(benchmark.first_objective)
+    assert (lines["raw_y"] > np.ptp(values)).all()
+    index = json.loads(next((tmp_path / "ioh").rglob("*.json")).read_text())
+    for one in index["scenarios"][0]["runs"]:
+        assert one["best"]["evals"] == one["evals"] == 5  # nothing at evaluation 1
 
 
 def test_free_repeats_are_not_counted(tmp_path):

@@ -456,14 +456,18 @@ def test_the_bootstraps_interval_holds_the_mean_as_often_as_it_says():
 
 
 def top_by_hand(trace, means, k, maximize):
+    """The count when the best row so far was first among the k best, and what ties with them."""
     finite = sorted((m for m in means if not math.isnan(m)), reverse=maximize)
-    threshold = finite[min(k, len(finite)) - 1]
     for i, row in enumerate(trace.row.tolist()):
         if row < 0 or math.isnan(means[row]):
             continue
-        if means[row] >= threshold if maximize else means[row] <= threshold:
+        if means[row] >= finite[k - 1] if maximize else means[row] <= finite[k - 1]:
             return counts_of(trace)[i]
     return math.inf
+
+
+def values_of(rows, means):
+    return [NAN if row < 0 else means[row] for row in rows]
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["maximised", "minimised"])
@@ -476,24 +480,33 @@ def tied(request, make_table):
 
 
 @settings(max_examples=50, deadline=None)
-@given(rows=ROWS, k=st.integers(1, 15), data=st.data())
+@given(rows=ROWS, k=st.integers(1, 10), data=st.data())
 def test_evaluations_to_the_top_by_brute_force(tied, rows, k, data):
     benchmark, means = tied
     maximize = benchmark.objectives[0].maximize
     charged = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
-    trace = make_trace([0.0] * len(rows), maximize, rows, charged=charged)
+    trace = make_trace(values_of(rows, means), maximize, rows, charged=charged)
     assert evaluations_to_top(trace, benchmark, k) == top_by_hand(trace, means, k, maximize)
 
 
 def test_what_ties_with_the_kth_best_is_at_the_top(tied):
-    benchmark, _ = tied
-    trace = make_trace([0.0] * 4, benchmark.objectives[0].maximize, rows=[0, 6, 2, 9])
+    benchmark, means = tied
+    rows = [0, 6, 2, 9]
+    trace = make_trace(values_of(rows, means), benchmark.objectives[0].maximize, rows)
     assert [evaluations_to_top(trace, benchmark, k) for k in (1, 2, 4, 9)] == [4, 2, 2, 1]
 
 
 def test_the_top_may_never_be_reached(tied):
-    benchmark, _ = tied
+    benchmark, means = tied
     maximize = benchmark.objectives[0].maximize
     for rows in ([], [5, -1, 5], [0, 10, 1]):
-        trace = make_trace([0.0] * len(rows), maximize, rows)
+        trace = make_trace(values_of(rows, means), maximize, rows)
         assert evaluations_to_top(trace, benchmark, 3) == math.inf
+
+
+def test_the_top_of_more_entries_than_there_are_is_refused(tied):
+    benchmark, means = tied
+    trace = make_trace([means[0]], benchmark.objectives[0].maximize, [0])
+    assert evaluations_to_top(trace, benchmark, 10) == 1
+    with pytest.raises(QueryError, match=r"no 'top 11' .* 10 entries"):
+        evaluations_to_top(trace, benchmark, 11)

@@ -33,14 +33,15 @@ FRAMES = {
     "pairwise": stats.pairwise_frame,
 }
 COLUMNS = {
-    "curve": "benchmark algorithm point centre low high runs",
+    "curve": "benchmark algorithm statistic point centre low high runs without",
     "rank": "benchmark algorithm point rank low high seeds",
     "final": "benchmark algorithm seed value area",
     "target": "benchmark algorithm target value runs successes success success_low success_high "
     "median ert ert_low ert_high",
     "ecdf": "benchmark algorithm point share",
-    "table": "benchmark algorithm runs mean low high median q25 q75 rank best p significant a12",
-    "pairwise": "benchmark a b seeds difference low high p p_holm a12 cliffs_delta",
+    "table": "benchmark algorithm runs without mean low high median q25 q75 rank best p effect outcome "
+    "significant a12",
+    "pairwise": "benchmark a b seeds difference low high effect p p_holm a12 cliffs_delta",
 }
 
 
@@ -241,14 +242,19 @@ def test_the_table_of_results_agrees_with_scipy(result, metric):
         best = min(values, key=lambda a: sign * values[a].mean())
         assert lines["algorithm"].tolist() == result.algorithms
         assert lines[lines["best"]]["algorithm"].tolist() == [best]
-        others = [a for a in result.algorithms if a != best]
+        pairs = list(itertools.combinations(result.algorithms, 2))
         p = [
             scipy.stats.wilcoxon(
-                (values[a] - values[best]).round(9), zero_method="pratt", method="auto"
+                (values[a] - values[b]).round(9), zero_method="pratt", method="auto"
             ).pvalue
-            for a in others
+            for a, b in pairs
         ]
-        corrected = dict(zip(others, multipletests(p, method="holm")[1], strict=True))
+        # Over all pairs, as the best was chosen by the same runs.
+        corrected = {
+            next(iter({a, b} - {best})): q
+            for (a, b), q in zip(pairs, multipletests(p, method="holm")[1], strict=True)
+            if best in (a, b)
+        }
         ranks = scipy.stats.rankdata([sign * values[a].mean() for a in result.algorithms])
         for line, rank in zip(lines.itertuples(), ranks, strict=True):
             mine = values[line.algorithm]
@@ -267,7 +273,32 @@ def test_the_table_of_results_agrees_with_scipy(result, metric):
                 assert not line.significant
             else:
                 assert line.p == pytest.approx(corrected[line.algorithm], rel=1e-9)
-                assert line.significant == (line.p < 0.05)
+                agreed = (line.effect > 0) == (sign * mine.mean() < sign * values[best].mean())
+                assert line.significant == (line.p < 0.05 and agreed)
+
+
+def test_tests_against_a_reference_are_corrected_for_their_own_number(result):
+    frame = stats.table_frame(result, "valid_regret", reference="local_search")
+    every = stats.table_frame(result, "valid_regret")
+    for name in BENCHMARKS:
+        lines = lines_of(frame, benchmark=name).set_index("algorithm")
+        assert math.isnan(lines["p"]["local_search"])
+        assert lines["outcome"]["local_search"] == ""
+        ends = {
+            a: [stats.anytime(t, result.benchmark(name), "valid_regret")[-1] for t in traces]
+            for a in result.algorithms
+            for traces in [result.traces(name, a)]
+        }
+        others = [a for a in result.algorithms if a != "local_search"]
+        p = [stats.wilcoxon_p(ends[a], ends["local_search"]) for a in others]
+        np.testing.assert_allclose(lines["p"][others], multipletests(p, method="holm")[1])
+        for a in others:
+            assert lines["a12"][a] == stats.vargha_delaney(
+                -np.array(ends[a]), -np.array(ends["local_search"])
+            )
+    pd.testing.assert_frame_equal(frame[["mean", "rank", "best"]], every[["mean", "rank", "best"]])
+    with pytest.raises(UnknownNameError, match="Did you mean 'local_search'"):
+        stats.table_frame(result, reference="localsearch")
 
 
 def test_pairs_agree_with_the_functions_they_come_from(result):
@@ -374,16 +405,17 @@ def test_ranks_are_of_seeds_that_all_have_finished(result):
 
 def test_friedman_says_what_it_lacks(result):
     first, _, _ = result.algorithms
-    for keep, counts in (
-        (lambda run: run.benchmark == BENCHMARKS[0], "1 and 3"),
-        (lambda run: run.algorithm != first, "3 and 2"),
-        (lambda run: run.algorithm != first or run.benchmark == BENCHMARKS[0], "1 and 3"),
-        (lambda run: False, "0 and 0"),
+    for keep, lack in (
+        (lambda run: run.benchmark == BENCHMARKS[0], "at least 3 benchmarks .* there are 1"),
+        (lambda run: run.algorithm != first, "at least 3 algorithms .* there are 2"),
+        (
+            lambda run: run.algorithm != first or run.benchmark != BENCHMARKS[0],
+            "at least 3 benchmarks .* there are 2",
+        ),
+        (lambda run: False, "at least 3 algorithms .* there are 0"),
     ):
-        with pytest.raises(QueryError, match=f"at least 2 benchmarks.*{counts}"):
+        with pytest.raises(QueryError, match=lack):
             stats.friedman_of(part(result, keep))
-    two = part(result, lambda run: run.algorithm != first or run.benchmark != BENCHMARKS[0])
-    assert stats.friedman_of(two).tables == BENCHMARKS[1:]
 
 
 def test_one_seed_and_one_algorithm(result):
@@ -420,62 +452,92 @@ def test_where_everything_ties(make_table):
     assert (stats.target_frame(result)["success"] == 1).all()
 
 
-def test_runs_without_an_incumbent_are_left_out_and_rank_last(make_table):
-    # Of 11 architectures two have values, so that short searches often find none.
+@pytest.fixture(scope="module")
+def scarce(make_table):
+    """Of 11 architectures two have values, so that short searches often find none."""
     valid = np.full((11, 2, 3), NAN)
     valid[[2, 7]] = np.array([3.0, 5.0])[:, None, None]
     benchmark = TableBenchmark(make_table(valid=valid, maximize=False))
     names = {"a": "random_search", "b": "local_search"}
-    result = compare(names, benchmark, budget=5, seeds=12, n_jobs=1)
-    final = stats.final_frame(result, "valid_regret")
-    missing = final["value"].isna()
-    assert 0 < missing.sum() < len(final)
-    assert (final["area"].isna() == missing).all()
-    known = final[~missing].groupby("algorithm")["value"]
-    table = stats.table_frame(result, "valid_regret").set_index("algorithm")
-    assert table["runs"].to_dict() == known.count().to_dict()
-    np.testing.assert_allclose(table["mean"], known.mean())
-    curves = stats.curve_frame(result, "valid_regret")
-    assert curves.groupby("algorithm")["runs"].first().to_dict() == known.count().to_dict()
-    ends = curves[curves["point"] == 5].set_index("algorithm")["centre"]
-    np.testing.assert_allclose(ends, known.mean())
+    return compare(names, benchmark, budget=5, seeds=12, n_jobs=1)
+
+
+def test_runs_that_found_nothing_count_as_worse_than_all_others(scarce):
+    final = stats.final_frame(scarce, "valid_regret")
+    missing = [run.trace.incumbents()[-1] < 0 for run in scarce.runs]
+    assert 0 < sum(missing) < len(final)
+    assert (np.isinf(final["value"]) == missing).all()
+    assert (np.isinf(final["area"]) == missing).all()
+    by_name = final.groupby("algorithm")["value"]
+    table = stats.table_frame(scarce, "valid_regret").set_index("algorithm")
+    assert (table["runs"] == 12).all()
+    assert table["without"].to_dict() == by_name.apply(lambda v: int(np.isinf(v).sum())).to_dict()
+    assert table[["mean", "low", "high"]].isna().all(axis=None)
+    # Put in order by the ranks of the runs among all.
+    placed = final["value"].rank().groupby(final["algorithm"]).mean()
+    assert table["rank"].to_dict() == placed.rank().to_dict()
     wide = final.pivot(index="seed", columns="algorithm", values="value")
-    pairs = stats.pairwise_frame(result, "valid_regret")
-    assert pairs["seeds"].tolist() == [len(wide.dropna())]
-    placed = wide.fillna(INF).rank(axis=1).mean()
-    ranks = stats.rank_frame(result, "valid_regret")
+    large = wide.replace(INF, 1e15)
+    pairs = stats.pairwise_frame(scarce, "valid_regret")
+    assert pairs["seeds"].tolist() == [12]
+    assert pairs["p"][0] == stats.wilcoxon_p(large["a"], large["b"])
+    assert pairs["a12"][0] == stats.vargha_delaney(-large["a"], -large["b"])
+    assert pairs[["difference", "low", "high"]].isna().all(axis=None)
+    ranks = stats.rank_frame(scarce, "valid_regret")
     found = ranks[ranks["point"] == 5].set_index("algorithm")["rank"]
-    np.testing.assert_allclose(found, placed)
-    targets = stats.target_frame(result)
+    np.testing.assert_allclose(found, wide.rank(axis=1).mean())
+    targets = stats.target_frame(scarce)
     assert (lines_of(targets, target="top 1")["runs"] == 12).all()
+    assert set(targets["target"]) == {"top 1", "best 1 %"}  # there are no ten entries
 
 
-def test_where_no_run_has_an_incumbent(make_table):
+def test_curves_of_runs_that_found_nothing_are_medians_of_all(scarce):
+    curves = stats.curve_frame(scarce, "valid_regret")
+    assert set(curves["statistic"]) == {"median"}
+    assert (curves["runs"] == 12).all()
+    benchmark = scarce.benchmark(scarce.benchmarks[0])
+    for algorithm in "ab":
+        lines = lines_of(curves, algorithm=algorithm)
+        for point, centre in zip(lines["point"], lines["centre"], strict=True):
+            values = sorted(
+                known_at(t, benchmark, "valid_regret", "evaluations", point) if point else INF
+                for t in scarce.traces(benchmark.name, algorithm)
+            )
+            values = sorted(INF if math.isnan(v) else v for v in values)
+            middle = values[5:7]
+            assert centre == (INF if INF in middle else np.mean(middle))
+    means = stats.curve_frame(part(scarce, lambda run: run.trace.incumbents()[-1] >= 0))
+    assert set(means["statistic"]) == {"mean"}
+
+
+def test_where_no_run_found_anything(make_table):
     valid = np.full((11, 2, 3), NAN)
     valid[3] = 50.0
     benchmark = TableBenchmark(make_table(valid=valid))
     every = compare(["random_search", "local_search"], benchmark, budget=2, seeds=20, n_jobs=1)
     none = part(every, lambda run: np.isnan(run.trace.values).all())
     assert len(none.runs) > 10
-    assert not len(stats.curve_frame(none))
+    assert np.isinf(stats.curve_frame(none)["centre"]).all()
     table = stats.table_frame(none)
-    assert (table["runs"] == 0).all()
+    assert (table["runs"] == table["without"]).all()
     assert not table["best"].any()
-    assert table[["mean", "low", "median", "p", "a12"]].isna().all(axis=None)
-    assert stats.final_frame(none)["value"].isna().all()
+    assert not table["significant"].any()
+    assert table[["mean", "low"]].isna().all(axis=None)
+    assert np.isinf(table["median"]).all()
+    assert np.isinf(stats.final_frame(none)["value"]).all()
     assert (stats.rank_frame(none)["rank"] == 1.5).all()
     assert (stats.ecdf_frame(none)["share"] == 0).all()
     assert np.isinf(stats.target_frame(none)["ert"]).all()
     pairs = stats.pairwise_frame(none)
-    assert pairs["seeds"].tolist() == [0]
-    assert pairs[["difference", "low", "high", "p", "p_holm", "a12"]].isna().all(axis=None)
+    assert pairs[["p", "p_holm"]].eq(1).all(axis=None)
+    assert pairs["a12"].tolist() == [0.5]
 
 
 def test_runs_that_end_before_anything_was_evaluated():
     result = compare(["random_search"], "nb201-digits", budget="0.001s", seeds=2, n_jobs=1)
     for make in FRAMES.values():
         make(result)
-    assert stats.final_frame(result)["value"].isna().all()
+    assert np.isinf(stats.final_frame(result)["value"]).all()
 
 
 def test_frames_of_several_objectives():

@@ -182,7 +182,7 @@ def test_what_ties_with_the_kth_best_is_a_target(make_table):
         turned = means if maximize else 100 - means
         values = turned[:, None, None] * np.ones((1, 2, 3))
         benchmark = TableBenchmark(make_table(valid=values, maximize=maximize))
-        regrets = [stats.target_value(benchmark, f"top {k}")[1] for k in (1, 2, 4, 5, 6, 99)]
+        regrets = [stats.target_value(benchmark, f"top {k}")[1] for k in (1, 2, 4, 5, 6, 10)]
         assert regrets == [0, 10, 10, 20, 20, 50]
         values = [stats.target_value(benchmark, f"top {k}", "valid")[1] for k in (1, 4)]
         assert values == ([90, 80] if maximize else [10, 20])
