@@ -205,13 +205,16 @@ def draw_curves(
     banded = "low" in lines and len(algorithms) <= BANDED
     shown = lines[["centre", "low", "high"] if banded else ["centre"]].to_numpy(dtype=float)
     shown = shown[np.isfinite(shown)]
+    if not shown.size:
+        text = "Nothing to draw: half of the runs, or more, found nothing."
+        panel.text(0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes, wrap=True)
     if logarithmic and shown.size:
         # What is left by rounding is 0, which has no place on a logarithmic axis.
         shown = shown[shown > 1e-6 * shown.max()]
     lowest, highest = (shown.min(), shown.max()) if shown.size else (1.0, 1.0)
     for i, algorithm in enumerate(algorithms):
         curve = lines[lines["algorithm"] == algorithm]
-        if not len(curve):
+        if not np.isfinite(curve["centre"].to_numpy(dtype=float)).any():
             continue
         if banded:
             # What no end is known of goes on to the border.
@@ -228,9 +231,6 @@ def draw_curves(
         # Nothing is drawn while so many runs have found nothing that there is no value.
         centre = curve["centre"].replace([-np.inf, np.inf], np.nan)
         panel.step(curve["point"], centre, where="post", label=algorithm, **look(i))
-    if not shown.size:
-        text = "Nothing to draw: half of the runs or more found nothing."
-        panel.text(0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes, wrap=True)
     if logarithmic and highest > 3 * lowest:
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(plain)

@@ -241,7 +241,8 @@ class Result:
         for name in self.benchmarks:
             lines = summary[summary["benchmark"] == name] if len(summary) else summary
             said = [*scarcity(self.benchmark(name)), *self._notes_on_runs(name, lines)]
-            notes += [f"{name}: {note}" for note in [*said, *self._notes_on_values(name, lines)]]
+            said += [*self._notes_on_values(name, lines), *self._note_on_the_winner(name, lines)]
+            notes += [f"{name}: {note}" for note in said]
         return notes
 
     def _notes_on_runs(self, name: str, lines: pd.DataFrame) -> Iterator[str]:
@@ -296,6 +297,34 @@ class Result:
             if len(tied) == 1
             else f"the {len(tied)} entries that tie for the best {objective.metric}{allowed} have "
             f"{report.metric} regrets from {floor.min():.3g} to {floor.max():.3g}."
+        )
+
+    def _note_on_the_winner(self, name: str, lines: pd.DataFrame) -> Iterator[str]:
+        """Whether an algorithm that does not win on the objective is better on what is reported."""
+        if len(lines) < 2:
+            return
+        benchmark, part = self.benchmark(name), self.of([name])
+        winner = next(v.winner for v in stats.verdicts(part) if v.metric == "valid_regret")
+        if winner is None:
+            return
+        frame = stats.table_frame(part, "test_regret", winner)
+        if len(better := frame["algorithm"][frame["outcome"] == "better"]):
+            searched, reported = benchmark.first_objective.metric, benchmark.report.metric
+            yield (
+                f"{winner} wins on {searched}, yet {stats.listed(list(better))} "
+                f"{'is' if len(better) == 1 else 'are'} significantly better than it on {reported}: "
+                f"here a better {searched} does not buy a better {reported}."
+            )
+
+    def of(self, benchmarks: Sequence[str]) -> Result:
+        """The part of this result that is on some benchmarks."""
+        if list(benchmarks) == self.benchmarks:
+            return self
+        entries = [e for e in self.experiment["benchmarks"] if e["name"] in benchmarks]
+        return Result(
+            {**self.experiment, "benchmarks": entries},
+            [run for run in self.runs if run.benchmark in benchmarks],
+            {name: self.benchmark(name) for name in benchmarks},
         )
 
     def plot(

@@ -68,7 +68,7 @@ def page_data(result: Result) -> dict[str, Any]:
         having = [name for name in names if axis in axes[name]]
         if not having:
             continue
-        part = of_tables(result, having)
+        part = result.of(having)
         for goal in goals:
             _place_frames(places, having, part, axis, goal)
         if len(having) < len(names):
@@ -91,18 +91,6 @@ def tables_with_runs(result: Result) -> list[str]:
         for name in result.benchmarks
         if any(len(t) for a in result.algorithms for t in result.traces(name, a))
     ]
-
-
-def of_tables(result: Result, names: Sequence[str]) -> Result:
-    """The part of a result that is on some benchmarks."""
-    if list(names) == result.benchmarks:
-        return result
-    entries = [e for e in result.experiment["benchmarks"] if e["name"] in names]
-    return Result(
-        {**result.experiment, "benchmarks": entries},
-        [run for run in result.runs if run.benchmark in names],
-        {name: result.benchmark(name) for name in names},
-    )
 
 
 def goals_of(result: Result) -> list[str]:

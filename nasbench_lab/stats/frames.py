@@ -374,9 +374,10 @@ def table_frame(
         where it is better than the reference), ``outcome`` and ``significant``, and ``a12``, the
         chance to be better than the reference. The first of the best is chosen by the same runs, so
         its tests are corrected after Holm over all pairs of the benchmark; those against a reference
-        that is named, over these. The outcome is ``better`` or ``worse`` if p < 0.05 and mean and ranks point the same way,
-        ``mixed`` if p < 0.05 and they do not, else ``level``; empty for the reference itself, and
-        where nothing was tested. ``significant`` is whether it is better or worse.
+        that is named, over these. The outcome is ``better`` or ``worse`` if p < 0.05 and mean and
+        ranks point the same way, ``mixed`` if p < 0.05 and they do not, else ``level``; empty for the
+        reference itself, and where nothing was tested. ``significant`` is whether it is better or
+        worse.
 
     Raises:
         UnknownNameError: There is no such reference.

@@ -11,18 +11,19 @@ from nasbench_lab.results import Result
 from nasbench_lab.simulator import Workers
 
 DIGITS, CORA, ARXIV = "nb201-digits", "nas-bench-graph/cora", "nas-bench-graph/arxiv"
+CITESEER = "nas-bench-graph/citeseer"
 WICKED = "</script><img src=x onerror=\"document.title='gone'\"> $\\frac{ü}$ & 'x' __"
 """A label that would do something, were it not escaped."""
 
 
 def plain(seeds=8, budget=30):
-    """Three algorithms, one of a wicked name, on two tables."""
+    """Three algorithms, one of a wicked name, on three tables."""
     algorithms = {
         "random_search": "random_search",
         WICKED: "regularized_evolution",
         "local_search": "local_search",
     }
-    return compare(algorithms, [DIGITS, CORA], budget=budget, seeds=seeds, n_jobs=1)
+    return compare(algorithms, [DIGITS, CORA, CITESEER], budget=budget, seeds=seeds, n_jobs=1)
 
 
 def several_objectives(seeds=3):
@@ -41,9 +42,8 @@ LONG = ["gp_bo(kernel='matern')", "W" * 60, "長い名前" * 12, "regularized_ev
 
 def unfinished():
     """Labels that are long, one seed missing on a table, and an algorithm on another."""
-    made = compare(
-        dict.fromkeys(LONG, "random_search"), [DIGITS, CORA, ARXIV], budget=5, seeds=3, n_jobs=1
-    )
+    tables = [DIGITS, CORA, ARXIV, CITESEER]
+    made = compare(dict.fromkeys(LONG, "random_search"), tables, budget=5, seeds=3, n_jobs=1)
     missing = {(CORA, LONG[0], 2), *((ARXIV, LONG[1], seed) for seed in range(3))}
     return Result(made.experiment, [run for run in made.runs if run.cell not in missing])
 

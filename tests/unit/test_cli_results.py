@@ -15,15 +15,16 @@ from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results import Result
 
 CORA, PROTEINS, DIGITS = "nas-bench-graph/cora", "nas-bench-graph/proteins", "nb201-digits"
+CITESEER = "nas-bench-graph/citeseer"
 ALGORITHMS = ["random_search", "regularized_evolution", "local_search"]
 PAPER = [".png", ".svg", ".pdf", ".csv"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Three algorithms on two tables, with one objective and one worker."""
+    """Three algorithms on three tables, with one objective and one worker."""
     folder = tmp_path_factory.mktemp("plots") / "result"
-    compare(ALGORITHMS, [CORA, PROTEINS], budget=12, seeds=3, n_jobs=1, folder=folder)
+    compare(ALGORITHMS, [CORA, PROTEINS, CITESEER], budget=12, seeds=3, n_jobs=1, folder=folder)
     return folder
 
 
@@ -72,7 +73,7 @@ def test_without_flags_the_summary_and_the_anytime_figure(lab, folder):
     head, *lines = written.read_text().splitlines()
     first = [line for line in lines if line.startswith("valid_regret,")]
     # Behind the columns that say what it is of.
-    Path("first.csv").write_text("\n".join(line.split(",", 3)[3] for line in [head, *first]) + "\n")
+    Path("first.csv").write_text("\n".join(line.split(",", 2)[2] for line in [head, *first]) + "\n")
     holds_all_of("first.csv", frame)
 
 
@@ -107,7 +108,7 @@ def test_all_says_what_cannot_be_drawn(lab, folder, two_objectives):
     }
     (left_out,) = data["left_out"]
     assert left_out.startswith("No figure of critical difference: ")
-    assert "needs at least 2 benchmarks" in left_out
+    assert "needs at least 3 algorithms" in left_out
     assert data["summary"][0]["algorithm"] == "random_search"
 
 
@@ -155,14 +156,14 @@ def test_what_cannot_be_drawn_is_refused(lab, folder, arguments, words):
 def test_a_diagram_needs_two_tables(lab, two_objectives):
     done = lab("plot", two_objectives, "--critical-difference", "-o", "f")
     assert done.code == 1
-    assert "needs at least 2 benchmarks" in done.err
+    assert "needs at least 3 algorithms" in done.err
 
 
 def test_one_impossible_figure_does_not_cost_the_others(lab, two_objectives):
     flags = ["--ranks", "--critical-difference", "--final"]
     done = lab("plot", two_objectives, *flags, "-o", "f")
     assert done.code == 1
-    assert done.err.startswith("No figure of critical difference: Friedman's test needs at least 2")
+    assert done.err.startswith("No figure of critical difference: Friedman's test needs at least 3")
     stems = ["ranks_hypervolume_evaluations", "final_hypervolume"]
     assert done.out.splitlines() == [f"Figure: f/{stem}.png, .svg, .pdf, .csv" for stem in stems]
     assert {file.stem for file in Path("f").iterdir()} == set(stems)
@@ -170,7 +171,7 @@ def test_one_impossible_figure_does_not_cost_the_others(lab, two_objectives):
     assert done.code == 1
     data = json.loads(done.out)
     assert len(data["figures"]) == 8
-    assert "needs at least 2" in data["left_out"][0]
+    assert "needs at least 3" in data["left_out"][0]
 
 
 def test_one_and_several_objectives_in_one_result(lab):
@@ -188,7 +189,7 @@ def test_one_and_several_objectives_in_one_result(lab):
     assert "hypervolume" not in one
     assert "hypervolume" in several.splitlines()[1]
     assert "top 10" not in several.partition("\n\n")[0]
-    assert "Hypervolume: share of" in done.words
+    assert "Hypervolume at the end: share of" in done.words
     assert "Top: median evaluations" in done.words
     assert "nan" not in done.out
     data = lab("plot", "r", "--all", "-o", "f", "--json").data

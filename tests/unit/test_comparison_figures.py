@@ -37,6 +37,7 @@ from nasbench_lab.figures import PAPER, save_figure
 from nasbench_lab.results import Result
 
 CORA, PROTEINS = "nas-bench-graph/cora", "nas-bench-graph/proteins"
+CITESEER = "nas-bench-graph/citeseer"
 ALGORITHMS = ["random_search", "regularized_evolution", "local_search"]
 EVERY = [
     (rank_data, rank_figure),
@@ -72,9 +73,16 @@ def result():
 
 
 @pytest.fixture(scope="module")
+def three_tables():
+    """As many as a critical difference needs."""
+    tables = [PROTEINS, CORA, CITESEER]
+    return compare(ALGORITHMS, tables, budget=60, seeds=7, n_jobs=1)
+
+
+@pytest.fixture(scope="module")
 def many(make_table):
-    """13 algorithms of all kinds of names on 2 tables."""
-    benchmarks = [TableBenchmark(make_table(name=f"toy/{i}")) for i in range(2)]
+    """13 algorithms of all kinds of names on 3 tables."""
+    benchmarks = [TableBenchmark(make_table(name=f"toy/{i}")) for i in range(3)]
     algorithms = {
         name: f"regularized_evolution(population_size={i + 1})" for i, name in enumerate(NAMES)
     }
@@ -280,8 +288,8 @@ def test_the_published_example_is_drawn_as_published(demsar, width):
 
 
 @pytest.mark.parametrize("width", [None, 3.35, 7.0])
-def test_the_axis_of_ranks_has_the_width_of_the_figure(many, result, width):
-    for one in (many, result):
+def test_the_axis_of_ranks_has_the_width_of_the_figure(many, three_tables, width):
+    for one in (many, three_tables):
         figure = critical_difference_figure(one, width=width)
         (panel,) = figure.axes
         (axis,) = [line for line in panel.get_lines() if line.get_label() == "axis"]
@@ -291,42 +299,48 @@ def test_the_axis_of_ranks_has_the_width_of_the_figure(many, result, width):
         assert len({round(float(line[1, 0]), 4) for line in lines}) == len(one.algorithms)
 
 
-def test_tables_that_are_left_out_are_told(result):
-    third = "nas-bench-graph/arxiv"
-    other = compare(ALGORITHMS[:2], third, budget=5, seeds=2, n_jobs=1)
+def test_tables_that_are_left_out_are_told(three_tables):
+    result = three_tables
+    fourth = "nas-bench-graph/arxiv"
+    other = compare(ALGORITHMS[:2], fourth, budget=5, seeds=2, n_jobs=1)
     experiment = {**result.experiment}
     experiment["benchmarks"] = experiment["benchmarks"] + other.experiment["benchmarks"]
     part = Result(experiment, [*result.runs, *other.runs])
     assert set(critical_difference_data(result)["of_tables"]) == {""}
-    assert set(critical_difference_data(part)["of_tables"]) == {f"{PROTEINS}, {CORA}"}
+    assert set(critical_difference_data(part)["of_tables"]) == {f"{PROTEINS}, {CORA}, {CITESEER}"}
     title = critical_difference_figure(part).axes[0].texts[0].get_text()
-    assert f"over 2 tables ({PROTEINS}, {CORA}; not all algorithms" in " ".join(title.split())
+    assert f"over 3 tables ({PROTEINS}, {CORA}, {CITESEER}; not all algorithms" in " ".join(
+        title.split()
+    )
 
 
-def test_the_diagram_is_of_the_result(result):
+def test_the_diagram_is_of_the_result(three_tables):
+    result = three_tables
     means = [last_values(result, name, "test_regret").mean(axis=1) for name in result.benchmarks]
     placed = [rankdata(some) for some in means]
     data = critical_difference_data(result)
     ranks, bars, cd = places_of(critical_difference_figure(result, data=data))
-    assert set(data["tables"]) == {2}
+    assert set(data["tables"]) == {3}
     assert data["friedman_p"][0] == pytest.approx(friedmanchisquare(*np.transpose(means)).pvalue)
-    # With 2 tables, 2.343 * sqrt(3 * 4 / (6 * 2)) by Demšar's table 5, is more than ranks differ.
-    assert data["critical_difference"][0] == pytest.approx(2.343, abs=2e-3)
+    # 2.343 * sqrt(3 * 4 / (6 * 3)) by Demšar's table 5.
+    assert data["critical_difference"][0] == pytest.approx(1.913, abs=2e-3)
     # The numbers stand behind the names.
     found = {name.rpartition(" ")[0]: rank for name, rank in ranks.items()}
     mean = np.mean(placed, axis=0)
     assert found == pytest.approx(dict(zip(ALGORITHMS, mean, strict=True)))
-    # The bar ends with the axis, and says so.
-    assert cd == pytest.approx([2.0])
-    texts = [text.get_text() for text in critical_difference_figure(result).axes[0].texts]
-    assert "CD, longer than the axis" in texts
-    np.testing.assert_allclose(bars, [[mean.min(), mean.max()]])
+    assert cd == pytest.approx([1.913], abs=2e-3)
+    groups = stats.cliques(pd.Series(mean, ALGORITHMS), data["critical_difference"][0])
+    ends = [[min(found[a] for a in g), max(found[a] for a in g)] for g in groups]
+    np.testing.assert_allclose(bars, ends)
 
 
 def test_a_diagram_needs_tables_and_algorithms(result):
     one = compare(ALGORITHMS, CORA, budget=5, seeds=2, n_jobs=1)
-    with pytest.raises(QueryError, match="at least 2 benchmarks"):
-        critical_difference_figure(one)
+    for one_or_two in (one, result):
+        with pytest.raises(
+            QueryError, match=r"3 algorithms needs at least 3 benchmarks .* there are"
+        ):
+            critical_difference_figure(one_or_two)
 
 
 # Room for everything
@@ -443,7 +457,7 @@ def test_unfinished_results_are_drawn_as_far_as_they_go(result):
     # Each algorithm has dots, quartiles and a median.
     assert [len(panel.get_lines()) for panel in panels] == [9, 6]
     assert [len(panel.get_lines()) for panel in visible(ecdf_figure(part))] == [3, 2]
-    with pytest.raises(QueryError, match="this result has 1 and 3"):
+    with pytest.raises(QueryError, match="there are 1: on fewer"):
         critical_difference_figure(part)
     no_common_seed = [r for r in kept if (r.algorithm == "random_search") == (r.seed == 0)]
     apart = Result(result.experiment, no_common_seed, {CORA: result.benchmark(CORA)})
@@ -455,7 +469,7 @@ def test_unfinished_results_are_drawn_as_far_as_they_go(result):
 def test_without_any_evaluation_there_is_nothing_to_draw(timed, data_of, figure_of):
     benchmark = TableBenchmark(timed)
     nothing = compare([AsksNothing], benchmark, budget=20, seeds=2, n_jobs=1)
-    with pytest.raises((ExperimentError, QueryError), match=r"no finished runs|at least 2"):
+    with pytest.raises((ExperimentError, QueryError), match=r"no finished runs|at least 3"):
         figure_of(nothing)
 
 
@@ -470,7 +484,10 @@ def test_unknown_names_are_refused(result, figure_of):
 
 
 @pytest.mark.parametrize(("data_of", "figure_of"), EVERY[2:])
-def test_the_same_result_gives_the_same_files_to_the_byte(result, data_of, figure_of, tmp_path):
+def test_the_same_result_gives_the_same_files_to_the_byte(
+    three_tables, data_of, figure_of, tmp_path
+):
+    result = three_tables
     result.save(tmp_path / "result")
     drawn = []
     for i, one in enumerate((result, Result.open(tmp_path / "result"))):

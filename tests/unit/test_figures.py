@@ -157,7 +157,13 @@ def test_curves_against_simulated_seconds(timed_result, statistic, tmp_path):
         samples = curves(
             traces, timed_result.benchmark("toy/timed"), points, "valid", axis="seconds"
         )
-        centre = np.median(samples, axis=0) if statistic == "median" else samples.mean(axis=0)
+        if statistic == "median":
+            # Without an incumbent yet, a run is worse than all others; half of them draw nothing.
+            with np.errstate(invalid="ignore"):
+                centre = np.median(np.where(np.isnan(samples), -np.inf, samples), axis=0)
+            centre[~np.isfinite(centre)] = np.nan
+        else:
+            centre = samples.mean(axis=0)
         np.testing.assert_allclose(line.get_xdata(), points)
         np.testing.assert_allclose(line.get_ydata(), centre, rtol=1e-12)
         assert np.isnan(centre[0])
@@ -277,8 +283,8 @@ def test_the_data_beside_a_figure_are_what_is_drawn(result, statistic, tmp_path)
     assert [file.suffix for file in files] == [".png", ".svg", ".pdf", ".csv"]
     holds_all_of(files[-1], data)
     assert data.columns.tolist() == [
-        *("metric", "axis", "statistic", "benchmark", "algorithm"),
-        *("point", "centre", "low", "high", "runs"),
+        *("metric", "axis", "benchmark", "algorithm", "statistic"),
+        *("point", "centre", "low", "high", "runs", "without"),
     ]
     assert set(data["statistic"]) == {statistic}
     assert set(data["runs"]) == {9}
@@ -397,7 +403,8 @@ def test_an_algorithm_that_always_fails_has_no_curve(ranked, metric, statistic, 
     assert line.get_label() == "random"
     assert np.isfinite(line.get_ydata()[-1])
     assert labels_of(panel) == ["random"]
-    assert "0 to 4 runs" in panel.get_title(loc="left")
+    title = " ".join(panel.get_title(loc="left").split())
+    assert "4 runs, 0 to 4 of which found nothing, median and quartiles" in title
 
 
 @pytest.mark.parametrize("axis", ["evaluations", "seconds"])
@@ -405,7 +412,9 @@ def test_runs_that_all_fail_leave_an_empty_panel(ranked, axis, tmp_path):
     result = compare([Fails], ranked, budget=20, seeds=4, n_jobs=1)
     figure = anytime_figure(result, axis=axis)
     draw(figure, tmp_path)
-    assert labels_of(visible(figure)[0]) == []
+    assert labels_of(visible(figure)[0]) == [
+        "Nothing to draw: half of the runs, or more, found nothing."
+    ]
 
 
 @pytest.mark.parametrize("axis", ["evaluations", "seconds"])
@@ -422,11 +431,16 @@ def test_one_run_without_success_among_others(timed_result, axis, tmp_path):
     draw(figure, tmp_path)
     (panel,) = visible(figure)
     assert sorted(labels_of(panel)) == ["random_search", "reinforce"]
-    assert "7 to 8 runs" in panel.get_title(loc="left")
+    title = " ".join(panel.get_title(loc="left").split())
+    assert "8 runs, 0 to 1 of which found nothing, median and quartiles" in title
     traces = timed_result.traces("toy/timed", "random_search")[1:]
     line = panel.get_lines()[0]
     samples = curves(traces, result.benchmark("toy/timed"), line.get_xdata(), axis=axis)
-    np.testing.assert_allclose(line.get_ydata(), samples.mean(axis=0), rtol=1e-12, atol=1e-12)
+    # The median of all eight, of which the one that found nothing is the worst.
+    samples = np.sort(np.vstack([samples, np.full(samples.shape[1], np.inf)]), axis=0)
+    centre = (samples[3] + samples[4]) / 2
+    known = np.isfinite(centre)
+    np.testing.assert_allclose(line.get_ydata()[known], centre[known], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("axis", ["evaluations", "seconds"])

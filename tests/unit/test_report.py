@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from reports import (
     ARXIV,
+    CITESEER,
     CORA,
     DIGITS,
     WICKED,
@@ -147,7 +148,7 @@ def test_curves_are_those_of_the_frame(result, page, goal, axis):
             traces = result.traces(table["name"], algorithm)
             # At the points of the page, which lie more densely at the start.
             points = np.array(drawn["points"], dtype=float)
-            samples = stats.curves(traces, benchmark, points, f"{goal}_regret", axis)
+            samples = stats.run_curves(traces, benchmark, points, f"{goal}_regret", axis)
             for got, wanted in zip(
                 line[statistic], stats.summarise(samples, statistic), strict=True
             ):
@@ -523,8 +524,8 @@ def test_unfinished_results_say_so(result):
         result, lambda r: r.seed < 3 and (r.algorithm, r.benchmark) != ("local_search", CORA)
     )
     page = Page(render(some))
-    assert "Unfinished: 15 of 48 runs are here" in page.words
-    assert "Of these 48 runs, 15 are finished and shown here." in page.words
+    assert "Unfinished: 24 of 72 runs are here" in page.words
+    assert "Of these 72 runs, 24 are finished and shown here." in page.words
     assert page.data["tables"][1]["curves"]["evaluations"]["test"][2] is None
     assert page.data["tables"][1]["finals"]["test"][2] == []
 
@@ -532,18 +533,20 @@ def test_unfinished_results_say_so(result):
 def test_what_ranks_rest_on_is_said_where_it_is_less_than_all(result, page):
     made = unfinished()
     less = Page(render(made))
-    said = f"2 of 3 tables, on which every algorithm has finished runs: {DIGITS}, {CORA}. Friedman"
+    names = f"{DIGITS}, {CORA}, {CITESEER}"
+    said = f"3 of 4 tables, on which every algorithm has finished runs: {names}. Friedman"
     assert less.words.count(said) == 2
-    said = f"Over the benchmarks on which every algorithm has finished runs ({DIGITS} and {CORA}), "
+    names = f"{DIGITS}, {CORA} and {CITESEER}"
+    said = f"Over the benchmarks on which every algorithm has finished runs ({names}), "
     assert f"{said}algorithms are ranked" in less.words
     ranks = {
         t["name"]: t["ranks"] for t in [*less.data["tables"], {**less.data["all"], "name": "all"}]
     }
     assert less.data["seeds"] == 3
     seeds = {name: kind["evaluations"]["test"]["seeds"] for name, kind in ranks.items()}
-    assert seeds == {DIGITS: 3, CORA: 2, ARXIV: 3, "all": 2}
+    assert seeds == {DIGITS: 3, CORA: 2, ARXIV: 3, CITESEER: 3, "all": 2}
     assert "on which every algorithm" not in page.words
-    assert "2 tables. Friedman" in page.words
+    assert "3 tables. Friedman" in page.words
 
 
 def test_a_table_without_runs_is_left_out(result):
@@ -571,7 +574,13 @@ def test_runs_in_which_nothing_was_evaluated_are_no_obstacle(timed):
         n_jobs=1,
     )
     page = Page(render(made))
-    assert page.data["tables"][0]["finals"]["test"][0] == []
+    table = page.data["tables"][0]
+    assert table["finals"]["test"][0] == [BEYOND, BEYOND]
+    assert table["medians"] == ["test", "valid"]
+    assert "nothing never asked for an evaluation in 2 of 2 runs" in page.words
+    assert "0% found something" in page.words
+    assert "(no means, as some runs found nothing)" in page.words
+    assert "A run that found nothing counts as worse than every run" in page.words
 
 
 def test_no_runs_are_refused(result, timed):

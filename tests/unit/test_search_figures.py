@@ -643,7 +643,7 @@ def test_nothing_trained_to_the_end_is_no_front(tmp_path):
     assert len(line_of(left, "FirstEpoch").get_xdata()) == 0
     assert np.all(line_of(right, "FirstEpoch").get_ydata() == 1)
     assert legend_of(figure)[2:] == ["FirstEpoch", "random_search"]
-    assert right.get_title(loc="left").startswith(f"{DIGITS}, 0 to 2 runs")
+    assert right.get_title(loc="left").startswith(f"{DIGITS}, 2 runs, 0 to 2 of which")
 
 
 def test_a_front_of_one_point(make_table, tmp_path):
