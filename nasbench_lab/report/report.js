@@ -308,7 +308,7 @@
       median.textContent = values.length ? format(quantile(values, 0.5)) : "–";
       spread.textContent = values.length ? `[${format(quantile(values, 0.25))}, ${format(quantile(values, 0.75))}]` : "–";
       const found = values.filter(known).length;
-      runs.textContent = found < values.length ? `${found} of ${values.length}` : values.length || "–";
+      runs.textContent = found < values.length ? `${found}/${values.length}` : values.length || "–";
     });
     if (!drawn.length) {
       add(svg, "text", { x: 12, y: 30 }, "No algorithm is chosen that has runs here.");
