@@ -12,11 +12,14 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from nasbench_lab.algorithm import SearchAlgorithm
-from nasbench_lab.user_code import Code, code_behind, imported, is_installed
+from nasbench_lab.errors import ExperimentError
+from nasbench_lab.user_code import Code, Source, code_behind, imported, is_installed
 
 _MANY = 1000
 """So many things in a list are looked at for modules that they are of."""
@@ -129,7 +132,47 @@ def _made_of(cls: type[SearchAlgorithm]) -> tuple[Code, dict[str, str]]:
                     modules += _imports(source)
             if not _is_installed(one.__module__):
                 waiting += _references(one)
-    return Code.of_modules(sorted(set(modules))), dict(sorted(definitions.items()))
+    code = Code.of_modules(sorted(set(modules)))
+    for module in code.sources:
+        if _is_outdated(module):
+            raise ExperimentError(
+                f"{module.path} has changed since Python imported it, so {cls.__name__} might run with "
+                f"two versions of it. Start Python anew, or importlib.reload({module.module})."
+            )
+    return code, dict(sorted(definitions.items()))
+
+
+def _is_outdated(source: Source) -> bool:
+    """Whether functions of a module that is loaded are not those of its file."""
+    module = sys.modules.get(source.module)
+    if (
+        module is None
+        or source.content is None
+        # Others may change what they load, as pytest does.
+        or type(getattr(module, "__loader__", None)) is not SourceFileLoader
+        or module.__file__ != source.path
+    ):
+        return False
+    there = _codes(source.content)
+    held = [one for one in vars(module).values() if isinstance(one, FunctionType)]
+    for one in vars(module).values():
+        held += _functions(one) if isinstance(one, type) else []
+    own = [one.__code__ for one in held if one.__code__.co_filename == source.path]
+    return any(code not in there for code in own)
+
+
+def _codes(content: str | bytes) -> set[CodeType]:
+    """The compiled functions and classes of a source; none of what is no Python."""
+    found: set[CodeType] = set()
+    try:
+        waiting = [compile(content, "", "exec", dont_inherit=True)]
+    except (SyntaxError, ValueError):
+        return found
+    while waiting:
+        inner = [one for one in waiting.pop().co_consts if isinstance(one, CodeType)]
+        found.update(inner)
+        waiting += inner
+    return found
 
 
 def _is_installed(name: str) -> bool:
@@ -163,13 +206,15 @@ def _references(one: type | FunctionType) -> Iterator[Any]:
 
 
 def _source(one: type | FunctionType) -> str | None:
-    """The source of a class or function; None of what was typed into a bare interpreter."""
+    """The source of a class or function; None where it is not known for sure."""
     functions = [one] if isinstance(one, FunctionType) else list(_functions(one))
     for function in functions:
         # Of a notebook's class Python does not know the file, but it does of the methods.
         file, line = function.__code__.co_filename, function.__code__.co_firstlineno
         linecache.checkcache(file)
         text = "".join(linecache.getlines(file, function.__globals__))
+        if Path(file).exists() and function.__code__ not in _codes(text):
+            return None  # the file has changed since it was imported
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError):

@@ -15,6 +15,7 @@ import builtins
 import hashlib
 import importlib
 import os
+import pkgutil
 import re
 import sys
 import sysconfig
@@ -27,7 +28,6 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import (
     ExtensionFileLoader,
     ModuleSpec,
-    PathFinder,
     SourceFileLoader,
     SourcelessFileLoader,
 )
@@ -282,7 +282,7 @@ class _Search:
         top = name.partition(".")[0]
         if top in self.installed or not path or (top == name and _is_installed_module(name)):
             return False
-        spec = PathFinder.find_spec(name, path)
+        spec = _spec(name, path)
         if spec is None:
             return False
         places = list(spec.submodule_search_locations or ())
@@ -329,6 +329,22 @@ class _Search:
             digest = hashlib.sha256(content).hexdigest()
             return Source(name, label, str(file), package, compiled=digest)
         return Source(name, label, str(file), package, content)
+
+
+def _spec(name: str, path: Sequence[str]) -> ModuleSpec | None:
+    """Where a module is among some folders; the packages that it is in need not be imported."""
+    places: list[str] = []
+    for entry in path:
+        finder = pkgutil.get_importer(entry)
+        spec = finder.find_spec(name) if finder is not None else None
+        if spec is not None and spec.loader is not None:
+            return spec
+        places += (spec and spec.submodule_search_locations) or []
+    if not places:
+        return None
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = places
+    return spec
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[str]:
@@ -485,6 +501,8 @@ def _import_of(code: Code) -> Any:
             found = importlib.import_module(f"{code.name}.{name}")
             if fromlist:  # of which some may be modules
                 builtins.__import__(found.__name__, globals, locals, fromlist)
+            if any(isinstance(one, _ByOwnName) and one.code == code for one in sys.meta_path):
+                importlib.import_module(name)  # where compiled code looks for what it imports
         except ModuleNotFoundError as error:
             if error.name is None or not error.name.startswith(f"{code.name}."):
                 raise
