@@ -38,7 +38,8 @@ from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table
 from nasbench_lab.user_classes import FileClass, LiveClass, taken_class
-from nasbench_lab.user_code import GROUPS, Code
+from nasbench_lab.user_code import Code
+from nasbench_lab.user_modules import GROUPS
 
 
 def _plug_ins(group: str) -> Iterator[Any]:

@@ -19,7 +19,8 @@ from typing import Any
 
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.errors import ExperimentError
-from nasbench_lab.user_code import Code, Source, code_behind, imported, is_installed
+from nasbench_lab.user_code import Code, code_behind
+from nasbench_lab.user_modules import Source, imported, is_installed
 
 _MANY = 1000
 """So many things in a list are looked at for modules that they are of."""

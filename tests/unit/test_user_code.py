@@ -129,6 +129,25 @@ IMPORTS = {
         mine(inside="name = 'hel' + 'per'", value="__import__(name).VALUE"),
         {"helper": "VALUE = 3"},
     ),
+    "a package that imports whatever is in it": (
+        mine("import pkg", value="pkg.VALUES['helper']"),
+        {
+            "pkg__init": "import importlib, pkgutil\nVALUES = {}\n"
+            "for one in pkgutil.iter_modules(__path__):\n"
+            "    module = importlib.import_module(f'{__name__}.{one.name}')\n"
+            "    VALUES[one.name] = module.VALUE",
+            "pkg__helper": "VALUE = 3",
+            "pkg__other": "VALUE = 0",
+        },
+    ),
+    "by a name in its package": (
+        mine("import pkg", value="pkg.VALUE"),
+        {
+            "pkg__init": "from importlib import import_module\n"
+            "VALUE = import_module('.helper', __package__).VALUE",
+            "pkg__helper": "VALUE = 3",
+        },
+    ),
     "where it may be missing": (
         mine("try:\n    import helper_x\nexcept ImportError:\n    from helper import helper_x"),
         {"helper": "try:\n    import pkg.nothing\nexcept ImportError:\n    helper_x = 3"},
@@ -284,6 +303,16 @@ def test_a_state_of_a_class_of_another_file_is_pickled(tmp_path):
     with Code.of(path).named():
         algorithm.ask()
     assert pickle.loads(pickle.dumps(algorithm)).state.count == 1
+
+
+def test_files_beside_the_code_are_found(tmp_path):
+    inside = "from importlib import resources; from pathlib import Path"
+    value = "int(resources.files('pkg').joinpath('three.txt').read_text())"
+    near = "int((Path(__file__).parent / 'pkg' / 'three.txt').read_text())"
+    files = {"pkg__init": "", "other": mine("import pkg", inside, near)}
+    path = write(tmp_path, mine=mine("import pkg", inside, value), **files)
+    (tmp_path / "pkg" / "three.txt").write_text("3")
+    assert option(path) == option(tmp_path / "other.py") == 3
 
 
 def test_compiled_modules_are_checked_when_they_are_loaded(tmp_path):
