@@ -137,7 +137,12 @@ class Code:
         """Lets others find the modules by their own names in the block, such as ``pickle``."""
         names = [source.module for source in self.sources]
         found = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-        held = {k: v for k, v in found.items() if not v.__name__.startswith(USER_MODULE)}
+        # Without what another thread lets be found now.
+        held = {
+            name: module
+            for name, module in found.items()
+            if not getattr(module, "__name__", "").startswith(USER_MODULE)
+        }
         finder = _ByOwnName(self)
         sys.meta_path.insert(0, finder)
         try:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import linecache
 import subprocess
 import sys
 from dataclasses import replace
@@ -186,6 +187,7 @@ def test_a_class_is_taken_from_its_file(tmp_path, imported, n_jobs):
 
 SCRIPT = """
 import json
+import linecache
 import sys
 from nasbench_lab import SearchAlgorithm
 from nasbench_lab.experiment import compare
@@ -276,3 +278,25 @@ def test_a_class_knows_the_source_of_what_it_uses():
     name = "test_a_class_knows_the_source_of_what_it_uses.<locals>"
     assert {f"{name}.{one}" for one in ("Base", "Local", "pick")} <= set(entry["code"])
     assert "file" not in entry
+
+
+def cell(text, names):
+    """Runs a text as a notebook runs a cell."""
+    file = f"<cell {hash(text)}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    exec(compile(text, file, "exec"), names)
+
+
+def test_a_class_of_a_notebook_is_told_apart_by_its_cells():
+    names = {"__name__": "__main__", "SearchAlgorithm": SearchAlgorithm}
+    pick = "def pick():\n    return (3,) * 6\n"
+    mine = "class Mine(SearchAlgorithm):\n    def ask(self):\n        return self.trial(pick())\n"
+    experiments = []
+    for text in (pick, mine, f"\n# Once more.\n{mine}", pick.replace("3", "0")):
+        cell(text, names)
+        if "Mine" in names:
+            experiments.append(compare([names["Mine"]], **SHORT, seeds=1).experiment)
+    one, same, other = experiments
+    assert list(one["algorithms"][0]["code"]) == ["Mine", "pick"]
+    assert differences(one, same) == []
+    assert differences(one, other) == ["algorithms Mine: pick has changed"]
