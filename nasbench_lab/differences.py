@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,24 @@ def differences(there: Any, here: Any) -> list[str]:
     return list(_differences(_plain(there), _plain(here), ""))
 
 
+def code_differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """What differs between the checksums of two versions of an algorithm's files, in words."""
+    found = []
+    for file in {**there, **here}:
+        if file not in here or file not in there:
+            found.append(f"{file} is only {'there' if file in there else 'here'}")
+        elif there[file] != here[file]:
+            found.append(f"{file} has changed")
+    return found
+
+
 def _plain(experiment: Any) -> Any:
     """An experiment as JSON reads it, without what is not given, or says only where a file lies."""
     read = json.loads(json.dumps(experiment, default=np.generic.item))
     for entry in read.get("algorithms", ()) if isinstance(read, dict) else ():
-        entry.pop("file", None)
+        file = entry.pop("file", None) or entry["name"]
+        if "sha256" in entry:  # the main file's alone, in a result of an earlier version
+            entry["code"] = {re.split(r"[\\/]", file)[-1]: entry.pop("sha256")}
     return _given(read)
 
 
@@ -33,6 +47,10 @@ def _differences(there: Any, here: Any, place: str) -> Iterator[str]:
         return
     if isinstance(there, dict) and isinstance(here, dict):
         for key in {**there, **here}:
+            if key == "code":
+                changed = code_differences(there.get(key, {}), here.get(key, {}))
+                yield from (f"{place}: {one}" for one in changed)
+                continue
             inner = f"{place} {key}".strip()
             yield from _differences(there.get(key), here.get(key), inner)
     elif _named(there) and _named(here):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 import random
-import sys
 import time
 import traceback
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -27,14 +25,13 @@ from nasbench_lab.errors import (
     NasbenchLabError,
 )
 from nasbench_lab.experiment_file import seeds_of, to_toml
-from nasbench_lab.files import sha256
 from nasbench_lab.processes import Executor, in_processes
 from nasbench_lab.registry import (
-    USER_MODULE,
+    Taken,
     load_benchmark,
     make_algorithm,
-    parse_algorithm,
-    resolve,
+    running,
+    take,
 )
 from nasbench_lab.result_files import (
     Cell,
@@ -49,6 +46,7 @@ from nasbench_lab.result_files import (
 from nasbench_lab.results import Result
 from nasbench_lab.simulator import Workers, simulate
 from nasbench_lab.trace import Trace
+from nasbench_lab.user_classes import FileClass
 
 Algorithm = str | type[SearchAlgorithm]
 
@@ -109,40 +107,53 @@ def run(
         20
     """
     opened = load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark
-    if isinstance(algorithm, SearchAlgorithm):
-        if hyperparameters:
-            raise HyperparameterError(
-                f"{type(algorithm).__name__} is built already, so {', '.join(hyperparameters)} cannot "
-                f"be set. Give its class instead."
-            )
-        name, instance = type(algorithm).__name__, algorithm
-        _, noise, faults = random_streams(opened.name, name, seed)
-    else:
-        if isinstance(algorithm, str):
-            algorithm, given = parse_algorithm(algorithm)
-            hyperparameters = {**given, **hyperparameters}
-        name = _name(algorithm)
-        search, noise, faults = random_streams(opened.name, name, seed)
-        instance = _build(algorithm, opened, search, hyperparameters)
-    return simulate(
-        instance,
-        opened,
-        budget,
-        workers=workers,
-        charge_repeats=charge_repeats,
-        noise=np.random.default_rng(noise),
-        faults=np.random.default_rng(faults),
-        settings={
-            "algorithm": _written(algorithm, hyperparameters),
-            "benchmark": opened.name,
-            "seed": seed,
-            "constraints": [str(c) for c in opened.constraints],
-        },
-    )
+    if isinstance(algorithm, SearchAlgorithm) and hyperparameters:
+        raise HyperparameterError(
+            f"{type(algorithm).__name__} is built already, so {', '.join(hyperparameters)} cannot "
+            f"be set. Give its class instead."
+        )
+    one: Taken | type[SearchAlgorithm] | SearchAlgorithm = algorithm
+    if isinstance(algorithm, str):
+        one, given = take(algorithm)
+        hyperparameters = {**given, **hyperparameters}
+    return _search(one, opened, budget, seed, workers, charge_repeats, hyperparameters)
+
+
+def _search(
+    algorithm: Taken | type[SearchAlgorithm] | SearchAlgorithm,
+    benchmark: Benchmark,
+    budget: Budget | int | str,
+    seed: int,
+    workers: Workers | int,
+    charge_repeats: bool,
+    hyperparameters: Mapping[str, Any],
+) -> Trace:
+    """Runs a search; all arguments but the first are those of ``run``."""
+    search, noise, faults = random_streams(benchmark.name, _name(algorithm), seed)
+    with running(algorithm):
+        if isinstance(algorithm, SearchAlgorithm):
+            instance = algorithm
+        else:
+            instance = _build(algorithm, benchmark, search, hyperparameters)
+        return simulate(
+            instance,
+            benchmark,
+            budget,
+            workers=workers,
+            charge_repeats=charge_repeats,
+            noise=np.random.default_rng(noise),
+            faults=np.random.default_rng(faults),
+            settings={
+                "algorithm": _written(algorithm, hyperparameters),
+                "benchmark": benchmark.name,
+                "seed": seed,
+                "constraints": [str(c) for c in benchmark.constraints],
+            },
+        )
 
 
 def _build(
-    algorithm: Algorithm,
+    algorithm: Taken | type[SearchAlgorithm],
     benchmark: Benchmark,
     search: np.random.SeedSequence,
     hyperparameters: Mapping[str, Any],
@@ -159,14 +170,18 @@ def _build(
     )
 
 
-def _name(algorithm: Algorithm | SearchAlgorithm) -> str:
+def _name(algorithm: Taken | type[SearchAlgorithm] | SearchAlgorithm) -> str:
     """An algorithm's name, by which its random streams are told from others'."""
     if isinstance(algorithm, SearchAlgorithm):
         algorithm = type(algorithm)
-    return algorithm.rpartition(":")[2] if isinstance(algorithm, str) else algorithm.__name__
+    if isinstance(algorithm, str):
+        return algorithm
+    return algorithm.__name__ if isinstance(algorithm, type) else algorithm.name
 
 
-def _written(algorithm: Algorithm | SearchAlgorithm, hyperparameters: Mapping[str, Any]) -> str:
+def _written(
+    algorithm: Taken | type[SearchAlgorithm] | SearchAlgorithm, hyperparameters: Mapping[str, Any]
+) -> str:
     """An algorithm as a result notes it, such as ``gp_bo(kernel='matern')``."""
     listed = ", ".join(f"{key}={value!r}" for key, value in hyperparameters.items())
     return f"{_name(algorithm)}({listed})" if listed else _name(algorithm)
@@ -182,7 +197,8 @@ class _Task:
 
     benchmark: TableBenchmark
     label: str
-    algorithm: Algorithm
+    algorithm: Taken
+    hyperparameters: Mapping[str, Any]
     seeds: Sequence[int]
     budget: Budget
     workers: Workers
@@ -216,18 +232,29 @@ class _Task:
             except NasbenchLabError as error:
                 return runs, error
             wall_s = time.perf_counter() - since
-            runs.append(Run(self.benchmark.name, self.label, seed, trace, wall_s, origin))
+            runs.append(
+                Run(
+                    self.benchmark.name,
+                    self.label,
+                    seed,
+                    trace,
+                    wall_s,
+                    origin,
+                    _checksums(self.algorithm),
+                )
+            )
         return runs, None
 
     def _run(self, seed: int) -> Trace:
         try:
-            return run(
+            return _search(
                 self.algorithm,
                 self.benchmark,
                 self.budget,
                 seed,
-                workers=self.workers,
-                charge_repeats=self.charge_repeats,
+                self.workers,
+                self.charge_repeats,
+                self.hyperparameters,
             )
         except NasbenchLabError:
             raise
@@ -246,7 +273,7 @@ class _Plan:
     """A comparison that has been checked: what it is, and what is needed to do it."""
 
     experiment: dict[str, Any]
-    algorithms: dict[str, Algorithm]
+    algorithms: dict[str, tuple[Taken, dict[str, Any]]]
     benchmarks: list[TableBenchmark]
     budget: Budget
     seeds: list[int]
@@ -258,7 +285,7 @@ class _Plan:
         chunk = max(1, min(10, len(self.seeds) // 8))
         tasks = []
         for b, benchmark in enumerate(self.benchmarks):
-            for a, (label, algorithm) in enumerate(self.algorithms.items()):
+            for a, (label, (algorithm, given)) in enumerate(self.algorithms.items()):
                 for i in range(0, len(self.seeds), chunk):
                     seeds = [
                         seed
@@ -268,7 +295,8 @@ class _Plan:
                     task = _Task(
                         benchmark,
                         label,
-                        _portable(algorithm),
+                        algorithm,
+                        given,
                         seeds,
                         self.budget,
                         self.workers,
@@ -310,7 +338,7 @@ def compare(
         charge_repeats: Whether evaluating the same again costs again.
         n_jobs: How many processes; -1 for one per core. The results do not depend on it.
         executor: ``processes`` of this machine, or a ``dask`` cluster, whose workers need
-            nasbench-lab and the tables, and the files of algorithms, under the same paths.
+            nasbench-lab and the tables under the same paths. The code of algorithms is sent to them.
         scheduler: The address of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``.
         folder: Where to keep the runs; each part is readable there as soon as it is finished.
         progress: Called with (runs finished, runs in all, what was finished).
@@ -392,10 +420,7 @@ def _plan(
     if isinstance(benchmarks, str | TableBenchmark):
         benchmarks = [benchmarks]
     opened = [load_benchmark(b) if isinstance(b, str) else b for b in benchmarks]
-    labelled = {
-        label: resolve(algorithm) if isinstance(algorithm, str) else algorithm
-        for label, algorithm in _labels(algorithms).items()
-    }
+    labelled = _labels(algorithms)
     for benchmark in opened:
         if benchmark.fallback is not None:
             raise ExperimentError(
@@ -407,13 +432,18 @@ def _plan(
     if len({benchmark.name for benchmark in opened}) < len(opened):
         raise ExperimentError("Expected benchmarks of different names.")
     described = []
-    for label, algorithm in labelled.items():
-        portable = _portable(algorithm)
-        name, given = parse_algorithm(portable) if isinstance(portable, str) else (portable, {})
+    taken = {label: take(algorithm) for label, algorithm in labelled.items()}
+    for label, (algorithm, given) in taken.items():
         for benchmark in opened:
             budget.check(benchmark)
-            _build(name, benchmark, np.random.SeedSequence(0), given)
-        described.append({"name": label, "algorithm": _written(name, given), **_source(name)})
+            with running(algorithm):
+                _build(algorithm, benchmark, np.random.SeedSequence(0), given)
+        entry: dict[str, Any] = {"name": label, "algorithm": _written(algorithm, given)}
+        if isinstance(algorithm, FileClass):
+            entry["file"] = algorithm.file
+        if checksums := _checksums(algorithm):
+            entry["code"] = checksums
+        described.append(entry)
     experiment = {
         "algorithms": described,
         "benchmarks": [describe_benchmark(benchmark) for benchmark in opened],
@@ -422,19 +452,12 @@ def _plan(
         "workers": workers.describe(),
         "charge_repeats": charge_repeats,
     }
-    return _Plan(experiment, labelled, opened, budget, seeds, workers, charge_repeats)
+    return _Plan(experiment, taken, opened, budget, seeds, workers, charge_repeats)
 
 
-def _source(algorithm: Algorithm) -> dict[str, str]:
-    """Of an algorithm that is not installed: its file, and a checksum of its code."""
-    if isinstance(algorithm, str):
-        file = algorithm.rpartition(":")[0]
-        return {"file": file, "sha256": sha256(Path(file))} if file.endswith(".py") else {}
-    try:
-        code = inspect.getsource(algorithm)
-    except (OSError, TypeError):  # typed into an interpreter
-        return {}
-    return {"sha256": hashlib.sha256(code.encode()).hexdigest()}
+def _checksums(algorithm: Taken) -> dict[str, str]:
+    """The checksums of the code of an algorithm that is not installed."""
+    return {} if isinstance(algorithm, str) else algorithm.checksums
 
 
 def _labels(algorithms: Sequence[Algorithm] | Mapping[str, Algorithm]) -> dict[str, Algorithm]:
@@ -455,10 +478,3 @@ def _labels(algorithms: Sequence[Algorithm] | Mapping[str, Algorithm]) -> dict[s
             f"labels to algorithms."
         )
     return dict(zip(labels, algorithms, strict=True))
-
-
-def _portable(algorithm: Algorithm) -> Algorithm:
-    """A class from a user's file by that file: workers know no module that was loaded here."""
-    if isinstance(algorithm, str) or not algorithm.__module__.startswith(USER_MODULE):
-        return algorithm
-    return f"{sys.modules[algorithm.__module__].__file__}:{algorithm.__name__}"

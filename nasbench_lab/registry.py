@@ -9,16 +9,14 @@ start with an underscore are not looked at. A package of tables has a list ``TAB
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import os
 import pkgutil
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -39,6 +37,9 @@ from nasbench_lab.files import atomic_folder, data_folder, recover
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table
+from nasbench_lab.user_classes import FileClass, LiveClass, taken_class
+from nasbench_lab.user_code import Code
+from nasbench_lab.user_modules import GROUPS
 
 
 def _plug_ins(group: str) -> Iterator[Any]:
@@ -63,7 +64,7 @@ def _plug_ins(group: str) -> Iterator[Any]:
 def algorithm_modules() -> dict[str, str]:
     """Each algorithm's name and the module that holds it; nothing is imported but the packages."""
     found: dict[str, str] = {}
-    for package in _plug_ins("nasbench_lab.algorithms"):
+    for package in _plug_ins(GROUPS[0]):
         for module in pkgutil.iter_modules(package.__path__):
             if not module.name.startswith("_"):
                 found.setdefault(module.name, f"{package.__name__}.{module.name}")
@@ -82,9 +83,9 @@ def algorithm_class(spec: str) -> type[SearchAlgorithm]:
     """
     path, colon, name = spec.rpartition(":")
     if colon and path.endswith(".py"):
-        return _class_in(_load_file(path), path, name)
+        return _class_in(Code.of(path).load(), path, name)
     if spec.endswith(".py"):
-        classes = ", ".join(f"{spec}:{name}" for name in _classes_in(_load_file(spec)))
+        classes = ", ".join(f"{spec}:{name}" for name in _classes_in(Code.of(spec).load()))
         raise AlgorithmFileError(f"Name the class too. In that file: {classes or 'none'}.")
     modules = algorithm_modules()
     if spec not in modules:
@@ -115,42 +116,6 @@ def _class_in(module: ModuleType, where: str, name: str | None = None) -> type[S
             f"Expected {where} to define one SearchAlgorithm but found: {', '.join(own) or 'none'}."
         )
     return own[name or next(iter(own))]
-
-
-USER_MODULE = "nasbench_lab_user_"
-"""How the names begin under which modules of users' files are kept."""
-
-
-def _load_file(path: str) -> ModuleType:
-    file = Path(path).expanduser().resolve()
-    # One module per file and content, under a name that every worker process derives alike.
-    try:
-        source = file.read_bytes()
-    except OSError as error:
-        raise AlgorithmFileError(f"Cannot read {path}: {error.strerror}.") from error
-    digest = hashlib.sha256(str(file).encode() + source).hexdigest()[:12]
-    name = f"{USER_MODULE}{re.sub(r'[^0-9a-zA-Z]', '_', file.stem)}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None:
-        raise AlgorithmFileError(f"{path} is no Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(file.parent))  # so that the file can import its neighbours
-    try:
-        # Not by the loader: what it compiled before may be older than the file by less than a second.
-        exec(compile(source, file, "exec"), module.__dict__)
-    except BaseException as error:
-        del sys.modules[name]
-        if not isinstance(error, Exception):
-            raise
-        raise AlgorithmFileError(
-            f"{path} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-    finally:
-        sys.path.remove(str(file.parent))
-    return module
 
 
 def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
@@ -186,14 +151,37 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     return match[1], hyperparameters
 
 
-def resolve(spec: str) -> str:
-    """The same algorithm with the path of its file made absolute: workers may be elsewhere."""
-    match = re.fullmatch(r"\s*(.*\.py)(:\w+.*)", spec, re.DOTALL)
-    return f"{Path(match[1]).expanduser().resolve()}{match[2]}" if match else spec
+Taken = str | FileClass | LiveClass
+"""An algorithm that was taken: the name of an installed one, or a class with its code."""
+
+
+def take(algorithm: str | type[SearchAlgorithm]) -> tuple[Taken, dict[str, Any]]:
+    """Takes an algorithm once: what its files hold later changes nothing.
+
+    Args:
+        algorithm: A name, ``name(key=value)``, ``path/to/file.py:ClassName`` or a class.
+
+    Returns:
+        What was taken, and the hyperparameters that the text gives.
+
+    Raises:
+        HyperparameterError: The text in parentheses is no list of ``name=value``.
+        AlgorithmFileError: The file cannot be read.
+    """
+    if not isinstance(algorithm, str):
+        return taken_class(algorithm), {}
+    name, hyperparameters = parse_algorithm(algorithm)
+    path, _, cls = name.rpartition(":")
+    return FileClass(Code.of(path), cls) if path.endswith(".py") else name, hyperparameters
+
+
+def running(algorithm: object) -> AbstractContextManager[None]:
+    """Lets what looks modules up by name, such as ``pickle``, find an algorithm's in the block."""
+    return algorithm.code.named() if isinstance(algorithm, FileClass) else nullcontext()
 
 
 def make_algorithm(
-    algorithm: str | type[SearchAlgorithm],
+    algorithm: str | type[SearchAlgorithm] | FileClass | LiveClass,
     space: SearchSpace,
     /,
     *,
@@ -208,7 +196,12 @@ def make_algorithm(
         UnknownNameError: There is no such algorithm or hyperparameter.
         HyperparameterError: A value does not fit, or the class cannot be built as all are.
     """
-    cls = algorithm_class(algorithm) if isinstance(algorithm, str) else algorithm
+    if isinstance(algorithm, FileClass):
+        cls = _class_in(algorithm.code.load(), algorithm.file, algorithm.name)
+    elif isinstance(algorithm, LiveClass):
+        cls = algorithm.cls
+    else:
+        cls = algorithm_class(algorithm) if isinstance(algorithm, str) else algorithm
     return build(cls, space, seed=seed, maximize=maximize, fidelities=fidelities, **hyperparameters)
 
 
@@ -219,7 +212,7 @@ def make_algorithm(
 def table_sources() -> dict[str, TableSource]:
     """All known tables by name."""
     found: dict[str, TableSource] = {}
-    for package in _plug_ins("nasbench_lab.tables"):
+    for package in _plug_ins(GROUPS[1]):
         for source in package.TABLES:
             found.setdefault(source.name, source)
     return found
@@ -228,11 +221,7 @@ def table_sources() -> dict[str, TableSource]:
 @cache
 def file_formats() -> list[FileFormat]:
     """All kinds of files that tables can be made from."""
-    return [
-        one
-        for package in _plug_ins("nasbench_lab.tables")
-        for one in getattr(package, "FORMATS", [])
-    ]
+    return [one for package in _plug_ins(GROUPS[1]) for one in getattr(package, "FORMATS", [])]
 
 
 def needed_files() -> dict[str, str]:

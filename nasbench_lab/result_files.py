@@ -22,7 +22,7 @@ import numpy as np
 
 from nasbench_lab.benchmark import Objective, TableBenchmark
 from nasbench_lab.columns import Constraint, Query
-from nasbench_lab.differences import differences
+from nasbench_lab.differences import code_differences, differences
 from nasbench_lab.errors import ExperimentError, TableFileError
 from nasbench_lab.files import atomic_file, folder_errors, tidy
 from nasbench_lab.spaces import Architecture, get_space
@@ -37,6 +37,7 @@ FORMAT = 3
 _PACKAGES = ("nasbench-lab", "numpy", "scipy", "scikit-learn", "nas-bench-graph")
 _NUMBERS = tuple(name for name in COLUMNS if name not in ("architecture", "values"))
 _METADATA, _MADE_WITH = b"nasbench_lab.runs", b"nasbench_lab.made_with"
+_CODE = b"nasbench_lab.code"
 
 Cell = tuple[str, str, int]
 """Benchmark, algorithm and seed: what tells a run from the others of its experiment."""
@@ -54,6 +55,8 @@ class Run:
         wall_s: Seconds that the run really took.
         made_with: Versions and platform of the process that ran it; this and ``wall_s`` are the only
             parts of a result that may differ when it is computed again.
+        code: The checksums of the files of the algorithm that the process ran; empty for an
+            installed one.
     """
 
     benchmark: str
@@ -62,6 +65,7 @@ class Run:
     trace: Trace
     wall_s: float
     made_with: Mapping[str, Any] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cell(self) -> Cell:
@@ -334,9 +338,12 @@ def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:
     for i in range(len(traces[0].objectives)):
         columns[f"objective_{i}"] = np.concatenate([trace.values[:, i] for trace in traces])
     origins: list[Mapping[str, Any]] = []
+    versions: list[Mapping[str, str]] = []
     for run in runs:
         if run.made_with not in origins:
             origins.append(run.made_with)
+        if run.code not in versions:
+            versions.append(run.code)
     per_run = [
         {
             "benchmark": run.benchmark,
@@ -346,11 +353,16 @@ def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:
             "evaluations": len(run.trace),
             "cut_off": length - len(run.trace),
             "made_with": origins.index(run.made_with),
+            "code": versions.index(run.code),
         }
         for run, length in zip(runs, lengths, strict=True)
     ]
     table = pa.table(columns).replace_schema_metadata(
-        {_METADATA: json.dumps(per_run), _MADE_WITH: json.dumps(origins)}
+        {
+            _METADATA: json.dumps(per_run),
+            _MADE_WITH: json.dumps(origins),
+            _CODE: json.dumps(versions),
+        }
     )
     with atomic_file(shard_file(folder, name)) as path:
         pq.write_table(table, path)
@@ -374,7 +386,8 @@ def read_runs(folder: Path, experiment: Mapping[str, Any]) -> list[Run]:
     """All finished runs of a result folder, each once.
 
     Raises:
-        TableFileError: A file is damaged; the message names it.
+        TableFileError: A file is damaged, or holds runs of other code than the manifest says; the
+            message names it.
     """
     import pyarrow.parquet as pq
 
@@ -393,6 +406,7 @@ def _read_shard(
     """The runs of one shard; ``parsed`` keeps what the texts of architectures mean."""
     per_run = json.loads(table.schema.metadata[_METADATA])
     origins = json.loads(table.schema.metadata[_MADE_WITH])
+    codes = json.loads(table.schema.metadata.get(_CODE, b"[{}]"))
     (entry,) = (e for e in experiment["benchmarks"] if e["name"] == per_run[0]["benchmark"])
     space = get_space(entry["space"])
     objectives = tuple(Objective(**objective) for objective in entry["objectives"])
@@ -410,12 +424,19 @@ def _read_shard(
     values = np.stack(
         [table.column(f"objective_{i}").to_numpy() for i in range(len(objectives))], axis=1
     )
-    specs = {entry["name"]: entry["algorithm"] for entry in experiment["algorithms"]}
+    algorithms = {entry["name"]: entry for entry in experiment["algorithms"]}
     policies = {key: experiment[key] for key in ("budget", "charge_repeats", "workers")}
     runs, first = [], 0
     for one in per_run:
+        code = codes[one.get("code", 0)]
+        expected = algorithms[one["algorithm"]].get("code", {})
+        if found := code_differences(expected, code):
+            raise ValueError(
+                f"{one['algorithm']} ran in it with other code than the manifest says: "
+                f"{'; '.join(found)}"
+            )
         settings = {
-            "algorithm": specs[one["algorithm"]],
+            "algorithm": algorithms[one["algorithm"]]["algorithm"],
             "benchmark": one["benchmark"],
             "seed": one["seed"],
             "constraints": [str(c) for c in constraints_of(entry)],
@@ -439,6 +460,6 @@ def _read_shard(
         trace = replace(parts[0], cut_off=parts[1])
         origin = origins[one["made_with"]]
         runs.append(
-            Run(one["benchmark"], one["algorithm"], one["seed"], trace, one["wall_s"], origin)
+            Run(one["benchmark"], one["algorithm"], one["seed"], trace, one["wall_s"], origin, code)
         )
     return runs

@@ -21,7 +21,7 @@ from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, InvalidArchitectureError, NasbenchLabError
-from nasbench_lab.registry import make_algorithm
+from nasbench_lab.registry import make_algorithm, running, take
 from nasbench_lab.simulator import Workers, simulate
 from nasbench_lab.spaces import Architecture, Decision, SearchSpace, get_space
 from nasbench_lab.trace import Trace
@@ -128,8 +128,11 @@ def check_algorithm(algorithm: str | type[SearchAlgorithm], **hyperparameters: A
     Example:
         >>> check_algorithm("random_search")
     """
-    for check in ALGORITHM_CHECKS:
-        check(lambda *a, **k: make_algorithm(algorithm, *a, **hyperparameters, **k))
+    taken, given = take(algorithm) if isinstance(algorithm, str) else (algorithm, {})
+    hyperparameters = {**given, **hyperparameters}
+    with running(taken):
+        for check in ALGORITHM_CHECKS:
+            check(lambda *a, **k: make_algorithm(taken, *a, **hyperparameters, **k))
 
 
 def check_asks_trials_of_the_space(make: Make) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
-from nasbench_lab.experiment import compare
+from nasbench_lab.experiment import _plan, compare
 from nasbench_lab.processes import in_processes
 from nasbench_lab.results import Result
 
@@ -119,6 +119,29 @@ def test_a_cluster_of_two_gives_what_one_process_gives(cluster, tmp_path):
         # The searches were on the cluster: its workers have opened the tables.
         opened = client.run(lambda: "nasbench_lab.experiment" in sys.modules)
     assert list(opened.values()) == [True, True]
+
+
+def test_workers_run_the_code_that_was_there_at_the_start(cluster, tmp_path):
+    cluster.grow(2)
+    (tmp_path / "helper.py").write_text("def pick():\n    return (3,) * 6\n")
+    (tmp_path / "own.py").write_text(
+        OWN.replace("def ask(self):", "def ask(self):\n        import helper, pathlib").replace(
+            "self.space.sample(self.rng)",
+            "helper.pick() if not list(pathlib.Path(__file__).parent.glob('*.py')) else None",
+        )
+    )
+    texts = {file: file.read_text() for file in tmp_path.iterdir()}
+    for n in (3, 0):
+        for file, text in texts.items():
+            file.write_text(text.replace("3", str(n)))
+        plan = _plan([f"{tmp_path / 'own.py'}:Own"], DIGITS, 1, 8, 1, True)
+        for file in texts:
+            file.unlink()
+        tasks = plan.tasks(None, ())
+        done = [runs for _, (runs, _) in in_processes(tasks, -1, **on(cluster))]
+        runs = [run for some in done for run in some]
+        assert {tuple(run.trace.architecture[0].tolist()) for run in runs} == {(n,) * 6}
+        assert [run.code for run in runs] == [plan.experiment["algorithms"][0]["code"]] * 8
 
 
 def test_the_work_of_a_worker_that_is_killed_is_done_by_another(cluster, tmp_path):

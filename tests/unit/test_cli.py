@@ -183,7 +183,7 @@ def test_what_compare_is_told_reaches_the_runs(lab):
     assert [entry["name"] for entry in experiment["benchmarks"]] == [PROTEINS, CORA]
     own = Path("own.py").resolve()
     assert experiment["algorithms"][1] == {
-        "name": "Fine", "algorithm": "Fine", "file": str(own), "sha256": sha256(own)
+        "name": "Fine", "algorithm": "Fine", "file": str(own), "code": {"own.py": sha256(own)}
     }  # fmt: skip
     assert {worker for run in Result.open("r").runs for worker in run.trace.worker} == {0, 1, 2}
 
