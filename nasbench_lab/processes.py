@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import faulthandler
+import multiprocessing.util
 import os
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from multiprocessing import parent_process
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeVar, get_args
 
 from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
@@ -20,6 +24,12 @@ from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
 T = TypeVar("T")
 
 Executor = Literal["processes", "dask"]
+
+HASH_SEED = "0"
+"""The seed of the hashes of strings in processes that are started here, unless one is set already.
+
+The order of a set of strings depends on it, so it is the same in all of them.
+"""
 
 
 def in_processes(
@@ -55,7 +65,13 @@ def in_processes(
         for number, task in enumerate(tasks):
             yield number, task()
         return
-    with _dask(scheduler) if executor == "dask" else nullcontext(), warnings.catch_warnings():
+    with (
+        _dask(scheduler) if executor == "dask" else nullcontext(),
+        warnings.catch_warnings(),
+        _hash_seed(),
+        TemporaryDirectory(prefix="nasbench-lab-", ignore_cleanup_errors=True) as name,
+    ):
+        journals = None if executor == "dask" else Path(name)
         # A worker that imports PyTorch grows so much that it is taken for one that leaks memory, and
         # is replaced by a new one; where warnings are errors, joblib would wait for it for ever.
         warnings.filterwarnings("ignore", "A worker stopped while", UserWarning)
@@ -63,12 +79,29 @@ def in_processes(
         warnings.filterwarnings("ignore", r"\d+ tasks (have been|which were)", UserWarning)
         parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
         try:
-            yield from parallel(joblib.delayed(_numbered)(n, task) for n, task in enumerate(tasks))
+            yield from parallel(
+                joblib.delayed(_numbered)(n, task, journals) for n, task in enumerate(tasks)
+            )
         except BrokenProcessPool as error:
-            raise WorkerError(
+            killed = WorkerError(
                 f"One of {joblib.effective_n_jobs(n_jobs)} processes was killed while it worked. If "
                 f"that was for lack of memory, let fewer work at once."
-            ) from error
+            )
+            killed.at_work = [] if journals is None else _read_journals(journals)
+            raise killed from error
+
+
+@contextmanager
+def _hash_seed() -> Iterator[None]:
+    """Fixes the hash seed of processes that are started in the block, if it is not set."""
+    if "PYTHONHASHSEED" in os.environ:
+        yield
+        return
+    os.environ["PYTHONHASHSEED"] = HASH_SEED
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONHASHSEED", None)
 
 
 @contextmanager
@@ -162,23 +195,98 @@ def _ready() -> bool:
     return True
 
 
-def _numbered(number: int, task: Callable[[], T]) -> tuple[int, T]:
+def _numbered(number: int, task: Callable[[], T], journals: Path | None) -> tuple[int, T]:
     parent = parent_process()
     if parent is not None and threading.current_thread() is threading.main_thread():
         # Ctrl-C reaches all processes of a terminal; the parent stops its workers itself.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if parent.pid is not None:
             _end_with(parent.pid)
+        if journals is not None:
+            _begin_journal(journals)
     return number, task()
 
 
 @cache
 def _end_with(parent: int) -> None:
-    """Ends this process when its parent has ended: one that is killed cannot stop its workers."""
+    """Ends this process with its parent: one that is killed cannot stop its workers.
+
+    Nor does a thread that an algorithm left behind keep this process alive.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1.0)
         os._exit(1)
 
+    def leave() -> None:
+        if lasting_threads():
+            os._exit(0)
+
     threading.Thread(target=watch, daemon=True).start()
+    multiprocessing.util.Finalize(None, leave, exitpriority=0)
+
+
+def lasting_threads(before: Collection[threading.Thread] = ()) -> list[threading.Thread]:
+    """Threads that Python would wait for at its end, without those known before."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread() and not thread.daemon and thread not in before
+    ]
+
+
+class _Journal:
+    """What a worker process is at, kept where its parent finds it if the process dies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # They are open for as long as the process lives.
+        self.note, self.death = (
+            os.open(folder / f"{os.getpid()}.{kind}", os.O_WRONLY | os.O_CREAT)
+            for kind in ("note", "death")
+        )
+        faulthandler.enable(self.death, all_threads=False)
+
+
+_journal: _Journal | None = None
+
+
+def _begin_journal(folder: Path) -> None:
+    global _journal
+    if _journal is None or _journal.folder != folder:
+        _journal = _Journal(folder)
+
+
+def note(text: str) -> None:
+    """Notes what this process is at; what it was at is known if it dies."""
+    if _journal is not None:
+        os.lseek(_journal.note, 0, os.SEEK_SET)
+        os.write(_journal.note, text.encode().ljust(64))
+
+
+_GRACE_S = 5.0
+"""How much longer than its time limit a block may last that nothing gentler ends."""
+
+
+@contextmanager
+def killed_after(seconds: float | None) -> Iterator[None]:
+    """Kills this process if the block lasts for much longer, whatever it does.
+
+    That holds for worker processes only; in others, nothing happens.
+    """
+    if seconds is None or _journal is None:
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds + _GRACE_S, exit=True, file=_journal.death)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _read_journals(folder: Path) -> list[tuple[str, str]]:
+    return [
+        (file.read_text().strip(), file.with_suffix(".death").read_text(errors="replace"))
+        for file in sorted(folder.glob("*.note"))
+    ]

@@ -54,6 +54,9 @@ class Run:
         wall_s: Seconds that the run really took.
         made_with: Versions and platform of the process that ran it; this and ``wall_s`` are the only
             parts of a result that may differ when it is computed again.
+        error: Why the run failed, if it did: the reason in the first line, and below it all that
+            Python says of it. Its trace is then empty.
+        warnings: What the algorithm does that it should not, such as "drew from numpy.random".
     """
 
     benchmark: str
@@ -62,6 +65,8 @@ class Run:
     trace: Trace
     wall_s: float
     made_with: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def cell(self) -> Cell:
@@ -346,6 +351,8 @@ def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:
             "evaluations": len(run.trace),
             "cut_off": length - len(run.trace),
             "made_with": origins.index(run.made_with),
+            **({"error": run.error} if run.error is not None else {}),
+            **({"warnings": run.warnings} if run.warnings else {}),
         }
         for run, length in zip(runs, lengths, strict=True)
     ]
@@ -439,6 +446,15 @@ def _read_shard(
         trace = replace(parts[0], cut_off=parts[1])
         origin = origins[one["made_with"]]
         runs.append(
-            Run(one["benchmark"], one["algorithm"], one["seed"], trace, one["wall_s"], origin)
+            Run(
+                one["benchmark"],
+                one["algorithm"],
+                one["seed"],
+                trace,
+                one["wall_s"],
+                origin,
+                one.get("error"),
+                tuple(one.get("warnings", ())),
+            )
         )
     return runs
