@@ -33,9 +33,7 @@ from nasbench_lab.errors import (
 from nasbench_lab.experiment_file import seeds_of, to_toml
 from nasbench_lab.files import sha256
 from nasbench_lab.guard import (
-    Interrupted,
     SeededGenerators,
-    Terminated,
     TimeIsUp,
     closed_tables,
     contained,
@@ -43,7 +41,15 @@ from nasbench_lab.guard import (
     time_limit,
 )
 from nasbench_lab.mistakes import is_ours, place_in, told, users_place, whole_traceback
-from nasbench_lab.processes import Executor, in_processes, killed_after, lasting_threads, note
+from nasbench_lab.processes import (
+    Executor,
+    Interrupted,
+    Terminated,
+    in_processes,
+    killed_after,
+    lasting_threads,
+    note,
+)
 from nasbench_lab.registry import (
     USER_MODULE,
     algorithm_class,

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_lab.errors import AlgorithmError
+from nasbench_lab.processes import Interrupted
 
 # Random generators
 
@@ -135,14 +136,6 @@ def check_tables_are_open(what: str) -> None:
 
 
 # Output, exits and time
-
-
-class Interrupted(KeyboardInterrupt):
-    """The user's Ctrl-C, as opposed to a KeyboardInterrupt that an algorithm raises."""
-
-
-class Terminated(SystemExit):
-    """A signal that ends this process, as opposed to a SystemExit that an algorithm raises."""
 
 
 class TimeIsUp(BaseException):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import faulthandler
 import multiprocessing.util
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -195,6 +198,51 @@ def _ready() -> bool:
     return True
 
 
+def in_new_process(task: Callable[[], T], hash_seed: str) -> T:
+    """What comes of a task in a process of its own, which knows nothing of this one.
+
+    Args:
+        task: What is to be done; it is pickled.
+        hash_seed: The seed of the hashes of strings there.
+
+    Raises:
+        WorkerError: The task cannot be sent there, or fails there.
+    """
+    from joblib import wrap_non_picklable_objects
+
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": hash_seed,
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+    }
+    try:
+        sent = pickle.dumps(wrap_non_picklable_objects(task, keep_wrapper=False))
+    except Exception as error:  # whatever comes of what cannot be pickled
+        raise WorkerError(
+            f"What is to be run cannot be sent to another process: {error}"
+        ) from error
+    code = f"from {__name__} import _answer; _answer()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=sent, capture_output=True, env=environment, check=False
+    )
+    if done.returncode:
+        *_, last = done.stderr.decode(errors="replace").strip().rsplit("\n", 1)
+        raise WorkerError(f"Another process ended with code {done.returncode}: {last}")
+    answer: T = pickle.loads(done.stdout)
+    return answer
+
+
+def _answer() -> None:
+    """Does what ``in_new_process`` asks for: reads a task, and writes what comes of it."""
+    task = pickle.load(sys.stdin.buffer)
+    # What the task prints is no part of the answer.
+    with os.fdopen(os.dup(1), "wb") as answer:
+        os.dup2(2, 1)
+        pickle.dump(task(), answer)
+    sys.stderr.flush()
+    os._exit(0)  # also if the task has left threads
+
+
 def _numbered(number: int, task: Callable[[], T], journals: Path | None) -> tuple[int, T]:
     parent = parent_process()
     if parent is not None and threading.current_thread() is threading.main_thread():
@@ -232,8 +280,26 @@ def lasting_threads(before: Collection[threading.Thread] = ()) -> list[threading
     return [
         thread
         for thread in threading.enumerate()
-        if thread is not threading.main_thread() and not thread.daemon and thread not in before
+        if thread is not threading.main_thread()
+        and not thread.daemon
+        and thread not in before
+        and "loky" not in type(thread).__module__  # the one that leads our workers ends by itself
     ]
+
+
+def stop_workers() -> None:
+    """Ends the worker processes of this one, for a program that ends without ado."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user's Ctrl-C, as opposed to a KeyboardInterrupt that an algorithm raises."""
+
+
+class Terminated(SystemExit):
+    """A signal that ends this process, as opposed to a SystemExit that an algorithm raises."""
 
 
 class _Journal:
