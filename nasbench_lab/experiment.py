@@ -504,6 +504,7 @@ def compare(
         raise ExperimentError(f"Expected a time limit of more than 0 s but got {time_limit!r}.")
     with _trial_of_algorithms(time_limit):
         plan = _plan(algorithms, benchmarks, budget, seeds, workers, charge_repeats)
+    apart = keep_going or time_limit is not None
     runs: dict[Cell, Run] = {}
     total = len(plan.benchmarks) * len(plan.algorithms) * len(plan.seeds)
 
@@ -529,7 +530,9 @@ def compare(
                 random.Random(os.getpid()).shuffle(tasks)
 
             try:
-                with closing(in_processes(tasks, n_jobs, executor, scheduler)) as results:
+                with closing(
+                    in_processes(tasks, n_jobs, executor, scheduler, apart=apart)
+                ) as results:
                     for number, (done, error) in results:
                         task = tasks[number]
                         keep(task, done)

@@ -40,6 +40,8 @@ def in_processes(
     n_jobs: int,
     executor: Executor = "processes",
     scheduler: str | None = None,
+    *,
+    apart: bool = False,
 ) -> Generator[tuple[int, T]]:
     """Yields (number, result) of each task as it is finished.
 
@@ -49,6 +51,8 @@ def in_processes(
         executor: ``processes`` of this machine, or a ``dask`` cluster. A task of a worker that dies
             is done again by another.
         scheduler: The address of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``.
+        apart: Whether a single task is done in another process too, as it may end its process. Where
+            there is but one process, it is this one.
 
     Raises:
         ExperimentError: The cluster cannot be reached or has no workers; or a scheduler is named, but
@@ -64,7 +68,8 @@ def in_processes(
         raise ExperimentError(
             f"Expected the executor 'dask' with the scheduler {scheduler!r} but got {executor!r}."
         )
-    if executor == "processes" and (joblib.effective_n_jobs(n_jobs) == 1 or len(tasks) == 1):
+    here = joblib.effective_n_jobs(n_jobs) == 1 or (len(tasks) == 1 and not apart)
+    if executor == "processes" and here:
         for number, task in enumerate(tasks):
             yield number, task()
         return

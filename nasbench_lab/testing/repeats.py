@@ -119,14 +119,11 @@ def reasons(search: Search) -> list[str]:
             "a __hash__ of their own), threads, or files"
         ]
     if not all(first.equals(other) for other in others):
-        return [HASH_ORDER]
+        return [
+            "depends on the order of a set of strings, which differs from process to process; go "
+            "through sorted(…) of it"
+        ]
     return ["kept something from one run to the next, outside of self"]
-
-
-HASH_ORDER = (
-    "depends on the order of a set of strings, which differs from process to process; go through "
-    "sorted(…) of it"
-)
 
 
 _CLOCKS = ("now", "utcnow", "today")
@@ -192,7 +189,7 @@ def _fingerprint(value: Any) -> str:
         return type(error).__name__
 
 
-def differs_by_hash_seed(search: Search, first: Trace) -> bool:
+def differs_elsewhere(search: Search, first: Trace) -> bool:
     """Whether a search comes out differently in processes with other hash seeds.
 
     One that cannot be sent to another process is taken for one that does not.
