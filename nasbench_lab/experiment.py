@@ -43,9 +43,9 @@ from nasbench_lab.guard import (
 from nasbench_lab.mistakes import is_ours, place_in, told, users_place, whole_traceback
 from nasbench_lab.processes import (
     Executor,
-    Interrupted,
     Terminated,
     in_processes,
+    is_at_the_user,
     killed_after,
     lasting_threads,
     note,
@@ -186,22 +186,27 @@ def _search(
         hyperparameters = {**given, **hyperparameters}
     name, noted = _name(algorithm), _settings(algorithm, benchmark, seed, hyperparameters)
     search, noise, faults = random_streams(benchmark.name, name, seed)
-    if not isinstance(algorithm, SearchAlgorithm):
-        algorithm = _loaded(algorithm)
-    generators = SeededGenerators(_global_seed(benchmark.name, name, seed))
-    if not isinstance(algorithm, SearchAlgorithm):
-        algorithm = _build(algorithm, benchmark, search, hyperparameters)
-    trace = simulate(
-        algorithm,
-        benchmark,
-        budget,
-        workers=workers,
-        charge_repeats=charge_repeats,
-        noise=np.random.default_rng(noise),
-        faults=np.random.default_rng(faults),
-        settings=noted,
-    )
-    used = generators.used()
+    loaded = algorithm if isinstance(algorithm, SearchAlgorithm) else _loaded(algorithm)
+    alone = threading.current_thread() is threading.main_thread()
+    for _ in range(3):
+        generators = SeededGenerators(_global_seed(benchmark.name, name, seed))
+        trace = simulate(
+            loaded
+            if isinstance(loaded, SearchAlgorithm)
+            else _build(loaded, benchmark, search, hyperparameters),
+            benchmark,
+            budget,
+            workers=workers,
+            charge_repeats=charge_repeats,
+            noise=np.random.default_rng(noise),
+            faults=np.random.default_rng(faults),
+            settings=noted,
+        )
+        used = generators.used()
+        # Where others work in other threads, as on a cluster, one of them may have drawn. What the
+        # algorithm draws, it draws every time.
+        if not used or alone or isinstance(loaded, SearchAlgorithm):
+            break
     return trace, (_drew(used),) if used else ()
 
 
@@ -338,7 +343,7 @@ class _Task:
                     self.charge_repeats,
                     {},
                 )
-        except (Interrupted, Terminated):
+        except Terminated:
             raise
         except TimeIsUp as error:
             place = users_place(error)
@@ -347,6 +352,8 @@ class _Task:
         except BaseException as error:
             own = isinstance(error, AlgorithmError) or users_place(error) is not None
             if is_ours(error) and not own:
+                raise
+            if isinstance(error, KeyboardInterrupt) and is_at_the_user():
                 raise
             if self.keep_going:
                 return self.failed_run(seed, told(error), whole_traceback(error))

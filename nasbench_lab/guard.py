@@ -16,13 +16,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from contextvars import ContextVar
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from nasbench_lab.errors import AlgorithmError
-from nasbench_lab.processes import Interrupted
 
 # Random generators
 
@@ -50,7 +49,7 @@ def kept_generators() -> Iterator[None]:
 class SeededGenerators:
     """Seeds the global generators, and says afterwards which were used.
 
-    Only within ``kept_generators``.
+    Only within ``kept_generators``. Other threads may use them too.
 
     Args:
         seed: At least 0, of 64 bits.
@@ -149,7 +148,6 @@ def contained() -> Iterator[None]:
         stack.enter_context(kept_generators())
         stack.enter_context(redirect_stdout(sys.stderr))
         stack.enter_context(_no_exit())
-        stack.enter_context(_own_interrupts())
         yield
 
 
@@ -168,29 +166,6 @@ def _no_exit() -> Iterator[None]:
         yield
     finally:
         vars(os)["_exit"] = leave
-
-
-@contextmanager
-def _own_interrupts() -> Iterator[None]:
-    """Raises ``Interrupted`` where Ctrl-C raises ``KeyboardInterrupt``."""
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if main else None
-    if not callable(handler):
-        yield
-        return
-    answer = handler
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        try:
-            answer(number, frame)
-        except KeyboardInterrupt as error:
-            raise Interrupted from error
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 AGAIN_S = 0.5

@@ -299,10 +299,6 @@ def stop_workers() -> None:
     get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
-class Interrupted(KeyboardInterrupt):
-    """The user's Ctrl-C, as opposed to a KeyboardInterrupt that an algorithm raises."""
-
-
 class Terminated(SystemExit):
     """A signal that ends this process, as opposed to a SystemExit that an algorithm raises."""
 
@@ -327,6 +323,11 @@ def _begin_journal(folder: Path) -> None:
     global _journal
     if _journal is None or _journal.folder != folder:
         _journal = _Journal(folder)
+
+
+def is_at_the_user() -> bool:
+    """Whether Ctrl-C is raised here: in the main thread, and in no worker process."""
+    return threading.current_thread() is threading.main_thread() and parent_process() is None
 
 
 def note(text: str) -> None:

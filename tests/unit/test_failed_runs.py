@@ -128,7 +128,6 @@ def line_of(text, after):
         ("Outside", "InvalidArchitectureError: Expected an index", "self.space.at"),
         ("Exits", "SystemExit: 0", "sys.exit"),
         ("ExitsHard", r"SystemExit: os\._exit\(0\)", "os._exit"),
-        ("Interrupts", "KeyboardInterrupt", "raise Key"),
         ("Stops", "StopIteration", "raise Stop"),
     ],
 )
@@ -146,6 +145,14 @@ def test_an_error_names_the_users_line(own, n_jobs, name, words, text):
         assert error.__cause__ is not None
     else:
         assert error.__notes__ == [error.traceback]
+
+
+def test_an_interrupt_that_a_worker_process_raises_is_the_algorithms(own):
+    # In a process that the user can interrupt, nobody knows whose it is.
+    with pytest.raises(AlgorithmError, match=r"KeyboardInterrupt \(.*own\.py, line"):
+        compare([f"{own}:Interrupts"], CORA, budget=5, seeds=2, n_jobs=2)
+    with pytest.raises(KeyboardInterrupt):
+        compare([f"{own}:Interrupts"], CORA, budget=5, seeds=2, n_jobs=1)
 
 
 def test_the_chain_of_errors_is_told(own):
@@ -304,7 +311,7 @@ def test_what_algorithms_print_is_no_part_of_the_json(own, jobs):
         assert text in done.stderr
 
 
-@pytest.mark.parametrize("name", ["Exits", "ExitsHard", "ExitsWhenBuilt", "Interrupts"])
+@pytest.mark.parametrize("name", ["Exits", "ExitsHard", "ExitsWhenBuilt"])
 def test_an_algorithm_that_ends_the_command_is_an_error(own, name):
     done = command(*comparison(own, name))
     assert done.returncode == 1

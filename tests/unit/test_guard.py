@@ -3,9 +3,8 @@
 import os
 import random
 import signal
-import sys
 import threading
-import time
+import warnings
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.errors import AlgorithmError, AlgorithmWarning
 from nasbench_lab.experiment import compare, run
 from nasbench_lab.guard import SeededGenerators, TimeIsUp, contained, kept_generators, time_limit
-from nasbench_lab.processes import Interrupted
 from nasbench_lab.registry import load_benchmark, open_table
 from nasbench_lab.simulator import simulate
 from nasbench_lab.table import Table
@@ -102,6 +100,31 @@ def test_global_generators_are_left_as_they_were():
     with pytest.raises(ValueError, match=r"^$"):
         run(Fails, DIGITS, 5)
     assert global_state() == before
+
+
+def test_draws_in_other_threads_are_not_the_algorithms():
+    """As those of a Dask worker, whose own threads draw now and then."""
+    disturbed, told = [], []
+
+    class Disturbed(SearchAlgorithm):
+        def ask(self):
+            if not disturbed:
+                disturbed.append(random.random())
+            return self.trial(self.space.sample(self.rng))
+
+    def search(cls):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run(cls, DIGITS, 5)
+        told.append([str(one.message) for one in caught])
+
+    for cls in (Disturbed, Draws):
+        thread = threading.Thread(target=search, args=(cls,))
+        thread.start()
+        thread.join()
+    assert disturbed
+    assert told[0] == []
+    assert "Draws drew from random and numpy.random" in told[1][0]
 
 
 # Tables
@@ -199,19 +222,6 @@ def test_ending_the_process_becomes_an_exception():
     with contained(), pytest.raises(SystemExit, match=r"os\._exit\(3\)"):
         os._exit(3)
     assert os._exit is leave
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to one process")
-def test_an_interrupt_of_the_users_is_told_from_one_that_is_raised():
-    handler = signal.getsignal(signal.SIGINT)
-
-    def wait_for_it():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)
-
-    with contained(), pytest.raises(Interrupted):
-        wait_for_it()
-    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def endless():
