@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from nasbench_lab.errors import HyperparameterError, NasbenchLabError, UnknownNameError
+from nasbench_lab.mistakes import told
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 Seed = int | np.random.SeedSequence | np.random.Generator
@@ -191,9 +192,9 @@ def build(
         return cls(space, **given, **hyperparameters)
     except NasbenchLabError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise HyperparameterError(
-            f"{cls.__name__} cannot be built ({type(error).__name__}: {error}). Its __init__ must "
+            f"{cls.__name__} cannot be built: {told(error)}. Its __init__ must "
             f"take space, seed and maximize (pass **kwargs on to super().__init__), and have a "
             f"default for each hyperparameter."
         ) from error

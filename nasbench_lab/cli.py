@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
+from collections.abc import Collection
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +29,7 @@ from nasbench_lab.cli_results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, repor
 from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.console import Json, console, errors, print_json, print_rows
 from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError
+from nasbench_lab.processes import HASH_SEED, Terminated, lasting_threads, stop_workers
 
 app = typer.Typer(
     name="nasbench-lab",
@@ -241,16 +246,65 @@ def best(
 
 def main() -> None:
     """Runs the command line; errors that were foreseen end in one line, not in a traceback."""
+    _fix_hash_seed()
     # Also when it is told to end, it takes its worker processes with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _terminate)
+    before, code = lasting_threads(), 1
     try:
         app()
+        code = 0
     except NasbenchLabError as error:
         message = str(error)
         errors.print(
             f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         sys.exit(1)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+    finally:
+        _leave_threads(before, code)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated(128 + signal.SIGTERM)
+
+
+def _fix_hash_seed() -> None:
+    """Starts this command again under a fixed hash seed, if none is set.
+
+    Else an algorithm that goes through a set of strings would find something else each time. The
+    process stays the same one, with its files and its place in pipes. Windows has no such thing;
+    there, only worker processes have a fixed seed.
+    """
+    given = sys.argv[1:]
+    is_this = given and sys.orig_argv[-len(given) :] == given  # and not a program that calls main()
+    if not is_this or given[0] not in ("compare", "run") or "PYTHONHASHSEED" in os.environ:
+        return
+    if sys.platform == "win32" or sys.flags.ignore_environment or threading.active_count() > 1:
+        return
+    environment = {**os.environ, "PYTHONHASHSEED": HASH_SEED}
+    with suppress(OSError):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def _leave_threads(before: Collection[threading.Thread], code: int) -> None:
+    """Ends the command although threads still run, which Python would wait for."""
+    left = lasting_threads(before)
+    for thread in left:
+        thread.join(1.0)
+    names = sorted(thread.name for thread in left if thread.is_alive())
+    if names:
+        errors.print(
+            f"Threads that an algorithm started still run, and are left: {', '.join(names)}.",
+            markup=False,
+            soft_wrap=True,
+        )
+        stop_workers()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -22,7 +28,16 @@ from nasbench_lab.cli_results import (
     show,
 )
 from nasbench_lab.console import Json, console, errors, progress
-from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError
+from nasbench_lab.errors import (
+    AlgorithmError,
+    AlgorithmWarning,
+    ExperimentError,
+    NasbenchLabError,
+    UnknownNameError,
+)
+
+if TYPE_CHECKING:
+    from nasbench_lab.results import Result
 
 DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
 DEFAULT_BENCHMARK, DEFAULT_BUDGET = "nb201-digits", "100s"
@@ -52,6 +67,30 @@ ExecutorOption = Annotated[
 ]
 SchedulerOption = Annotated[
     str | None, typer.Option(help="The address of Dask's scheduler: tcp://10.0.0.1:8786.")
+]
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Of real time, for each run; one that takes longer counts as failed, the others go on.",
+    ),
+]
+KeepGoingOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-going", help="Go on after an error of an algorithm; that run counts as failed."
+    ),
+]
+TracebackOption = Annotated[
+    bool, typer.Option("--traceback", help="Show all that Python says of errors of algorithms.")
+]
+CheckRepeatOption = Annotated[
+    bool,
+    typer.Option(
+        "--check-repeat",
+        help="Repeat one run of each algorithm on each benchmark in another process, and say whether "
+        "and why it comes out differently.",
+    ),
 ]
 
 
@@ -124,6 +163,10 @@ def compare(
     jobs: JobsOption = -1,
     executor: ExecutorOption = ExecutorName.PROCESSES,
     scheduler: SchedulerOption = None,
+    time_limit: TimeLimitOption = None,
+    keep_going: KeepGoingOption = False,
+    check_repeat: CheckRepeatOption = False,
+    traceback: TracebackOption = False,
     metric: MetricOption = None,
     axis: AxisOption = None,
     statistic: StatisticOption = Statistic.MEAN,
@@ -151,9 +194,9 @@ def compare(
         "workers": Workers(workers, synchronous, fail, straggle, slowdown),
         "charge_repeats": not free_repeats,
     }
-    _execute(
-        arguments, output, jobs, executor, scheduler, metric, axis, statistic, reference, as_json
-    )
+    handling = _Handling(time_limit, keep_going, check_repeat, traceback)
+    shown = _Shown(metric, axis, statistic, reference, as_json)
+    _execute(arguments, output, jobs, executor, scheduler, handling, shown)
 
 
 RUN_EXAMPLES = """Examples:\n
@@ -186,6 +229,10 @@ def run(
     jobs: JobsOption = -1,
     executor: ExecutorOption = ExecutorName.PROCESSES,
     scheduler: SchedulerOption = None,
+    time_limit: TimeLimitOption = None,
+    keep_going: KeepGoingOption = False,
+    check_repeat: CheckRepeatOption = False,
+    traceback: TracebackOption = False,
     metric: MetricOption = None,
     axis: AxisOption = None,
     statistic: StatisticOption = Statistic.MEAN,
@@ -200,9 +247,28 @@ def run(
         beside = file.resolve().parent
         held = (beside / "manifest.json").exists()
         output = file.parent if held else Path("results") / file.stem
-    _execute(
-        arguments, output, jobs, executor, scheduler, metric, axis, statistic, reference, as_json
-    )
+    handling = _Handling(time_limit, keep_going, check_repeat, traceback)
+    shown = _Shown(metric, axis, statistic, reference, as_json)
+    _execute(arguments, output, jobs, executor, scheduler, handling, shown)
+
+
+class _Handling(NamedTuple):
+    """What is done about the mistakes of algorithms."""
+
+    time_limit: float | None
+    keep_going: bool
+    check_repeat: bool
+    traceback: bool
+
+
+class _Shown(NamedTuple):
+    """What is shown of the result."""
+
+    metric: Metric | None
+    axis: XAxis | None
+    statistic: str
+    reference: str | None
+    as_json: bool
 
 
 def _execute(
@@ -211,11 +277,8 @@ def _execute(
     jobs: int,
     executor: ExecutorName,
     scheduler: str | None,
-    metric: Metric | None,
-    axis: XAxis | None,
-    statistic: str,
-    reference: str | None,
-    as_json: bool,
+    handling: _Handling,
+    shown: _Shown,
 ) -> None:
     """Runs a comparison, or what is left of it, and shows what came of it."""
     from nasbench_lab.benchmark import scarcity
@@ -226,14 +289,15 @@ def _execute(
     from nasbench_lab.stats import check_axis, objective_values
 
     for one in arguments["benchmarks"]:
-        if axis is not None:
-            check_axis(one, axis.value)
-        if metric is Metric.HYPERVOLUME:
+        if shown.axis is not None:
+            check_axis(one, shown.axis.value)
+        if shown.metric is Metric.HYPERVOLUME:
             objective_values(one)
-    experiment = describe_comparison(**arguments)
+    with _algorithms_at_work():
+        experiment = describe_comparison(**arguments, time_limit=handling.time_limit)
     labels = [entry["name"] for entry in experiment["algorithms"]]
-    if reference is not None and reference not in labels:
-        raise UnknownNameError("algorithm of this comparison", reference, labels)
+    if shown.reference is not None and shown.reference not in labels:
+        raise UnknownNameError("algorithm of this comparison", shown.reference, labels)
     for one in arguments["benchmarks"]:
         for warning in scarcity(one):
             errors.print(f"Warning: {one.name}: {warning}", markup=False, highlight=False)
@@ -247,7 +311,7 @@ def _execute(
         )
     interrupted = False
     try:
-        with progress() as advance:
+        with progress() as advance, _algorithms_at_work():
             result = run_comparison(
                 **arguments,
                 n_jobs=jobs,
@@ -255,6 +319,8 @@ def _execute(
                 scheduler=scheduler,
                 folder=folder,
                 progress=advance,
+                time_limit=handling.time_limit,
+                keep_going=handling.keep_going,
             )
     except KeyboardInterrupt:
         interrupted = True
@@ -264,14 +330,17 @@ def _execute(
         result = Result.open(folder)
     except ExperimentError:
         raise
-    except NasbenchLabError:
+    except NasbenchLabError as error:
+        if isinstance(error, AlgorithmError) and handling.traceback:
+            errors.print(error.traceback, markup=False, highlight=False, soft_wrap=True)
         if (folder / "manifest.json").exists():
             errors.print(
                 f"The runs that were finished are kept in {folder}; the same command goes on there.",
                 soft_wrap=True,
             )
         raise
-    figures = show(result, folder, metric, axis, statistic, reference, as_json)
+    sound = _tell_failures(result, handling.traceback)
+    figures = show(result, folder, *shown)
     if interrupted:
         errors.print(
             f"Interrupted: {len(result.runs)} of {result.n_expected} runs were finished and are kept "
@@ -279,9 +348,70 @@ def _execute(
             soft_wrap=True,
         )
         raise typer.Exit(130)
-    if not as_json:
+    if not shown.as_json:
         console.print(f"Figure: {' and '.join(map(str, figures))}", soft_wrap=True)
         console.print(f"All of it on one page: nasbench-lab report {folder}", soft_wrap=True)
+    if handling.check_repeat:
+        sound &= _check_repeats(arguments, result)
+    if not sound:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _algorithms_at_work() -> Iterator[None]:
+    """Sends what is printed to standard error, also from compiled code and other processes.
+
+    Standard output is for the result alone. What algorithms do wrong is told as notes on it.
+    """
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore", AlgorithmWarning)
+        try:
+            kept = os.dup(1)
+            os.dup2(2, 1)
+        except OSError:  # one of them is closed
+            yield
+            return
+        try:
+            yield
+        finally:
+            if sys.__stdout__ is not None:
+                sys.__stdout__.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _tell_failures(result: Result, traceback: bool) -> bool:
+    """Says on standard error which runs failed; returns whether none did."""
+    failed = [run for run in result.runs if run.error is not None]
+    for run in failed:
+        reason, _, details = str(run.error).partition("\n")
+        if traceback:
+            place = f"{run.algorithm} on {run.benchmark} with seed {run.seed}"
+            _say(f"{place} failed: {reason}\n{details}")
+    if failed:
+        names = Counter(run.algorithm for run in failed)
+        counts = ", ".join(f"{count} of {name}" for name, count in names.items())
+        _say(f"{len(failed)} of {len(result.runs)} runs failed: {counts}. The notes say why.")
+    return not failed
+
+
+def _check_repeats(arguments: dict[str, Any], result: Result) -> bool:
+    """Says whether runs come out the same when they are repeated; returns whether all do."""
+    from nasbench_lab.testing.repeats import check_repeats
+
+    with _algorithms_at_work():
+        repeated, different = check_repeats(result, arguments)
+    for text in different:
+        _say(text)
+    _say(
+        f"Repeated in other processes: {repeated} runs, of which {repeated - len(different)} came out "
+        f"the same."
+    )
+    return not different
+
+
+def _say(text: str) -> None:
+    errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 MERGE_EXAMPLES = """Examples:\n

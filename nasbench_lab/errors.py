@@ -7,7 +7,7 @@ Each inherits from ``NasbenchLabError`` and from the built-in error that it refi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class NasbenchLabError(Exception):
@@ -70,7 +70,10 @@ class DataFolderError(NasbenchLabError, OSError):
 
 
 class AlgorithmError(NasbenchLabError, RuntimeError):
-    """A search algorithm broke the rules of ask and tell."""
+    """A search algorithm broke the rules of ask and tell, or failed."""
+
+    traceback = ""
+    """All that Python said of the algorithm's own error, also if that was in another process."""
 
 
 class BenchmarkError(NasbenchLabError, RuntimeError):
@@ -91,6 +94,13 @@ class ExperimentError(NasbenchLabError, ValueError):
 
 class WorkerError(NasbenchLabError, RuntimeError):
     """A process that was at work was ended by something else, such as a lack of memory."""
+
+    at_work: Sequence[tuple[str, str]] = ()
+    """What each process noted that it was at, and what it wrote when it died, or nothing."""
+
+
+class AlgorithmWarning(UserWarning):
+    """A search algorithm does what it should not, or failed in some runs of a comparison."""
 
 
 class AlgorithmFileError(NasbenchLabError, ValueError):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import random
+import threading
 import time
-import traceback
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+import warnings
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,31 @@ from nasbench_lab.benchmark import Benchmark, TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import (
     AlgorithmError,
+    AlgorithmWarning,
     ExperimentError,
     HyperparameterError,
     NasbenchLabError,
+    WorkerError,
 )
 from nasbench_lab.experiment_file import seeds_of, to_toml
-from nasbench_lab.processes import Executor, in_processes
+from nasbench_lab.guard import (
+    SeededGenerators,
+    TimeIsUp,
+    closed_tables,
+    contained,
+    kept_generators,
+    time_limit,
+)
+from nasbench_lab.mistakes import is_ours, place_in, told, users_place, whole_traceback
+from nasbench_lab.processes import (
+    Executor,
+    Terminated,
+    in_processes,
+    is_at_the_user,
+    killed_after,
+    lasting_threads,
+    note,
+)
 from nasbench_lab.registry import (
     Taken,
     load_benchmark,
@@ -43,8 +64,8 @@ from nasbench_lab.result_files import (
     working_on,
     write_shard,
 )
-from nasbench_lab.results import Result
-from nasbench_lab.simulator import Workers, simulate
+from nasbench_lab.results import Result, known_as
+from nasbench_lab.simulator import EVALUATING, Workers, empty_trace, simulate
 from nasbench_lab.trace import Trace
 from nasbench_lab.user_classes import FileClass
 
@@ -64,15 +85,21 @@ def random_streams(
         algorithm: The algorithm's name, without hyperparameters.
         seed: The run's seed.
     """
-
-    def key(*names: str) -> np.random.SeedSequence:
-        digest = hashlib.sha256("\0".join(names).encode()).digest()
-        return np.random.SeedSequence([seed, int.from_bytes(digest[:8], "little")])
-
     search, noise, faults = (
-        key(what, benchmark, algorithm) for what in ("search", "noise", "faults")
+        np.random.SeedSequence([seed, _digest(what, benchmark, algorithm)])
+        for what in ("search", "noise", "faults")
     )
     return search, noise, faults
+
+
+def _global_seed(benchmark: str, algorithm: str, seed: int) -> int:
+    """What a run seeds the global generators with; independent of its own streams."""
+    return _digest("global", benchmark, algorithm, str(seed))
+
+
+def _digest(*names: str) -> int:
+    digest = hashlib.sha256("\0".join(names).encode()).digest()
+    return int.from_bytes(digest[:8], "little")
 
 
 def run(
@@ -112,11 +139,32 @@ def run(
             f"{type(algorithm).__name__} is built already, so {', '.join(hyperparameters)} cannot "
             f"be set. Give its class instead."
         )
-    one: Taken | type[SearchAlgorithm] | SearchAlgorithm = algorithm
+    taken: Taken | type[SearchAlgorithm] | SearchAlgorithm = algorithm
     if isinstance(algorithm, str):
-        one, given = take(algorithm)
+        taken, given = take(algorithm)
         hyperparameters = {**given, **hyperparameters}
-    return _search(one, opened, budget, seed, workers, charge_repeats, hyperparameters)
+    with kept_generators():
+        try:
+            trace, warned = _search(
+                taken,
+                opened,
+                budget,
+                seed,
+                Workers.of(workers),
+                charge_repeats,
+                hyperparameters,
+            )
+        except Terminated:
+            raise
+        except SystemExit as error:
+            # Else the caller's program would end as if all were well.
+            raise AlgorithmError(f"{_name(taken)} failed: {told(error)}") from error
+    who = known_as(_name(taken), taken.file if isinstance(taken, FileClass) else None)
+    if not isinstance(opened, TableBenchmark) or opened.fallback is not None:
+        who += f" or the benchmark {opened.name!r}"
+    for one in warned:
+        warnings.warn(f"{who} {one}", AlgorithmWarning, stacklevel=2)
+    return trace
 
 
 def _search(
@@ -124,32 +172,72 @@ def _search(
     benchmark: Benchmark,
     budget: Budget | int | str,
     seed: int,
-    workers: Workers | int,
+    workers: Workers,
     charge_repeats: bool,
     hyperparameters: Mapping[str, Any],
-) -> Trace:
-    """Runs a search; all arguments but the first are those of ``run``."""
-    search, noise, faults = random_streams(benchmark.name, _name(algorithm), seed)
+) -> tuple[Trace, tuple[str, ...]]:
+    """Runs one search, and says what the algorithm did that it should not.
+
+    The global generators are seeded for it: an algorithm that draws from them against the rules is
+    reproducible all the same. Only within ``kept_generators``.
+    """
+    name, noted = _name(algorithm), _settings(algorithm, benchmark, seed, hyperparameters)
+    search, noise, faults = random_streams(benchmark.name, name, seed)
+    alone = threading.current_thread() is threading.main_thread()
     with running(algorithm):
-        if isinstance(algorithm, SearchAlgorithm):
-            instance = algorithm
-        else:
-            instance = _build(algorithm, benchmark, search, hyperparameters)
-        return simulate(
-            instance,
-            benchmark,
-            budget,
-            workers=workers,
-            charge_repeats=charge_repeats,
-            noise=np.random.default_rng(noise),
-            faults=np.random.default_rng(faults),
-            settings={
-                "algorithm": _written(algorithm, hyperparameters),
-                "benchmark": benchmark.name,
-                "seed": seed,
-                "constraints": [str(c) for c in benchmark.constraints],
-            },
-        )
+        _load(algorithm)
+        for _ in range(3):
+            generators = SeededGenerators(_global_seed(benchmark.name, name, seed))
+            trace = simulate(
+                algorithm
+                if isinstance(algorithm, SearchAlgorithm)
+                else _build(algorithm, benchmark, search, hyperparameters),
+                benchmark,
+                budget,
+                workers=workers,
+                charge_repeats=charge_repeats,
+                noise=np.random.default_rng(noise),
+                faults=np.random.default_rng(faults),
+                settings=noted,
+            )
+            used = generators.used()
+            # Where others work in other threads, as on a cluster, one of them may have drawn. What
+            # the algorithm draws, it draws every time.
+            if not used or alone or isinstance(algorithm, SearchAlgorithm):
+                break
+    return trace, (_drew(used),) if used else ()
+
+
+def _load(algorithm: object) -> None:
+    """Executes the modules of an algorithm that has files of its own.
+
+    What they draw from the global generators meanwhile is the same in every process.
+    """
+    if isinstance(algorithm, FileClass):
+        SeededGenerators(0)
+        algorithm.code.load()
+
+
+def _settings(
+    algorithm: Taken | type[SearchAlgorithm] | SearchAlgorithm,
+    benchmark: Benchmark,
+    seed: int,
+    hyperparameters: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the trace of a run notes of it, besides its policies."""
+    return {
+        "algorithm": _written(algorithm, hyperparameters),
+        "benchmark": benchmark.name,
+        "seed": seed,
+        "constraints": [str(c) for c in benchmark.constraints],
+    }
+
+
+def _drew(modules: Sequence[str]) -> str:
+    return (
+        f"drew from {' and '.join(modules)}; use self.rng. Here that repeats with the seed, as a run "
+        f"seeds {'these generators' if len(modules) > 1 else 'that generator'} too."
+    )
 
 
 def _build(
@@ -160,14 +248,15 @@ def _build(
 ) -> SearchAlgorithm:
     maximize = tuple(objective.maximize for objective in benchmark.objectives)
     rng = np.random.default_rng(search)
-    return make_algorithm(
-        algorithm,
-        benchmark.space,
-        seed=rng,
-        maximize=maximize,
-        fidelities=benchmark.fidelities,
-        **hyperparameters,
-    )
+    with closed_tables(EVALUATING):
+        return make_algorithm(
+            algorithm,
+            benchmark.space,
+            seed=rng,
+            maximize=maximize,
+            fidelities=benchmark.fidelities,
+            **hyperparameters,
+        )
 
 
 def _name(algorithm: Taken | type[SearchAlgorithm] | SearchAlgorithm) -> str:
@@ -186,6 +275,9 @@ def _written(
     listed = ", ".join(f"{key}={value!r}" for key, value in hyperparameters.items())
     return f"{_name(algorithm)}({listed})" if listed else _name(algorithm)
 
+
+_LEAVE_S = 0.5
+"""How long a thread that an algorithm started may take to end after the run."""
 
 _SHARD_S = 5.0
 """About how many seconds of work are lost when a process is killed."""
@@ -207,6 +299,8 @@ class _Task:
     """Where in the comparison it is."""
     folder: Path | None
     """Of results that other processes may add to meanwhile."""
+    time_limit: float | None
+    keep_going: bool
 
     def shard(self, seeds: Iterable[int]) -> str:
         """The name of the file that runs of some seeds are kept in, and of no others."""
@@ -223,49 +317,95 @@ class _Task:
             return [], None  # another process has done it by now
         runs: list[Run] = []
         origin, began = made_with(), time.perf_counter()
-        for seed in self.seeds:
-            since = time.perf_counter()
-            if runs and since - began > _SHARD_S:
-                break
-            try:
-                trace = self._run(seed)
-            except NasbenchLabError as error:
-                return runs, error
-            wall_s = time.perf_counter() - since
-            runs.append(
-                Run(
-                    self.benchmark.name,
-                    self.label,
-                    seed,
-                    trace,
-                    wall_s,
-                    origin,
-                    _checksums(self.algorithm),
-                )
-            )
+        with contained():
+            for seed in self.seeds:
+                since = time.perf_counter()
+                if runs and since - began > _SHARD_S:
+                    break
+                try:
+                    run = self._run(seed)
+                except NasbenchLabError as error:
+                    return runs, error
+                wall_s = time.perf_counter() - since
+                code = _checksums(self.algorithm)
+                runs.append(replace(run, wall_s=wall_s, made_with=origin, code=code))
         return runs, None
 
-    def _run(self, seed: int) -> Trace:
+    def _run(self, seed: int) -> Run:
+        threads = lasting_threads()
+        note(f"{self.place} {seed}")
         try:
-            return _search(
-                self.algorithm,
-                self.benchmark,
-                self.budget,
-                seed,
-                self.workers,
-                self.charge_repeats,
-                self.hyperparameters,
-            )
-        except NasbenchLabError:
+            with time_limit(self.time_limit), killed_after(self.time_limit):
+                trace, warned = _search(
+                    self.algorithm,
+                    self.benchmark,
+                    self.budget,
+                    seed,
+                    self.workers,
+                    self.charge_repeats,
+                    self.hyperparameters,
+                )
+        except Terminated:
             raise
-        except Exception as error:
-            # Of an algorithm's own mistake, its author needs the place, also from another process.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            raise AlgorithmError(
-                f"{self.label} on {self.benchmark.name!r} with seed {seed} failed: "
-                f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno}, in "
-                f"{place.name})"
-            ) from error
+        except TimeIsUp as error:
+            place = users_place(error)
+            reason = self._too_long + (f" ({place})" if place else "")
+            return self.failed_run(seed, reason, whole_traceback(error))
+        except BaseException as error:
+            own = isinstance(error, AlgorithmError) or users_place(error) is not None
+            if is_ours(error) and not own:
+                raise
+            if isinstance(error, KeyboardInterrupt) and is_at_the_user():
+                raise
+            if self.keep_going:
+                return self.failed_run(seed, told(error), whole_traceback(error))
+            raise self.failure(seed, told(error), whole_traceback(error)) from error
+        finally:
+            note("")
+        if threading.current_thread() is threading.main_thread():
+            left = lasting_threads(threads)
+            for thread in left:
+                thread.join(_LEAVE_S)  # of one that is about to end, there is nothing to say
+            left = [thread for thread in left if thread.is_alive()]
+            names = ", ".join(sorted(thread.name for thread in left))
+            warned += (f"left threads running: {names}.",) if left else ()
+        return Run(self.benchmark.name, self.label, seed, trace, 0.0, warnings=warned)
+
+    def failed_run(self, seed: int, reason: str, details: str) -> Run:
+        """The run that stands for one that failed."""
+        settings = _settings(self.algorithm, self.benchmark, seed, self.hyperparameters)
+        trace = empty_trace(
+            self.benchmark, self.budget, self.workers, self.charge_repeats, settings
+        )
+        error = f"{reason}\n{details}"
+        return Run(self.benchmark.name, self.label, seed, trace, 0.0, error=error)
+
+    def failure(self, seed: int, reason: str, details: str) -> AlgorithmError:
+        """The error that a run which failed ends the comparison with."""
+        error = AlgorithmError(
+            f"{self.label} on {self.benchmark.name!r} with seed {seed} failed: {reason}"
+        )
+        error.traceback = details
+        return error
+
+    @property
+    def _too_long(self) -> str:
+        return f"took longer than the time limit of {self.time_limit:g} s"
+
+    def died(self, seed: int, dump: str) -> tuple[Run | None, AlgorithmError]:
+        """What came of a run that ended its process, by what ``faulthandler`` wrote.
+
+        Returns:
+            The run to go on with, or None if the comparison is to end; and the error.
+        """
+        late, place = dump.startswith("Timeout"), place_in(dump)
+        reason = self._too_long if late else f"ended its process: {dump.partition(chr(10))[0]}"
+        reason += f" ({place})" if place else ""
+        marked = late or self.keep_going
+        return (
+            self.failed_run(seed, reason, dump) if marked else None,
+            self.failure(seed, reason, dump),
+        )
 
 
 @dataclass(frozen=True)
@@ -280,7 +420,13 @@ class _Plan:
     workers: Workers
     charge_repeats: bool
 
-    def tasks(self, folder: Path | None, finished: Container[Cell]) -> list[_Task]:
+    def tasks(
+        self,
+        folder: Path | None,
+        finished: Container[Cell],
+        time_limit: float | None,
+        keep_going: bool,
+    ) -> list[_Task]:
         """What is left to do, in parts that take a process a moment each."""
         chunk = max(1, min(10, len(self.seeds) // 8))
         tasks = []
@@ -303,6 +449,8 @@ class _Plan:
                         self.charge_repeats,
                         f"{b:03d}-{a:03d}-{i:06d}",
                         folder,
+                        time_limit,
+                        keep_going,
                     )
                     tasks += [task] if seeds else []
         return tasks
@@ -321,6 +469,8 @@ def compare(
     scheduler: str | None = None,
     folder: Path | str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
+    time_limit: float | None = None,
+    keep_going: bool = False,
 ) -> Result:
     """Runs every algorithm on every benchmark with every seed.
 
@@ -342,6 +492,10 @@ def compare(
         scheduler: The address of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``.
         folder: Where to keep the runs; each part is readable there as soon as it is finished.
         progress: Called with (runs finished, runs in all, what was finished).
+        time_limit: How many seconds of real time a run may take. One that takes longer is kept as a
+            run that failed, with ``Run.error``, and the others go on.
+        keep_going: Whether a run in which the algorithm raises an error is kept so too. If not, the
+            error ends the comparison.
 
     Raises:
         NasbenchLabError: Of the kind that fits; see ``nasbench_lab.errors``.
@@ -353,39 +507,101 @@ def compare(
     """
     if n_jobs == 0:
         raise ExperimentError("Expected at least one process, or -1 for one per core, but got 0.")
-    plan = _plan(algorithms, benchmarks, budget, seeds, workers, charge_repeats)
+    if time_limit is not None and not 0 < time_limit < math.inf:
+        raise ExperimentError(f"Expected a time limit of more than 0 s but got {time_limit!r}.")
+    with _trial_of_algorithms(time_limit):
+        plan = _plan(algorithms, benchmarks, budget, seeds, workers, charge_repeats)
+    apart = keep_going or time_limit is not None
     runs: dict[Cell, Run] = {}
     total = len(plan.benchmarks) * len(plan.algorithms) * len(plan.seeds)
+
+    def keep(task: _Task, done: list[Run]) -> None:
+        if done and folder is not None:
+            write_shard(Path(folder), task.shard(run.seed for run in done), done)
+        runs.update({run.cell: run for run in done})
+
     with ExitStack() as stack:
         if folder is not None:
             folder = Path(folder)
             toml = to_toml(plan.experiment)
             if stack.enter_context(working_on(folder, plan.experiment, toml)):
-                runs = {run.cell: run for run in read_runs(folder, plan.experiment)}
+                runs.update({run.cell: run for run in read_runs(folder, plan.experiment)})
         # Workers of a cluster may have another folder of that name.
         shared = folder.absolute() if folder is not None and executor == "processes" else None
         # What is left after a round: of parts that took long, and of those that another process has
         # begun, which may have been killed meanwhile.
-        while tasks := plan.tasks(shared, runs):
+        while tasks := plan.tasks(shared, runs, time_limit, keep_going):
             finished = len(runs)
             if finished:
                 # Another process may be at work on these in their order, and the two share them so.
                 random.Random(os.getpid()).shuffle(tasks)
-            with closing(in_processes(tasks, n_jobs, executor, scheduler)) as results:
-                for number, (done, error) in results:
-                    task = tasks[number]
-                    if done and folder is not None:
-                        write_shard(folder, task.shard(run.seed for run in done), done)
-                    if error is not None:
-                        raise error
-                    runs |= {run.cell: run for run in done}
-                    finished += len(done) or len(task.seeds)
-                    if progress is not None:
-                        progress(finished, total, f"{task.label} on {task.benchmark.name}")
+
+            try:
+                with closing(
+                    in_processes(tasks, n_jobs, executor, scheduler, apart=apart)
+                ) as results:
+                    for number, (done, error) in results:
+                        task = tasks[number]
+                        keep(task, done)
+                        if error is not None:
+                            raise _explained(error)
+                        finished += len(done) or len(task.seeds)
+                        if progress is not None:
+                            progress(finished, total, f"{task.label} on {task.benchmark.name}")
+            except WorkerError as killed:
+                task, run = _fatal(killed, tasks)
+                keep(task, [run])
             if finished > len(runs) and folder is not None:  # other processes did the others
-                runs |= {run.cell: run for run in read_runs(folder, plan.experiment)}
+                runs.update({run.cell: run for run in read_runs(folder, plan.experiment)})
     by_name = {benchmark.name: benchmark for benchmark in plan.benchmarks}
-    return Result(plan.experiment, runs.values(), by_name)
+    result = Result(plan.experiment, runs.values(), by_name)
+    for text in result.notes_on_algorithms():
+        warnings.warn(text, AlgorithmWarning, stacklevel=2)
+    return result
+
+
+def _explained(error: NasbenchLabError) -> NasbenchLabError:
+    """The error, with what Python said of its causes if these are in another process."""
+    if isinstance(error, AlgorithmError) and error.traceback and error.__cause__ is None:
+        error.add_note(error.traceback)
+    return error
+
+
+def _fatal(killed: WorkerError, tasks: Sequence[_Task]) -> tuple[_Task, Run]:
+    """The run that ended its process, to be kept as one that failed.
+
+    Raises:
+        AlgorithmError: Such a run ends the comparison.
+        WorkerError: Nobody knows which it was.
+    """
+    by_place = {task.place: task for task in tasks}
+    at_work = []
+    for noted, dump in killed.at_work:
+        if noted:
+            place, seed = noted.split()
+            task = by_place[place]
+            if dump:
+                run, error = task.died(int(seed), dump)
+                if run is None:
+                    raise _explained(error)
+                return task, run
+            at_work.append(f"{task.label} on {task.benchmark.name} with seed {seed}")
+    if at_work:
+        raise WorkerError(f"{killed} At work were: {'; '.join(at_work)}.") from killed
+    raise killed
+
+
+@contextmanager
+def _trial_of_algorithms(time_limit_s: float | None) -> Iterator[None]:
+    """What algorithms are held to while it is tried whether they can be built."""
+    try:
+        with contained(), time_limit(time_limit_s):
+            yield
+    except TimeIsUp as error:
+        raise AlgorithmError(
+            f"An algorithm takes longer to be built than the time limit of {time_limit_s:g} s "
+            f"({users_place(error)})."
+        ) from error
 
 
 def describe_comparison(
@@ -396,13 +612,15 @@ def describe_comparison(
     seeds: int | Sequence[int] = 100,
     workers: Workers | int = 1,
     charge_repeats: bool = True,
+    time_limit: float | None = None,
 ) -> dict[str, Any]:
     """What ``compare`` would run with these arguments, as ``Result.experiment`` has it.
 
     Raises:
         NasbenchLabError: As ``compare``.
     """
-    return _plan(algorithms, benchmarks, budget, seeds, workers, charge_repeats).experiment
+    with _trial_of_algorithms(time_limit):
+        return _plan(algorithms, benchmarks, budget, seeds, workers, charge_repeats).experiment
 
 
 def _plan(
@@ -437,6 +655,7 @@ def _plan(
         for benchmark in opened:
             budget.check(benchmark)
             with running(algorithm):
+                _load(algorithm)
                 _build(algorithm, benchmark, np.random.SeedSequence(0), given)
         entry: dict[str, Any] = {"name": label, "algorithm": _written(algorithm, given)}
         if isinstance(algorithm, FileClass):

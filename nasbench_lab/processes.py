@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import faulthandler
+import multiprocessing.util
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from multiprocessing import parent_process
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeVar, get_args
 
 from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
@@ -21,12 +28,20 @@ T = TypeVar("T")
 
 Executor = Literal["processes", "dask"]
 
+HASH_SEED = "0"
+"""The seed of the hashes of strings in processes that are started here, unless one is set already.
+
+The order of a set of strings depends on it, so it is the same in all of them.
+"""
+
 
 def in_processes(
     tasks: Sequence[Callable[[], T]],
     n_jobs: int,
     executor: Executor = "processes",
     scheduler: str | None = None,
+    *,
+    apart: bool = False,
 ) -> Generator[tuple[int, T]]:
     """Yields (number, result) of each task as it is finished.
 
@@ -36,6 +51,8 @@ def in_processes(
         executor: ``processes`` of this machine, or a ``dask`` cluster. A task of a worker that dies
             is done again by another.
         scheduler: The address of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``.
+        apart: Whether a single task is done in another process too, as it may end its process. Where
+            there is but one process, it is this one.
 
     Raises:
         ExperimentError: The cluster cannot be reached or has no workers; or a scheduler is named, but
@@ -51,11 +68,18 @@ def in_processes(
         raise ExperimentError(
             f"Expected the executor 'dask' with the scheduler {scheduler!r} but got {executor!r}."
         )
-    if executor == "processes" and (joblib.effective_n_jobs(n_jobs) == 1 or len(tasks) == 1):
+    here = joblib.effective_n_jobs(n_jobs) == 1 or (len(tasks) == 1 and not apart)
+    if executor == "processes" and here:
         for number, task in enumerate(tasks):
             yield number, task()
         return
-    with _dask(scheduler) if executor == "dask" else nullcontext(), warnings.catch_warnings():
+    with (
+        _dask(scheduler) if executor == "dask" else nullcontext(),
+        warnings.catch_warnings(),
+        _hash_seed(),
+        TemporaryDirectory(prefix="nasbench-lab-", ignore_cleanup_errors=True) as name,
+    ):
+        journals = None if executor == "dask" else Path(name)
         # A worker that imports PyTorch grows so much that it is taken for one that leaks memory, and
         # is replaced by a new one; where warnings are errors, joblib would wait for it for ever.
         warnings.filterwarnings("ignore", "A worker stopped while", UserWarning)
@@ -63,12 +87,29 @@ def in_processes(
         warnings.filterwarnings("ignore", r"\d+ tasks (have been|which were)", UserWarning)
         parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
         try:
-            yield from parallel(joblib.delayed(_numbered)(n, task) for n, task in enumerate(tasks))
+            yield from parallel(
+                joblib.delayed(_numbered)(n, task, journals) for n, task in enumerate(tasks)
+            )
         except BrokenProcessPool as error:
-            raise WorkerError(
+            killed = WorkerError(
                 f"One of {joblib.effective_n_jobs(n_jobs)} processes was killed while it worked. If "
                 f"that was for lack of memory, let fewer work at once."
-            ) from error
+            )
+            killed.at_work = [] if journals is None else _read_journals(journals)
+            raise killed from error
+
+
+@contextmanager
+def _hash_seed() -> Iterator[None]:
+    """Fixes the hash seed of processes that are started in the block, if it is not set."""
+    if "PYTHONHASHSEED" in os.environ:
+        yield
+        return
+    os.environ["PYTHONHASHSEED"] = HASH_SEED
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONHASHSEED", None)
 
 
 @contextmanager
@@ -162,23 +203,162 @@ def _ready() -> bool:
     return True
 
 
-def _numbered(number: int, task: Callable[[], T]) -> tuple[int, T]:
+def in_new_process(task: Callable[[], T], hash_seed: str) -> T:
+    """What comes of a task in a process of its own, which knows nothing of this one.
+
+    Args:
+        task: What is to be done; it is pickled.
+        hash_seed: The seed of the hashes of strings there.
+
+    Raises:
+        WorkerError: The task cannot be sent there, or fails there.
+    """
+    from joblib import wrap_non_picklable_objects
+
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": hash_seed,
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+    }
+    try:
+        sent = pickle.dumps(wrap_non_picklable_objects(task, keep_wrapper=False))
+    except Exception as error:  # whatever comes of what cannot be pickled
+        raise WorkerError(
+            f"What is to be run cannot be sent to another process: {error}"
+        ) from error
+    code = f"from {__name__} import _answer; _answer()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=sent, capture_output=True, env=environment, check=False
+    )
+    if done.returncode:
+        *_, last = done.stderr.decode(errors="replace").strip().rsplit("\n", 1)
+        raise WorkerError(f"Another process ended with code {done.returncode}: {last}")
+    answer: T = pickle.loads(done.stdout)
+    return answer
+
+
+def _answer() -> None:
+    """Does what ``in_new_process`` asks for: reads a task, and writes what comes of it."""
+    task = pickle.load(sys.stdin.buffer)
+    # What the task prints is no part of the answer.
+    with os.fdopen(os.dup(1), "wb") as answer:
+        os.dup2(2, 1)
+        pickle.dump(task(), answer)
+    sys.stderr.flush()
+    os._exit(0)  # also if the task has left threads
+
+
+def _numbered(number: int, task: Callable[[], T], journals: Path | None) -> tuple[int, T]:
     parent = parent_process()
     if parent is not None and threading.current_thread() is threading.main_thread():
         # Ctrl-C reaches all processes of a terminal; the parent stops its workers itself.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if parent.pid is not None:
             _end_with(parent.pid)
+        if journals is not None:
+            _begin_journal(journals)
     return number, task()
 
 
 @cache
 def _end_with(parent: int) -> None:
-    """Ends this process when its parent has ended: one that is killed cannot stop its workers."""
+    """Ends this process with its parent: one that is killed cannot stop its workers.
+
+    Nor does a thread that an algorithm left behind keep this process alive.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1.0)
         os._exit(1)
 
+    def leave() -> None:
+        if lasting_threads():
+            os._exit(0)
+
     threading.Thread(target=watch, daemon=True).start()
+    multiprocessing.util.Finalize(None, leave, exitpriority=0)
+
+
+def lasting_threads(before: Collection[threading.Thread] = ()) -> list[threading.Thread]:
+    """Threads that Python would wait for at its end, without those known before."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread()
+        and not thread.daemon
+        and thread not in before
+        and "loky" not in type(thread).__module__  # the one that leads our workers ends by itself
+    ]
+
+
+def stop_workers() -> None:
+    """Ends the worker processes of this one, for a program that ends without ado."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+class Terminated(SystemExit):
+    """A signal that ends this process, as opposed to a SystemExit that an algorithm raises."""
+
+
+class _Journal:
+    """What a worker process is at, kept where its parent finds it if the process dies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # They are open for as long as the process lives.
+        self.note, self.death = (
+            os.open(folder / f"{os.getpid()}.{kind}", os.O_WRONLY | os.O_CREAT)
+            for kind in ("note", "death")
+        )
+        faulthandler.enable(self.death, all_threads=False)
+
+
+_journal: _Journal | None = None
+
+
+def _begin_journal(folder: Path) -> None:
+    global _journal
+    if _journal is None or _journal.folder != folder:
+        _journal = _Journal(folder)
+
+
+def is_at_the_user() -> bool:
+    """Whether Ctrl-C is raised here: in the main thread, and in no worker process."""
+    return threading.current_thread() is threading.main_thread() and parent_process() is None
+
+
+def note(text: str) -> None:
+    """Notes what this process is at; what it was at is known if it dies."""
+    if _journal is not None:
+        os.lseek(_journal.note, 0, os.SEEK_SET)
+        os.write(_journal.note, text.encode().ljust(64))
+
+
+_GRACE_S = 5.0
+"""How much longer than its time limit a block may last that nothing gentler ends."""
+
+
+@contextmanager
+def killed_after(seconds: float | None) -> Iterator[None]:
+    """Kills this process if the block lasts for much longer, whatever it does.
+
+    That holds for worker processes only; in others, nothing happens.
+    """
+    if seconds is None or _journal is None:
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds + _GRACE_S, exit=True, file=_journal.death)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _read_journals(folder: Path) -> list[tuple[str, str]]:
+    return [
+        (file.read_text().strip(), file.with_suffix(".death").read_text(errors="replace"))
+        for file in sorted(folder.glob("*.note"))
+    ]

@@ -34,6 +34,7 @@ from nasbench_lab.errors import (
     UnknownNameError,
 )
 from nasbench_lab.files import atomic_folder, data_folder, recover
+from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table
@@ -261,7 +262,9 @@ def open_table(name: str) -> Table:
             not imported.
         TableFileError: The table or its source is damaged.
         DataFolderError: The data folder cannot be written.
+        AlgorithmError: A search asks for it, in its run.
     """
+    check_tables_are_open(f"the table {name!r}")
     source = table_sources().get(name)
     folder = table_folder(name)
     kept = (folder / "manifest.json").is_file()
@@ -454,6 +457,7 @@ def load_benchmark(
         UnknownNameError: There is no such table or clock.
         MissingSourceError: What the table is made from is not installed.
         QueryError: The table cannot answer, or the objective is measured on test data.
+        AlgorithmError: A search asks for it, in its run.
 
     Example:
         >>> benchmark = load_benchmark("nas-bench-graph/cora")

@@ -57,6 +57,9 @@ class Run:
             parts of a result that may differ when it is computed again.
         code: The checksums of the files of the algorithm that the process ran; empty for an
             installed one.
+        error: Why the run failed, if it did: the reason in the first line, and below it all that
+            Python says of it. Its trace is then empty.
+        warnings: What the algorithm does that it should not, such as "drew from numpy.random".
     """
 
     benchmark: str
@@ -66,6 +69,8 @@ class Run:
     wall_s: float
     made_with: Mapping[str, Any] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def cell(self) -> Cell:
@@ -354,6 +359,8 @@ def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:
             "cut_off": length - len(run.trace),
             "made_with": origins.index(run.made_with),
             "code": versions.index(run.code),
+            **({"error": run.error} if run.error is not None else {}),
+            **({"warnings": run.warnings} if run.warnings else {}),
         }
         for run, length in zip(runs, lengths, strict=True)
     ]
@@ -460,6 +467,16 @@ def _read_shard(
         trace = replace(parts[0], cut_off=parts[1])
         origin = origins[one["made_with"]]
         runs.append(
-            Run(one["benchmark"], one["algorithm"], one["seed"], trace, one["wall_s"], origin, code)
+            Run(
+                one["benchmark"],
+                one["algorithm"],
+                one["seed"],
+                trace,
+                one["wall_s"],
+                origin,
+                code,
+                one.get("error"),
+                tuple(one.get("warnings", ())),
+            )
         )
     return runs

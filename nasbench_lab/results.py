@@ -359,6 +359,22 @@ class Result:
         if len(versions) > 1:
             differ = differences(*map(json.loads, sorted(versions)[:2]))
             notes.append(f"The runs were made with different versions: {'; '.join(differ)}.")
+        return [*notes, *self.notes_on_algorithms()]
+
+    def notes_on_algorithms(self) -> list[str]:
+        """What algorithms did that they should not, and in which runs they failed."""
+        notes = []
+        for entry in self.experiment["algorithms"]:
+            name = known_as(entry["name"], entry.get("file"))
+            runs = [run for run in self.runs if run.algorithm == entry["name"]]
+            notes += [f"{name} {one}" for one in dict.fromkeys(w for r in runs for w in r.warnings)]
+            failed = [run for run in runs if run.error is not None]
+            if failed:
+                first, reason = failed[0], str(failed[0].error).partition("\n")[0]
+                notes.append(
+                    f"{name} failed in {len(failed)} of {len(runs)} runs, which count as runs that "
+                    f"found nothing. The first, on {first.benchmark} with seed {first.seed}: {reason}"
+                )
         return notes
 
     # On disk
@@ -393,6 +409,11 @@ class Result:
         except Exception as error:  # a manifest that is JSON, and not ours
             raise no_result(folder, error) from error
         return cls(experiment, read_runs(folder, experiment))
+
+
+def known_as(name: str, file: str | None) -> str:
+    """An algorithm's name, with that of its file if it has one of its own."""
+    return f"{name} ({Path(file).name})" if file else name
 
 
 def merged(results: Mapping[str, Result]) -> Result:

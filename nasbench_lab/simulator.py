@@ -25,6 +25,7 @@ from nasbench_lab.errors import (
     BudgetError,
     InvalidArchitectureError,
 )
+from nasbench_lab.guard import closed_tables
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.trace import STATUSES, Trace
 
@@ -137,18 +138,41 @@ def simulate(
     run = _Run(algorithm, benchmark, budget, workers, charge_repeats, noise, faults)
     # One thread for linear algebra: sums come out in another order on more, and on matrices as small
     # as a search has, more are slower.
-    with threadpool_limits(1):
+    with threadpool_limits(1), closed_tables(EVALUATING):
         run.loop()
-    noted = {
+    noted = _noted(benchmark, budget, workers, charge_repeats, settings)
+    trace = _trace(run.done, benchmark, noted)
+    cut_off = sorted(run.cut_off, key=lambda job: (job.end, job.number))
+    return replace(trace, cut_off=_trace(cut_off, benchmark, noted, cut_off=True))
+
+
+def empty_trace(
+    benchmark: Benchmark,
+    budget: Budget,
+    workers: Workers,
+    charge_repeats: bool,
+    settings: dict[str, Any],
+) -> Trace:
+    """The trace of a search of which nothing is known, as it failed; arguments as of ``simulate``."""
+    noted = _noted(benchmark, budget, workers, charge_repeats, settings)
+    nothing = _trace([], benchmark, noted)
+    return replace(nothing, cut_off=_trace([], benchmark, noted, cut_off=True))
+
+
+def _noted(
+    benchmark: Benchmark,
+    budget: Budget,
+    workers: Workers,
+    charge_repeats: bool,
+    settings: dict[str, Any] | None,
+) -> dict[str, Any]:
+    return {
         **(settings or {}),
         "budget": {k: v for k, v in asdict(budget).items() if v is not None},
         "clock": benchmark.clock,
         "charge_repeats": charge_repeats,
         "workers": workers.describe(),
     }
-    trace = _trace(run.done, benchmark, noted)
-    cut_off = sorted(run.cut_off, key=lambda job: (job.end, job.number))
-    return replace(trace, cut_off=_trace(cut_off, benchmark, noted, cut_off=True))
 
 
 class _Job:
@@ -411,6 +435,10 @@ class _Run:
             self.noise_again = copy.deepcopy(self.noise)
         self.noise_again.bit_generator.state = before
         return self.noise_again
+
+
+EVALUATING = _Run._evaluate.__code__
+"""The code that asks benchmarks, which may open tables while a search may not."""
 
 
 def _what(trial: Trial, evaluation: Evaluation) -> tuple[Architecture | int, int | None]:

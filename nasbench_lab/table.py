@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nasbench_lab.columns import Column, Query, TableInfo
 from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError
 from nasbench_lab.files import atomic_folder, link_or_copy, sha256
+from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
 from nasbench_lab.table_files import check_name, read_folder, save, write_manifest
 
@@ -67,7 +68,9 @@ class Table:
 
         Raises:
             TableFileError: A file is missing, truncated or damaged.
+            AlgorithmError: A search asks for it, in its run.
         """
+        check_tables_are_open(f"the table in {folder}")
         return cls(Path(folder), *read_folder(Path(folder)))
 
     @staticmethod

@@ -13,6 +13,7 @@ import math
 import pickle
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, InvalidArchitectureError, NasbenchLabError
+from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.registry import make_algorithm, running, take
 from nasbench_lab.simulator import Workers, simulate
 from nasbench_lab.spaces import Architecture, Decision, SearchSpace, get_space
+from nasbench_lab.testing.repeats import differs_elsewhere, reasons
 from nasbench_lab.trace import Trace
 
 
@@ -203,27 +206,29 @@ def _run(
 
 
 def check_same_seed_same_run(make: Make) -> None:
-    """The same seed gives the same run, and another seed another one."""
-    space = get_space("nb201")
-    one, same, other = (
-        simulate(make(space, seed=seed), SyntheticBenchmark(space), 60) for seed in (1, 1, 2)
-    )
-    _require(one.equals(same), "gave two different runs with one seed")
+    """The same seed gives the same run, also in another process, and another seed another one."""
+    searches = [partial(_search, make, seed) for seed in (1, 1, 2)]
+    one, same, other = (search() for search in searches)
+    if not one.equals(same) or differs_elsewhere(searches[0], one):
+        why = "; ".join(reasons(searches[0]))
+        raise ContractError(f"Broken rule: it gave two different runs with one seed: it {why}.")
     _require(
         not np.array_equal(one.architecture, other.architecture), "gave the same run for two seeds"
     )
 
 
-def check_owns_its_randomness(make: Make) -> None:
-    """Nothing is drawn from the global generators of NumPy and Python."""
+def _search(make: Make, seed: int) -> Trace:
     space = get_space("nb201")
-    numpy_before, python_before = np.random.get_state(), random.getstate()  # noqa: NPY002
-    simulate(make(space, seed=1), SyntheticBenchmark(space), 40)
-    numpy_after = np.random.get_state()  # noqa: NPY002
-    _require(
-        all(map(np.array_equal, numpy_before, numpy_after)) and python_before == random.getstate(),
-        "drew from a global random generator; use self.rng",
-    )
+    return simulate(make(space, seed=seed), SyntheticBenchmark(space), 60)
+
+
+def check_owns_its_randomness(make: Make) -> None:
+    """Nothing is drawn from the global generators of Python, NumPy and PyTorch."""
+    with kept_generators():
+        generators = SeededGenerators(0)
+        _search(make, 1)
+        used = generators.used()
+    _require(not used, f"drew from {' and '.join(used)}, a global random generator; use self.rng")
 
 
 def check_outstanding_asks(make: Make) -> None:

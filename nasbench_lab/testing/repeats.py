@@ -1,0 +1,201 @@
+"""Whether a search comes out the same when it is repeated, and if not, why."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import inspect
+import pickle
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
+from functools import partial
+from types import FrameType
+from typing import Any
+
+from nasbench_lab.errors import AlgorithmWarning, NasbenchLabError, WorkerError
+from nasbench_lab.experiment import run
+from nasbench_lab.guard import SeededGenerators, kept_generators
+from nasbench_lab.mistakes import is_users
+from nasbench_lab.processes import in_new_process
+from nasbench_lab.result_files import Run
+from nasbench_lab.results import Result
+from nasbench_lab.trace import Trace
+
+Search = Callable[[], Trace]
+
+_OTHER_SEEDS = ("1", "2")
+"""Hash seeds under which a search is repeated. Two, as small sets may be in one order by chance."""
+
+
+def check_repeats(result: Result, arguments: Mapping[str, Any]) -> tuple[int, list[str]]:
+    """Repeats a run of each algorithm on each benchmark, in processes with other hash seeds.
+
+    It is the last one: what is kept from one run to the next shows there.
+
+    Args:
+        result: A comparison.
+        arguments: Of ``compare``, which made it.
+
+    Returns:
+        How many runs were repeated, and a sentence on each that came out differently.
+    """
+    given = arguments["algorithms"]
+    listed = given.values() if isinstance(given, Mapping) else given
+    algorithms = dict(zip(result.algorithms, listed, strict=True))
+    chosen: dict[tuple[str, str], Run] = {
+        (one.benchmark, one.algorithm): one for one in result.runs if one.error is None
+    }
+    different = []
+    for (name, label), known in chosen.items():
+        search = partial(
+            _run_again,
+            algorithms[label],
+            result.benchmark(name),
+            arguments["budget"],
+            known.seed,
+            workers=arguments["workers"],
+            charge_repeats=arguments["charge_repeats"],
+        )
+        place = f"{label} on {name} with seed {known.seed}"
+        try:
+            others = in_other_processes(search, _OTHER_SEEDS)
+        except NasbenchLabError as error:
+            different.append(f"{place} could not be repeated: {error}")
+            continue
+        if not all(known.trace.equals(other) for other in others):
+            why = "; ".join(reasons(search))
+            different.append(f"{place} came out differently when it was repeated: it {why}.")
+    return len(chosen), different
+
+
+def _run_again(*arguments: Any, **options: Any) -> Trace:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AlgorithmWarning)
+        return run(*arguments, **options)
+
+
+def in_other_processes(search: Search, hash_seeds: Sequence[str]) -> list[Trace]:
+    """What comes of a search in processes of its own, one per hash seed.
+
+    Raises:
+        NasbenchLabError: It fails there, or cannot be sent there.
+    """
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda seed: in_new_process(search, seed), hash_seeds))
+
+
+def reasons(search: Search) -> list[str]:
+    """Why a search comes out differently when it is repeated, as far as that can be found out.
+
+    Each reads on from "it".
+    """
+    found = []
+    with kept_generators():
+        generators = SeededGenerators(0)
+        before = dict(_state())
+        called = _calls(search)
+        after = dict(_state())
+        used = generators.used()
+    if used:
+        found.append(f"drew from {' and '.join(used)}, which is not its own; use self.rng")
+    found += [f"{what} ({place})" for what, place in called.items()]
+    changed = [name for name, value in after.items() if before.get(name, value) != value]
+    if changed:
+        found.append(
+            f"kept something from one run to the next in {', '.join(changed)}; keep it in self"
+        )
+    if found:
+        return found
+    try:
+        first, same, *others = in_other_processes(search, ("0", "0", *_OTHER_SEEDS))
+    except NasbenchLabError as error:
+        return [f"cannot be repeated in another process, so the cause is not known ({error})"]
+    if not first.equals(same):
+        return [
+            "depends on what no check here can name: addresses of objects (a set of objects without "
+            "a __hash__ of their own), threads, or files"
+        ]
+    if not all(first.equals(other) for other in others):
+        return [
+            "depends on the order of a set of strings, which differs from process to process; go "
+            "through sorted(…) of it"
+        ]
+    return ["kept something from one run to the next, outside of self"]
+
+
+_CLOCKS = ("now", "utcnow", "today")
+_CHANCES = ("urandom", "getrandom")
+
+
+def _calls(search: Search) -> dict[str, str]:
+    """What a search does that no seed decides, and the line of the user's that first does it."""
+    found: dict[str, str] = {}
+
+    def look(frame: FrameType, event: str, called: Any) -> None:
+        if event != "c_call":
+            return
+        name, module = called.__name__, getattr(called, "__module__", None)
+        what, direct = "", True
+        if (module == "time" and name != "sleep") or (
+            name in _CLOCKS and getattr(called, "__self__", None) in (date, datetime)
+        ):
+            what = f"read the clock by {name}()"
+        elif called is builtins.id:
+            what = "asked for the address of an object by id()"
+        elif name in _CHANCES or (name == "seed" and frame.f_locals.get("a", 0) is None):
+            what, direct = "made a random generator without a seed; use self.rng", False
+        if not what or what in found:
+            return
+        place: FrameType | None = frame
+        while not direct and place is not None and not is_users(place.f_code.co_filename):
+            place = place.f_back
+        if place is not None and is_users(place.f_code.co_filename):
+            code = place.f_code
+            found[what] = f"{code.co_filename}, line {place.f_lineno}, in {code.co_name}"
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        search()
+    finally:
+        sys.setprofile(before)
+    return found
+
+
+def _state() -> Iterator[tuple[str, str]]:
+    """Names and fingerprints of what the user's modules and classes hold."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not (is_users(file) if isinstance(file, str) else name == "__main__"):
+            continue
+        for key, value in list(vars(module).items()):
+            if key.startswith("__") or inspect.ismodule(value) or inspect.isroutine(value):
+                continue
+            if not inspect.isclass(value):
+                yield f"the global {key}", _fingerprint(value)
+            elif value.__module__ == name:
+                for attribute, held in list(vars(value).items()):
+                    if not attribute.startswith("__") and not inspect.isroutine(held):
+                        yield f"the class attribute {key}.{attribute}", _fingerprint(held)
+
+
+def _fingerprint(value: Any) -> str:
+    try:
+        return hashlib.sha256(pickle.dumps(value)).hexdigest()
+    except Exception as error:  # an object of somebody else's may raise anything
+        return type(error).__name__
+
+
+def differs_elsewhere(search: Search, first: Trace) -> bool:
+    """Whether a search comes out differently in processes with other hash seeds.
+
+    One that cannot be sent to another process is taken for one that does not.
+    """
+    try:
+        others = in_other_processes(search, _OTHER_SEEDS)
+    except WorkerError:
+        return False
+    return not all(first.equals(other) for other in others)
