@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, Query
 from nasbench_lab.landscape import (
@@ -26,6 +27,8 @@ from nasbench_lab.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Floats = NDArray[np.float64]
 
 COSTS = ("parameters", "params", "flops", "macs", "memory", "latency", "energy")
 TIMES = ("train_time", "train_time_per_epoch", "total_time")
@@ -52,10 +55,25 @@ def cost_columns(table: Table, column: Column) -> list[str]:
     ]
 
 
+def bulk(values: Floats) -> tuple[float, float]:
+    """Where all but the far ends of some values lie, so that a few failures do not hide the rest.
+
+    What is further from the quartiles than four times their distance is a far end.
+    """
+    low, q25, q75, high = np.quantile(values, [0.0, 0.25, 0.75, 1.0])
+    reach = 4 * (q75 - q25)
+    if not reach:
+        return float(low), float(high)
+    return max(float(low), float(q25 - reach)), min(float(high), float(q75 + reach))
+
+
 def tolerance(table: Table, column: Column) -> float:
-    """What counts as one point: a percentage point, or 1 % of the range in other units."""
+    """What counts as one point: a percentage point; in other units 1 % of the range of the bulk."""
+    if column.unit == "%":
+        return 1.0
     values = table.values(column.name)
-    return 1.0 if column.unit == "%" else float(np.nanmax(values) - np.nanmin(values)) / 100
+    low, high = bulk(values[~np.isnan(values)])
+    return (high - low) / 100
 
 
 def distribution(landscape: Landscape, columns: list[str]) -> pd.DataFrame:
@@ -70,7 +88,7 @@ def distribution(landscape: Landscape, columns: list[str]) -> pd.DataFrame:
 
     Returns:
         One line per column, in its unit. ``near_architectures``, ``near_share`` and ``near_rows``
-        count what is within ``near`` of the best: one percentage point, or 1 % of the range.
+        count what is within ``near`` of the best, see ``tolerance``.
     """
     import pandas as pd
 

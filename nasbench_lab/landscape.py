@@ -43,6 +43,30 @@ LAGS = 20
 
 _BLOCK = 4096
 
+ROUNDING = 1e-12
+"""Values that differ by less, as a share of their own size, are equal but for rounding."""
+
+
+def merged(values: Floats, sizes: Floats | None = None) -> Floats:
+    """Values among which those that differ by a rounding error only are equal.
+
+    Means of the same numbers that were added up in another order are such. What counts as a rounding
+    error depends on the two values alone, so that neither another value nor the unit matters.
+
+    Args:
+        values: ``(n,)`` values; NaN stays.
+        sizes: ``(n,)`` sizes of the numbers that each was made of; by default its own.
+    """
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    size = np.abs(values if sizes is None else sizes)[order]
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.diff(ordered) > ROUNDING * np.minimum(size[1:], size[:-1])
+    new = np.flatnonzero(np.append(True, apart | np.isnan(ordered[1:]))[: len(values)])
+    result = np.empty_like(values, dtype=np.float64)
+    result[order] = np.repeat(ordered[new], np.diff(np.append(new, len(values))))
+    return result
+
 
 @dataclass(frozen=True)
 class Landscape:
@@ -73,13 +97,11 @@ class Landscape:
     def fitness(self) -> Floats:
         """``(rows,)`` values of all rows of the table, turned so that more is better; -inf for NaN.
 
-        They are rounded to some ten digits: means of the same numbers that were added up in another
-        order are equal.
+        Means of the same numbers that were added up in another order are equal.
         """
-        values = self.table.values(self.column.name)
-        largest = float(np.nanmax(np.abs(values)))
-        rounded = np.round(values, 9 - int(np.floor(np.log10(largest)))) if largest else values
-        return np.where(np.isnan(values), -np.inf, rounded if self.column.maximize else -rounded)
+        sizes = np.nan_to_num(np.abs(self.table.trials(self.column.name))).max(axis=1)
+        values = merged(self.table.values(self.column.name), sizes.astype(np.float64))
+        return np.where(np.isnan(values), -np.inf, values if self.column.maximize else -values)
 
     def measured(self) -> tuple[Architectures, Ints, Floats]:
         """Architectures, rows and values without those that have no value."""
