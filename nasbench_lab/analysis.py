@@ -255,6 +255,8 @@ class Analysis:
             "report": self.report.name,
             "seed": self.seed,
             "studied": self.landscape.how,
+            "neighbours_held": self.landscape.neighbours_held,
+            "caveat": self.landscape.caveat or None,
             "distribution": self.distribution.to_dict(orient="records"),
             "noise": self.noise and self.noise.summary(),
             "agreement": self.agreement and asdict(self.agreement),

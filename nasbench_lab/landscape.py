@@ -36,6 +36,10 @@ SAMPLE = 20_000
 ASCENTS = 1_000
 """Architectures of a sample that ascents start from."""
 
+ENOUGH, ALL_BUT = 0.5, 0.99
+"""What share of its architectures' neighbours a table holds where its moves mean something, as a
+statement about the part that it holds; and where they stand for the whole space."""
+
 STEPS = 100
 """Moves of a random walk."""
 
@@ -102,6 +106,41 @@ class Landscape:
         sizes = np.nan_to_num(np.abs(self.table.trials(self.column.name))).max(axis=1)
         values = merged(self.table.values(self.column.name), sizes.astype(np.float64))
         return np.where(np.isnan(values), -np.inf, values if self.column.maximize else -values)
+
+    @cached_property
+    def neighbours_held(self) -> float:
+        """The share of the architectures' neighbours that the table has a value of.
+
+        Where the landscape is a sample, that is of some ``ASCENTS`` of its architectures.
+        """
+        many, _, _ = self.measured()
+        if not self.complete:
+            many = many[:: -(-len(many) // ASCENTS)]
+        held = there = 0
+        for block in _blocks(many):
+            near, counts = _neighbours(self.table.space, block)
+            rows = self.table.row(near.reshape(-1, near.shape[2])).reshape(near.shape[:2])
+            known = (rows >= 0) & np.isfinite(self.fitness[rows])
+            held += int((known & (np.arange(near.shape[1]) < counts[:, None])).sum())
+            there += int(counts.sum())
+        return held / there if there else 1.0
+
+    @property
+    def caveat(self) -> str:
+        """What a study of moves cannot mean, if the table holds a part of the space; else empty."""
+        share = self.neighbours_held
+        if share >= ALL_BUT:
+            return ""
+        percent = f"{np.floor(1000 * share) / 10:g} % of the neighbours of its architectures"
+        if share < ENOUGH:
+            return (
+                f"the table holds only {percent}: local optima, ascents, fitness–distance "
+                f"correlation and random walks say nothing of the space"
+            )
+        return (
+            f"the table holds {percent}: local optima, ascents, fitness–distance correlation and "
+            f"random walks are those of the part that it holds, not of the space"
+        )
 
     def measured(self) -> tuple[Architectures, Ints, Floats]:
         """Architectures, rows and values without those that have no value."""

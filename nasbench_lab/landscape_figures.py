@@ -429,6 +429,8 @@ def landscape_figure(analysis: Analysis) -> Figure:
     """How values fall away from the best, how rugged the space is, and where ascents end."""
     known = analysis.fitness_distance is not None
     figure, panels = _panels(analysis, 3 if known else 2)
+    if analysis.landscape.caveat:
+        _heading(figure, analysis, f"; {analysis.landscape.caveat}")
     if known:
         _fitness_distance(panels[0], analysis)
     _autocorrelation(panels[-2], analysis)
