@@ -390,8 +390,13 @@ class Table:
             column, trials = self.column(query), self.trials(query)
             if query.trial == "mean":
                 counts = self.counts(query)
-                with np.errstate(invalid="ignore"):
+                with np.errstate(invalid="ignore", over="ignore"):
                     values = np.nansum(trials.astype(np.float64), axis=1) / counts
+                    if np.isinf(values).any():  # so is the sum, perhaps, of what has a mean
+                        parts = trials.astype(np.float64) / np.maximum(counts, 1)[:, None]
+                        ends = np.fmin.reduce(trials, axis=1), np.fmax.reduce(trials, axis=1)
+                        mean = np.clip(np.nansum(parts, axis=1), *ends)
+                        values = np.where(np.isinf(values), mean, values)
             elif query.trial == "random":
                 raise QueryError("A random trial is drawn at each evaluation; ask for trials().")
             else:
