@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, Query
+from nasbench_lab.errors import QueryError
 from nasbench_lab.landscape import (
     STEPS,
     Autocorrelation,
@@ -33,6 +34,9 @@ Floats = NDArray[np.float64]
 COSTS = ("parameters", "params", "flops", "macs", "memory", "latency", "energy")
 TIMES = ("train_time", "train_time_per_epoch", "total_time")
 """Quantities that say what an architecture costs; a device may stand before those of ``COSTS``."""
+
+LARGEST = 1e150
+"""Of larger values no variance can be computed."""
 
 QUANTILES = {"q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9, "q95": 0.95, "q99": 0.99}
 
@@ -310,7 +314,8 @@ def analyse(
         progress: Called with the number of parts that are done, their number, and what comes next.
 
     Raises:
-        QueryError: The table cannot answer, or names no objective.
+        QueryError: The table cannot answer, names no objective, or holds values that overflow when
+            they are squared.
     """
     landscape = survey(table, column, seed)
     name = landscape.column.name
@@ -319,6 +324,14 @@ def analyse(
         judged = landscape.column
     walks = walks or (1000 if landscape.complete else 100)
     columns = dict.fromkeys([name, judged.name, *cost_columns(table, landscape.column)])
+    for studied in columns:
+        largest = float(np.nanmax(np.abs(table.values(studied)), initial=0.0))
+        if largest > LARGEST:
+            raise QueryError(
+                f"Expected values up to {LARGEST:g}, whose squares can be added up, but column "
+                f"{studied!r} of {table.name!r} has {largest:g}. Leave such values out or change "
+                f"the unit."
+            )
     parts: dict[str, Callable[[], Any]] = {
         "distribution": lambda: distribution(landscape, list(columns)),
         "noise": lambda: noise(table, name),

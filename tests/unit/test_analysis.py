@@ -284,6 +284,12 @@ def test_a_report_without_values_is_left_out_unless_it_is_asked_for(make_table):
         analyse(table, report="test_accuracy")
 
 
+@pytest.mark.parametrize("largest", [1e200, -1.7e308])
+def test_values_whose_variance_overflows_are_refused(make, largest):
+    with pytest.raises(QueryError, match=r"values up to 1e\+150, .* Leave such values out"):
+        analyse(make([largest, *range(11)]), walks=5)
+
+
 ODD = {
     "constant": [5.0] * 12,
     "one value": [NAN] * 11 + [5.0],
