@@ -128,6 +128,12 @@ class GeneticAlgorithm(SearchAlgorithm):
         ranked = sorted(self._parents, key=lambda one: one[0], reverse=True)
         best, worst = ranked[0][0], ranked[-1][0]
         self._wheel = list(accumulate(s - worst if best > worst else 1.0 for s, _ in self._parents))
+        # The same chances, where the sum overflows, or is so small that a share of it is rounded.
+        if math.isinf(self._wheel[-1]):
+            unit = 4.0 * len(self._parents)
+            self._wheel = list(accumulate(s / unit - worst / unit for s, _ in self._parents))
+        elif self._wheel[-1] < 1e-290:
+            self._wheel = [total * 2.0**100 for total in self._wheel]
         self._generation = ranked[: self.elitism]
         self._n_asked = len(self._generation)
         self._children = []

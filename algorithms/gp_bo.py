@@ -14,6 +14,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms._numbers import LARGEST, squarable
 from algorithms._surrogates import acquisition as acquisitions
 from algorithms._surrogates.gaussian_process import (
     KERNELS,
@@ -136,7 +137,7 @@ class GPBO(SearchAlgorithm):
         return trial
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        score = self.score(evaluation)
+        score = squarable(self.score(evaluation))
         if evaluation.violation > 0 and self._data:
             # That it is not allowed is to be learned, whatever it is worth.
             score = min(score for _, score in self._data)
@@ -248,7 +249,8 @@ class GPBO(SearchAlgorithm):
     def _target(self, score: NDArray[np.float64]) -> NDArray[np.float64]: ...
     def _target(self, score: Any) -> Any:
         """Scores on the scale that the surrogate sees."""
-        return (np.maximum(score, self._floor) - self._shift) / self._scale
+        target = (np.maximum(score, self._floor) - self._shift) / self._scale
+        return np.clip(target, -LARGEST, LARGEST)
 
     def _acquire(self, posterior: Posterior, barred: NDArray[np.bool_]) -> int:
         if self.acquisition == "thompson":

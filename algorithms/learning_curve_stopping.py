@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from algorithms._base import make_base
+from algorithms._numbers import squarable
 from nasbench_lab.algorithm import (
     Evaluation,
     SearchAlgorithm,
@@ -111,7 +112,7 @@ class LearningCurveStopping(SearchAlgorithm):
         return trial
 
     def should_stop(self, trial: Trial, evaluation: Evaluation) -> bool:
-        running, score = self._running[trial.number], self.score(evaluation)
+        running, score = self._running[trial.number], squarable(self.score(evaluation))
         if score == -math.inf:
             return True
         running.scores.append(score)
@@ -127,7 +128,7 @@ class LearningCurveStopping(SearchAlgorithm):
         return bool(extrapolated + self._greatest_error[i] < self._best)
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        running, score = self._running.pop(trial.number, None), self.score(evaluation)
+        running, score = self._running.pop(trial.number, None), squarable(self.score(evaluation))
         in_full = not self.fidelities or evaluation.epoch in (None, self.fidelities[-1])
         if in_full:
             self._best = max(self._best, score)

@@ -112,6 +112,7 @@ class NSGA2(SearchAlgorithm):
     def _survive(self) -> list[_Member]:
         """Keeps the best fronts and, of the one that does not fit in whole, the least crowded."""
         values = np.array([values for _, values, _ in self._results]) * self._signs
+        values[np.isinf(values)] = np.nan  # failed, as it is not finite
         violations = np.array([violation for _, _, violation in self._results])
         population: list[_Member] = []
         kept: list[_Result] = []
@@ -177,6 +178,8 @@ def crowding_distance(values: Floats) -> Floats:
     for column in values.T:
         order = np.argsort(column, kind="stable")
         ordered = column[order]
+        if not np.abs(ordered).max() < 1e300:  # differences might overflow; their ratios stay
+            ordered = ordered / 4
         spread = ordered[-1] - ordered[0]
         if spread > 0:
             distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / spread

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from algorithms._base import make_base
+from algorithms._numbers import squarable
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_choice, check_number
 from nasbench_lab.errors import HyperparameterError
 from nasbench_lab.spaces import SearchSpace
@@ -147,7 +148,8 @@ class RandomScalarization(SearchAlgorithm):
         """The objectives turned so that less is better; None if it failed or is infeasible."""
         if evaluation.violation > 0 or not all(map(math.isfinite, evaluation.values)):
             return None
-        return [-sign * value for sign, value in zip(self._signs, evaluation.values, strict=True)]
+        signed = zip(self._signs, evaluation.values, strict=True)
+        return [-sign * squarable(value) for sign, value in signed]
 
     def _scalarized(self, costs: list[float], weights: list[float]) -> float:
         """The score of an evaluation by one weight vector; more is better."""

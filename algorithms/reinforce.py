@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms._numbers import squarable
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_number
 from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces import SearchSpace
@@ -91,7 +92,7 @@ class Reinforce(SearchAlgorithm):
         return self.trial(self.space.sample(self.rng))
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        reward = self.score(evaluation)
+        reward = squarable(self.score(evaluation))
         if evaluation.violation > 0:
             # That it is not allowed is to be learned, whatever it is worth.
             reward = self._worst_reward

@@ -58,6 +58,7 @@ class SuccessiveHalving(SearchAlgorithm):
         check_number("n_configurations", n_configurations, whole=True, low=1)
         self.n_configurations = n_configurations
         self.eta = eta
+        self._rung: int | None = None  # that a new architecture is proposed for
         self._n_brackets = 0
         self._brackets: list[_Bracket] = []  # those not over, the oldest first
         self._running: dict[int, _Bracket] = {}
@@ -85,6 +86,7 @@ class SuccessiveHalving(SearchAlgorithm):
             self._n_brackets += 1
         promoted = bracket.waiting.pop()
         if promoted is None:
+            self._rung = bracket.epoch
             trial = self.trial(self.propose(), bracket.epoch)
         else:
             trial = promoted._replace(epoch=bracket.epoch)

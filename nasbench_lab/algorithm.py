@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -127,7 +128,15 @@ class SearchAlgorithm(ABC):
             value = self._signs[0] * evaluation.values[0]
         else:
             value = sum(w * v for w, v in zip(self._weights, evaluation.values, strict=True))
+            if not math.isfinite(value) and all(map(math.isfinite, evaluation.values)):
+                value = self._large_sum(evaluation.values)
         return -math.inf if math.isnan(value) or evaluation.violation > 0 else value
+
+    def _large_sum(self, values: Sequence[float]) -> float:
+        """The weighted sum where it overflows: at most the largest number, of its sign."""
+        assert self._weights is not None
+        part = sum(w * (v / 2.0**64) for w, v in zip(self._weights, values, strict=True))
+        return max(-sys.float_info.max, min(part * 2.0**64, sys.float_info.max))
 
     def _signed(self, weights: Sequence[float]) -> tuple[float, ...]:
         """One weight per objective, negative where less is better."""

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, Query
+from nasbench_lab.errors import QueryError
 from nasbench_lab.landscape import (
     STEPS,
     Autocorrelation,
@@ -27,9 +29,14 @@ from nasbench_lab.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+Floats = NDArray[np.float64]
+
 COSTS = ("parameters", "params", "flops", "macs", "memory", "latency", "energy")
 TIMES = ("train_time", "train_time_per_epoch", "total_time")
 """Quantities that say what an architecture costs; a device may stand before those of ``COSTS``."""
+
+LARGEST = 1e150
+"""Of larger values no variance can be computed."""
 
 QUANTILES = {"q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9, "q95": 0.95, "q99": 0.99}
 
@@ -52,10 +59,25 @@ def cost_columns(table: Table, column: Column) -> list[str]:
     ]
 
 
+def bulk(values: Floats) -> tuple[float, float]:
+    """Where all but the far ends of some values lie, so that a few failures do not hide the rest.
+
+    What is further from the quartiles than four times their distance is a far end.
+    """
+    low, q25, q75, high = np.quantile(values, [0.0, 0.25, 0.75, 1.0])
+    reach = 4 * (q75 - q25)
+    if not reach:
+        return float(low), float(high)
+    return max(float(low), float(q25 - reach)), min(float(high), float(q75 + reach))
+
+
 def tolerance(table: Table, column: Column) -> float:
-    """What counts as one point: a percentage point, or 1 % of the range in other units."""
+    """What counts as one point: a percentage point; in other units 1 % of the range of the bulk."""
+    if column.unit == "%":
+        return 1.0
     values = table.values(column.name)
-    return 1.0 if column.unit == "%" else float(np.nanmax(values) - np.nanmin(values)) / 100
+    low, high = bulk(values[~np.isnan(values)])
+    return (high - low) / 100
 
 
 def distribution(landscape: Landscape, columns: list[str]) -> pd.DataFrame:
@@ -70,7 +92,7 @@ def distribution(landscape: Landscape, columns: list[str]) -> pd.DataFrame:
 
     Returns:
         One line per column, in its unit. ``near_architectures``, ``near_share`` and ``near_rows``
-        count what is within ``near`` of the best: one percentage point, or 1 % of the range.
+        count what is within ``near`` of the best, see ``tolerance``.
     """
     import pandas as pd
 
@@ -237,6 +259,8 @@ class Analysis:
             "report": self.report.name,
             "seed": self.seed,
             "studied": self.landscape.how,
+            "neighbours_held": self.landscape.neighbours_held,
+            "caveat": self.landscape.caveat or None,
             "distribution": self.distribution.to_dict(orient="records"),
             "noise": self.noise and self.noise.summary(),
             "agreement": self.agreement and asdict(self.agreement),
@@ -290,7 +314,8 @@ def analyse(
         progress: Called with the number of parts that are done, their number, and what comes next.
 
     Raises:
-        QueryError: The table cannot answer, or names no objective.
+        QueryError: The table cannot answer, names no objective, or holds values that overflow when
+            they are squared.
     """
     landscape = survey(table, column, seed)
     name = landscape.column.name
@@ -299,6 +324,14 @@ def analyse(
         judged = landscape.column
     walks = walks or (1000 if landscape.complete else 100)
     columns = dict.fromkeys([name, judged.name, *cost_columns(table, landscape.column)])
+    for studied in columns:
+        largest = float(np.nanmax(np.abs(table.values(studied)), initial=0.0))
+        if largest > LARGEST:
+            raise QueryError(
+                f"Expected values up to {LARGEST:g}, whose squares can be added up, but column "
+                f"{studied!r} of {table.name!r} has {largest:g}. Leave such values out or change "
+                f"the unit."
+            )
     parts: dict[str, Callable[[], Any]] = {
         "distribution": lambda: distribution(landscape, list(columns)),
         "noise": lambda: noise(table, name),

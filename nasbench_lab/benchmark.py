@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from nasbench_lab.columns import Constraint, Query, Task
 from nasbench_lab.errors import QueryError, UnknownNameError
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
 from nasbench_lab.table import Table
-from nasbench_lab.times import Times
+from nasbench_lab.times import Times, epochs_in_words
 
 CLOCKS = {
     "evaluations": "one unit for each evaluation; for tables without training times",
@@ -199,16 +200,16 @@ class TableBenchmark(Benchmark):
         if clock not in held:
             raise QueryError(
                 f"{table.name!r} does not hold the times that clock {clock!r} needs ({CLOCKS[clock]}"
-                f"). Clocks it can keep: {', '.join(held)}."
+                f"){f' after epoch {self.epochs}' if self.epochs else ''}. Clocks it can keep: "
+                f"{', '.join(held)}."
             )
         self.clock = clock
+        self._unpaid: tuple[int, ...] = ()
         if self.epochs is not None:
             held_epochs = [set(columns[i].epochs or (self.epochs,)) for i in trained]
-            self.fidelities = tuple(
-                e
-                for e in sorted(set.intersection(*held_epochs))
-                if e <= self.epochs and clock in self._times.clocks(e)
-            )
+            known = [e for e in sorted(set.intersection(*held_epochs)) if e <= self.epochs]
+            self.fidelities = tuple(e for e in known if clock in self._times.clocks(e))
+            self._unpaid = tuple(e for e in known if e not in self.fidelities)
         self.fallback = fallback
         if fallback is not None:
             self._check_fallback(fallback)
@@ -249,6 +250,24 @@ class TableBenchmark(Benchmark):
                     f"{fallback.name!r} cannot stand in for {self.name!r}: {what} {there[what]}, "
                     f"where the table has {value}."
                 )
+
+    def lacking_times(self) -> list[str]:
+        """Which epochs and clocks the table's times cannot pay for, in sentences."""
+        name, wanted = self.first_objective.metric, self.table.info.clock
+        times = f"the times of the table ({', '.join(sorted(self._times.columns)) or 'none'})"
+        held = self._times.clocks(self.epochs)
+        sentences = []
+        if wanted not in held and (wanted or self._times.columns) and (wanted or len(held) == 1):
+            sentences.append(
+                f"{times} cannot pay for {name}{f' after epoch {self.epochs}' if self.epochs else ''}"
+                f"{f' by the clock {wanted!r}' if wanted else ''}; clocks: {', '.join(held)}"
+            )
+        if self._unpaid:
+            sentences.append(
+                f"{times} cannot pay for {name} after {epochs_in_words(self._unpaid)} by the clock "
+                f"{self.clock!r}: searches are offered {epochs_in_words(self.fidelities)} only"
+            )
+        return sentences
 
     @property
     def fingerprint(self) -> str:
@@ -479,6 +498,16 @@ _FEW, _FEW_SHARE = 20, 0.01
 """Fewer entries than these are few."""
 
 _DRAWS = 1000
+
+
+def lacking_times(table: Table) -> list[str]:
+    """Which epochs and clocks the times of a table cannot pay for, in sentences."""
+    sentences: list[str] = []
+    for task in (None, *table.info.tasks):
+        with suppress(QueryError):  # it names no objective
+            sentences += TableBenchmark(table, task).lacking_times()
+    return list(dict.fromkeys(sentences))
+
 
 _Columns = tuple[list[NDArray[np.float64]], NDArray[np.float64], NDArray[np.float64] | None]
 

@@ -105,7 +105,8 @@ class Budget:
         if self.seconds is not None and benchmark.clock == "evaluations":
             raise BudgetError(
                 f"{benchmark.name!r} cannot keep a budget in simulated seconds: it holds no training "
-                f"times, and its clock counts evaluations. Give a number of evaluations instead."
+                f"times, or none that pay for its last epoch, and its clock counts evaluations. Give "
+                f"a number of evaluations instead."
             )
         if self.epochs is not None and benchmark.epochs is None:
             raise BudgetError(

@@ -60,6 +60,7 @@ TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Such as nas-ben
 @list_app.command("tables")
 def list_tables(as_json: Json = False) -> None:
     """List all tables, and what the absent ones need."""
+    from nasbench_lab.benchmark import lacking_times
     from nasbench_lab.registry import needed_files, table_folder, table_names, table_sources
     from nasbench_lab.table import Table
 
@@ -69,8 +70,9 @@ def list_tables(as_json: Json = False) -> None:
         folder = table_folder(name)
         version = missing = None
         try:
-            info = Table.open(folder).info
-            version, missing = info.source.get("version"), info.missing
+            held = Table.open(folder)
+            version = held.info.source.get("version")
+            missing = [*held.info.missing, *lacking_times(held)]
             state = "ready"
         except TableFileError:
             if (folder / "manifest.json").exists():
@@ -139,18 +141,20 @@ def describe(table: TableName, as_json: Json = False) -> None:
 
     import numpy as np
 
-    from nasbench_lab.benchmark import TableBenchmark
+    from nasbench_lab.benchmark import TableBenchmark, lacking_times
+    from nasbench_lab.columns import ranges
     from nasbench_lab.registry import open_table
 
     opened = open_table(table)
     opened.verify()
     info, tasks = opened.info, opened.info.tasks.items()
+    missing = [*info.missing, *lacking_times(opened)]
     columns = []
     for column in opened.columns.values():
         held = not np.isnan(opened.values(column.name)).all()
         columns.append({**asdict(column), "best": opened.optimum(column.name) if held else None})
     if as_json:
-        print_json({**asdict(info), "rows": len(opened), "columns": columns})
+        print_json({**asdict(info), "missing": missing, "rows": len(opened), "columns": columns})
         return
     console.print(f"[bold]{info.name}[/bold]\n{escape(info.description)}\n")
     print_rows(
@@ -161,8 +165,8 @@ def describe(table: TableName, as_json: Json = False) -> None:
                 "split": c["split"] or "",
                 "better": "more" if c["maximize"] else "less",
                 "best": "" if c["best"] is None else f"{c['best']:.6g}",
-                "trials": ", ".join(map(str, c["trials"])),
-                "epochs": f"{c['epochs'][0]} to {c['epochs'][-1]}" if c["epochs"] else "the end",
+                "trials": ranges(c["trials"]),
+                "epochs": ranges(c["epochs"]) if c["epochs"] else "the end",
             }
             for c in columns
         ],
@@ -173,7 +177,7 @@ def describe(table: TableName, as_json: Json = False) -> None:
         f"Searches see {info.objective}; results are reported in {info.report}; the clock is "
         f"{TableBenchmark(opened).clock}.\n"
         + "".join(f"Task {k}: {t.objective}, reported in {t.report}.\n" for k, t in tasks)
-        + "".join(f"Missing: {sentence.rstrip('.')}.\n" for sentence in info.missing)
+        + "".join(f"Missing: {sentence.rstrip('.')}.\n" for sentence in missing)
         + f"Licence: {info.licence}. Made from {info.source.get('version')}, file "
         f"{info.source.get('file')}, SHA-256 {info.source.get('sha256')}.\n",
         highlight=False,

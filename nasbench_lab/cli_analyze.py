@@ -138,6 +138,9 @@ def _show(analysis: Analysis) -> None:
         False,
     )
     print_rows([{"": what, " ": text} for what, text in _facts(analysis)], False)
+    if landscape.caveat:
+        caveat = f"{landscape.caveat[0].upper()}{landscape.caveat[1:]}."
+        console.print(caveat, style="yellow", highlight=False, soft_wrap=True)
     console.print(
         "Mean, median, effects of decisions, optima and walks count architectures; noise, epochs and "
         "rank correlations count rows. Optima and walks are those of the measured means, noise "
@@ -148,7 +151,9 @@ def _show(analysis: Analysis) -> None:
 
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
-    """The summary in words."""
+    """The summary in words, without what means nothing."""
+    from nasbench_lab.landscape import ENOUGH
+
     summary = analysis.summary()
     unit = "percentage points" if summary["unit"] == "%" else summary["unit"]
     facts = []
@@ -185,7 +190,11 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
             "variance explained by decisions",
             f"{decisions['additive_r2']:.0%} without interactions; most by "
             + ", ".join(f"{line.decision} ({line.share:.0%})" for line in first.itertuples()),
-        ),
+        )
+    ]
+    if summary["neighbours_held"] < ENOUGH:
+        return facts
+    facts += [
         (
             "local optima",
             f"{optima['count']:,}, {optima['share']:.2%} of all rows; median {optima['median']:.5g}"

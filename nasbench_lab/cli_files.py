@@ -39,6 +39,7 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Make tables of benchmark files: recognised by content, read without running any of it."""
+    from nasbench_lab.benchmark import lacking_times
     from nasbench_lab.registry import import_file, official_files, torch_home
 
     paths = path or official_files()
@@ -59,8 +60,8 @@ def import_(
                 mapping=mapping,
                 progress=partial(_report, advance, f"importing {Path(one).name}"),
             )
-        info = table.info
-        rows.append({"table": table.name, "entries": len(table), "missing": list(info.missing)})
+        info, missing = table.info, [*table.info.missing, *lacking_times(table)]
+        rows.append({"table": table.name, "entries": len(table), "missing": missing})
         if as_json:
             continue
         entries = "1 entry" if len(table) == 1 else f"{len(table):,} entries"
@@ -69,7 +70,7 @@ def import_(
             f"of {table.space.name}, {len(table.columns)} columns.",
             highlight=False,
         )
-        for sentence in info.missing:
+        for sentence in missing:
             console.print(
                 f"Missing: {escape(sentence.rstrip('.'))}.", highlight=False, soft_wrap=True
             )

@@ -182,12 +182,14 @@ def _chosen(
 
 
 def _show(validation: Validation, as_json: bool) -> None:
+    from nasbench_lab.columns import ranges
+
     frame = validation.to_frame()
     rows = frame.to_dict(orient="records")
     if as_json:
         print_json(rows)
         return
-    seeds = ", ".join(map(str, validation.seeds))
+    seeds = ranges(validation.seeds)
     console.print(
         f"{validation.table}: {len(validation.entries)} architectures, {validation.epochs} epochs, "
         f"seeds {seeds}, on {validation.device}",

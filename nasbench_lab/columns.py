@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ class Column:
     Args:
         name: Unique within the table, such as ``"valid_accuracy"``.
         quantity: What is measured: ``"accuracy"``, ``"loss"``, ``"latency"``, ``"parameters"``, …
-            Of time, ``"train_time"`` is all training up to the epoch, ``"train_time_per_epoch"``
-            that of one epoch, and ``"valid_time"`` that of one validation pass after the epoch.
+            Of time, ``"train_time"`` is all training up to the epoch (without epochs: the whole
+            training), ``"train_time_per_epoch"`` that of one epoch, and ``"valid_time"`` that of one
+            validation pass after the epoch.
         unit: ``"%"``, ``"s"``, ``"M"`` (millions), …
         maximize: Whether more is better.
         split: The data that it was measured on: ``"train"``, ``"valid"``, ``"test"``,
@@ -206,3 +208,16 @@ class TableInfo:
     missing: tuple[str, ...] = ()
     joins: tuple[str, ...] = ()
     details: Mapping[str, object] = field(default_factory=dict)
+
+
+def ranges(numbers: Iterable[int | str]) -> str:
+    """Ascending numbers as text, ``1 to 199, 300``; words among them stay as they are."""
+    runs: list[list[Any]] = []
+    for number in numbers:
+        if runs and isinstance(number, int) and number - 1 == runs[-1][-1]:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(
+        f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs
+    )

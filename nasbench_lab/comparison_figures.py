@@ -27,6 +27,7 @@ from nasbench_lab.figure_layout import (
     wrapped,
 )
 from nasbench_lab.figures import counted, described, finished
+from nasbench_lab.landscape import ROUNDING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -266,7 +267,7 @@ def _scale_regrets(panel: Axes, values: Any) -> str:
         What to add to the axis' label.
     """
     # What is left of a regret of 0 by rounding is 0.
-    positive = values[values > 1e-9]
+    positive = values[values > ROUNDING * values.max(initial=0.0)]
     if not len(positive) or positive.max() < 10 * positive.min():
         return ""
     if len(positive) < len(values):

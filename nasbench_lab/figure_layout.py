@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasbench_lab.landscape import ROUNDING
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
@@ -210,7 +212,7 @@ def draw_curves(
         panel.text(0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes, wrap=True)
     if logarithmic and shown.size:
         # What is left by rounding is 0, which has no place on a logarithmic axis.
-        shown = shown[shown > 1e-6 * shown.max()]
+        shown = shown[shown > ROUNDING * shown.max()]
     lowest, highest = (shown.min(), shown.max()) if shown.size else (1.0, 1.0)
     for i, algorithm in enumerate(algorithms):
         curve = lines[lines["algorithm"] == algorithm]

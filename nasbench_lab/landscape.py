@@ -36,12 +36,40 @@ SAMPLE = 20_000
 ASCENTS = 1_000
 """Architectures of a sample that ascents start from."""
 
+ENOUGH, ALL_BUT = 0.5, 0.99
+"""What share of its architectures' neighbours a table holds where its moves mean something, as a
+statement about the part that it holds; and where they stand for the whole space."""
+
 STEPS = 100
 """Moves of a random walk."""
 
 LAGS = 20
 
 _BLOCK = 4096
+
+ROUNDING = 1e-12
+"""Values that differ by less, as a share of their own size, are equal but for rounding."""
+
+
+def merged(values: Floats, sizes: Floats | None = None) -> Floats:
+    """Values among which those that differ by a rounding error only are equal.
+
+    Means of the same numbers that were added up in another order are such. What counts as a rounding
+    error depends on the two values alone, so that neither another value nor the unit matters.
+
+    Args:
+        values: ``(n,)`` values; NaN stays.
+        sizes: ``(n,)`` sizes of the numbers that each was made of; by default its own.
+    """
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    size = np.abs(values if sizes is None else sizes)[order]
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.diff(ordered) > ROUNDING * np.minimum(size[1:], size[:-1])
+    new = np.flatnonzero(np.append(True, apart | np.isnan(ordered[1:]))[: len(values)])
+    result = np.empty_like(values, dtype=np.float64)
+    result[order] = np.repeat(ordered[new], np.diff(np.append(new, len(values))))
+    return result
 
 
 @dataclass(frozen=True)
@@ -73,13 +101,46 @@ class Landscape:
     def fitness(self) -> Floats:
         """``(rows,)`` values of all rows of the table, turned so that more is better; -inf for NaN.
 
-        They are rounded to some ten digits: means of the same numbers that were added up in another
-        order are equal.
+        Means of the same numbers that were added up in another order are equal.
         """
-        values = self.table.values(self.column.name)
-        largest = float(np.nanmax(np.abs(values)))
-        rounded = np.round(values, 9 - int(np.floor(np.log10(largest)))) if largest else values
-        return np.where(np.isnan(values), -np.inf, rounded if self.column.maximize else -rounded)
+        sizes = np.nan_to_num(np.abs(self.table.trials(self.column.name))).max(axis=1)
+        values = merged(self.table.values(self.column.name), sizes.astype(np.float64))
+        return np.where(np.isnan(values), -np.inf, values if self.column.maximize else -values)
+
+    @cached_property
+    def neighbours_held(self) -> float:
+        """The share of the architectures' neighbours that the table has a value of.
+
+        Where the landscape is a sample, that is of some ``ASCENTS`` of its architectures.
+        """
+        many, _, _ = self.measured()
+        if not self.complete:
+            many = many[:: -(-len(many) // ASCENTS)]
+        held = there = 0
+        for block in _blocks(many):
+            near, counts = _neighbours(self.table.space, block)
+            rows = self.table.row(near.reshape(-1, near.shape[2])).reshape(near.shape[:2])
+            known = (rows >= 0) & np.isfinite(self.fitness[rows])
+            held += int((known & (np.arange(near.shape[1]) < counts[:, None])).sum())
+            there += int(counts.sum())
+        return held / there if there else 1.0
+
+    @property
+    def caveat(self) -> str:
+        """What a study of moves cannot mean, if the table holds a part of the space; else empty."""
+        share = self.neighbours_held
+        if share >= ALL_BUT:
+            return ""
+        percent = f"{np.floor(1000 * share) / 10:g} % of the neighbours of its architectures"
+        if share < ENOUGH:
+            return (
+                f"the table holds only {percent}: local optima, ascents, fitness–distance "
+                f"correlation and random walks say nothing of the space"
+            )
+        return (
+            f"the table holds {percent}: local optima, ascents, fitness–distance correlation and "
+            f"random walks are those of the part that it holds, not of the space"
+        )
 
     def measured(self) -> tuple[Architectures, Ints, Floats]:
         """Architectures, rows and values without those that have no value."""

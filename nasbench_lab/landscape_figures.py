@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.analysis import Analysis
+from nasbench_lab.analysis import Analysis, bulk
 from nasbench_lab.columns import Column
 from nasbench_lab.figures import PALETTE, STYLE, STYLES
+from nasbench_lab.landscape import ROUNDING
 from nasbench_lab.reliability import half_way
 
 if TYPE_CHECKING:
@@ -103,15 +104,6 @@ def _density(panel: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> Non
     panel.hexbin(x, y, gridsize=40, cmap=colours, bins="log", mincnt=1, linewidths=0.1)
 
 
-def _bulk(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Where all but the far ends of some values lie, so that a few failures do not hide the rest."""
-    low, q25, q75, high = np.quantile(values, [0.0, 0.25, 0.75, 1.0])
-    reach = 4 * (q75 - q25)
-    if not reach:
-        return float(low), float(high)
-    return max(float(low), float(q25 - reach)), min(float(high), float(q75 + reach))
-
-
 def _widened(low: float, high: float) -> tuple[float, float]:
     """Limits of an axis that has room for what lies between two numbers, also if they are equal."""
     margin = 0.04 * (high - low) or 0.1 * abs(high) or 1.0
@@ -164,7 +156,7 @@ def _histogram(panel: Axes, analysis: Analysis, columns: dict[str, Column]) -> N
     landscape = analysis.landscape
     many = [landscape.table.values(column.name)[landscape.rows] for column in columns.values()]
     many = [values[~np.isnan(values)] for values in many]
-    ends = np.array([_bulk(values) for values in many])
+    ends = np.array([bulk(values) for values in many])
     low, high = ends[:, 0].min(), ends[:, 1].max()
     bins = np.linspace(low, high if high > low else low + 1, 51).tolist()
     for values, name, colour in zip(many, columns, PALETTE, strict=False):
@@ -203,9 +195,13 @@ def _rarity(panel: Axes, analysis: Analysis, columns: dict[str, Column]) -> None
     landscape, first = analysis.landscape, analysis.landscape.column
     for (name, column), colour, style in zip(columns.items(), PALETTE, STYLES, strict=False):
         values = landscape.table.values(column.name)[landscape.rows]
-        regret = np.sort(np.abs(values[~np.isnan(values)] - landscape.table.optimum(column.name)))
+        values, best = values[~np.isnan(values)], landscape.table.optimum(column.name)
+        regret = np.abs(values - best)
+        # What is left of 0 by rounding has no place on such axes.
+        regret[regret <= ROUNDING * np.maximum(np.abs(values), abs(best))] = 0.0
+        regret = np.sort(regret)
         share = 100 * np.arange(1, len(regret) + 1) / len(regret)
-        shown = regret > 1e-9 * regret[-1]
+        shown = regret > 0
         panel.step(
             regret[shown], share[shown], color=colour, linestyle=style, where="post", label=name
         )
@@ -236,7 +232,7 @@ def _cost(panel: Axes, analysis: Analysis, cost: Column) -> None:
     sign = 1.0 if landscape.column.maximize else -1.0
     order = np.lexsort((-sign * y, x))
     front = order[np.append(True, np.diff(np.maximum.accumulate(sign * y[order])) > 0)]
-    (low, high), (left, right) = _bulk(y), _bulk(x)
+    (low, high), (left, right) = bulk(y), bulk(x)
     inside = (y >= low) & (y <= high) & (x >= left) & (x <= right)
     _density(panel, x[inside], y[inside])
     panel.step(x[front], y[front], color=RED, linewidth=0.9, where="post")
@@ -433,6 +429,8 @@ def landscape_figure(analysis: Analysis) -> Figure:
     """How values fall away from the best, how rugged the space is, and where ascents end."""
     known = analysis.fitness_distance is not None
     figure, panels = _panels(analysis, 3 if known else 2)
+    if analysis.landscape.caveat:
+        _heading(figure, analysis, f"; {analysis.landscape.caveat}")
     if known:
         _fitness_distance(panels[0], analysis)
     _autocorrelation(panels[-2], analysis)

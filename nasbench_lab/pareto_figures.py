@@ -240,7 +240,8 @@ def _set_limits(panel: Axes, points: Floats, more: Sequence[bool]) -> None:
         scaled = scaled[near]
     low, high = scaled.min(axis=0), scaled.max(axis=0)
     margin = 0.06 * (high - low)
-    margin[margin == 0] = 0.1 * np.abs(low[margin == 0]) + 1e-9
+    margin = np.where(margin > 0, margin, 0.1 * np.abs(low))
+    margin[margin == 0] = 1.0
     limits = np.array([low - margin, high + margin])
     limits[:, logarithmic] = 10 ** limits[:, logarithmic]
     panel.set(xscale="log" if logarithmic[0] else "linear", xlim=limits[:, 0])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab import stats
+from nasbench_lab.columns import ranges
 from nasbench_lab.errors import ExperimentError
 from nasbench_lab.figure_layout import PALETTE, legend_above, styled, wrapped
 from nasbench_lab.trace import STATUSES, Trace
@@ -175,7 +176,7 @@ def _runs_of(result: Result, seed: int | None) -> tuple[int, dict[tuple[str, str
         seed = seeds[0]
     if seed not in seeds:
         raise ExperimentError(
-            f"There are no runs of seed {seed!r} to plot. Seeds: {', '.join(map(str, seeds))}."
+            f"There are no runs of seed {seed!r} to plot. Seeds: {ranges(seeds)}."
         )
     return seed, {(r.benchmark, r.algorithm): r.trace for r in result.runs if r.seed == seed}
 

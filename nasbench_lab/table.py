@@ -17,7 +17,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.columns import Column, Query, TableInfo
+from nasbench_lab.columns import Column, Query, TableInfo, ranges
 from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError
 from nasbench_lab.files import atomic_folder, link_or_copy, sha256
 from nasbench_lab.guard import check_tables_are_open
@@ -46,6 +46,7 @@ class Table:
         self._values: dict[Query, NDArray[np.float64]] = {}
         self._rankings: dict[Query, NDArray[np.int64]] = {}
         self._found: dict[Query, Column] = {}
+        self._epochs: dict[str, tuple[int, ...]] = {}
         self._row_of_index = arrays["row_of_index"] if "row_of_index" in checksums else None
         self._keys = arrays["keys"] if "keys" in checksums else None
 
@@ -336,12 +337,30 @@ class Table:
             holds = (
                 "only the value at the end of training"
                 if column.epochs is None
-                else f"epochs {_ranges(column.epochs)}"
+                else f"epochs {ranges(column.epochs)}"
             )
             raise QueryError(
                 f"Column {column.name!r} of {self.name!r} holds {holds}, not epoch {query.epoch}."
             )
         return array[:, :, column.epochs.index(query.epoch)]
+
+    def epochs(self, query: Query | str) -> tuple[int, ...]:
+        """The epochs at which a query's column has a value of any entry; none if it has no epochs.
+
+        Raises:
+            QueryError: The table does not hold that column.
+        """
+        column = self.column(query)
+        if column.name not in self._epochs:
+            array = self._arrays[column.name]
+            # All but always the first entries tell.
+            known = (~np.isnan(array[:64])).any(axis=(0, 1)).tolist()
+            self._epochs[column.name] = tuple(
+                epoch
+                for i, epoch in enumerate(column.epochs or ())
+                if known[i] or not np.isnan(array[:, :, i]).all()
+            )
+        return self._epochs[column.name]
 
     def check(self, query: Query | str) -> None:
         """Refuses a query that the table cannot answer.
@@ -355,7 +374,7 @@ class Table:
         if query.trial not in ("mean", "random", *column.trials):
             raise QueryError(
                 f"Column {column.name!r} of {self.name!r} holds the trials "
-                f"{', '.join(map(str, column.trials))}, not {query.trial!r}."
+                f"{ranges(column.trials)}, not {query.trial!r}."
             )
 
     def counts(self, query: Query | str) -> NDArray[np.int64]:
@@ -374,8 +393,13 @@ class Table:
             column, trials = self.column(query), self.trials(query)
             if query.trial == "mean":
                 counts = self.counts(query)
-                with np.errstate(invalid="ignore"):
+                with np.errstate(invalid="ignore", over="ignore"):
                     values = np.nansum(trials.astype(np.float64), axis=1) / counts
+                    if np.isinf(values).any():  # so is the sum, perhaps, of what has a mean
+                        parts = trials.astype(np.float64) / np.maximum(counts, 1)[:, None]
+                        ends = np.fmin.reduce(trials, axis=1), np.fmax.reduce(trials, axis=1)
+                        mean = np.clip(np.nansum(parts, axis=1), *ends)
+                        values = np.where(np.isinf(values), mean, values)
             elif query.trial == "random":
                 raise QueryError("A random trial is drawn at each evaluation; ask for trials().")
             else:
@@ -456,16 +480,3 @@ def _names(columns: Iterable[Column]) -> str:
         detail = ", ".join(str(k) for k in known if k)
         parts.append(f"{column.name} ({detail})" if detail else column.name)
     return "; ".join(parts)
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Ascending numbers as text: ``1 to 199, 300``."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(
-        f"{a} to {b}" if b > a + 1 else ", ".join(map(str, range(a, b + 1))) for a, b in runs
-    )

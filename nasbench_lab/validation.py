@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from nasbench_lab.columns import Column, Query
 from nasbench_lab.errors import ExperimentError, TrainingError
 from nasbench_lab.files import atomic_file
+from nasbench_lab.landscape import ROUNDING
 from nasbench_lab.processes import in_processes
 from nasbench_lab.results import Result
 from nasbench_lab.spaces import Architecture
@@ -201,7 +202,7 @@ def agreement(pairs: Sequence[tuple[Floats, Floats]], *, pooled: bool = True) ->
     freedom = sum(len(sample) - 1 for sample in samples)
     if freedom < 1:
         return [Agreement(float(b.mean() - a.mean()), math.nan, math.nan) for a, b in pairs]
-    squares = math.fsum(float(((sample - sample.mean()) ** 2).sum()) for sample in samples)
+    squares = math.fsum((len(s) - 1) * _variance(s) for s in samples if len(s) > 1)
     deviation = math.sqrt(squares / freedom)
     differences, halves, ps = [], [], []
     for a, b in pairs:
@@ -209,7 +210,7 @@ def agreement(pairs: Sequence[tuple[Floats, Floats]], *, pooled: bool = True) ->
         error = deviation * math.sqrt(1 / len(a) + 1 / len(b))
         if error == 0:
             # All trials of all are alike: any difference at all is one.
-            p = 1.0 if math.isclose(difference, 0, abs_tol=1e-9) else 0.0
+            p = 1.0 if math.isclose(a.mean(), b.mean(), rel_tol=ROUNDING) else 0.0
         else:
             p = 2 * float(student.sf(abs(difference) / error, freedom))
         differences.append(difference)
@@ -225,9 +226,9 @@ def _welch(pairs: Sequence[tuple[Floats, Floats]]) -> list[Agreement]:
     for a, b in pairs:
         difference, half, p = float(b.mean() - a.mean()), math.nan, math.nan
         if len(a) > 1 and len(b) > 1:
-            u, v = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+            u, v = _variance(a) / len(a), _variance(b) / len(b)
             if u + v == 0:
-                half, p = 0.0, 1.0 if math.isclose(difference, 0, abs_tol=1e-9) else 0.0
+                half, p = 0.0, 1.0 if math.isclose(a.mean(), b.mean(), rel_tol=ROUNDING) else 0.0
             else:
                 freedom = (u + v) ** 2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1))
                 error = math.sqrt(u + v)
@@ -239,6 +240,11 @@ def _welch(pairs: Sequence[tuple[Floats, Floats]]) -> list[Agreement]:
         Agreement(difference, half, p if math.isnan(p) else next(tested))
         for difference, half, p in known
     ]
+
+
+def _variance(sample: Floats) -> float:
+    """The variance of a sample; of equal values exactly 0, although their mean may be rounded."""
+    return float(sample.var(ddof=1)) if np.ptp(sample) else 0.0
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -34,6 +34,10 @@ The mapping is a TOML file, by default beside the data file: ``results.toml`` fo
     split = "test"
 
 An empty cell, ``NaN``, ``NA``, ``None`` or ``null`` means that there is no measurement.
+
+Times are columns of seconds with the quantity ``train_time`` (all training up to the epoch; without
+epochs, the whole training), ``train_time_per_epoch`` or ``valid_time`` (one validation pass), of the
+same data set and schedule as the objective. Only the epochs that they pay for are offered to searches.
 """
 
 from __future__ import annotations

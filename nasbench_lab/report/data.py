@@ -139,9 +139,8 @@ def _points(traces: Sequence[Trace], axis: stats.Axis) -> Floats:
         return even
     half = POINTS // 2
     if axis == "seconds":
-        return np.union1d(
-            np.linspace(last / half, last, half), np.geomspace(last / 1e3, last, half)
-        )
+        first = last / 1e3 or last  # of the least numbers there is no thousandth
+        return np.union1d(np.linspace(last / half, last, half), np.geomspace(first, last, half))
     points = np.union1d(np.linspace(1, last, half).round(), np.geomspace(1, last, half).round())
     return points.astype(np.float64)
 

@@ -230,11 +230,12 @@ def spent(trace: Trace, axis: Axis) -> NDArray[Any]:
 def grid(traces: Sequence[Trace], axis: Axis = "evaluations", n: int = 200) -> Floats:
     """Points at which curves of these runs are compared: up to the end of the longest budget.
 
+    Of runs that spent nothing, the only point is 1.
+
     Args:
         traces: The runs.
         axis: ``evaluations``, ``epochs``, or ``seconds`` on the simulated clock.
         n: At most how many points.
-
     """
     if axis != "seconds":
         longest = max((int(spent(t, axis)[-1]) for t in traces if len(t)), default=0)
@@ -245,7 +246,7 @@ def grid(traces: Sequence[Trace], axis: Axis = "evaluations", n: int = 200) -> F
         trace.settings["budget"].get("seconds") or (trace.end[-1] if len(trace) else 0.0)
         for trace in traces
     )
-    return np.linspace(last / n, last, n)
+    return np.linspace(last / n, last, n) if last else np.ones(1)
 
 
 def curves(

@@ -12,6 +12,7 @@ import itertools
 import math
 import pickle
 import random
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -271,6 +272,32 @@ def check_constant_objective(make: Make) -> None:
     _require(len(trace) == 60, f"gave up after {len(trace)} evaluations, all of one value")
 
 
+def check_huge_values(make: Make) -> None:
+    """Values near the largest number, whose sums and squares overflow, are survived."""
+    space = get_space("nb201")
+    for epochs in (None, 9):
+        benchmark = _Huge(space, epochs=epochs)
+        algorithm = make(space, seed=1, fidelities=benchmark.fidelities)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of what overflows
+            trace = _run(algorithm, benchmark, 60)
+        _require(len(trace) == 60, f"gave up after {len(trace)} evaluations of huge values")
+
+
+class _Huge(SyntheticBenchmark):
+    """A third of all values is near the largest number, a third near its negative."""
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Evaluation:
+        evaluation = super().evaluate(*args, **kwargs)
+        third = [random.Random(repr(value)).random() for value in evaluation.values]
+        return evaluation._replace(
+            values=tuple(
+                value if u < 1 / 3 else math.copysign(1.7e308, u - 2 / 3)
+                for value, u in zip(evaluation.values, third, strict=True)
+            )
+        )
+
+
 def check_tiny_spaces(make: Make) -> None:
     """A space smaller than the budget, and one with a single architecture, are survived."""
     for space in (_MIXED, _SINGLE):
@@ -317,6 +344,7 @@ ALGORITHM_CHECKS: tuple[Callable[[Make], None], ...] = (
     check_minimises_and_maximises,
     check_survives_failures,
     check_constant_objective,
+    check_huge_values,
     check_tiny_spaces,
     check_pickles_in_mid_run,
     check_learning_curves,

@@ -16,7 +16,10 @@ from nasbench_lab.registry import (
     make_algorithm,
     table_sources,
 )
+from nasbench_lab.simulator import simulate
+from nasbench_lab.spaces import get_space
 from nasbench_lab.testing import ALGORITHM_CHECKS, ContractError, check_algorithm
+from nasbench_lab.testing.contract import _Huge
 
 VARIANTS = {
     **{name: (name, {}) for name in algorithm_modules()},
@@ -25,6 +28,7 @@ VARIANTS = {
     "successive_halving of two": ("successive_halving", {"n_configurations": 20, "eta": 2}),
     "hyperband by halves": ("hyperband", {"eta": 2}),
     "asha from the second rung": ("asha", {"eta": 2, "early_stopping_rate": 1}),
+    "bohb without repeats": ("bohb", {"avoid_repeats": True}),
     "bohb by the model alone": ("bohb", {"random_fraction": 0.0}),
     "last values": ("learning_curve_stopping", {"extrapolation": "last_value"}),
     "stopped evolution": ("learning_curve_stopping", {"base": "regularized_evolution"}),
@@ -51,6 +55,27 @@ VARIANTS = {
 def test_contract(variant, check):
     name, hyperparameters = VARIANTS[variant]
     check(lambda *a, **k: make_algorithm(name, *a, **hyperparameters, **k))
+
+
+@pytest.mark.parametrize("weights", [None, (1.0, 100.0)])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_algorithm_overflows(variant, weights):
+    # The contract passes over warnings; here, as in all tests, they are errors.
+    name, hyperparameters = VARIANTS[variant]
+    if weights and name in ("nsga2", "random_scalarization"):
+        return  # they take none
+    space = get_space("nb201")
+    several = (True, False) if weights or name == "nsga2" else (True,)
+    for epochs in (None, 9):
+        benchmark = _Huge(space, maximize=several, epochs=epochs)
+        algorithm = make_algorithm(
+            *(name, space),
+            seed=1,
+            maximize=several,
+            fidelities=benchmark.fidelities,
+            **(hyperparameters if weights is None else {**hyperparameters, "weights": weights}),
+        )
+        assert len(simulate(algorithm, benchmark, 60, workers=2)) == 60
 
 
 @pytest.mark.parametrize("table", sorted(table_sources()))

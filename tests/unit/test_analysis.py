@@ -18,7 +18,7 @@ from nasbench_lab.analysis import (
 )
 from nasbench_lab.columns import Column
 from nasbench_lab.errors import QueryError
-from nasbench_lab.landscape import survey
+from nasbench_lab.landscape import local_optima, merged, survey
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.table import Table
 
@@ -201,6 +201,58 @@ def test_a_study_of_the_toy_table(timed):
     assert optima["value"][0] == timed.optimum("valid_accuracy")
 
 
+@pytest.mark.parametrize("maximize", [True, False])
+def test_one_value_that_diverged_changes_no_local_optimum(make, maximize):
+    losses = np.random.default_rng(0).random(12)
+    worst = int(losses.argmin() if maximize else losses.argmax())
+    found = []
+    for outlier in (losses[worst], *((-1 if maximize else 1) * x for x in (1e3, 1e9, 1.7e308))):
+        losses[worst] = outlier
+        landscape = survey(make(losses, unit="1", maximize=maximize))
+        optima = local_optima(landscape)
+        near = tolerance(landscape.table, landscape.column)
+        found.append((optima.rows.tolist(), optima.basins.tolist()))
+        assert near < 0.1
+    assert all(one == found[0] for one in found)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-6, 1e6, 1e300])
+def test_a_study_of_moves_is_the_same_in_any_unit(make, unit):
+    # Means that differ in the order of their sum only: 0.1 + 0.2 + 0.3, and the same about 0.
+    values = np.array([0.6, 0.1 + 0.2 + 0.3, 0.5, 0.6 - 1e-9, *np.linspace(0, 0.5, 8)])
+    assert values[0] != values[1]
+    found = [local_optima(survey(make(values * factor, unit="s"))) for factor in (1.0, unit)]
+    assert found[0].rows.tolist() == found[1].rows.tolist()
+    assert found[0].basins.tolist() == found[1].basins.tolist()
+    fitness = survey(make(values * unit, unit="s")).fitness
+    assert fitness[0] == fitness[1] != fitness[3]
+
+
+def test_rounding_is_by_the_size_of_what_was_added_up():
+    values = np.array([1e-17, 0.0, 0.5, 0.5 + 1e-16, np.nan, 1e9, -np.inf])
+    sizes = np.array([0.3, 0.3, 0.5, 0.5, 0.0, 1e9, np.inf])
+    expected = [0.0, 0.0, 0.5, 0.5, np.nan, 1e9, -np.inf]
+    assert np.array_equal(merged(values, sizes), expected, equal_nan=True)
+    # Of numbers that were not added up, the least is as good as the largest.
+    assert merged(values)[0] == 1e-17
+    assert len(merged(np.empty(0))) == 0
+
+
+def test_a_study_of_a_part_says_what_it_cannot_mean(make):
+    whole = survey(make(np.arange(12.0)))
+    assert (whole.neighbours_held, whole.caveat) == (1.0, "")
+    most = survey(make([NAN, *np.arange(11.0)]))
+    assert 0.8 < most.neighbours_held < 0.99
+    assert "are those of the part that it holds, not of the space" in most.caveat
+    few = survey(make([5.0, *[NAN] * 10, 6.0]))
+    assert few.neighbours_held < 0.5
+    assert "say nothing of the space" in few.caveat
+    for landscape in (whole, most, few):
+        summary = analyse(landscape.table, walks=5).summary()
+        assert summary["caveat"] == (landscape.caveat or None)
+        assert summary["neighbours_held"] == landscape.neighbours_held
+
+
 def test_the_same_seed_gives_the_same_study(proteins):
     first, again, other = (analyse(proteins, walks=50, seed=seed) for seed in (1, 1, 2))
     assert first.summary() == again.summary()
@@ -230,6 +282,12 @@ def test_a_report_without_values_is_left_out_unless_it_is_asked_for(make_table):
     assert check(analyse(table, walks=5))["report"] == "valid_accuracy"
     with pytest.raises(QueryError, match="empty"):
         analyse(table, report="test_accuracy")
+
+
+@pytest.mark.parametrize("largest", [1e200, -1.7e308])
+def test_values_whose_variance_overflows_are_refused(make, largest):
+    with pytest.raises(QueryError, match=r"values up to 1e\+150, .* Leave such values out"):
+        analyse(make([largest, *range(11)]), walks=5)
 
 
 ODD = {

@@ -1,14 +1,15 @@
 """What a benchmark charges and shows, where a table's columns differ in epochs, trials and kind."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm
-from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.benchmark import CLOCKS, TableBenchmark, lacking_times
 from nasbench_lab.columns import Column, Constraint, Query, TableInfo
-from nasbench_lab.errors import HyperparameterError, QueryError
+from nasbench_lab.errors import BudgetError, HyperparameterError, QueryError
 from nasbench_lab.experiment import run
 from nasbench_lab.registry import load_benchmark, make_algorithm
 from nasbench_lab.simulator import simulate
@@ -34,8 +35,11 @@ def make(make_table, tmp_path):
     """Makes a table of some columns over the space of ``make_table``."""
     make_table()
 
-    def call(columns, objective="acc", **more):
-        info = TableInfo("toy/t", "toy", "Made up.", "@misc{toy}", "CC0-1.0", objective, objective)
+    def call(columns, objective="acc", clock="", **more):
+        info = TableInfo(
+            *("toy/t", "toy", "Made up.", "@misc{toy}", "CC0-1.0", objective, objective),
+            clock=clock,
+        )
         return Table.create(tmp_path / "t", info, columns, **more)
 
     return call
@@ -119,6 +123,143 @@ def test_a_clock_is_offered_only_if_it_can_charge(make):
     assert TableBenchmark(table).clock == "evaluations"
     with pytest.raises(QueryError, match="Clocks it can keep: evaluations"):
         TableBenchmark(table, clock="train_only")
+
+
+CURVE = (1, 4, 12)
+
+
+def curve_and(make, *times, **more):
+    """A table of a learning curve and of columns of times: quantity, and epochs or None."""
+    columns = {column("acc", epochs=CURVE): values((3, 3))}
+    for i, (quantity, epochs) in enumerate(times, start=1):
+        split = "valid" if quantity == "valid_time" else None
+        held = Column(quantity, quantity, "s", False, split, "toy", epochs=epochs)
+        columns[held] = 100 * i + values((1, len(epochs or (0,))), i)
+    return make(columns, **more)
+
+
+@pytest.mark.parametrize(
+    ("times", "offered"),
+    [
+        ([("train_time", None)], {"train_only": (12,)}),
+        ([("train_time", (12,))], {"train_only": (12,)}),
+        ([("train_time", (4, 12))], {"train_only": (4, 12)}),
+        ([("train_time", CURVE)], {"train_only": CURVE}),
+        ([("train_time_per_epoch", None)], {"train_only": CURVE}),
+        ([("train_time_per_epoch", tuple(range(1, 13)))], {"train_only": CURVE}),
+        (
+            [("train_time", None), ("valid_time", None)],
+            {"official": (12,), "resume": (12,), "train_only": (12,), "every_epoch": (12,)},
+        ),
+        (
+            [("train_time", CURVE), ("valid_time", (4, 12))],
+            {"official": (4, 12), "resume": (4, 12), "train_only": CURVE},
+        ),
+        (
+            [("train_time_per_epoch", None), ("valid_time", None)],
+            dict.fromkeys(("official", "resume", "train_only", "every_epoch"), CURVE),
+        ),
+        ([("train_time", (1, 4))], {}),
+        ([("train_time", CURVE), ("valid_time", (1, 4))], {"train_only": CURVE}),
+        ([("valid_time", None)], {}),
+    ],
+)
+def test_epochs_are_offered_if_and_only_if_the_table_has_their_price(make, times, offered):
+    table = curve_and(make, *times)
+    offered = {"evaluations": CURVE, **offered}
+    assert TableBenchmark(table).clock == next(
+        clock for clock in ("official", "train_only", "evaluations") if clock in offered
+    )
+    for clock in CLOCKS:
+        if clock not in offered:
+            with pytest.raises(QueryError, match=rf"times that clock '{clock}' needs .* epoch 12"):
+                TableBenchmark(table, clock=clock)
+            continue
+        benchmark = TableBenchmark(table, clock=clock)
+        assert benchmark.fidelities == offered[clock]
+        for epoch in CURVE:
+            if epoch in offered[clock]:
+                found = benchmark.evaluate(ARCHITECTURE, epoch)
+                many, costs = benchmark.evaluate_many(np.array([ARCHITECTURE]), epoch)
+                assert (found.values[0], found.cost) == (many[0, 0], costs[0])
+                continue
+            message = rf"no times to charge by the clock '{clock}' for epoch {epoch}, only for"
+            with pytest.raises(QueryError, match=message):
+                benchmark.evaluate(ARCHITECTURE, epoch)
+            with pytest.raises(QueryError, match=message):
+                benchmark.evaluate_many(np.array([ARCHITECTURE]), epoch)
+        trace = simulate(
+            make_algorithm("hyperband", table.space, fidelities=benchmark.fidelities), benchmark, 20
+        )
+        assert set(trace.epoch.tolist()) <= set(offered[clock])
+
+
+def test_the_price_of_the_whole_training_is_that_of_the_last_epoch_only(make):
+    table = curve_and(make, ("train_time", None), ("valid_time", None))
+    total, one_pass = (
+        table.query(ARCHITECTURE, "train_time"),
+        table.query(ARCHITECTURE, "valid_time"),
+    )
+    benchmark = TableBenchmark(table, clock="resume")
+    assert benchmark.evaluate(ARCHITECTURE).cost == benchmark.evaluate(ARCHITECTURE, 12).cost
+    assert benchmark.evaluate(ARCHITECTURE, 12).cost == total + one_pass
+    with pytest.raises(QueryError, match="for epoch 4, only for epoch 12"):
+        benchmark.evaluate(ARCHITECTURE, 12, since=4)
+    # Who searches on epoch 4 does not pay for 12.
+    early = TableBenchmark(table, objective=Query("acc", epoch=4))
+    assert (early.clock, early.fidelities) == ("evaluations", (1, 4))
+    with pytest.raises(QueryError, match=r"needs .* after epoch 4\. .*keep: evaluations\."):
+        TableBenchmark(table, objective=Query("acc", epoch=4), clock="train_only")
+    with pytest.raises(BudgetError, match="cannot keep a budget in simulated seconds"):
+        simulate(make_algorithm("random_search", table.space), early, "10s")
+
+
+def test_a_price_without_any_value_is_none(make):
+    curve = values((3, 3))
+    for epochs, offered in ((None, None), (CURVE, (4, 12))):
+        times = values((1, len(epochs or (0,))), 1)
+        times[:, :, 0] = np.nan
+        held = Column("train_time", "train_time", "s", False, None, "toy", epochs=epochs)
+        benchmark = TableBenchmark(make({column("acc", epochs=CURVE): curve, held: times}))
+        assert benchmark.clock == ("train_only" if offered else "evaluations")
+        assert benchmark.fidelities == (offered or CURVE)
+        shutil.rmtree(benchmark.table.folder)
+
+
+@pytest.mark.parametrize(
+    ("times", "clock", "sentences"),
+    [
+        ([], "", []),
+        ([("train_time", CURVE)], "", []),
+        (
+            [("train_time", None)],
+            "",
+            [
+                "the times of the table (train_time) cannot pay for acc after epochs 1, 4 by the "
+                "clock 'train_only': searches are offered epoch 12 only"
+            ],
+        ),
+        ([("train_time", None)], "evaluations", []),
+        (
+            [("train_time", (1, 4))],
+            "",
+            [
+                "the times of the table (train_time) cannot pay for acc after epoch 12; clocks: "
+                "evaluations"
+            ],
+        ),
+        (
+            [("train_time", CURVE)],
+            "official",
+            [
+                "the times of the table (train_time) cannot pay for acc after epoch 12 by the clock "
+                "'official'; clocks: evaluations, train_only"
+            ],
+        ),
+    ],
+)
+def test_which_epochs_cannot_be_paid_is_said(make, times, clock, sentences):
+    assert lacking_times(curve_and(make, *times, clock=clock)) == sentences
 
 
 @pytest.mark.parametrize("split", ["test", "valid+test", "x-test", "holdout"])

@@ -300,6 +300,50 @@ def test_asks_for_the_epochs_of_hyperband():
     np.testing.assert_array_equal(ours.epoch, theirs.epoch)
 
 
+def repeats(trace):
+    """How many evaluations are of a network that was asked at that or a later epoch before."""
+    latest, n = {}, 0
+    for row, epoch in zip(trace.row.tolist(), trace.epoch.tolist(), strict=True):
+        n += latest.get(row, -2) >= epoch
+        latest[row] = max(latest.get(row, -2), epoch)
+    return n
+
+
+@pytest.mark.parametrize("fidelities", [True, False])
+def test_what_is_known_is_evaluated_again_unless_that_is_avoided(fidelities):
+    benchmark = load_benchmark("nb201-digits" if fidelities else "analognas-bench/cifar10")
+    usual, avoiding = (
+        simulate(
+            BOHB(benchmark.space, seed=0, avoid_repeats=avoid, fidelities=benchmark.fidelities),
+            benchmark,
+            300,
+        )
+        for avoid in (False, True)
+    )
+    assert repeats(usual) > 20
+    assert repeats(avoiding) == 0
+    # Until the first repeat, the two are the same search.
+    n = int((usual.architecture == avoiding.architecture).all(axis=1).argmin())
+    assert n > 10
+
+
+def test_isomorphic_architectures_and_those_told_elsewhere_are_repeats_too():
+    algorithm = BOHB(SPACE, seed=0, avoid_repeats=True, random_fraction=0.0)
+    told = {SPACE.canonical(tuple(a)) for a in SPACE.sample(np.random.default_rng(0), 40).tolist()}
+    for i, architecture in enumerate(sorted(told)):
+        algorithm.tell(Trial(-1, architecture), Evaluation((float(i),), 1.0))
+    asked = [SPACE.canonical(algorithm.ask().architecture) for _ in range(200)]
+    assert len(set(asked) - told) == 200
+
+
+def test_only_a_space_that_is_used_up_is_asked_again():
+    size = MIXED.size
+    benchmark = SyntheticBenchmark(MIXED)
+    trace = simulate(BOHB(MIXED, seed=0, avoid_repeats=True), benchmark, size + 20)
+    assert len({tuple(a) for a in trace.architecture[:size].tolist()}) == size
+    assert len(trace) == size + 20
+
+
 @pytest.mark.parametrize(
     "hyperparameters",
     [

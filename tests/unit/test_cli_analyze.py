@@ -16,7 +16,7 @@ from nasbench_lab.analysis import analyse
 from nasbench_lab.columns import Column, Task
 from nasbench_lab.figures import save_figure
 from nasbench_lab.landscape_figures import figures
-from nasbench_lab.registry import load_benchmark, table_folder
+from nasbench_lab.registry import load_benchmark, open_table, table_folder
 from nasbench_lab.spaces import get_space
 from nasbench_lab.table import Table
 
@@ -88,6 +88,19 @@ def test_an_earlier_study_leaves_nothing_behind(lab, kept):
     Path("here/notes.txt").write_text("mine")
     assert lab("analyze", "toy/timed", "--by", "train_time", "-o", "here", "--walks", 5).code == 0
     assert names("here") == ALWAYS | OF_EPOCHS | {"notes.txt"}
+
+
+def test_of_a_sample_of_a_space_moves_are_not_spoken_of(lab, tmp_path, kept):
+    column = Column("value", "accuracy", "%", True)
+    info = replace(kept.info, name="few", objective="value", report="value", tasks={})
+    row_of_index = np.array([0, *[-1] * 10, 1])
+    Table.create(table_folder("few"), info, {column: np.array([5.0, 6.0])}, row_of_index)
+    done = lab("analyze", "few", "--walks", 5)
+    said = "say nothing of the space"
+    assert said in done.words
+    assert "local optima" not in done.words.split("The table holds only")[0]
+    assert said in json.loads(Path("results/analysis-few/summary.json").read_text())["caveat"]
+    assert said in draw(figures(analyse(open_table("few"), walks=5))["landscape"], tmp_path)
 
 
 def test_analyze_a_task(lab, kept):

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import json
 import pickle
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import nats_files as files
 import numpy as np
 import pytest
 
-from nasbench_lab.registry import import_file, kept_tables, open_table
+from nasbench_lab.registry import import_file, kept_tables, load_benchmark, open_table
 from nasbench_lab.results import Result
 
 METRICS = (
@@ -55,6 +56,35 @@ def write_hardware(path, texts):
         ]
     path.write_bytes(pickle.dumps({"nasbench201": data, "fbnet": {}}, protocol=2))
     return data
+
+
+def test_a_total_of_seconds_pays_for_the_last_epoch_and_everybody_is_told(lab, tmp_path):
+    rows = [f"{text},50,70,90,1200" for text in files.cells(40)]
+    (tmp_path / "own.csv").write_text("arch,v1,v4,v12,seconds\n" + "\n".join(rows))
+    (tmp_path / "own.toml").write_text(
+        '[table]\nname = "own"\nspace = "nb201"\narchitecture = "arch"\n'
+        'objective = "valid_accuracy"\n'
+        '[[columns]]\nname = "valid_accuracy"\nfrom = { 1 = "v1", 4 = "v4", 12 = "v12" }\n'
+        'unit = "%"\nmaximize = true\nsplit = "valid"\n'
+        '[[columns]]\nname = "train_time"\nfrom = "seconds"\nunit = "s"\nmaximize = false\n'
+    )
+    said = (
+        "the times of the table (train_time) cannot pay for valid_accuracy after epochs 1, 4 by the "
+        "clock 'train_only': searches are offered epoch 12 only"
+    )
+    assert f"Missing: {said}." in " ".join(lab("import", "own.csv").out.split())
+    assert said in json.loads(lab("import", "own.csv", "--json").out)[0]["missing"]
+    described = lab("describe", "own").out
+    assert said in " ".join(described.split())
+    assert "1, 4, 12" in described
+    assert said in json.loads(lab("describe", "own", "--json").out)["missing"]
+    (listed,) = (
+        row for row in json.loads(lab("list", "tables", "--json").out) if row["table"] == "own"
+    )
+    assert listed["state"].startswith("ready (")
+    benchmark = load_benchmark("own")
+    assert (benchmark.clock, benchmark.fidelities) == ("train_only", (12,))
+    assert benchmark.evaluate(benchmark.space.from_string(files.cells(1)[0]), 12).cost == 1200
 
 
 def test_import_says_what_it_made_and_what_to_do_next(lab, archive):

@@ -247,6 +247,14 @@ def test_roulette_chances_are_proportional_to_the_lead_over_the_worst(shift):
     check_chances(selected((leads + shift).tolist(), selection="roulette"), leads / leads.sum())
 
 
+@pytest.mark.parametrize("unit", [1.7e308, 5e-324])
+def test_roulette_chances_do_not_depend_on_the_unit(unit):
+    leads = np.array([0.0, 1.0, 2.0, 1.0, 1.0, 2.0, 0.0, 2.0])
+    check_chances(
+        selected(((leads - 1) * unit).tolist(), selection="roulette"), leads / leads.sum()
+    )
+
+
 @pytest.mark.parametrize("selection", ["tournament", "roulette"])
 def test_equal_scores_are_selected_alike(selection):
     check_chances(selected([-3.0] * 8, selection=selection), [1 / 8] * 8)

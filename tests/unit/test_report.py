@@ -5,7 +5,9 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -26,6 +28,8 @@ from reports import (
 from nasbench_lab import stats
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.columns import Column
+from nasbench_lab.comparison_figures import ecdf_figure, rank_figure
 from nasbench_lab.errors import DataFolderError, ExperimentError
 from nasbench_lab.experiment import compare
 from nasbench_lab.figures import PALETTE
@@ -35,6 +39,7 @@ from nasbench_lab.report.contents import best_architectures, fixed, number
 from nasbench_lab.report.data import BEYOND, page_data, rounded
 from nasbench_lab.report.methods import listed, methods, seeds_in_words
 from nasbench_lab.results import Result
+from nasbench_lab.table import Table
 
 FOUR_DIGITS = 6e-4
 """Numbers that are drawn have four significant digits: half of the last is 5e-4 of 1.000."""
@@ -603,6 +608,29 @@ def test_several_objectives_have_fronts_and_workers_a_schedule(multi, multi_text
     mine = found[found["algorithm"] == WICKED]["value"]
     drawn = Page(multi_text).data["tables"][0]["finals"]["hypervolume"][1]
     np.testing.assert_allclose(drawn, np.sort(1 - mine), rtol=FOUR_DIGITS)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5e-324, 1e-300, 1e300])
+@pytest.mark.parametrize("budget", [1, 6])
+def test_runs_that_spent_no_second_or_few_or_many_are_reported(tmp_path, timed, seconds, budget):
+    columns = {
+        Column("valid_accuracy", "accuracy", "%", True, "valid", epochs=(1, 2)): np.ones(
+            (12, 1, 2)
+        ),
+        Column("train_time", "train_time", "s", False): np.full(12, seconds),
+    }
+    info = replace(timed.info, objective="valid_accuracy", report="valid_accuracy")
+    benchmark = TableBenchmark(Table.create(tmp_path / "table", info, columns))
+    made = compare(["random_search", "hyperband"], benchmark, budget=budget, seeds=3, n_jobs=1)
+    assert all(run.trace.end[-1] == pytest.approx(seconds * budget) for run in made.runs)
+    assert write_report(made, tmp_path / "report.html").is_file()
+    for axis, part in page_data(made)["tables"][0]["curves"].items():
+        points = part["points"]
+        assert points == sorted(points), axis
+        assert points[-1] > 0
+    for axis in get_args(stats.Axis):
+        for draw in (made.plot, partial(ecdf_figure, made), partial(rank_figure, made)):
+            draw("valid_regret", axis=axis).draw_without_rendering()
 
 
 def test_a_smaller_objective_is_better_turns_values_the_other_way(make_table):

@@ -297,6 +297,18 @@ def test_a_grid_of_seconds_ends_with_the_budget_or_the_last_evaluation():
     assert grid(runs, "seconds", 4).tolist() == [2, 4, 6, 8]
 
 
+@pytest.mark.parametrize("n_evaluations", [0, 1, 5])
+def test_the_grid_of_runs_that_spent_no_second_is_one_point(n_evaluations):
+    made = make_trace(
+        [1.0] * n_evaluations,
+        ends=[0.0] * n_evaluations,
+        clock="official",
+        budget={"evaluations": 9},
+    )
+    assert grid([made, made], "seconds").tolist() == [1.0]
+    assert area([[3.0], [2.0]], grid([made], "seconds")).tolist() == [3.0, 2.0]
+
+
 def test_seconds_are_refused_where_the_clock_counts_evaluations():
     with pytest.raises(BudgetError, match="Use the axis 'evaluations'"):
         check_axis(load_benchmark("nas-bench-graph/proteins"), "seconds")

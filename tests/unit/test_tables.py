@@ -140,6 +140,15 @@ def test_the_mean_leaves_missing_trials_out(table):
     assert equal(table.values("valid_200"), [90, 91, NAN, 89])
 
 
+def test_the_mean_of_trials_whose_sum_overflows(tmp_path):
+    most = sys.float_info.max
+    columns = {accuracy("valid_12", "valid", "12", (1, 2, 3)): [[most] * 3, [-most, NAN, -most]]}
+    info = replace(INFO, report="valid_12")
+    rows = np.where(ROW_OF_INDEX < 2, ROW_OF_INDEX, -1)
+    values = Table.create(tmp_path / "huge", info, columns, rows).values("valid_12")
+    np.testing.assert_allclose(values, [most, -most], rtol=1e-15)
+
+
 def test_single_trials(table):
     assert equal(table.values(Query("valid_12", trial=111)), [30, 31, NAN, NAN])
     assert equal(table.values(Query("valid_12", epoch=2, trial=777)), [22, NAN, 24, 26])

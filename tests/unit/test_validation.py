@@ -103,6 +103,16 @@ def test_samples_without_spread():
     assert agreement([(same, other)])[0].p == 0.0
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1.0, 1e6])
+def test_the_test_is_the_same_in_any_unit(unit, pooled):
+    # Alike but for rounding, and alike with another mean.
+    same = np.array([0.1, 0.1, 0.1]), np.array([0.1 + 0.2 - 0.2, 0.1 + 0.2 - 0.2])
+    other = np.array([0.1, 0.1, 0.1]), np.array([0.1001, 0.1001])
+    pairs = [tuple(unit * sample for sample in pair) for pair in (same, other)]
+    assert [found.p for found in agreement(pairs, pooled=pooled)] == [1.0, 0.0]
+
+
 def test_holm():
     # Holm 1979; by hand: 0.01 * 3, max(that, 0.02 * 2), max(that, 0.5).
     assert holm([0.5, 0.01, 0.02]) == pytest.approx([0.5, 0.03, 0.04])
