@@ -23,7 +23,7 @@ from nasbench_lab.cli_export import EXPORT_EXAMPLES, export
 from nasbench_lab.cli_files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, import_
 from nasbench_lab.cli_results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
-from nasbench_lab.console import Json, console, errors, print_json, print_rows
+from nasbench_lab.console import Json, console, errors, never_fail, print_json, print_rows
 from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError
 
 app = typer.Typer(
@@ -241,6 +241,7 @@ def best(
 
 def main() -> None:
     """Runs the command line; errors that were foreseen end in one line, not in a traceback."""
+    never_fail()
     # Also when it is told to end, it takes its worker processes with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

@@ -39,7 +39,9 @@ def analyze(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where to put it; results/analysis-TABLE if unset."),
+        typer.Option(
+            "--output", "-o", help="Where to put it; results, as analysis-TABLE, if unset."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of samples and random walks.")] = 0,
     walks: Annotated[

@@ -55,19 +55,26 @@ class Statistic(StrEnum):
 MetricOption = Annotated[
     Metric | None,
     typer.Option(
-        help="What the curves show; both regrets, side by side, if unset, or of several objectives "
-        "the hypervolume and the first one's regret."
+        metavar="METRIC",
+        help="What the curves show: test_regret, valid_regret, test, valid or hypervolume. Both "
+        "regrets, side by side, if unset, or of several objectives the hypervolume and the first "
+        "one's regret.",
     ),
 ]
 AxisOption = Annotated[
     XAxis | None,
-    typer.Option(help="What runs along the figure; what the budget counts, if unset."),
+    typer.Option(
+        metavar="AXIS",
+        help="What runs along the figure: evaluations, seconds or epochs. What the budget counts, if "
+        "unset.",
+    ),
 ]
 StatisticOption = Annotated[
     Statistic,
     typer.Option(
-        help="Mean with 95 % bootstrap interval, median with quartiles, or median with its exact 95 % "
-        "interval."
+        metavar="STATISTIC",
+        help="Of the runs: mean (with 95 % bootstrap interval), median (with quartiles) or "
+        "median_interval (with its exact 95 % interval).",
     ),
 ]
 
@@ -125,8 +132,8 @@ def plot(
         float,
         typer.Option(
             parser=_inches,
-            metavar="column|page|INCHES",
-            help="Of the figures: a column (3.35 inches) or a page (7 inches) of a paper, or inches.",
+            metavar="WIDTH",
+            help="Of the figures: column (3.35 inches) or page (7 inches) of a paper, or inches.",
         ),
     ] = "column",  # type: ignore[assignment]  # typer parses it
     output: Annotated[

@@ -8,11 +8,14 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from nasbench_lab import words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,27 +118,9 @@ def text_width(text: str, size: float = 7.0) -> float:
     return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
 
 
-_BREAKS = (r"(?<=\s)(?=[^\s%])|(?<=\w)(?=\()", r"(?<=[_=,/:-])", r"(?<=.)")
-"""Where a text may be broken: at spaces and brackets; in long words after signs; anywhere."""
-
-
 def wrapped(text: str, inches: float, size: float = 7.0) -> str:
     """A text in lines of at most so many inches, with the best breaks that this takes."""
-    lines = [""]
-    for part in _parts(" ".join(text.split()), inches, size):
-        if lines[-1] and text_width(lines[-1] + part.rstrip(), size) > inches:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _parts(text: str, inches: float, size: float, breaks: int = 0) -> Iterator[str]:
-    """The parts of a text that fit into a line."""
-    for part in re.split(_BREAKS[breaks], text):
-        if breaks + 1 < len(_BREAKS) and text_width(part.rstrip(), size) > inches:
-            yield from _parts(part, inches, size, breaks + 1)
-        else:
-            yield part
+    return words.wrapped(text, inches, partial(text_width, size=size))
 
 
 def label_panel(panel: Axes, size: tuple[float, float], title: str, x: str, y: str) -> None:
@@ -288,8 +273,8 @@ def name_curves(
     # Inches that the curves have, without title, axis and its label.
     height = size[1] - 0.73 - _LINE * max(title.count("\n") for title in titles)
     broken = {name: wrapped(name, room) for name in algorithms}
-    words = [part for name in algorithms for part in re.split(_BREAKS[0], name)]
-    fit = all(text_width(word.rstrip()) <= room for word in words)
+    whole = [part for name in algorithms for part in re.split(words.BREAKS[0], name)]
+    fit = all(text_width(word.rstrip()) <= room for word in whole)
     if fit and _LINE * sum(1 + name.count("\n") for name in broken.values()) <= height:
         for panel in panels:
             _label_ends(panel, broken, _LINE / height)
