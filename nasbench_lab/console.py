@@ -98,34 +98,33 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     columns = [
         [_shown(cell) for cell in (name, *(str(row[name]) for row in rows))] for name in rows[0]
     ]
-    room = console.width
-    least = [_longest_word(column, room) for column in columns]
+    least = _least_widths(columns, console.width)
     blocks = [[0]]
     for i in range(1, len(columns)):
-        if sum(least[j] + _GAP for j in (*blocks[-1], i)) - _GAP > room and len(blocks[-1]) > 1:
+        needed = sum(least[j] + _GAP for j in (*blocks[-1], i)) - _GAP
+        if needed > console.width and len(blocks[-1]) > 1:
             blocks.append([0])
         blocks[-1].append(i)
     for n, block in enumerate(blocks):
         if n:
             console.print()
-        _print_block([columns[i] for i in block], room)
+        _print_block([columns[i] for i in block], console.width)
 
 
 def _print_block(columns: Sequence[list[str]], room: int) -> None:
     """Prints columns side by side, each with its name first."""
     widths = [max(map(cell_len, column)) for column in columns]
-    room -= _GAP * (len(columns) - 1)
     # First the widest give way, without breaks within words as long as that is enough.
     for level in (0, 1):
-        least = [_longest_word(column, room, level) for column in columns]
-        while sum(widths) > room:
+        least = _least_widths(columns, room, level)
+        while sum(widths) + _GAP * (len(widths) - 1) > room:
             spare = [i for i, width in enumerate(widths) if width > least[i]]
             if not spare:
                 break
             widths[max(spare, key=lambda i: widths[i])] -= 1
     table = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
     cells = [
-        [wrapped(cell, max(width, 1), cell_len) for cell in column]
+        [wrapped(cell, width, cell_len) for cell in column]
         for column, width in zip(columns, widths, strict=True)
     ]
     for name, *_ in cells:
@@ -135,18 +134,21 @@ def _print_block(columns: Sequence[list[str]], room: int) -> None:
     console.print(table)
 
 
-def _longest_word(column: Sequence[str], room: int, level: int = 1) -> int:
-    """The width that a column needs to be broken at no worse place than those of a level.
+def _least_widths(columns: Sequence[list[str]], room: int, level: int = 1) -> list[int]:
+    """The widths that columns need to be broken at no worse places than those of a level.
 
-    What is wider than the room is broken anyhow.
+    The first takes at most half of the room, and no other more than the first leaves: what is wider
+    is broken anyhow.
     """
-    pieces = (
-        piece
-        for cell in column
-        for word in re.split(BREAKS[0], cell)
-        for piece in (re.split(BREAKS[1], word) if level else [word])
-    )
-    return min(room, max((cell_len(piece.rstrip()) for piece in pieces), default=1))
+    found: list[int] = []
+    for column in columns:
+        words = [word for cell in column for word in re.split(BREAKS[0], cell)]
+        if level:
+            words = [piece for word in words for piece in re.split(BREAKS[1], word)]
+        most = room - found[0] - _GAP if found else room if len(columns) == 1 else room // 2
+        longest = max(cell_len(word.rstrip()) for word in words)
+        found.append(max(1, min(most, longest)))
+    return found
 
 
 def print_json(data: Any) -> None:
