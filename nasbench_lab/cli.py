@@ -25,6 +25,7 @@ from nasbench_lab.cli_results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, repor
 from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.console import Json, console, errors, never_fail, print_json, print_rows
 from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError
+from nasbench_lab.words import counted
 
 app = typer.Typer(
     name="nasbench-lab",
@@ -164,7 +165,8 @@ def describe(table: TableName, as_json: Json = False) -> None:
         False,
     )
     console.print(
-        f"\nSpace {info.space}: {len(opened):,} entries for {opened.space.size:,} architectures. "
+        f"\nSpace {info.space}: {counted(len(opened), 'entry')} for "
+        f"{counted(opened.space.size, 'architecture')}. "
         f"Searches see {info.objective}; results are reported in {info.report}; the clock is "
         f"{TableBenchmark(opened).clock}.\n"
         + "".join(f"Task {k}: {t.objective}, reported in {t.report}.\n" for k, t in tasks)

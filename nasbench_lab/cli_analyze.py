@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from nasbench_lab.console import Json, console, print_json, print_rows, progress
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from nasbench_lab.analysis import Analysis
@@ -120,7 +121,7 @@ def _show(analysis: Analysis) -> None:
     landscape, column = analysis.landscape, analysis.landscape.column
     console.print(
         f"[bold]{escape(landscape.table.name)}[/bold], {escape(column.name)}: {landscape.how}, in "
-        f"{len(landscape.table):,} rows",
+        f"{counted(len(landscape.table), 'row')}",
         highlight=False,
         soft_wrap=True,
     )
@@ -167,7 +168,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     if half := summary["fidelity"]:
         facts.append(
             (
-                f"after {half['epoch']} epochs",
+                f"after {counted(half['epoch'], 'epoch')}",
                 f"rank correlation {_number(half['spearman'])} with the last, "
                 f"{half['overlap_top_10pct']:.0%} of its top 10 %",
             )
@@ -192,7 +193,8 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
             "local optima",
             f"{optima['count']:,}, {optima['share']:.2%} of all rows; median {optima['median']:.5g}"
             if optima["all_found"]
-            else f"{optima['count']:,} found by {optima['ascents']:,} ascents, {optima['share']:.2%} "
+            else f"{optima['count']:,} found by {counted(optima['ascents'], 'ascent')}, "
+            f"{optima['share']:.2%} "
             f"of which started at one; median {optima['median']:.5g}",
         ),
         (

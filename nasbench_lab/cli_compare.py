@@ -22,6 +22,7 @@ from nasbench_lab.cli_results import (
 )
 from nasbench_lab.console import Json, console, errors, progress
 from nasbench_lab.errors import ExperimentError, NasbenchLabError
+from nasbench_lab.words import counted
 
 DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
 DEFAULT_BENCHMARK, DEFAULT_BUDGET = "nb201-digits", "100s"
@@ -240,7 +241,7 @@ def _execute(
         check_same(folder, experiment)
         finished, expected = count_finished(folder, experiment)
         errors.print(
-            f"{finished} of {expected} runs are finished in {folder} and not run again.",
+            f"{finished} of {counted(expected, 'run')} are finished in {folder} and not run again.",
             soft_wrap=True,
         )
     interrupted = False
@@ -272,8 +273,8 @@ def _execute(
     figures = show(result, folder, metric, axis, statistic, as_json)
     if interrupted:
         errors.print(
-            f"Interrupted: {len(result.runs)} of {result.n_expected} runs were finished and are kept "
-            f"in {folder}. The same command goes on there.",
+            f"Interrupted: {len(result.runs)} of {counted(result.n_expected, 'run')} were finished and "
+            f"are kept in {folder}. The same command goes on there.",
             soft_wrap=True,
         )
         raise typer.Exit(130)
@@ -303,7 +304,9 @@ def merge(
     result.save(folder)
     for note in result.notes_on_origin():
         console.print(f"Note: {escape(note)}", highlight=False, soft_wrap=True)
-    console.print(f"{len(result.runs)} of {result.n_expected} runs: {folder}", soft_wrap=True)
+    console.print(
+        f"{len(result.runs)} of {counted(result.n_expected, 'run')}: {folder}", soft_wrap=True
+    )
 
 
 def _new_folder() -> Path:

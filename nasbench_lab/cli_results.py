@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from nasbench_lab.console import Json, console, errors, print_json, print_rows
 from nasbench_lab.errors import BudgetError, ExperimentError, QueryError
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -323,8 +324,8 @@ def _print_summary(result: Result) -> None:
         if not lines:
             continue
         counts = sorted({line["runs"] for line in lines})
-        runs = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-        runs += " run" if counts == [1] else " runs"
+        least = f"{counts[0]} to " if len(counts) > 1 else ""
+        runs = f"{least}{counted(counts[-1], 'run')}"
         console.print(
             f"\n[bold]{escape(name)}[/bold], {runs} of {budget}, {escape(result.setting(name))}",
             highlight=False,

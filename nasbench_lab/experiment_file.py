@@ -392,7 +392,7 @@ def _budget_text(limits: Mapping[str, Any]) -> str | int:
     if list(limits) == ["evaluations"]:
         return int(limits["evaluations"])
     units = {"evaluations": "", "seconds": "s", "epochs": "epochs"}
-    return ",".join(f"{limits[name]!r}{unit}" for name, unit in units.items() if name in limits)
+    return ", ".join(f"{limits[name]!r}{unit}" for name, unit in units.items() if name in limits)
 
 
 def _query_text(query: Mapping[str, Any]) -> str | dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasbench_lab import stats
+from nasbench_lab import stats, words
 from nasbench_lab.errors import ExperimentError, UnknownNameError
 from nasbench_lab.figure_layout import (
     PALETTE,
@@ -152,7 +152,7 @@ def counted(result: Result, name: str, lines: pd.DataFrame) -> str:
     # Runs that never have an incumbent are in no curve.
     fewest, most = min(int(shown.get(a, 0)) for a in totals), max(totals.values())
     if fewest == most:
-        return f"{most} runs" if most > 1 else "1 run"
+        return words.counted(most, "run")
     return f"{fewest} to {most} runs"
 
 
@@ -233,7 +233,8 @@ def validation_figure(validation: Validation) -> Figure:
             panel.grid(visible=False, axis="y")
         figure.legend(loc="outside upper left", ncols=2, frameon=False)
         figure.supxlabel(
-            f"{validation.table}, {validation.epochs} epochs; each mark a seed, bars their means",
+            f"{validation.table}, {words.counted(validation.epochs, 'epoch')}; each mark a "
+            f"seed, bars their means",
             fontsize=7,
         )
     return figure

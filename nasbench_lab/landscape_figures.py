@@ -13,6 +13,7 @@ from nasbench_lab.analysis import Analysis
 from nasbench_lab.columns import Column
 from nasbench_lab.figures import PALETTE, STYLE, STYLES
 from nasbench_lab.reliability import half_way
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -322,7 +323,9 @@ def fidelity_figure(analysis: Analysis) -> Figure:
             markersize=3.5,
         )
     half = half_way(frame)
-    panel.set_title(f"After {half['epoch']:.0f} epochs, ρ is {half['spearman']:.2f}", loc="left")
+    panel.set_title(
+        f"After {counted(int(half['epoch']), 'epoch')}, ρ is {half['spearman']:.2f}", loc="left"
+    )
     lowest = float(frame[list(names)].min().min())
     panel.set_ylim(min(0.0, lowest) if lowest == lowest else 0.0, 1.02)
     panel.set_xlabel("epoch")

@@ -16,6 +16,7 @@ from multiprocessing import parent_process
 from typing import Any, Literal, TypeVar, get_args
 
 from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
+from nasbench_lab.words import counted
 
 T = TypeVar("T")
 
@@ -66,7 +67,8 @@ def in_processes(
             yield from parallel(joblib.delayed(_numbered)(n, task) for n, task in enumerate(tasks))
         except BrokenProcessPool as error:
             raise WorkerError(
-                f"One of {joblib.effective_n_jobs(n_jobs)} processes was killed while it worked. If "
+                f"One of {counted(joblib.effective_n_jobs(n_jobs), 'process')} was killed while "
+                f"it worked. If "
                 f"that was for lack of memory, let fewer work at once."
             ) from error
 

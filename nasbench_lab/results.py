@@ -29,6 +29,7 @@ from nasbench_lab.result_files import (
     write_shard,
 )
 from nasbench_lab.trace import Trace
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +71,7 @@ class Result:
 
     def __repr__(self) -> str:
         return (
-            f"<Result of {len(self.runs)} runs: {', '.join(self.algorithms)} on "
+            f"<Result of {counted(len(self.runs), 'run')}: {', '.join(self.algorithms)} on "
             f"{', '.join(self.benchmarks)}>"
         )
 
@@ -216,7 +217,7 @@ class Result:
                 allowed = " of those allowed"
             for line in lines[lines["without"] > 0].itertuples() if len(lines) else ():
                 notes.append(
-                    f"{name}: {line.without} of {line.runs} runs of {line.algorithm} had no "
+                    f"{name}: {line.without} of {counted(line.runs, 'run')} of {line.algorithm} had no "
                     f"successful evaluation{kept} within the budget, and are left out of its regret."
                 )
             if len(benchmark.objectives) > 1 and len(lines) and (lines["hypervolume"] < 0.01).any():

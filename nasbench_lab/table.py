@@ -22,6 +22,7 @@ from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError
 from nasbench_lab.files import atomic_folder, link_or_copy, sha256
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
 from nasbench_lab.table_files import check_name, read_folder, save, write_manifest
+from nasbench_lab.words import counted
 
 
 class Table:
@@ -49,7 +50,9 @@ class Table:
         self._keys = arrays["keys"] if "keys" in checksums else None
 
     def __repr__(self) -> str:
-        return f"<Table {self.name!r}: {len(self):,} rows, columns {', '.join(self.columns)}>"
+        return (
+            f"<Table {self.name!r}: {counted(len(self), 'row')}, columns {', '.join(self.columns)}>"
+        )
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -413,7 +416,7 @@ class Table:
     def _absent(self, architecture: Architecture) -> AbsentEntryError:
         return AbsentEntryError(
             f"Table {self.name!r} has no entry for {self.space.to_string(architecture)}. It holds "
-            f"{len(self):,} entries for the {self.space.size:,} architectures of "
+            f"{counted(len(self), 'entry')} for the {self.space.size:,} architectures of "
             f"{self.space.name!r}, and values are never made up."
         )
 

@@ -13,7 +13,7 @@ def counted(n: int, noun: str) -> str:
 
 def _plural(noun: str) -> str:
     """The plural of a regular noun."""
-    if re.search(r"(s|x|ch|sh)$", noun):
+    if re.search(r"(s|x|sh|[^o]ch)$", noun):  # and epochs
         return f"{noun}es"
     if re.search(r"[^aeiou]y$", noun):
         return f"{noun[:-1]}ies"

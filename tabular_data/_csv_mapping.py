@@ -14,6 +14,7 @@ from typing import Any
 
 from nasbench_lab.columns import Column
 from nasbench_lab.errors import TableFileError, UnknownNameError
+from nasbench_lab.words import counted
 
 CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")
 """Those of ``nasbench_lab.benchmark``, which an importer does not know."""
@@ -169,7 +170,8 @@ def _grid(
         raise TableFileError(f"{where}: expected ascending epochs from 1 on but got {epochs}.")
     if epochs and len(epochs) != len(by_epoch):
         raise TableFileError(
-            f"{where}: 'from' has {len(by_epoch)} columns for {len(epochs)} epochs."
+            f"{where}: 'from' has {counted(len(by_epoch), 'column')} for "
+            f"{counted(len(epochs), 'epoch')}."
         )
     columns = [names if isinstance(names, list) else [names] for names in by_epoch]
     for names in columns:
@@ -180,7 +182,8 @@ def _grid(
             )
         if len(names) != len(trials or (0,)):
             raise TableFileError(
-                f"{where}: 'from' has {len(names)} columns for {len(trials or (0,))} trials. Say in "
+                f"{where}: 'from' has {counted(len(names), 'column')} for "
+                f"{counted(len(trials or (0,)), 'trial')}. Say in "
                 f"'trials' or 'epochs' what several columns are."
             )
     by_trial = [list(names) for names in zip(*columns, strict=True)]

@@ -63,6 +63,7 @@ from nasbench_lab.files import sha256
 from nasbench_lab.sources import FileFormat, ImportOptions
 from nasbench_lab.spaces import Architectures, SearchSpace, get_space
 from nasbench_lab.table import Table
+from nasbench_lab.words import counted
 from tabular_data._csv_mapping import MappingFile, Source, read_mapping
 
 LARGEST_DENSE = 1 << 24
@@ -115,7 +116,7 @@ def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path) 
                 if not row:
                     continue
                 if len(row) != len(header):
-                    raise ValueError(f"it has {len(row)} cells instead of {len(header)}")
+                    raise ValueError(f"it has {counted(len(row), 'cell')} instead of {len(header)}")
                 lines.append(line)
                 for place, texts_held in zip(places, held, strict=False):
                     texts_held.append(row[place].strip())

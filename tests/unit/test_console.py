@@ -199,6 +199,7 @@ def test_help_breaks_between_words_only(width, tmp_path):
         (2, "search", "2 searches"),
         (3, "process", "3 processes"),
         (2, "day", "2 days"),
+        (500, "epoch", "500 epochs"),
         (1, "process", "1 process"),
     ],
 )

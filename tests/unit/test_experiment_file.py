@@ -602,6 +602,7 @@ ERRORS = {
         "budget",
         "Expected a budget such as 200, '12000s'",
     ),
+    "a decimal comma": (changed("5", "'12,5s'"), 1, "budget", "Expected a decimal point"),
     "half an evaluation": (changed("5", "0.5"), 1, "budget", "a whole number, but got 0.5"),
     "no end": (changed("5", "inf"), 1, "budget", "Expected a budget such as"),
     "no workers": (SHORTEST + "workers = 0", 4, "workers.count", "Expected at least 1 worker"),
