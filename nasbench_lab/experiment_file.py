@@ -18,6 +18,7 @@ from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError
+from nasbench_lab.files import read_text
 from nasbench_lab.registry import load_benchmark, make_algorithm, parse_algorithm
 from nasbench_lab.simulator import Workers
 
@@ -185,7 +186,7 @@ def read_experiment(file: Path | str) -> dict[str, Any]:
     """
     file = Path(file)
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file)
         data = tomllib.loads(text)
     except OSError as error:
         raise ExperimentError(f"Cannot read {file}: {error.strerror}.") from error

@@ -35,7 +35,7 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.files import atomic_folder, data_folder, recover
+from nasbench_lab.files import atomic_folder, data_folder, recover, refuse_utf16
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table
@@ -126,8 +126,11 @@ def _load_file(path: str) -> ModuleType:
     # One module per file and content, under a name that every worker process derives alike.
     try:
         source = file.read_bytes()
+        refuse_utf16(source)
     except OSError as error:
         raise AlgorithmFileError(f"Cannot read {path}: {error.strerror}.") from error
+    except UnicodeError as error:
+        raise AlgorithmFileError(f"Cannot read {path}: {error}.") from error
     digest = hashlib.sha256(str(file).encode() + source).hexdigest()[:12]
     name = f"{USER_MODULE}{re.sub(r'[^0-9a-zA-Z]', '_', file.stem)}_{digest}"
     if name in sys.modules:

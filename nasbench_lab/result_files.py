@@ -24,7 +24,7 @@ from nasbench_lab.benchmark import Objective, TableBenchmark
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.differences import differences
 from nasbench_lab.errors import ExperimentError, TableFileError
-from nasbench_lab.files import atomic_file, folder_errors, tidy
+from nasbench_lab.files import atomic_file, folder_errors, read_text, tidy
 from nasbench_lab.spaces import Architecture, get_space
 from nasbench_lab.trace import COLUMNS, Trace
 
@@ -213,7 +213,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         TableFileError: There is none that can be read.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads(read_text(folder / "manifest.json"))
         if manifest["format"] != FORMAT:
             raise ValueError(f"format {manifest['format']}, while this version reads {FORMAT}")
         said, made = manifest["experiment"], manifest["made_with"]

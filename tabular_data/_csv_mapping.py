@@ -14,6 +14,7 @@ from typing import Any
 
 from nasbench_lab.columns import Column
 from nasbench_lab.errors import TableFileError, UnknownNameError
+from nasbench_lab.files import read_text
 from nasbench_lab.words import counted
 
 CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")
@@ -68,8 +69,7 @@ def read_mapping(path: Path) -> MappingFile:
         TableFileError: It is not one; the message names the key and what was expected.
     """
     try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
+        content = tomllib.loads(read_text(path))
     except OSError as error:
         raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:

@@ -59,7 +59,7 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.files import sha256
+from nasbench_lab.files import refuse_utf16, sha256
 from nasbench_lab.sources import FileFormat, ImportOptions
 from nasbench_lab.spaces import Architectures, SearchSpace, get_space
 from nasbench_lab.table import Table
@@ -101,6 +101,8 @@ def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path) 
     lines = array("q")
     line = 1
     try:
+        with open(path, "rb") as start:
+            refuse_utf16(start.read(4))
         with open(path, encoding="utf-8-sig", newline="") as file:
             first = file.readline(1 << 20)
             delimiter = max(",\t;", key=first.count)
@@ -126,6 +128,8 @@ def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path) 
         raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise TableFileError(f"{path} is not in UTF-8 ({error}). Save it as UTF-8.") from error
+    except UnicodeError as error:
+        raise TableFileError(f"{path} cannot be read: {error}.") from error
     except NasbenchLabError:
         raise
     except (ValueError, csv.Error) as error:

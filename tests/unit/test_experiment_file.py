@@ -795,7 +795,7 @@ def test_an_empty_file_lacks_three_keys(write):
         ('budget = "5\n', "line 1"),
         ("algorithms = [", "end of document"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "can't decode byte 0x89"),
-        (SHORTEST.encode("utf-16"), "can't decode byte"),
+        (SHORTEST.encode("utf-16"), "not in UTF-8 but in UTF-16"),
         ('budget = "ä"'.encode("latin-1"), "can't decode byte"),
         ("a = " + "[" * 100_000, "recursion"),
     ],
