@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from nasbench_lab.cli_results import NoTitle
 from nasbench_lab.console import Json, console, print_json, print_rows, progress
 from nasbench_lab.words import counted
 
@@ -49,6 +50,7 @@ def analyze(
         int | None,
         typer.Option(min=1, help="How many random walks; 1000, or 100 in a large space, if unset."),
     ] = None,
+    no_title: NoTitle = False,
     as_json: Json = False,
 ) -> None:
     """Study a table: spread, noise, decisions that matter, local optima, ruggedness.
@@ -69,7 +71,7 @@ def analyze(
             progress=advance,
         )
         advance(1, 1, "figures")
-        files = _write(analysis, folder)
+        files = _write(analysis, folder, title=not no_title)
     if as_json:
         print_json({**analysis.summary(), "files": [str(file) for file in files]})
         return
@@ -91,7 +93,7 @@ def _open(name: str) -> tuple[Table, Task | None]:
     return open_table(name), None
 
 
-def _write(analysis: Analysis, folder: Path) -> list[Path]:
+def _write(analysis: Analysis, folder: Path, *, title: bool) -> list[Path]:
     """Writes tables, summary and figures; takes away what an earlier study has and this has not."""
     from nasbench_lab.figures import save_figure
     from nasbench_lab.files import atomic_file, folder_errors
@@ -107,7 +109,7 @@ def _write(analysis: Analysis, folder: Path) -> list[Path]:
     files.append(folder / "summary.json")
     with atomic_file(files[-1]) as path:
         path.write_text(json.dumps(summary, indent=1) + "\n")
-    for name, figure in figures(analysis).items():
+    for name, figure in figures(analysis, title=title).items():
         files += save_figure(figure, folder / name)
     with folder_errors(folder):
         for name in _MAY_LACK:

@@ -20,7 +20,7 @@ from nasbench_lab.cli_results import (
     XAxis,
     show,
 )
-from nasbench_lab.console import Json, console, errors, progress
+from nasbench_lab.console import Json, console, errors, one_of, progress
 from nasbench_lab.errors import ExperimentError, NasbenchLabError
 from nasbench_lab.words import counted
 
@@ -50,7 +50,9 @@ JobsOption = Annotated[
 ExecutorOption = Annotated[
     ExecutorName,
     typer.Option(
-        metavar="EXECUTOR", help="Processes of this machine (processes), or a Dask cluster (dask)."
+        parser=one_of("executor", ExecutorName),
+        metavar="EXECUTOR",
+        help="Processes of this machine (processes), or a Dask cluster (dask).",
     ),
 ]
 SchedulerOption = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nasbench_lab.console import console
+from nasbench_lab.console import console, one_of
 from nasbench_lab.words import counted
 
 EXPORT_EXAMPLES = """Examples:\n
@@ -26,7 +26,13 @@ class Format(StrEnum):
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
     form: Annotated[
-        Format, typer.Option("--format", help="CSV files, or the data format of IOHprofiler.")
+        Format,
+        typer.Option(
+            "--format",
+            parser=one_of("format", Format),
+            metavar="FORMAT",
+            help="Files of CSV (csv), or the data format of IOHprofiler (ioh).",
+        ),
     ],
     output: Annotated[
         Path | None,

@@ -11,7 +11,8 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.cells import cell_len
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from nasbench_lab.errors import UnknownNameError
 from nasbench_lab.words import BREAKS, wrapped
 
 console = Console()
@@ -78,6 +80,22 @@ def _shown(text: str) -> str:
     """A text as the output will show it, so that columns stand below each other."""
     encoding = console.encoding
     return text.encode(encoding, "nasbench_lab.replaced").decode(encoding, "surrogateescape")
+
+
+Names = TypeVar("Names", bound=StrEnum)
+
+
+def one_of(kind: str, names: type[Names]) -> Callable[[str], Names]:
+    """Reads an option that is one of some names; of another, the nearest is named too."""
+
+    def read(text: str) -> Names:
+        try:
+            return names(text)
+        except ValueError:
+            unknown = UnknownNameError(kind, text, [name.value for name in names])
+            raise typer.BadParameter(str(unknown)) from None
+
+    return read
 
 
 _GAP = 1

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nasbench_lab.errors import DataFolderError, NasbenchLabError
+from nasbench_lab.errors import DataFolderError, NasbenchLabError, did_you_mean
 
 DATA_VARIABLE = "NASBENCH_LAB_DATA"
 """The environment variable that names the data folder."""
@@ -210,6 +210,15 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
+
+
+def nearest_file(path: Path) -> str:
+    """`` Did you mean …?`` with the file or folder beside a path that is not there; else nothing."""
+    try:
+        names = [] if path.exists() else [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, names)
 
 
 def read_text(path: Path) -> str:

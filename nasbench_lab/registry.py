@@ -35,7 +35,7 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.files import atomic_folder, data_folder, recover, refuse_utf16
+from nasbench_lab.files import atomic_folder, data_folder, nearest_file, recover, refuse_utf16
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table
@@ -128,7 +128,9 @@ def _load_file(path: str) -> ModuleType:
         source = file.read_bytes()
         refuse_utf16(source)
     except OSError as error:
-        raise AlgorithmFileError(f"Cannot read {path}: {error.strerror}.") from error
+        raise AlgorithmFileError(
+            f"Cannot read {path}: {error.strerror}.{nearest_file(file)}"
+        ) from error
     except UnicodeError as error:
         raise AlgorithmFileError(f"Cannot read {path}: {error}.") from error
     digest = hashlib.sha256(str(file).encode() + source).hexdigest()[:12]
@@ -365,7 +367,7 @@ def import_file(
         path = torch_home() / path
     if not path.exists():
         raise MissingSourceError(
-            f"There is no file {path}, nor one of that name in {torch_home()}."
+            f"There is no file {path}, nor one of that name in {torch_home()}.{nearest_file(path)}"
         )
     path = path.resolve()
     recognised = ((one, one.recognise(path)) for one in file_formats())

@@ -24,7 +24,7 @@ from nasbench_lab.benchmark import Objective, TableBenchmark
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.differences import differences
 from nasbench_lab.errors import ExperimentError, TableFileError
-from nasbench_lab.files import atomic_file, folder_errors, read_text, tidy
+from nasbench_lab.files import atomic_file, folder_errors, nearest_file, read_text, tidy
 from nasbench_lab.spaces import Architecture, get_space
 from nasbench_lab.trace import COLUMNS, Trace
 
@@ -228,7 +228,7 @@ def no_result(folder: Path, error: Exception) -> TableFileError:
     """The error of a folder that is no result, or a damaged one."""
     return TableFileError(
         f"{folder} cannot be read as a result ({type(error).__name__}: {error}). Expected a folder "
-        f"that `nasbench-lab compare` has written."
+        f"that `nasbench-lab compare` has written.{nearest_file(folder)}"
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, Query, TableInfo
-from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError
+from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError, did_you_mean
 from nasbench_lab.files import atomic_folder, link_or_copy, sha256
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
 from nasbench_lab.table_files import check_name, read_folder, save, write_manifest
@@ -317,7 +317,8 @@ class Table:
                 problem = (
                     f"has no column for {asked}. It holds {_names(alike or self.columns.values())}"
                 )
-            raise QueryError(f"Table {self.name!r} {problem}.")
+            guess = "" if fitting else did_you_mean(query.metric, self.columns)
+            raise QueryError(f"Table {self.name!r} {problem}.{guess}")
         self._found[query] = (exact or fitting)[0]
         return self._found[query]
 
