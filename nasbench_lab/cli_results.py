@@ -79,7 +79,7 @@ StatisticOption = Annotated[
     Statistic,
     typer.Option(
         parser=one_of("statistic", Statistic),
-        metavar="STATISTIC",
+        metavar="NAME",
         help="Of the runs: mean (with 95 % bootstrap interval), median (with quartiles) or "
         "median_interval (with its exact 95 % interval).",
     ),
@@ -171,7 +171,7 @@ def plot(
     ] = "column",  # type: ignore[assignment]  # typer parses it
     no_title: NoTitle = False,
     limits: Annotated[
-        str | None, typer.Option(metavar="LOW,HIGH", help="Of the axis of values: 0.1,10.")
+        str | None, typer.Option(metavar="LIMITS", help="Of the axis of values, such as 0.1,10.")
     ] = None,
     log: Annotated[
         bool,
@@ -261,8 +261,11 @@ def plot(
     # Where figures were asked for by name, one that cannot be drawn is an error.
     failed = bool(left_out) and not everything
     if as_json:
-        said = {"left_out": left_out} if everything or failed else {}
+        said: dict[str, Any] = {"left_out": left_out} if everything or failed else {}
+        said["notes"] = result.notes_on_origin()
         print_json({**said, "figures": [str(file) for some in files for file in some]})
+    for note in [] if as_json else result.notes_on_origin():
+        console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
     for line in [] if as_json else left_out:
         (errors if failed else console).print(line, markup=False, highlight=False, soft_wrap=True)
     for first, *others in [] if as_json else files:

@@ -340,8 +340,12 @@ def critical_difference_figure(
     data = critical_difference_data(result, metric) if data is None else data
     inches = width or WIDTHS["page"]
     title = look.heading(wrapped(_tested(data, metric), inches - 0.2), "", 1)
-    lines = dict(zip(result.algorithms, look.lines(result.algorithms), strict=True))
-    colours = [lines[a]["color"] if a in look.highlight else "black" for a in data["algorithm"]]
+    colours = ["black"] * len(data)
+    if look.highlight:
+        lines = dict(zip(result.algorithms, look.lines(result.algorithms), strict=True))
+        for i, name in enumerate(data["algorithm"]):
+            if name in look.highlight:
+                colours[i] = lines[name]["color"]
     ranks, critical = data["rank"].to_numpy(), data["critical_difference"].iloc[0]
     k, groups = len(ranks), _groups(data)
     # Between the names, inches from one algorithm's line to the next.

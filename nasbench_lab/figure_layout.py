@@ -240,7 +240,10 @@ def text_width(text: str, size: float = 7.0) -> float:
     from matplotlib.textpath import text_to_path
 
     font = FontProperties(size=size)
-    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
+    return (
+        float(text_to_path.get_text_width_height_descent(drawable(text), font, ismath=False)[0])
+        / 72
+    )
 
 
 def wrapped(text: str, inches: float, size: float = 7.0) -> str:
