@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from nasbench_lab.figures import Look
+
 _FEW = 5
 """Below so many runs, no conclusion is drawn from an interval."""
 
@@ -278,11 +280,12 @@ class Result:
         axis: stats.Axis = "evaluations",
         *,
         statistic: str = "mean",
+        look: Look | None = None,
     ) -> Figure:
         """The anytime figure; arguments as for ``nasbench_lab.figures.anytime_figure``."""
-        from nasbench_lab.figures import anytime_figure
+        from nasbench_lab.figures import Look, anytime_figure
 
-        return anytime_figure(self, metric, axis, statistic=statistic)
+        return anytime_figure(self, metric, axis, statistic=statistic, look=look or Look())
 
     @property
     def made_with(self) -> list[dict[str, Any]]:

@@ -130,6 +130,10 @@ def test_one_panel_without_title_has_none(result):
         assert draw(one, look=Look(title=False)).axes[0].get_title(loc="left") == ""
 
 
+def test_a_result_is_plotted_with_a_look(result):
+    assert result.plot(look=Look(limits=(0.5, 30))).axes[0].get_ylim() == (0.5, 30)
+
+
 def test_rank_1_is_at_the_top(result):
     for look in (Look(), Look(limits=(1, 3))):
         low, high = rank_figure(result, look=look).axes[0].get_ylim()
