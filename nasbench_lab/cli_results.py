@@ -260,11 +260,12 @@ def plot(
             left_out.append(f"No figure of {kind}: {error}")
     # Where figures were asked for by name, one that cannot be drawn is an error.
     failed = bool(left_out) and not everything
+    notes = result.notes_on_origin()
     if as_json:
         said: dict[str, Any] = {"left_out": left_out} if everything or failed else {}
-        said["notes"] = result.notes_on_origin()
+        said |= {"notes": notes} if notes else {}
         print_json({**said, "figures": [str(file) for some in files for file in some]})
-    for note in [] if as_json else result.notes_on_origin():
+    for note in [] if as_json else notes:
         console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
     for line in [] if as_json else left_out:
         (errors if failed else console).print(line, markup=False, highlight=False, soft_wrap=True)

@@ -66,7 +66,7 @@ def test_without_flags_the_anytime_figure_and_no_summary(lab, folder):
     done = lab("plot", folder, "--statistic", "median_interval", "-o", "f")
     stem = "f/anytime_regret_evaluations_median_interval"
     assert done.out.splitlines() == [f"Figure: {stem}.png, .svg, .pdf, .csv"]
-    assert set(lab("plot", folder, "-o", "g", "--json").data) == {"notes", "figures"}
+    assert set(lab("plot", folder, "-o", "g", "--json").data) == {"figures"}
     result = Result.open(folder)
     frame = stats.curve_frame(result, "valid_regret", statistic="median_interval")
     (written,) = Path("f").glob("*.csv")
