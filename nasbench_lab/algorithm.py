@@ -14,6 +14,7 @@ import numpy as np
 from nasbench_lab.errors import HyperparameterError, NasbenchLabError, UnknownNameError
 from nasbench_lab.mistakes import told
 from nasbench_lab.spaces import Architecture, SearchSpace
+from nasbench_lab.words import counted
 
 Seed = int | np.random.SeedSequence | np.random.Generator
 
@@ -143,7 +144,8 @@ class SearchAlgorithm(ABC):
         several = tuple(weights) if isinstance(weights, Iterable) else ()
         if len(several) != len(self.maximize):
             raise HyperparameterError(
-                f"Expected one weight for each of {len(self.maximize)} objectives but got {weights!r}."
+                f"Expected one weight for each of {counted(len(self.maximize), 'objective')} "
+                f"but got {weights!r}."
             )
         for weight in several:
             check_number("weights", weight)

@@ -11,6 +11,7 @@ import numpy as np
 
 from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.errors import BudgetError
+from nasbench_lab.words import counted
 
 _UNITS = {
     "": "evaluations",
@@ -20,6 +21,11 @@ _UNITS = {
     "seconds": "seconds",
     "epochs": "epochs",
 }
+
+_DECIMAL_COMMA = re.compile(
+    r"(?<![\w.,])[+-]?(0+,\d+|\d[\d.]*,(\d{1,2}|0\d*))(?![\d.]|e[+-]?\d)", re.I
+)
+"""A number with a comma that may stand for a decimal point."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +69,26 @@ class Budget:
         """Reads a budget: a number of evaluations, or text such as ``"12000s"``.
 
         Limits may be joined by commas (``"200,12000s"``); units are evaluations (also without
-        unit), s or seconds, and epochs.
+        unit), s or seconds, and epochs. Decimals have a point. A comma that many countries would
+        write for it is refused, as in ``"12,5s"``: it is taken for one where it directly follows a
+        number without unit, and is directly followed by one or two digits or by a 0, or where the
+        number before it is 0. A list of such limits has a unit or a space: ``"12, 5s"``.
 
         Raises:
-            BudgetError: It cannot be understood, or is not positive.
+            BudgetError: It cannot be understood, may be meant otherwise, or is not positive.
         """
         if isinstance(budget, Budget):
             return budget
         if not isinstance(budget, str):
             return cls(evaluations=budget)
+        if (decimal := _DECIMAL_COMMA.search(budget)) is not None:
+            meant = decimal[0]
+            raise BudgetError(
+                f"Expected a decimal point in the budget {budget!r}, as in "
+                f"{budget.replace(meant, meant.replace(',', '.'))!r}, since a comma separates limits. "
+                f"To end a run at the first of two limits, write a space after the comma: "
+                f"{budget.replace(meant, meant.replace(',', ', '))!r}."
+            )
         limits: dict[str, Any] = {}
         for part in budget.split(","):
             match = re.fullmatch(r"\s*(-?[\d.]+(?:e[+-]?\d+)?)\s*([a-z]*)\s*", part.lower())
@@ -90,9 +107,9 @@ class Budget:
 
     def __str__(self) -> str:
         parts = [
-            f"{self.evaluations} evaluations" if self.evaluations else "",
+            counted(self.evaluations, "evaluation") if self.evaluations else "",
             f"{self.seconds:.12g} simulated seconds" if self.seconds else "",
-            f"{self.epochs} epochs" if self.epochs else "",
+            counted(self.epochs, "epoch") if self.epochs else "",
         ]
         return " or ".join(filter(None, parts))
 

@@ -27,9 +27,10 @@ from nasbench_lab.cli_export import EXPORT_EXAMPLES, export
 from nasbench_lab.cli_files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, import_
 from nasbench_lab.cli_results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
-from nasbench_lab.console import Json, console, errors, print_json, print_rows
+from nasbench_lab.console import Json, console, errors, never_fail, print_json, print_rows
 from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError
 from nasbench_lab.processes import HASH_SEED, Terminated, lasting_threads, stop_workers
+from nasbench_lab.words import counted
 
 app = typer.Typer(
     name="nasbench-lab",
@@ -173,7 +174,8 @@ def describe(table: TableName, as_json: Json = False) -> None:
         False,
     )
     console.print(
-        f"\nSpace {info.space}: {len(opened):,} entries for {opened.space.size:,} architectures. "
+        f"\nSpace {info.space}: {counted(len(opened), 'entry')} for "
+        f"{counted(opened.space.size, 'architecture')}. "
         f"Searches see {info.objective}; results are reported in {info.report}; the clock is "
         f"{TableBenchmark(opened).clock}.\n"
         + "".join(f"Task {k}: {t.objective}, reported in {t.report}.\n" for k, t in tasks)
@@ -251,6 +253,7 @@ def best(
 def main() -> None:
     """Runs the command line; errors that were foreseen end in one line, not in a traceback."""
     _fix_hash_seed()
+    never_fail()
     # Also when it is told to end, it takes its worker processes with it.
     signal.signal(signal.SIGTERM, _terminate)
     before, code = lasting_threads(), 1

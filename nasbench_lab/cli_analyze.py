@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from nasbench_lab.cli_results import NoTitle
 from nasbench_lab.console import Json, console, print_json, print_rows, progress
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from nasbench_lab.analysis import Analysis
@@ -39,13 +41,16 @@ def analyze(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where to put it; results/analysis-TABLE if unset."),
+        typer.Option(
+            "--output", "-o", help="Where to put it; results, as analysis-TABLE, if unset."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of samples and random walks.")] = 0,
     walks: Annotated[
         int | None,
         typer.Option(min=1, help="How many random walks; 1000, or 100 in a large space, if unset."),
     ] = None,
+    no_title: NoTitle = False,
     as_json: Json = False,
 ) -> None:
     """Study a table: spread, noise, decisions that matter, local optima, ruggedness.
@@ -66,7 +71,7 @@ def analyze(
             progress=advance,
         )
         advance(1, 1, "figures")
-        files = _write(analysis, folder)
+        files = _write(analysis, folder, title=not no_title)
     if as_json:
         print_json({**analysis.summary(), "files": [str(file) for file in files]})
         return
@@ -88,7 +93,7 @@ def _open(name: str) -> tuple[Table, Task | None]:
     return open_table(name), None
 
 
-def _write(analysis: Analysis, folder: Path) -> list[Path]:
+def _write(analysis: Analysis, folder: Path, *, title: bool) -> list[Path]:
     """Writes tables, summary and figures; takes away what an earlier study has and this has not."""
     from nasbench_lab.figures import save_figure
     from nasbench_lab.files import atomic_file, folder_errors
@@ -104,7 +109,7 @@ def _write(analysis: Analysis, folder: Path) -> list[Path]:
     files.append(folder / "summary.json")
     with atomic_file(files[-1]) as path:
         path.write_text(json.dumps(summary, indent=1) + "\n")
-    for name, figure in figures(analysis).items():
+    for name, figure in figures(analysis, title=title).items():
         files += save_figure(figure, folder / name)
     with folder_errors(folder):
         for name in _MAY_LACK:
@@ -118,7 +123,7 @@ def _show(analysis: Analysis) -> None:
     landscape, column = analysis.landscape, analysis.landscape.column
     console.print(
         f"[bold]{escape(landscape.table.name)}[/bold], {escape(column.name)}: {landscape.how}, in "
-        f"{len(landscape.table):,} rows",
+        f"{counted(len(landscape.table), 'row')}",
         highlight=False,
         soft_wrap=True,
     )
@@ -170,7 +175,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     if half := summary["fidelity"]:
         facts.append(
             (
-                f"after {half['epoch']} epochs",
+                f"after {counted(half['epoch'], 'epoch')}",
                 f"rank correlation {_number(half['spearman'])} with the last, "
                 f"{half['overlap_top_10pct']:.0%} of its top 10 %",
             )
@@ -199,7 +204,8 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
             "local optima",
             f"{optima['count']:,}, {optima['share']:.2%} of all rows; median {optima['median']:.5g}"
             if optima["all_found"]
-            else f"{optima['count']:,} found by {optima['ascents']:,} ascents, {optima['share']:.2%} "
+            else f"{optima['count']:,} found by {counted(optima['ascents'], 'ascent')}, "
+            f"{optima['share']:.2%} "
             f"of which started at one; median {optima['median']:.5g}",
         ),
         (

@@ -27,7 +27,7 @@ from nasbench_lab.cli_results import (
     XAxis,
     show,
 )
-from nasbench_lab.console import Json, console, errors, progress
+from nasbench_lab.console import Json, console, errors, one_of, progress
 from nasbench_lab.errors import (
     AlgorithmError,
     AlgorithmWarning,
@@ -35,6 +35,7 @@ from nasbench_lab.errors import (
     NasbenchLabError,
     UnknownNameError,
 )
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from nasbench_lab.results import Result
@@ -63,10 +64,16 @@ JobsOption = Annotated[
     int, typer.Option(help="Processes; -1 for one per core, or for all workers of a cluster.")
 ]
 ExecutorOption = Annotated[
-    ExecutorName, typer.Option(help="Processes of this machine, or a Dask cluster.")
+    ExecutorName,
+    typer.Option(
+        parser=one_of("executor", ExecutorName),
+        metavar="EXECUTOR",
+        help="Processes of this machine (processes), or a Dask cluster (dask).",
+    ),
 ]
 SchedulerOption = Annotated[
-    str | None, typer.Option(help="The address of Dask's scheduler: tcp://10.0.0.1:8786.")
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of Dask's scheduler, such as tcp://HOST:8786."),
 ]
 TimeLimitOption = Annotated[
     float | None,
@@ -100,21 +107,23 @@ def compare(
         typer.Option(
             "--algorithm",
             "-a",
-            help="A name, name(key=value), or path/to/file.py:ClassName; may be repeated.",
+            metavar="NAME",
+            help="A name, name(key=value), or FILE.py:CLASS; may be repeated.",
         ),
     ] = None,
     benchmark: Annotated[
         list[str] | None,
-        typer.Option("--benchmark", "-b", help="A table's name; may be repeated."),
+        typer.Option("--benchmark", "-b", metavar="TABLE", help="A table's name; may be repeated."),
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
+            metavar="BUDGET",
             help="Of each run: 200 (evaluations), 12000s (simulated), 500epochs. 200 if unset; "
-            f"{DEFAULT_BUDGET} on {DEFAULT_BENCHMARK}, if no benchmark is named."
+            f"{DEFAULT_BUDGET} on {DEFAULT_BENCHMARK}, if no benchmark is named.",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each algorithm.")] = 100,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each algorithm.")] = 100,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -134,28 +143,35 @@ def compare(
     objective: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="COLUMN",
             help="What searches see; may be repeated, for several objectives. What the table says "
-            "if unset."
+            "if unset.",
         ),
     ] = None,
     constraint: Annotated[
         list[str] | None,
-        typer.Option(help="What architectures must keep to: 'parameters<=0.5'; may be repeated."),
+        typer.Option(
+            metavar="BOUND",
+            help="What architectures must keep to, such as parameters<=0.5; may be repeated.",
+        ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Evaluations at once, on the simulated clock.")
+        int, typer.Option(min=1, metavar="N", help="Evaluations at once, on the simulated clock.")
     ] = 1,
     synchronous: Annotated[
         bool, typer.Option("--synchronous", help="Workers wait for each other: batches.")
     ] = False,
     fail: Annotated[
-        float, typer.Option(min=0, max=1, help="The chance that an evaluation fails.")
+        float,
+        typer.Option(min=0, max=1, metavar="CHANCE", help="The chance that an evaluation fails."),
     ] = 0.0,
     straggle: Annotated[
-        float, typer.Option(min=0, max=1, help="The chance that one takes longer.")
+        float,
+        typer.Option(min=0, max=1, metavar="CHANCE", help="The chance that one takes longer."),
     ] = 0.0,
     slowdown: Annotated[
-        float, typer.Option(min=1, help="How many times as long that then is.")
+        float,
+        typer.Option(min=1, metavar="FACTOR", help="How many times as long that then is."),
     ] = 3.0,
     free_repeats: Annotated[
         bool, typer.Option("--free-repeats", help="Evaluating the same again costs nothing.")
@@ -306,7 +322,7 @@ def _execute(
         check_same(folder, experiment)
         finished, expected = count_finished(folder, experiment)
         errors.print(
-            f"{finished} of {expected} runs are finished in {folder} and not run again.",
+            f"{finished} of {counted(expected, 'run')} are finished in {folder} and not run again.",
             soft_wrap=True,
         )
     interrupted = False
@@ -343,8 +359,8 @@ def _execute(
     figures = show(result, folder, *shown)
     if interrupted:
         errors.print(
-            f"Interrupted: {len(result.runs)} of {result.n_expected} runs were finished and are kept "
-            f"in {folder}. The same command goes on there.",
+            f"Interrupted: {len(result.runs)} of {counted(result.n_expected, 'run')} were finished and "
+            f"are kept in {folder}. The same command goes on there.",
             soft_wrap=True,
         )
         raise typer.Exit(130)
@@ -435,7 +451,9 @@ def merge(
     result.save(folder)
     for note in result.notes_on_origin():
         console.print(f"Note: {escape(note)}", highlight=False, soft_wrap=True)
-    console.print(f"{len(result.runs)} of {result.n_expected} runs: {folder}", soft_wrap=True)
+    console.print(
+        f"{len(result.runs)} of {counted(result.n_expected, 'run')}: {folder}", soft_wrap=True
+    )
 
 
 def _new_folder() -> Path:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from nasbench_lab.console import console
+from nasbench_lab.console import console, one_of
+from nasbench_lab.words import counted
 
 EXPORT_EXAMPLES = """Examples:\n
     nasbench-lab export results/my-run --format csv\n
@@ -25,7 +26,13 @@ class Format(StrEnum):
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
     form: Annotated[
-        Format, typer.Option("--format", help="CSV files, or the data format of IOHprofiler.")
+        Format,
+        typer.Option(
+            "--format",
+            parser=one_of("format", Format),
+            metavar="FORMAT",
+            help="Files of CSV (csv), or the data format of IOHprofiler (ioh).",
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -39,5 +46,9 @@ def export(
     named = folder if folder.name not in ("", "..") else folder.resolve()
     target = output or named.with_name(f"{named.name}-{form.value}")
     files = FORMATS[form.value](Result.open(folder), target)
-    count = "1 file" if len(files) == 1 else f"{len(files)} files"
-    console.print(f"Exported to {target}: {count}.", soft_wrap=True, markup=False, highlight=False)
+    console.print(
+        f"Exported to {target}: {counted(len(files), 'file')}.",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )

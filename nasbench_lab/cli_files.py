@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from nasbench_lab.console import Json, console, print_json, progress
 from nasbench_lab.errors import MissingSourceError, TableFileError, UnknownNameError
+from nasbench_lab.words import counted
 
 IMPORT_EXAMPLES = """Examples:\n
     nasbench-lab import ~/Downloads/NATS-tss-v1_0-3ffb9-simple.tar\n
@@ -64,10 +65,10 @@ def import_(
         rows.append({"table": table.name, "entries": len(table), "missing": missing})
         if as_json:
             continue
-        entries = "1 entry" if len(table) == 1 else f"{len(table):,} entries"
         console.print(
-            f"[bold]{escape(table.name)}[/bold]: {entries} for {table.space.size:,} architectures "
-            f"of {table.space.name}, {len(table.columns)} columns.",
+            f"[bold]{escape(table.name)}[/bold]: {counted(len(table), 'entry')} for "
+            f"{counted(table.space.size, 'architecture')} "
+            f"of {table.space.name}, {counted(len(table.columns), 'column')}.",
             highlight=False,
         )
         for sentence in missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,18 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from nasbench_lab.console import Json, console, errors, print_json, print_rows
+from nasbench_lab.console import Json, console, errors, one_of, print_json, print_rows
 from nasbench_lab.errors import BudgetError, ExperimentError, QueryError
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nasbench_lab.figure_layout import Look
     from nasbench_lab.results import Result
 
 PLOT_EXAMPLES = """Examples:\n
     nasbench-lab plot results/my-run --metric valid_regret --statistic median\n
     nasbench-lab plot results/my-run --ranks --critical-difference --width page\n
     nasbench-lab plot results/my-run --schedule --seed 3\n
+    nasbench-lab plot results/my-run --no-title --highlight gp_bo --limits 0.1,10 --log\n
     nasbench-lab plot results/my-run --all --output paper/figures"""
 
 
@@ -55,19 +59,29 @@ class Statistic(StrEnum):
 MetricOption = Annotated[
     Metric | None,
     typer.Option(
-        help="What the curves show; both regrets, side by side, if unset, or of several objectives "
-        "the hypervolume and the first one's regret."
+        parser=one_of("metric", Metric),
+        metavar="METRIC",
+        help="What the curves show: test_regret, valid_regret, test, valid or hypervolume. Both "
+        "regrets, side by side, if unset, or of several objectives the hypervolume and the first "
+        "one's regret.",
     ),
 ]
 AxisOption = Annotated[
     XAxis | None,
-    typer.Option(help="What runs along the figure; what the budget counts, if unset."),
+    typer.Option(
+        parser=one_of("axis", XAxis),
+        metavar="AXIS",
+        help="What runs along the figure: evaluations, seconds or epochs. What the budget counts, if "
+        "unset.",
+    ),
 ]
 StatisticOption = Annotated[
     Statistic,
     typer.Option(
-        help="Mean with 95 % bootstrap interval, median with quartiles, or median with its exact 95 % "
-        "interval."
+        parser=one_of("statistic", Statistic),
+        metavar="NAME",
+        help="Of the runs: mean (with 95 % bootstrap interval), median (with quartiles) or "
+        "median_interval (with its exact 95 % interval).",
     ),
 ]
 ReferenceOption = Annotated[
@@ -77,6 +91,32 @@ ReferenceOption = Annotated[
         help="Test every algorithm against this one; against the best of each table if unset.",
     ),
 ]
+
+
+NoTitle = Annotated[
+    bool,
+    typer.Option(
+        "--no-title", help="Leave the titles out; of several panels, short ones tell them apart."
+    ),
+]
+
+
+def _limits(text: str) -> tuple[float, float]:
+    """The limits of an axis that an option names."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"Expected the lower and the upper limit, such as 0.1,10, but got {text!r}.",
+            param_hint="limits",
+        ) from None
+    return low, high
+
+
+def _colours(text: str) -> str | list[str]:
+    """The colours, or the colormap, that an option names."""
+    names = [name.strip() for name in text.split(",")]
+    return names[0] if len(names) == 1 else names
 
 
 def _inches(width: str) -> float:
@@ -132,10 +172,38 @@ def plot(
         float,
         typer.Option(
             parser=_inches,
-            metavar="column|page|INCHES",
-            help="Of the figures: a column (3.35 inches) or a page (7 inches) of a paper, or inches.",
+            metavar="WIDTH",
+            help="Of the figures: column (3.35 inches) or page (7 inches) of a paper, or inches.",
         ),
     ] = "column",  # type: ignore[assignment]  # typer parses it
+    no_title: NoTitle = False,
+    limits: Annotated[
+        str | None, typer.Option(metavar="LIMITS", help="Of the axis of values, such as 0.1,10.")
+    ] = None,
+    log: Annotated[
+        bool,
+        typer.Option(
+            "--log",
+            help="Make the axis of values logarithmic, as it is anyhow where regrets differ much.",
+        ),
+    ] = False,
+    linear: Annotated[bool, typer.Option("--linear", help="Make it linear.")] = False,
+    colors: Annotated[
+        str | None,
+        typer.Option(
+            parser=_colours,
+            metavar="COLORS",
+            help="Of the algorithms, such as black,red,blue; or one of the colormaps of matplotlib, "
+            "such as viridis.",
+        ),
+    ] = None,
+    highlight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Draw this algorithm in colour before the others, which are grey; may be repeated.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Where to put it; with the result if unset."),
@@ -144,8 +212,10 @@ def plot(
 ) -> None:
     """Draw figures of a result for a paper: PNG, SVG and PDF, with the data beside them as CSV.
 
-    Without options: the anytime figure, and the summary.
+    Without options: the anytime figure. The summary is printed by compare and run, and is in the
+    report.
     """
+    from nasbench_lab.figure_layout import Look
     from nasbench_lab.results import Result
 
     flags = {
@@ -163,10 +233,24 @@ def plot(
         )
     if metric is not None and kinds and not set(kinds) - {"pareto", "schedule"}:
         raise typer.BadParameter("These figures have no metric.", param_hint="metric")
+    if log and linear:
+        raise typer.BadParameter("It is either --log or --linear.", param_hint="linear")
+    scale = {"limits": limits, "log": log, "linear": linear}
+    if kinds and not set(kinds) - {"critical difference", "schedule"}:
+        for hint in filter(scale.get, scale):
+            raise typer.BadParameter("These figures have no axis of values.", param_hint=hint)
+    look = Look(
+        title=not no_title,
+        limits=None if limits is None else _limits(limits),
+        log=log if log or linear else None,
+        highlight=tuple(highlight or ()),
+    )
+    if colors is not None:
+        look = replace(look, colours=colors)
     result, where, files = Result.open(folder), output or folder, []
-    summarised = everything or not kinds
-    if summarised:
-        files.append(_draw_anytime(result, where, metric, axis, statistic, width))
+    look.lines(result.algorithms)
+    if everything or not kinds:
+        files.append(_draw_anytime(result, where, metric, axis, statistic, width, look))
     left_out = []
     for kind in kinds:
         asked = flags[kind] or (kind == "schedule" and seed is not None)
@@ -176,19 +260,20 @@ def plot(
             )
             continue
         try:
-            files.append(_draw(kind, result, where, metric, axis, seed, width))
+            files.append(_draw(kind, result, where, metric, axis, seed, width, look))
         except (BudgetError, ExperimentError, QueryError) as error:
             if kinds == [kind]:
                 raise
             left_out.append(f"No figure of {kind}: {error}")
     # Where figures were asked for by name, one that cannot be drawn is an error.
     failed = bool(left_out) and not everything
+    notes = result.notes_on_origin()
     if as_json:
-        said = _summary(result) if summarised else {}
-        said |= {"left_out": left_out} if everything or failed else {}
+        said: dict[str, Any] = {"left_out": left_out} if everything or failed else {}
+        said |= {"notes": notes} if notes else {}
         print_json({**said, "figures": [str(file) for some in files for file in some]})
-    elif summarised:
-        _print_summary(result)
+    for note in [] if as_json else notes:
+        console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
     for line in [] if as_json else left_out:
         (errors if failed else console).print(line, markup=False, highlight=False, soft_wrap=True)
     for first, *others in [] if as_json else files:
@@ -206,6 +291,7 @@ def _draw(
     axis: XAxis | None,
     seed: int | None,
     width: float,
+    look: Look,
 ) -> list[Path]:
     """Writes one of the figures that have a flag, and its data; returns the files."""
     from nasbench_lab import comparison_figures as comparison
@@ -247,7 +333,7 @@ def _draw(
     }
     stem, data_of, figure_of, arguments = known[kind]
     data = data_of(result, *arguments)
-    figure = figure_of(result, *arguments, width=width, data=data)
+    figure = figure_of(result, *arguments, width=width, data=data, look=look)
     return save_figure(figure, folder / stem, PAPER, data)
 
 
@@ -276,8 +362,10 @@ def _draw_anytime(
     axis: XAxis | None,
     statistic: str,
     width: float | None = None,
+    look: Look | None = None,
 ) -> list[Path]:
     """Writes the anytime figure: for the screen, or so wide, with its data, for a paper."""
+    from nasbench_lab.figure_layout import DEFAULT
     from nasbench_lab.figures import PAPER, anytime_data, anytime_figure, save_figure
 
     if not result.runs:
@@ -293,7 +381,10 @@ def _draw_anytime(
     shown = metric or ["hypervolume" if several else "valid_regret", "test_regret"]
     stem = f"anytime_{metric or ('objectives' if several else 'regret')}_{along}_{statistic}"
     data = anytime_data(result, shown, along, statistic=statistic)
-    figure = anytime_figure(result, shown, along, statistic=statistic, width=width, data=data)
+    look = look or DEFAULT
+    figure = anytime_figure(
+        result, shown, along, statistic=statistic, width=width, data=data, look=look
+    )
     if width is None:
         return save_figure(figure, folder / stem)
     return save_figure(figure, folder / stem, PAPER, data)
@@ -329,8 +420,8 @@ def _print_summary(result: Result, reference: str | None = None) -> None:
         if not lines:
             continue
         counts = sorted({line["runs"] for line in lines})
-        runs = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-        runs += " run" if counts == [1] else " runs"
+        least = f"{counts[0]} to " if len(counts) > 1 else ""
+        runs = f"{least}{counted(counts[-1], 'run')}"
         console.print(
             f"\n[bold]{escape(name)}[/bold], {runs} of {budget}, {escape(result.setting(name))}",
             highlight=False,

@@ -12,6 +12,7 @@ from rich.markup import escape
 from nasbench_lab.console import Json, console, errors, print_json, print_rows, progress
 from nasbench_lab.errors import ExperimentError, UnknownNameError
 from nasbench_lab.trainer import need_torch
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from nasbench_lab.columns import Column
@@ -67,7 +68,7 @@ def build_table(
         print_json({"table": table.name, "folder": str(folder), **summary})
         return
     console.print(
-        f"{table.name}: {summary['networks']:,} networks trained in "
+        f"{table.name}: {counted(summary['networks'], 'network')} trained in "
         f"{summary['training_wall_s'] / 60:.1f} min ({summary['network_s'] / 60:.1f} min of one "
         f"process), their times measured in {summary['measuring_wall_s'] / 60:.1f} min. {folder}",
         soft_wrap=True,
@@ -121,15 +122,16 @@ def validate(
         raise ExperimentError("--table-seeds checks the table's own training; leave --epochs out.")
     if epochs is None and not any(table_trials(table, recipe, a) for a, _ in found):
         raise ExperimentError(
-            f"{table.name!r} does not say what came of {recipe.epochs} epochs on {recipe.data} by "
+            f"{table.name!r} does not say what came of {counted(recipe.epochs, 'epoch')} on "
+            f"{recipe.data} by "
             f"split, so there would be nothing to compare with. To train nevertheless, say for how "
             f"long: --epochs."
         )
     if not as_json:
         whose = "its own recipe" if "recipe" in table.info.details else "the published recipe"
         errors.print(
-            f"Training {len(found)} architectures of {table.name} on {recipe.data} for "
-            f"{recipe.epochs} epochs by {whose}.",
+            f"Training {counted(len(found), 'architecture')} of {table.name} on {recipe.data} for "
+            f"{counted(recipe.epochs, 'epoch')} by {whose}.",
             highlight=False,
         )
     with progress("epochs") as advance:
@@ -144,11 +146,11 @@ def validate(
             n_jobs=jobs,
             progress=advance,
         )
+    # First what is to be kept: the output may be closed.
+    files = validation.save(folder) if folder is not None else []
     _show(validation, as_json)
-    if folder is not None:
-        files = validation.save(folder)
-        if not as_json:
-            console.print(f"Added to the result: {', '.join(map(str, files))}", soft_wrap=True)
+    if files and not as_json:
+        console.print(f"Added to the result: {', '.join(map(str, files))}", soft_wrap=True)
 
 
 def _chosen(
@@ -191,8 +193,9 @@ def _show(validation: Validation, as_json: bool) -> None:
         return
     seeds = ranges(validation.seeds)
     console.print(
-        f"{validation.table}: {len(validation.entries)} architectures, {validation.epochs} epochs, "
-        f"seeds {seeds}, on {validation.device}",
+        f"{validation.table}: {counted(len(validation.entries), 'architecture')}, "
+        f"{counted(validation.epochs, 'epoch')}, seed{'s' * (len(validation.seeds) != 1)} "
+        f"{seeds}, on {validation.device}",
         highlight=False,
     )
     for number, entry in enumerate(validation.entries, start=1):
@@ -231,7 +234,8 @@ def _meaning(validation: Validation) -> str:
         )
     if not any(entry.table for entry in validation.entries):
         return (
-            f"The table holds no training of {validation.epochs} epochs of this data set, so there is "
+            f"The table holds no training of {counted(validation.epochs, 'epoch')} of this data "
+            f"set, so there is "
             f"nothing to compare with: each schedule is a training of its own."
         )
     words = (

@@ -11,11 +11,12 @@ import numpy as np
 from nasbench_lab import stats
 from nasbench_lab.errors import ExperimentError
 from nasbench_lab.figure_layout import (
+    DEFAULT,
     WIDTHS,
+    Look,
     axis_label,
     draw_curves,
     label_panel,
-    look,
     name_curves,
     panel_grid,
     plain,
@@ -55,6 +56,7 @@ def rank_figure(
     *,
     width: float | None = None,
     data: pd.DataFrame | None = None,
+    look: Look = DEFAULT,
 ) -> Figure:
     """The rank that each algorithm has on average among all, over the course of the search.
 
@@ -64,6 +66,7 @@ def rank_figure(
         axis: ``evaluations``, ``epochs`` or ``seconds``; what the budget is in, if None.
         width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
         data: What ``rank_data`` gave for the same arguments, if it is at hand.
+        look: Titles, colours, limits and scale.
 
     Returns:
         A figure with one panel per benchmark, and of several one for all of them.
@@ -82,7 +85,8 @@ def rank_figure(
     mean = shown_as("mean and 95 % bootstrap interval", len(result.algorithms))
     said = f"rank by {_words(metric)}, {mean}"
     lines = data.rename(columns={"rank": "centre"})
-    return _curves(result, lines, axis or result.axis, width, said, "mean rank", best_is_low=True)
+    along = axis or result.axis
+    return _curves(result, lines, along, width, said, "mean rank", look, best_is_low=True)
 
 
 def ecdf_data(
@@ -100,6 +104,7 @@ def ecdf_figure(
     *,
     width: float | None = None,
     data: pd.DataFrame | None = None,
+    look: Look = DEFAULT,
 ) -> Figure:
     """The share of runs and targets that had been reached, over the course of the search.
 
@@ -112,6 +117,7 @@ def ecdf_figure(
         axis: ``evaluations``, ``epochs`` or ``seconds``; what the budget is in, if None.
         width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
         data: What ``ecdf_data`` gave for the same arguments, if it is at hand.
+        look: Titles, colours, limits and scale.
 
     Returns:
         A figure with one panel per benchmark, and of several one for all of them.
@@ -127,7 +133,8 @@ def ecdf_figure(
         raise ExperimentError("No run had an incumbent, so that no target was reached.")
     lines = data.rename(columns={"share": "centre"})
     said = f"run times to targets of {_words(metric)}"
-    return _curves(result, lines, axis or result.axis, width, said, "share of runs and targets")
+    along = axis or result.axis
+    return _curves(result, lines, along, width, said, "share of runs and targets", look)
 
 
 def _curves(
@@ -137,6 +144,7 @@ def _curves(
     width: float | None,
     said: str,
     label: str,
+    look: Look,
     *,
     best_is_low: bool = False,
 ) -> Figure:
@@ -146,20 +154,16 @@ def _curves(
         figure, panels, size = panel_grid(len(names), width)
         for panel, name in zip(panels, names, strict=True):
             some = lines[lines["benchmark"] == name]
-            draw_curves(panel, some, result.algorithms, False)
-            title = (
-                f"{'mean over tables' if name == stats.ALL else name}{_seeds(result, some)}, {said}"
-            )
-            if name == stats.ALL:
-                label_panel(panel, size, title, "share of the budget", label)
-            else:
+            draw_curves(panel, some, result.algorithms, False, look)
+            short = "mean over tables" if name == stats.ALL else name
+            title, along = f"{short}{_seeds(result, some)}, {said}", "share of the budget"
+            if name != stats.ALL:
                 scale_axis(panel, axis)
-                label_panel(
-                    panel, size, f"{title}, {result.setting(name)}", axis_label(axis), label
-                )
+                title, along = f"{title}, {result.setting(name)}", axis_label(axis)
+            label_panel(panel, size, look.heading(title, short, len(names)), along, label)
             if best_is_low:
                 panel.invert_yaxis()
-            else:
+            elif look.limits is None and not look.log:
                 panel.set(ylim=(-0.02, 1.02), yticks=(0.0, 0.25, 0.5, 0.75, 1.0))
         name_curves(figure, panels, result.algorithms, size)
     return figure
@@ -183,6 +187,7 @@ def final_figure(
     *,
     width: float | None = None,
     data: pd.DataFrame | None = None,
+    look: Look = DEFAULT,
 ) -> Figure:
     """What each run had come to at its end: a dot per run, the median, and the quartiles.
 
@@ -191,6 +196,7 @@ def final_figure(
         metric: One of ``nasbench_lab.stats.METRICS``.
         width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
         data: What ``final_data`` gave for the same arguments, if it is at hand.
+        look: Titles, colours, limits and scale.
 
     Returns:
         A figure with one panel per benchmark and a line per algorithm. Runs that found nothing have
@@ -202,6 +208,7 @@ def final_figure(
     """
     names = finished(result)
     data = final_data(result, metric) if data is None else data
+    drawn = look.lines(result.algorithms)
     with styled():
         labels = [wrapped(a, 1.3) for a in result.algorithms]
         # Inches that the labels take from the panels, and those of an algorithm's line.
@@ -214,12 +221,16 @@ def final_figure(
             every = some["value"].to_numpy()
             every = every[np.isfinite(every)]
             for i, algorithm in enumerate(result.algorithms):
-                _draw_runs(
-                    panel, some["value"][some["algorithm"] == algorithm].to_numpy(), every, i
-                )
+                values = some["value"][some["algorithm"] == algorithm].to_numpy()
+                _draw_runs(panel, values, every, i, drawn[i]["color"])
             scale = ""
-            if metric.endswith("regret"):
-                scale = _scale_regrets(panel, every)
+            if metric.endswith("regret") if look.log is None else look.log:
+                scale = _scale_regrets(panel, every, forced=bool(look.log))
+            if look.limits is not None:
+                if scale and look.limits[0] <= 0:  # where no other is asked for
+                    panel.set_xscale("linear")
+                    scale = ""
+                panel.set_xlim(look.limits)
             panel.set_yticks(range(len(labels)), labels, parse_math=False)
             # Of panels side by side, the first one's names serve all.
             panel.tick_params(labelleft=j % across == 0)
@@ -229,14 +240,14 @@ def final_figure(
             label_panel(
                 panel,
                 (size[0] - room, size[1]),
-                f"{said}, {result.setting(name)}",
+                look.heading(f"{said}, {result.setting(name)}", name, len(names)),
                 stats.metric_label(result.benchmark(name), metric) + scale,
                 "",
             )
     return figure
 
 
-def _draw_runs(panel: Axes, values: Any, every: Any, i: int) -> None:
+def _draw_runs(panel: Axes, values: Any, every: Any, i: int, colour: str) -> None:
     """Draws the runs of the ``i``-th algorithm on its line.
 
     Args:
@@ -244,11 +255,11 @@ def _draw_runs(panel: Axes, values: Any, every: Any, i: int) -> None:
         values: What each run came to, infinite if it found nothing.
         every: The finite values of all algorithms, beyond which no quartile is drawn.
         i: Which algorithm.
+        colour: Of its dots.
     """
     found = np.sort(values[np.isfinite(values)])
     if not len(found):
         return
-    colour = look(i)["color"]
     # By the golden ratio, neighbours in value are apart in height, and the same in every picture.
     heights = i + 0.5 * ((0.618034 * np.arange(len(found))) % 1.0 - 0.5)
     dots: dict[str, Any] = {"markersize": 2.5, "markeredgewidth": 0, "alpha": 0.55}
@@ -260,15 +271,20 @@ def _draw_runs(panel: Axes, values: Any, every: Any, i: int) -> None:
         panel.plot([median], [i], "|", color="black", markersize=9, mew=1.6, label="median")
 
 
-def _scale_regrets(panel: Axes, values: Any) -> str:
-    """Shows regrets that differ much on a logarithmic axis, which begins at 0 if some are 0.
+def _scale_regrets(panel: Axes, values: Any, *, forced: bool = False) -> str:
+    """Shows values that differ much on a logarithmic axis, which begins at 0 if some are 0.
+
+    Args:
+        panel: Where.
+        values: The values.
+        forced: Whether they are also shown so if they do not differ much.
 
     Returns:
         What to add to the axis' label.
     """
     # What is left of a regret of 0 by rounding is 0.
     positive = values[values > ROUNDING * values.max(initial=0.0)]
-    if not len(positive) or positive.max() < 10 * positive.min():
+    if not len(positive) or (positive.max() < 10 * positive.min() and not forced):
         return ""
     if len(positive) < len(values):
         panel.set_xscale("symlog", linthresh=positive.min(), linscale=0.3)
@@ -312,6 +328,7 @@ def critical_difference_figure(
     *,
     width: float | None = None,
     data: pd.DataFrame | None = None,
+    look: Look = DEFAULT,
 ) -> Figure:
     """The critical-difference diagram of Demšar (2006, section 3.2.4), the best rank on the left.
 
@@ -325,6 +342,7 @@ def critical_difference_figure(
         metric: One of ``nasbench_lab.stats.METRICS``, by whose mean algorithms are ranked.
         width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
         data: What ``critical_difference_data`` gave for the same arguments, if it is at hand.
+        look: Whether there is a title, and which algorithms are highlighted.
 
     Raises:
         QueryError: There are fewer than 2 benchmarks or 3 algorithms.
@@ -334,7 +352,13 @@ def critical_difference_figure(
 
     data = critical_difference_data(result, metric) if data is None else data
     inches = width or WIDTHS["page"]
-    title = wrapped(_tested(data, metric), inches - 0.2)
+    title = look.heading(wrapped(_tested(data, metric), inches - 0.2), "", 1)
+    colours = ["black"] * len(data)
+    if look.highlight:
+        lines = dict(zip(result.algorithms, look.lines(result.algorithms), strict=True))
+        for i, name in enumerate(data["algorithm"]):
+            if name in look.highlight:
+                colours[i] = lines[name]["color"]
     ranks, critical = data["rank"].to_numpy(), data["critical_difference"].iloc[0]
     k, groups = len(ranks), _groups(data)
     # Between the names, inches from one algorithm's line to the next.
@@ -350,7 +374,7 @@ def critical_difference_figure(
         0.2 + max(text_width(line) for text in side for line in text.split("\n")) for side in sides
     )
     # From the top, in inches: title, CD, axis, bars, names.
-    bar = 0.35 + _LINE * _lines(title)
+    bar = 0.35 + (_LINE * _lines(title) if title else 0.0)
     axis = bar + 0.35
     bent = axis + 0.13 + 0.08 * len(groups)
     names = bent + 0.3
@@ -389,9 +413,15 @@ def critical_difference_figure(
                 y += 0.05 + _LINE * _lines(labels[i])
                 middle = y - _LINE * _lines(labels[i]) / 2
                 across, down = (x, *[rails[i]] * 2, *[places[i]] * 2), (middle,) * 2
-                panel.plot(across, (*down, names, bent, axis), c="0.35", lw=0.7, label="algorithm")
-                look: dict[str, Any] = {"ha": aligned, "va": "center", "fontsize": 7}
-                panel.text(x + away, middle, labels[i], **look)
+                panel.plot(
+                    across,
+                    (*down, names, bent, axis),
+                    lw=0.7,
+                    label="algorithm",
+                    c="0.35" if colours[i] == "black" else colours[i],
+                )
+                shown: dict[str, Any] = {"ha": aligned, "va": "center", "fontsize": 7}
+                panel.text(x + away, middle, labels[i], color=colours[i], **shown)
     return figure
 
 

@@ -1,17 +1,27 @@
-"""What the commands print: tables, JSON, progress."""
+"""What the commands print: tables, JSON, progress, on whatever output there is."""
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
-from collections.abc import Callable, Iterator
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
+
+from nasbench_lab.errors import UnknownNameError
+from nasbench_lab.words import BREAKS, wrapped
 
 console = Console()
 errors = Console(stderr=True)
@@ -19,16 +29,144 @@ errors = Console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
+_PLAIN = {
+    "∞": "inf",
+    "…": "...",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "·": ".",
+    "×": "x",
+    "±": "+/-",
+    "≤": "<=",
+    "≥": ">=",
+    "→": "->",
+    "←": "<-",
+    "µ": "u",
+    "μ": "u",
+    "ρ": "rho",
+    "σ": "sigma",
+    "τ": "tau",
+    "’": "'",
+    "‘": "'",
+    "“": '"',
+    "”": '"',
+}
+"""What stands for signs that an output cannot show."""
+
+
+def _replaced(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Handles a sign that an encoding lacks: a plain one, a letter without its accent, or ``?``."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign, after = error.object[error.start], error.start + 1
+    if "\udc80" <= sign <= "\udcff":  # a byte of a file's name that is no text
+        return bytes([ord(sign) - 0xDC00]), after
+    bare = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
+    return _PLAIN.get(sign) or bare or "?", after
+
+
+codecs.register_error("nasbench_lab.replaced", _replaced)
+
+
+def never_fail() -> None:
+    """Lets the standard streams replace the signs that they cannot show."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="nasbench_lab.replaced")
+
+
+def _shown(text: str) -> str:
+    """A text as the output will show it, so that columns stand below each other."""
+    encoding = console.encoding
+    return text.encode(encoding, "nasbench_lab.replaced").decode(encoding, "surrogateescape")
+
+
+Names = TypeVar("Names", bound=StrEnum)
+
+
+def one_of(kind: str, names: type[Names]) -> Callable[[str], Names]:
+    """Reads an option that is one of some names; of another, the nearest is named too."""
+
+    def read(text: str) -> Names:
+        try:
+            return names(text)
+        except ValueError:
+            unknown = UnknownNameError(kind, text, [name.value for name in names])
+            raise typer.BadParameter(str(unknown)) from None
+
+    return read
+
+
+_GAP = 1
+"""Between columns."""
+
+
 def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Prints a table of rows with the same keys.
+
+    Cells are broken at spaces, and if need be after signs such as ``_`` and ``(``. Columns that still
+    do not fit follow in further tables, each of which begins with the first column.
+    """
     if as_json:
         print_json(rows)
         return
-    table = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    for i, name in enumerate(rows[0] if rows else ()):
-        table.add_column(name, overflow="fold", no_wrap=i == 0 and len(rows[0]) < 5)
-    for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
+    if not rows:
+        return
+    columns = [
+        [_shown(cell) for cell in (name, *(str(row[name]) for row in rows))] for name in rows[0]
+    ]
+    least = _least_widths(columns, console.width)
+    blocks = [[0]]
+    for i in range(1, len(columns)):
+        needed = sum(least[j] + _GAP for j in (*blocks[-1], i)) - _GAP
+        if needed > console.width and len(blocks[-1]) > 1:
+            blocks.append([0])
+        blocks[-1].append(i)
+    for n, block in enumerate(blocks):
+        if n:
+            console.print()
+        _print_block([columns[i] for i in block], console.width)
+
+
+def _print_block(columns: Sequence[list[str]], room: int) -> None:
+    """Prints columns side by side, each with its name first."""
+    widths = [max(map(cell_len, column)) for column in columns]
+    # First the widest give way, without breaks within words as long as that is enough.
+    for level in (0, 1):
+        least = _least_widths(columns, room, level)
+        while sum(widths) + _GAP * (len(widths) - 1) > room:
+            spare = [i for i, width in enumerate(widths) if width > least[i]]
+            if not spare:
+                break
+            widths[max(spare, key=lambda i: widths[i])] -= 1
+    table = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
+    cells = [
+        [wrapped(cell, width, cell_len) for cell in column]
+        for column, width in zip(columns, widths, strict=True)
+    ]
+    for name, *_ in cells:
+        table.add_column(escape(name), no_wrap=True, overflow="fold")
+    for row in list(zip(*cells, strict=True))[1:]:
+        table.add_row(*map(escape, row))
     console.print(table)
+
+
+def _least_widths(columns: Sequence[list[str]], room: int, level: int = 1) -> list[int]:
+    """The widths that columns need to be broken at no worse places than those of a level.
+
+    The first takes at most half of the room, and no other more than the first leaves: what is wider
+    is broken anyhow.
+    """
+    found: list[int] = []
+    for column in columns:
+        words = [word for cell in column for word in re.split(BREAKS[0], cell)]
+        if level:
+            words = [piece for word in words for piece in re.split(BREAKS[1], word)]
+        most = room - found[0] - _GAP if found else room if len(columns) == 1 else room // 2
+        longest = max(cell_len(word.rstrip()) for word in words)
+        found.append(max(1, min(most, longest)))
+    return found
 
 
 def print_json(data: Any) -> None:

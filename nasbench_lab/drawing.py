@@ -41,6 +41,7 @@ from nasbench_lab.spaces import (
     get_space,
     space_names,
 )
+from nasbench_lab.words import counted
 
 FORMATS = ("svg", "png", "pdf")
 """What a drawing is saved as."""
@@ -128,8 +129,12 @@ class Drawing:
     def __repr__(self) -> str:
         text = self.space.to_string(self.architecture)
         if not self._graph:
-            return f"<Drawing of {text} of {self.space.name}: {len(self.architecture)} decisions>"
-        count = f"{len(joined_nodes(self._graph))} nodes, {len(self._graph.edges)} edges"
+            decisions = counted(len(self.architecture), "decision")
+            return f"<Drawing of {text} of {self.space.name}: {decisions}>"
+        count = (
+            f"{counted(len(joined_nodes(self._graph)), 'node')}, "
+            f"{counted(len(self._graph.edges), 'edge')}"
+        )
         return f"<Drawing of {text} of {self.space.name}: {count}>"
 
     def _repr_svg_(self) -> str:
@@ -327,4 +332,4 @@ def _graph_words(graph: Graph) -> str:
             what += f" by {edge.operation}" if edge.operation else ""
             what += "" if on_way else " (on no way from input to output)"
         sentences.append(what)
-    return f"A graph of {len(joined_nodes(graph))} nodes. " + "; ".join(sentences) + "."
+    return f"A graph of {counted(len(joined_nodes(graph)), 'node')}. " + "; ".join(sentences) + "."

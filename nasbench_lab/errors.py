@@ -14,13 +14,26 @@ class NasbenchLabError(Exception):
     """Base of all errors that nasbench-lab raises on purpose."""
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean …?`` with the known name that is nearest, if one is near; else nothing.
+
+    Of a name with parts, such as ``nas-bench-graph/cora``, the last part may be near too. Capitals
+    are taken for small letters.
+    """
+    spelled: dict[str, str] = {}
+    for one in known:
+        for part in (one, one.rpartition("/")[2]):
+            spelled.setdefault(part.lower(), one)
+    near = difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.5)
+    return f" Did you mean {spelled[near[0]]!r}?" if near else ""
+
+
 class UnknownNameError(NasbenchLabError, ValueError):
     """A table, algorithm, space, column or hyperparameter of this name does not exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.known, self.hint = kind, name, sorted(known), hint
-        near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
-        guess = f" Did you mean {near[0]!r}?" if near else ""
+        guess = did_you_mean(name, self.known)
         listing = ", ".join(self.known) or "none"
         super().__init__(
             f"Unknown {kind} {name!r}.{guess} Known: {listing}.{' ' + hint if hint else ''}"
@@ -90,6 +103,10 @@ class RecipeError(NasbenchLabError, ValueError):
 
 class ExperimentError(NasbenchLabError, ValueError):
     """An experiment that makes no sense: no seeds, or two things of one name."""
+
+
+class FigureError(NasbenchLabError, ValueError):
+    """A figure that cannot look as asked: no such colour, limits that are none."""
 
 
 class WorkerError(NasbenchLabError, RuntimeError):

@@ -18,6 +18,7 @@ from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError
+from nasbench_lab.files import nearest_file, read_text
 from nasbench_lab.registry import load_benchmark, make_algorithm, parse_algorithm
 from nasbench_lab.simulator import Workers
 
@@ -185,10 +186,12 @@ def read_experiment(file: Path | str) -> dict[str, Any]:
     """
     file = Path(file)
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file)
         data = tomllib.loads(text)
     except OSError as error:
-        raise ExperimentError(f"Cannot read {file}: {error.strerror}.") from error
+        raise ExperimentError(
+            f"Cannot read {file}: {error.strerror}.{nearest_file(file)}"
+        ) from error
     except (ValueError, RecursionError) as error:  # no TOML, or no UTF-8
         raise ExperimentError(f"{file} is no TOML file: {error}.") from error
     try:
@@ -392,7 +395,7 @@ def _budget_text(limits: Mapping[str, Any]) -> str | int:
     if list(limits) == ["evaluations"]:
         return int(limits["evaluations"])
     units = {"evaluations": "", "seconds": "s", "epochs": "epochs"}
-    return ",".join(f"{limits[name]!r}{unit}" for name, unit in units.items() if name in limits)
+    return ", ".join(f"{limits[name]!r}{unit}" for name, unit in units.items() if name in limits)
 
 
 def _query_text(query: Mapping[str, Any]) -> str | dict[str, Any]:

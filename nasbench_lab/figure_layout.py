@@ -8,13 +8,18 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasbench_lab import words
+from nasbench_lab.errors import FigureError, UnknownNameError, did_you_mean
 from nasbench_lab.landscape import ROUNDING
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +58,9 @@ WIDTHS = {"column": 3.35, "page": 7.0}
 PAPER = ("png", "svg", "pdf")
 """The formats of a figure for a paper."""
 
+_GREYS = ("0.45", "0.6", "0.72")
+"""Of algorithms behind those that are highlighted."""
+
 BANDED = 7
 """At most so many curves of a panel have bands: those of more merge into grey."""
 
@@ -70,9 +78,106 @@ def styled() -> AbstractContextManager[None]:
     return rc_context(STYLE | {"text.parse_math": False})
 
 
-def look(i: int) -> dict[str, Any]:
-    """Colour and line style of the ``i``-th algorithm; 35 are told apart."""
-    return {"color": PALETTE[i % len(PALETTE)], "linestyle": STYLES[i % len(STYLES)]}
+@dataclass(frozen=True)
+class Look:
+    """How figures of results look, as far as that is a matter of taste.
+
+    Args:
+        title: Whether panels have titles. If not, several are still told apart by short ones.
+        limits: Of the axis of values, the lower first.
+        log: Whether the axis of values is logarithmic; if None, where regrets differ much.
+        colours: Of the algorithms in their order, or the name of one of matplotlib's colormaps.
+        highlight: Algorithms that are drawn in colour before all others, which are grey.
+
+    Raises:
+        FigureError: A colour is unknown, or limits are no limits.
+    """
+
+    title: bool = True
+    limits: tuple[float, float] | None = None
+    log: bool | None = None
+    colours: str | Sequence[str] = PALETTE
+    highlight: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        from matplotlib import colormaps
+        from matplotlib.colors import CSS4_COLORS, is_color_like
+
+        if self.limits is not None:
+            low, high = self.limits
+            if not -math.inf < low < high < math.inf:
+                raise FigureError(f"Expected limits such as 0.1, 10 but got {low:g}, {high:g}.")
+            if self.log and low <= 0:
+                raise FigureError(
+                    f"A logarithmic axis has no place for {low:g}. Give a lower limit above 0, or a "
+                    f"linear axis."
+                )
+        named = self.colours if isinstance(self.colours, str) else None
+        if named is not None and named in colormaps:
+            return
+        colours = [named] if named is not None else list(self.colours)
+        object.__setattr__(self, "colours", tuple(colours))
+        wrong = [colour for colour in colours if not is_color_like(colour)]
+        if wrong or not colours:
+            known = [*CSS4_COLORS, *(colormaps if len(colours) == 1 else [])]
+            guess = did_you_mean(wrong[0], known) if wrong else ""
+            raise FigureError(
+                f"Expected colours such as red or #0072B2, or one of matplotlib's colormaps such as "
+                f"viridis, but got {wrong[0] if wrong else 'none'!r}.{guess}"
+            )
+
+    def lines(self, algorithms: Sequence[str]) -> list[dict[str, Any]]:
+        """Colour and line style of each algorithm; no two have both in common.
+
+        Raises:
+            FigureError: There are too few colours for so many.
+            UnknownNameError: An algorithm to be highlighted is none of them.
+        """
+        for name in self.highlight:
+            if name not in algorithms:
+                raise UnknownNameError("algorithm of this result", name, algorithms)
+        colours, greys = self._palette(len(algorithms)), _GREYS
+        if len(algorithms) > len(colours) * len(STYLES):
+            raise FigureError(
+                f"{counted(len(algorithms), 'algorithm')} cannot be told apart by "
+                f"{counted(len(colours), 'colour')}. Give "
+                f"{math.ceil(len(algorithms) / len(STYLES))} or more."
+            )
+        if not self.highlight:
+            return [_line(i, colours) for i in range(len(algorithms))]
+        return [
+            {**_line(i, colours), "linewidth": 2.2, "zorder": 3}
+            if name in self.highlight
+            else {**_line(i, greys), "linewidth": 1.0, "zorder": 2}
+            for i, name in enumerate(algorithms)
+        ]
+
+    def _palette(self, n: int) -> Sequence[str]:
+        """The colours; of a colormap, one for each of ``n`` algorithms."""
+        from matplotlib import colormaps
+        from matplotlib.colors import ListedColormap, to_hex
+
+        if not isinstance(self.colours, str):
+            return self.colours
+        colormap = colormaps[self.colours]
+        if isinstance(colormap, ListedColormap) and colormap.N < 100:
+            return [to_hex(colormap(i)) for i in range(colormap.N)]
+        # The ends of many are hardly told from white.
+        return [to_hex(colormap(x)) for x in np.linspace(0.1, 0.9, n)]
+
+    def heading(self, full: str, short: str, n: int) -> str:
+        """The title of one of ``n`` panels."""
+        return full if self.title else short if n > 1 else ""
+
+
+def _line(i: int, colours: Sequence[str]) -> dict[str, Any]:
+    """Colour and line style number ``i``: both go round, and a style more after each common round."""
+    common = math.lcm(len(colours), len(STYLES))
+    style = STYLES[(i + i // common) % len(STYLES)]
+    return {"color": colours[i % len(colours)], "linestyle": style}
+
+
+DEFAULT = Look()
 
 
 def panel_grid(
@@ -108,36 +213,43 @@ def panel_grid(
     return figure, panels[:n], size
 
 
+def drawable(text: str) -> str:
+    """A text in which signs that the font of figures lacks are replaced by their codes."""
+    from matplotlib import rcParams
+
+    known = _signs(tuple(rcParams["font.family"]), tuple(rcParams["font.sans-serif"]))
+    return "".join(
+        sign
+        if ord(sign) in known or sign == "\n"
+        else sign.encode("ascii", "backslashreplace").decode()
+        for sign in text
+    )
+
+
+@cache
+def _signs(families: tuple[str, ...], _: tuple[str, ...]) -> frozenset[int]:
+    """The signs in fonts of these families; the second argument says what sans-serif is."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in families]
+    return frozenset(code for font in fonts for code in font.get_charmap())
+
+
 def text_width(text: str, size: float = 7.0) -> float:
     """Inches that a line of text takes."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
     font = FontProperties(size=size)
-    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
-
-
-_BREAKS = (r"(?<=\s)(?=[^\s%])|(?<=\w)(?=\()", r"(?<=[_=,/:-])", r"(?<=.)")
-"""Where a text may be broken: at spaces and brackets; in long words after signs; anywhere."""
+    return (
+        float(text_to_path.get_text_width_height_descent(drawable(text), font, ismath=False)[0])
+        / 72
+    )
 
 
 def wrapped(text: str, inches: float, size: float = 7.0) -> str:
     """A text in lines of at most so many inches, with the best breaks that this takes."""
-    lines = [""]
-    for part in _parts(" ".join(text.split()), inches, size):
-        if lines[-1] and text_width(lines[-1] + part.rstrip(), size) > inches:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _parts(text: str, inches: float, size: float, breaks: int = 0) -> Iterator[str]:
-    """The parts of a text that fit into a line."""
-    for part in re.split(_BREAKS[breaks], text):
-        if breaks + 1 < len(_BREAKS) and text_width(part.rstrip(), size) > inches:
-            yield from _parts(part, inches, size, breaks + 1)
-        else:
-            yield part
+    return words.wrapped(drawable(text), inches, partial(text_width, size=size))
 
 
 def label_panel(panel: Axes, size: tuple[float, float], title: str, x: str, y: str) -> None:
@@ -193,7 +305,11 @@ def legend_above(figure: Figure, handles: Mapping[str, Artist], **options: Any) 
 
 
 def draw_curves(
-    panel: Axes, lines: pd.DataFrame, algorithms: Sequence[str], logarithmic: bool
+    panel: Axes,
+    lines: pd.DataFrame,
+    algorithms: Sequence[str],
+    logarithmic: bool,
+    look: Look = DEFAULT,
 ) -> None:
     """Draws the curves of a panel, with their bands if they have any and are not too many.
 
@@ -203,7 +319,11 @@ def draw_curves(
             ``low`` and ``high``, which may be infinite.
         algorithms: All of them, whose order gives the looks.
         logarithmic: Whether values that differ much are shown on a logarithmic axis.
+        look: Colours, limits and scale, where they are asked for.
     """
+    above_zero = look.limits is None or look.limits[0] > 0
+    logarithmic = logarithmic and above_zero if look.log is None else look.log
+    drawn = look.lines(algorithms)
     banded = "low" in lines and len(algorithms) <= BANDED
     shown = lines[["centre", "low", "high"] if banded else ["centre"]].to_numpy(dtype=float)
     shown = shown[np.isfinite(shown)]
@@ -214,31 +334,35 @@ def draw_curves(
         # What is left by rounding is 0, which has no place on a logarithmic axis.
         shown = shown[shown > ROUNDING * shown.max()]
     lowest, highest = (shown.min(), shown.max()) if shown.size else (1.0, 1.0)
-    for i, algorithm in enumerate(algorithms):
+    for line, algorithm in zip(drawn, algorithms, strict=True):
         curve = lines[lines["algorithm"] == algorithm]
         if not np.isfinite(curve["centre"].to_numpy(dtype=float)).any():
             continue
-        if banded:
+        if banded and (not look.highlight or algorithm in look.highlight):
             # What no end is known of goes on to the border.
             band = curve[["low", "high"]].replace([-np.inf, np.inf], [lowest, highest])
             panel.fill_between(
                 curve["point"],
                 band["low"],
                 band["high"],
-                color=look(i)["color"],
+                color=line["color"],
                 alpha=min(0.18, 0.8 / len(algorithms)),
                 linewidth=0,
                 step="post",
             )
         # Nothing is drawn while so many runs have found nothing that there is no value.
         centre = curve["centre"].replace([-np.inf, np.inf], np.nan)
-        panel.step(curve["point"], centre, where="post", label=algorithm, **look(i))
-    if logarithmic and highest > 3 * lowest:
+        panel.step(curve["point"], centre, where="post", label=algorithm, **line)
+    if look.limits is not None:
+        lowest, highest = look.limits
+    if logarithmic and lowest > 0 and (look.log or highest > 3 * lowest):
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(plain)
         # Over several powers of ten, there is no room for what is between them.
         panel.yaxis.set_minor_formatter(plain_if_few if highest < 200 * lowest else "")
         panel.set_ylim(lowest * 0.8, highest * 1.2)
+    if look.limits is not None:
+        panel.set_ylim(look.limits)
     if lines["point"].nunique() > 1:
         panel.set_xlim(lines["point"].min(), lines["point"].max())
 
@@ -295,8 +419,8 @@ def name_curves(
     # Inches that the curves have, without title, axis and its label.
     height = size[1] - 0.73 - _LINE * max(title.count("\n") for title in titles)
     broken = {name: wrapped(name, room) for name in algorithms}
-    words = [part for name in algorithms for part in re.split(_BREAKS[0], name)]
-    fit = all(text_width(word.rstrip()) <= room for word in words)
+    whole = [part for name in algorithms for part in re.split(words.BREAKS[0], name)]
+    fit = all(text_width(word.rstrip()) <= room for word in whole)
     if fit and _LINE * sum(1 + name.count("\n") for name in broken.values()) <= height:
         for panel in panels:
             _label_ends(panel, broken, _LINE / height)

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasbench_lab import stats
+from nasbench_lab import stats, words
 from nasbench_lab.errors import ExperimentError, UnknownNameError
 from nasbench_lab.figure_layout import (
+    DEFAULT,
     PALETTE,
     PAPER,
     STYLE,
     STYLES,
     WIDTHS,
+    Look,
     axis_label,
     draw_curves,
+    drawable,
     label_panel,
     name_curves,
     panel_grid,
@@ -40,6 +43,7 @@ __all__ = [
     "STYLE",
     "STYLES",
     "WIDTHS",
+    "Look",
     "anytime_data",
     "anytime_figure",
     "counted",
@@ -100,6 +104,7 @@ def anytime_figure(
     statistic: str = "mean",
     width: float | None = None,
     data: pd.DataFrame | None = None,
+    look: Look = DEFAULT,
 ) -> Figure:
     """What each algorithm's incumbent is worth, over the course of the search.
 
@@ -113,13 +118,15 @@ def anytime_figure(
         statistic: One of ``nasbench_lab.stats.STATISTICS``.
         width: Of the figure in inches, such as ``WIDTHS["column"]``; for the screen if None.
         data: What ``anytime_data`` gave for the same arguments, if it is at hand.
+        look: Titles, colours, limits and scale.
 
     Returns:
         A figure with one panel per benchmark and metric. Where a run found nothing there is no mean,
         and a panel shows medians of all runs; see ``stats.curve_frame``.
 
     Raises:
-        UnknownNameError: An unknown metric, axis or statistic.
+        UnknownNameError: An unknown metric, axis or statistic, or algorithm to be highlighted.
+        FigureError: Too few colours.
         BudgetError: Seconds, where a benchmark has no training times.
     """
     metrics = [metric] if isinstance(metric, str) else list(metric)
@@ -131,7 +138,7 @@ def anytime_figure(
         figure, panels, size = panel_grid(len(wanted), width, across)
         for panel, (name, one) in zip(panels, wanted, strict=True):
             lines = data[(data["benchmark"] == name) & (data["metric"] == one)]
-            draw_curves(panel, lines, result.algorithms, one.endswith("regret"))
+            draw_curves(panel, lines, result.algorithms, one.endswith("regret"), look)
             scale_axis(panel, axis)
             runs = counted(result, name)
             shown = lines["statistic"].iloc[0] if len(lines) else statistic
@@ -139,7 +146,11 @@ def anytime_figure(
             label_panel(
                 panel,
                 size,
-                f"{name}, {runs}, {said}, {result.setting(name)}",
+                look.heading(
+                    f"{name}, {runs}, {said}, {result.setting(name)}",
+                    name,
+                    len(finished(result)),
+                ),
                 axis_label(axis),
                 stats.metric_label(result.benchmark(name), one),
             )
@@ -151,8 +162,9 @@ def counted(result: Result, name: str) -> str:
     """How many runs there are on a benchmark, and how many of them found nothing."""
     some = [result.traces(name, a) for a in result.algorithms if result.traces(name, a)]
     sizes = sorted(map(len, some))
-    text = f"{sizes[0]} to {sizes[-1]} runs" if sizes[0] < sizes[-1] else f"{sizes[0]} runs"
-    text = "1 run" if text == "1 runs" else text
+    text = words.counted(sizes[-1], "run")
+    if sizes[0] < sizes[-1]:
+        text = f"{sizes[0]} to {text}"
     without = [sum(map(stats.found_nothing, traces)) for traces in some]
     if not any(without):
         return text
@@ -237,7 +249,8 @@ def validation_figure(validation: Validation) -> Figure:
             panel.grid(visible=False, axis="y")
         figure.legend(loc="outside upper left", ncols=2, frameon=False)
         figure.supxlabel(
-            f"{validation.table}, {validation.epochs} epochs; each mark a seed, bars their means",
+            f"{drawable(validation.table)}, {words.counted(validation.epochs, 'epoch')}; each mark a "
+            f"seed, bars their means",
             fontsize=7,
         )
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import hashlib
 import os
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nasbench_lab.errors import DataFolderError, NasbenchLabError
+from nasbench_lab.errors import DataFolderError, NasbenchLabError, did_you_mean
 
 DATA_VARIABLE = "NASBENCH_LAB_DATA"
 """The environment variable that names the data folder."""
@@ -209,6 +210,42 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
+
+
+def nearest_file(path: Path) -> str:
+    """`` Did you mean …?`` with the file or folder beside a path that is not there; else nothing."""
+    try:
+        names = [] if path.exists() else [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, names)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, without the byte order mark that some editors put before it.
+
+    Raises:
+        UnicodeError: It is in another encoding; the message says what to do.
+        OSError: It cannot be read.
+    """
+    content = path.read_bytes()
+    refuse_utf16(content)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnicodeError(f"it is not in UTF-8 ({error}); save it as UTF-8") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def refuse_utf16(content: bytes) -> None:
+    """Refuses the beginning of a text file that is in UTF-16, with or without byte order mark.
+
+    Raises:
+        UnicodeError: It is; the message says what to do.
+    """
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if marked or b"\0" in content[:4]:
+        raise UnicodeError("it is not in UTF-8 but in UTF-16; save it as UTF-8")
 
 
 def sha256(path: Path) -> str:

@@ -20,6 +20,7 @@ from nasbench_lab.columns import Column, Query
 from nasbench_lab.errors import InvalidArchitectureError, QueryError
 from nasbench_lab.spaces import Architectures, SearchSpace
 from nasbench_lab.table import Table
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,7 +195,8 @@ def _chosen(table: Table, column: Column, seed: int) -> Landscape:
         how = f"{held.sum():,} of {SAMPLE:,} architectures drawn at random, that the table holds"
         return Landscape(table, column, drawn[held], rows[held], False, how)
     rows = np.flatnonzero(table.architectures[:, 0] >= 0)
-    how = f"one architecture of each of {len(rows):,} rows, as random ones are seldom in the table"
+    how = f"one architecture of each of {counted(len(rows), 'row')}, as random ones are seldom "
+    "in the table"
     return Landscape(table, column, table.architectures[rows], rows, False, how)
 
 

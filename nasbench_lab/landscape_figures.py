@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from nasbench_lab.analysis import Analysis, bulk
 from nasbench_lab.columns import Column
-from nasbench_lab.figures import PALETTE, STYLE, STYLES
+from nasbench_lab.figure_layout import drawable
+from nasbench_lab.figures import PALETTE, STYLE, STYLES, WIDTHS
 from nasbench_lab.landscape import ROUNDING
 from nasbench_lab.reliability import half_way
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +34,13 @@ _COSTS = 2
 """How many costs the figure of the distribution shows."""
 
 
-def figures(analysis: Analysis) -> dict[str, Figure]:
-    """All figures of a study that apply, by name."""
+def figures(analysis: Analysis, *, title: bool = True) -> dict[str, Figure]:
+    """All figures of a study that apply, by name.
+
+    Args:
+        analysis: The study.
+        title: Whether figures and their panels have titles.
+    """
     from matplotlib import rc_context
 
     makers: dict[str, Callable[[Analysis], Figure]] = {"distribution": distribution_figure}
@@ -42,7 +50,12 @@ def figures(analysis: Analysis) -> dict[str, Figure]:
         makers["fidelity"] = fidelity_figure
     makers |= {"marginal_effects": effects_figure, "landscape": landscape_figure}
     with rc_context(STYLE):
-        return {name: make(analysis) for name, make in makers.items()}
+        made = {name: make(analysis) for name, make in makers.items()}
+    for figure in [] if title else made.values():
+        figure.suptitle("")
+        for panel in figure.axes:
+            panel.set_title("", loc="left")
+    return made
 
 
 def _panels(analysis: Analysis, n: int) -> tuple[Figure, list[Axes]]:
@@ -64,7 +77,8 @@ def _panels(analysis: Analysis, n: int) -> tuple[Figure, list[Axes]]:
 def _heading(figure: Figure, analysis: Analysis, text: str = "") -> None:
     """Says above all panels what the figure is of."""
     column = analysis.landscape.column
-    heading = f"{analysis.landscape.table.name}, {column.name.replace('_', ' ')}{text}"
+    table = analysis.landscape.table.name
+    heading = drawable(f"{table}, {column.name.replace('_', ' ')}{text}")
     # A letter is about 0.062 inches wide.
     lines = textwrap.fill(heading, int(figure.get_figwidth() / 0.062))
     figure.suptitle(lines, fontsize=8, color="0.35", x=0.01, ha="left")
@@ -77,7 +91,7 @@ def _name(column: Column) -> str:
         text = column.quantity
         if column.split and not text.startswith(column.split):
             text = f"{column.split} {text}"
-    return text.replace("_", " ").replace("roc auc", "ROC AUC")
+    return drawable(text.replace("_", " ").replace("roc auc", "ROC AUC"))
 
 
 def _number(value: float, column: Column) -> str:
@@ -88,7 +102,7 @@ def _number(value: float, column: Column) -> str:
 
 def _label(column: Column) -> str:
     """A column as an axis shows it, with its unit."""
-    return f"{_name(column)} ({column.unit})"
+    return f"{_name(column)} ({drawable(column.unit)})"
 
 
 def _points(column: Column) -> str:
@@ -318,7 +332,9 @@ def fidelity_figure(analysis: Analysis) -> Figure:
             markersize=3.5,
         )
     half = half_way(frame)
-    panel.set_title(f"After {half['epoch']:.0f} epochs, ρ is {half['spearman']:.2f}", loc="left")
+    panel.set_title(
+        f"After {counted(int(half['epoch']), 'epoch')}, ρ is {half['spearman']:.2f}", loc="left"
+    )
     lowest = float(frame[list(names)].min().min())
     panel.set_ylim(min(0.0, lowest) if lowest == lowest else 0.0, 1.02)
     panel.set_xlabel("epoch")
@@ -339,14 +355,20 @@ def effects_figure(analysis: Analysis) -> Figure:
             blocks[-1].append(i)
         else:
             blocks.append([i])
-    heights = [len(block) for block in blocks]
     # A letter of a label is about 0.055 inches wide.
-    widths = [
-        len(d.options) * max(0.45, 0.1 + 0.055 * max(len(str(o)) for o in d.options))
-        for d in space.decisions
-    ]
     names = 0.055 * max(len(d.name) for d in space.decisions)
-    size = (2.3 + names + max(widths), 1.1 + 0.2 * sum(heights) + 0.4 * len(blocks))
+    room = max(WIDTHS["page"] - 2.3 - names, 1.0)
+    folded: list[tuple[list[int], range]] = []
+    widths = []
+    for block in blocks:
+        options = space.decisions[block[0]].options
+        each = max(0.45, 0.1 + 0.055 * max(len(str(option)) for option in options))
+        rows = math.ceil(len(options) * each / room)
+        many = math.ceil(len(options) / rows)
+        widths.append(many * each)
+        folded += [(block, range(len(options))[i : i + many]) for i in range(0, len(options), many)]
+    heights = [len(block) for block, _ in folded]
+    size = (2.3 + names + max(widths), 1.1 + 0.2 * sum(heights) + 0.4 * len(folded))
     figure = Figure(figsize=size, layout="constrained")
     _heading(
         figure,
@@ -355,24 +377,33 @@ def effects_figure(analysis: Analysis) -> Figure:
         f"explain {100 * analysis.additive_r2:.0f} % of the variance.",
     )
     grid = figure.add_gridspec(
-        len(blocks), 2, height_ratios=[h + 0.8 for h in heights], width_ratios=[max(widths), 1.6]
+        len(folded), 2, height_ratios=[h + 0.8 for h in heights], width_ratios=[max(widths), 1.6]
     )
     largest = float(analysis.marginal_effects["effect"].abs().max()) or 1.0
-    for row, block in enumerate(blocks):
-        _effects_block(figure, grid[row, 0], analysis, block, largest)
-        _shares_block(figure, grid[row, 1], analysis, block, row == len(blocks) - 1)
+    begin = [row for row, (_, some) in enumerate(folded) if some.start == 0]
+    for row, (block, some) in enumerate(folded):
+        _effects_block(figure, grid[row, 0], analysis, block, some, largest)
+    # What a decision explains stands beside its first options.
+    for row in begin:
+        _shares_block(figure, grid[row, 1], analysis, folded[row][0], row == begin[-1])
     return figure
 
 
 def _effects_block(
-    figure: Figure, place: SubplotSpec, analysis: Analysis, block: list[int], largest: float
+    figure: Figure,
+    place: SubplotSpec,
+    analysis: Analysis,
+    block: list[int],
+    some: range,
+    largest: float,
 ) -> None:
+    """Draws the effects of some options of decisions that have the same."""
     space = analysis.landscape.table.space
     decisions = [space.decisions[i] for i in block]
     starts = np.cumsum([0, *space.n_options])
     effects = np.array(
         [analysis.marginal_effects["effect"][starts[i] : starts[i + 1]] for i in block]
-    )
+    )[:, some.start : some.stop]
     panel = figure.add_subplot(place)
     # Blue is better: in the direction of the column.
     colours = "RdBu" if analysis.landscape.column.maximize else "RdBu_r"
@@ -392,7 +423,7 @@ def _effects_block(
             color="w" if dark else "k",
             fontsize=6.5,
         )
-    panel.set_xticks(range(effects.shape[1]), [str(o) for o in decisions[0].options])
+    panel.set_xticks(range(effects.shape[1]), [str(decisions[0].options[i]) for i in some])
     panel.set_yticks(range(len(block)), [d.name for d in decisions])
     panel.tick_params(length=0, labelsize=7)
     panel.xaxis.tick_top()

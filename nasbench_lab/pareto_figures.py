@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from nasbench_lab import stats
 from nasbench_lab.figure_layout import (
+    DEFAULT,
+    Look,
     axis_label,
     draw_curves,
     label_panel,
     legend_above,
-    look,
     panel_grid,
     scale_axis,
     shown_as,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_MARKERS = "os^DvPX"
+_MARKERS = "os^DvPX<>*hpd"
 
 _TABLE, _FRONT, _MISSING = "front of the table", "front", "missing hypervolume"
 """The kinds of curves."""
@@ -129,6 +130,7 @@ def pareto_figure(
     *,
     width: float | None = None,
     data: pd.DataFrame | None = None,
+    look: Look = DEFAULT,
 ) -> Figure:
     """Which trade-offs between objectives the algorithms found, and how fast.
 
@@ -145,6 +147,7 @@ def pareto_figure(
             what the budget is in.
         width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
         data: What ``pareto_data`` gave for the same arguments, if it is at hand.
+        look: Titles and colours; limits and scale are of the missing hypervolume.
 
     Returns:
         A figure with two panels per benchmark, side by side where there is room.
@@ -162,13 +165,13 @@ def pareto_figure(
         handles: dict[str, Any] = {}
         for left, right, name in zip(panels[::2], panels[1::2], names, strict=True):
             lines = data[data["benchmark"] == name]
-            _draw_fronts(left, result, name, lines[lines["curve"] != _MISSING], size)
+            _draw_fronts(left, result, name, lines[lines["curve"] != _MISSING], size, look)
             lines = lines[lines["curve"] == _MISSING].rename(columns={"x": "point", "y": "centre"})
-            draw_curves(right, lines, result.algorithms, True)
+            draw_curves(right, lines, result.algorithms, True, look)
             along = result.axis if axis is None else axis
             scale_axis(right, along)
             mean = shown_as(stats.STATISTICS["mean"], len(result.algorithms))
-            said = f"{name}, {counted(result, name)}, {mean}"
+            said = look.heading(f"{name}, {counted(result, name)}, {mean}", name, len(names))
             missing = "missing hypervolume (share of the table's)"
             label_panel(right, size, said, axis_label(along), missing)
             handles |= {str(line.get_label()): line for line in left.get_lines()}
@@ -177,7 +180,12 @@ def pareto_figure(
 
 
 def _draw_fronts(
-    panel: Axes, result: Result, name: str, lines: pd.DataFrame, size: tuple[float, float]
+    panel: Axes,
+    result: Result,
+    name: str,
+    lines: pd.DataFrame,
+    size: tuple[float, float],
+    look: Look,
 ) -> None:
     """Draws the first objective above the second: of the table, and of what some runs found."""
     benchmark = result.benchmark(name)
@@ -186,9 +194,10 @@ def _draw_fronts(
     black: dict[str, Any] = {"color": "black", "linewidth": 0.8, "zorder": 2.5}
     black["label"] = f"Pareto front of the table{allowed}"
     fronts = [(black, lines[lines["curve"] == _TABLE])]
-    for i, algorithm in enumerate(result.algorithms):
+    for i, line in enumerate(look.lines(result.algorithms)):
+        algorithm = result.algorithms[i]
         if _evaluated(result, name, algorithm):
-            drawn = {**look(i), "marker": _MARKERS[i % len(_MARKERS)], "label": algorithm}
+            drawn = {**line, "marker": _MARKERS[i % len(_MARKERS)], "label": algorithm}
             fronts.append((drawn, lines[lines["algorithm"] == algorithm]))
     _set_limits(panel, lines[["x", "y"]].to_numpy(), more)
     limits = np.array([panel.get_xlim(), panel.get_ylim()])
@@ -203,7 +212,8 @@ def _draw_fronts(
     title = f"{name}, runs of median hypervolume, {result.setting(name)}"
     title += f", first two of {n} objectives" if n > 2 else ""
     first, second, *_ = (stats.label(objective) for objective in benchmark.objectives)
-    label_panel(panel, size, title, second, first)
+    heading = look.heading(title, name, len(finished(result)))
+    label_panel(panel, size, heading, second, first)
 
 
 def _front(values: Floats, more: Sequence[bool]) -> Floats:

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeVar, get_args
 
 from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
+from nasbench_lab.words import counted
 
 T = TypeVar("T")
 
@@ -92,7 +93,8 @@ def in_processes(
             )
         except BrokenProcessPool as error:
             killed = WorkerError(
-                f"One of {joblib.effective_n_jobs(n_jobs)} processes was killed while it worked. If "
+                f"One of {counted(joblib.effective_n_jobs(n_jobs), 'process')} was killed while it "
+                f"worked. If "
                 f"that was for lack of memory, let fewer work at once."
             )
             killed.at_work = [] if journals is None else _read_journals(journals)

@@ -33,7 +33,7 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.files import atomic_folder, data_folder, recover
+from nasbench_lab.files import atomic_folder, data_folder, nearest_file, recover
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
@@ -354,7 +354,7 @@ def import_file(
         path = torch_home() / path
     if not path.exists():
         raise MissingSourceError(
-            f"There is no file {path}, nor one of that name in {torch_home()}."
+            f"There is no file {path}, nor one of that name in {torch_home()}.{nearest_file(path)}"
         )
     path = path.resolve()
     recognised = ((one, one.recognise(path)) for one in file_formats())

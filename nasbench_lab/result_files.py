@@ -24,7 +24,7 @@ from nasbench_lab.benchmark import Objective, TableBenchmark
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.differences import code_differences, differences
 from nasbench_lab.errors import ExperimentError, TableFileError
-from nasbench_lab.files import atomic_file, folder_errors, tidy
+from nasbench_lab.files import atomic_file, folder_errors, nearest_file, read_text, tidy
 from nasbench_lab.spaces import Architecture, get_space
 from nasbench_lab.trace import COLUMNS, Trace
 
@@ -222,7 +222,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         TableFileError: There is none that can be read.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads(read_text(folder / "manifest.json"))
         if manifest["format"] != FORMAT:
             raise ValueError(f"format {manifest['format']}, while this version reads {FORMAT}")
         said, made = manifest["experiment"], manifest["made_with"]
@@ -237,7 +237,7 @@ def no_result(folder: Path, error: Exception) -> TableFileError:
     """The error of a folder that is no result, or a damaged one."""
     return TableFileError(
         f"{folder} cannot be read as a result ({type(error).__name__}: {error}). Expected a folder "
-        f"that `nasbench-lab compare` has written."
+        f"that `nasbench-lab compare` has written.{nearest_file(folder)}"
     )
 
 

@@ -29,10 +29,13 @@ from nasbench_lab.result_files import (
     write_shard,
 )
 from nasbench_lab.trace import Trace
+from nasbench_lab.words import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from nasbench_lab.figures import Look
 
 _TARGETS = {"top_1pct": "best 1 %", "top_10": "top 10"}
 """The targets of the summary, and what ``stats.target_value`` calls them."""
@@ -73,7 +76,7 @@ class Result:
 
     def __repr__(self) -> str:
         return (
-            f"<Result of {len(self.runs)} runs: {', '.join(self.algorithms)} on "
+            f"<Result of {counted(len(self.runs), 'run')}: {', '.join(self.algorithms)} on "
             f"{', '.join(self.benchmarks)}>"
         )
 
@@ -250,16 +253,20 @@ class Result:
         constraints = self.benchmark(name).constraints
         kept = f" that keeps to {', '.join(map(str, constraints))}" if constraints else ""
         for line in lines.to_dict(orient="records"):
-            traces = self.traces(name, line["algorithm"])
-            idle = sum(not len(t) and not (t.cut_off and len(t.cut_off)) for t in traces)
+            runs = [r for r in self.runs if r.cell[:2] == (name, line["algorithm"])]
+            sound = [
+                run.trace for run in runs if run.error is None
+            ]  # of others, the reason is told
+            idle = sum(not len(t) and not (t.cut_off and len(t.cut_off)) for t in sound)
+            every = counted(len(runs), "run")
             if idle:
-                runs = f"{idle} of {len(traces)} runs"
-                yield f"{line['algorithm']} never asked for an evaluation in {runs}."
-            if line["without"] > idle:
+                yield f"{line['algorithm']} never asked for an evaluation in {idle} of {every}."
+            without = sum(map(stats.found_nothing, sound)) - idle
+            if without:
                 yield (
-                    f"{line['without']} of {line['runs']} runs of {line['algorithm']} found nothing"
-                    f"{kept} within the budget. They count as worse than all others, and "
-                    f"{line['algorithm']} has no mean."
+                    f"{without} of {every} of {line['algorithm']} found nothing{kept} within the "
+                    f"budget. They count as worse than all others, and {line['algorithm']} has no "
+                    f"mean."
                 )
             if line["failed_share"] >= _NOTABLE:
                 lacks = ""
@@ -311,7 +318,7 @@ class Result:
         if len(better := frame["algorithm"][frame["outcome"] == "better"]):
             searched, reported = benchmark.first_objective.metric, benchmark.report.metric
             yield (
-                f"{winner} wins on {searched}, yet {stats.listed(list(better))} "
+                f"{winner} wins on {searched}, yet {listed(list(better))} "
                 f"{'is' if len(better) == 1 else 'are'} significantly better than it on {reported}: "
                 f"here a better {searched} does not buy a better {reported}."
             )
@@ -333,11 +340,12 @@ class Result:
         axis: stats.Axis = "evaluations",
         *,
         statistic: str = "mean",
+        look: Look | None = None,
     ) -> Figure:
         """The anytime figure; arguments as for ``nasbench_lab.figures.anytime_figure``."""
-        from nasbench_lab.figures import anytime_figure
+        from nasbench_lab.figures import Look, anytime_figure
 
-        return anytime_figure(self, metric, axis, statistic=statistic)
+        return anytime_figure(self, metric, axis, statistic=statistic, look=look or Look())
 
     @property
     def made_with(self) -> list[dict[str, Any]]:

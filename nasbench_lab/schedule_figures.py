@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nasbench_lab import stats
 from nasbench_lab.columns import ranges
 from nasbench_lab.errors import ExperimentError
-from nasbench_lab.figure_layout import PALETTE, legend_above, styled, wrapped
+from nasbench_lab.figure_layout import DEFAULT, PALETTE, Look, legend_above, styled, wrapped
 from nasbench_lab.trace import STATUSES, Trace
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def schedule_figure(
     *,
     width: float | None = None,
     data: pd.DataFrame | None = None,
+    look: Look = DEFAULT,
 ) -> Figure:
     """What each worker did when, in one run of every algorithm.
 
@@ -107,6 +108,7 @@ def schedule_figure(
         seed: The seed of the runs to show, by default the first.
         width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
         data: What ``schedule_data`` gave for the same arguments, if it is at hand.
+        look: Whether there are titles; the rest does not apply.
 
     Returns:
         A figure with a panel per algorithm, one above the other, for each benchmark; benchmarks are
@@ -153,6 +155,7 @@ def schedule_figure(
                     title = f"{algorithm} on {name}, seed {seed}"
                     if len(shown) == 1:
                         title += f", {result.setting(name)}"
+                    title = look.heading(title, algorithm, len(traces))
                     title = wrapped(title, inches - 0.6, 8.0)
                     panel.set_title(title, loc="left")
                     more_lines += title.count("\n")

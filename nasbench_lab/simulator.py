@@ -28,6 +28,7 @@ from nasbench_lab.errors import (
 from nasbench_lab.guard import closed_tables
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.trace import STATUSES, Trace
+from nasbench_lab.words import counted
 
 PATIENCE = 10_000
 """How many asks in a row may spend nothing of the budget before a run is stopped as endless."""
@@ -277,7 +278,8 @@ class _Run:
                         raise AlgorithmError(
                             f"{type(algorithm).__name__} asked {PATIENCE:,} times in a row for "
                             f"evaluations that take no time or epochs, so the budget of {self.budget} "
-                            f"would never be spent ({evaluations} evaluations so far). Give a number "
+                            f"would never be spent ({counted(evaluations, 'evaluation')} so "
+                            f"far). Give a number "
                             f"of evaluations."
                         )
                     over = True

@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, Query, TableInfo, ranges
-from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError
+from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError, did_you_mean
 from nasbench_lab.files import atomic_folder, link_or_copy, sha256
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
 from nasbench_lab.table_files import check_name, read_folder, save, write_manifest
+from nasbench_lab.words import counted
 
 
 class Table:
@@ -51,7 +52,9 @@ class Table:
         self._keys = arrays["keys"] if "keys" in checksums else None
 
     def __repr__(self) -> str:
-        return f"<Table {self.name!r}: {len(self):,} rows, columns {', '.join(self.columns)}>"
+        return (
+            f"<Table {self.name!r}: {counted(len(self), 'row')}, columns {', '.join(self.columns)}>"
+        )
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -318,7 +321,8 @@ class Table:
                 problem = (
                     f"has no column for {asked}. It holds {_names(alike or self.columns.values())}"
                 )
-            raise QueryError(f"Table {self.name!r} {problem}.")
+            guess = "" if fitting else did_you_mean(query.metric, self.columns)
+            raise QueryError(f"Table {self.name!r} {problem}.{guess}")
         self._found[query] = (exact or fitting)[0]
         return self._found[query]
 
@@ -440,7 +444,7 @@ class Table:
     def _absent(self, architecture: Architecture) -> AbsentEntryError:
         return AbsentEntryError(
             f"Table {self.name!r} has no entry for {self.space.to_string(architecture)}. It holds "
-            f"{len(self):,} entries for the {self.space.size:,} architectures of "
+            f"{counted(len(self), 'entry')} for the {self.space.size:,} architectures of "
             f"{self.space.name!r}, and values are never made up."
         )
 

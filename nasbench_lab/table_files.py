@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, TableInfo, Task
 from nasbench_lab.errors import TableFileError
-from nasbench_lab.files import identity, sha256
+from nasbench_lab.files import identity, read_text, sha256
 
 FORMAT = 2
 """Version of the folder's layout. A table of another version is made again from its source."""
@@ -34,7 +34,7 @@ def read_folder(
         TableFileError: A file is missing, truncated or damaged.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads(read_text(folder / "manifest.json"))
         if manifest["format"] != FORMAT:
             outdated = TableFileError(
                 f"The table in {folder} has format {manifest['format']}, while this version "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nasbench_lab.benchmark import Objective
 from nasbench_lab.spaces import SearchSpace
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +74,7 @@ class Trace:
         for name in COLUMNS:
             if len(getattr(self, name)) != n:
                 raise ValueError(
-                    f"Expected {n} entries in {name} but got {len(getattr(self, name))}."
+                    f"Expected {counted(n, 'entry')} in {name} but got {len(getattr(self, name))}."
                 )
         if np.any(np.diff(self.end) < 0) or np.any(self.start > self.end):
             raise ValueError("A trace's evaluations must end after they start, in order of ends.")
@@ -83,7 +84,7 @@ class Trace:
 
     def __repr__(self) -> str:
         what = ", ".join(f"{key}={value!r}" for key, value in self.settings.items())
-        return f"<Trace of {len(self)} evaluations: {what}>"
+        return f"<Trace of {counted(len(self), 'evaluation')}: {what}>"
 
     def equals(self, other: Trace) -> bool:
         """Whether all columns are the same to the bit (NaN equal to NaN)."""

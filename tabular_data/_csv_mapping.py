@@ -14,6 +14,8 @@ from typing import Any
 
 from nasbench_lab.columns import Column
 from nasbench_lab.errors import TableFileError, UnknownNameError
+from nasbench_lab.files import read_text
+from nasbench_lab.words import counted
 
 CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")
 """Those of ``nasbench_lab.benchmark``, which an importer does not know."""
@@ -67,8 +69,7 @@ def read_mapping(path: Path) -> MappingFile:
         TableFileError: It is not one; the message names the key and what was expected.
     """
     try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
+        content = tomllib.loads(read_text(path))
     except OSError as error:
         raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
@@ -169,7 +170,8 @@ def _grid(
         raise TableFileError(f"{where}: expected ascending epochs from 1 on but got {epochs}.")
     if epochs and len(epochs) != len(by_epoch):
         raise TableFileError(
-            f"{where}: 'from' has {len(by_epoch)} columns for {len(epochs)} epochs."
+            f"{where}: 'from' has {counted(len(by_epoch), 'column')} for "
+            f"{counted(len(epochs), 'epoch')}."
         )
     columns = [names if isinstance(names, list) else [names] for names in by_epoch]
     for names in columns:
@@ -180,7 +182,8 @@ def _grid(
             )
         if len(names) != len(trials or (0,)):
             raise TableFileError(
-                f"{where}: 'from' has {len(names)} columns for {len(trials or (0,))} trials. Say in "
+                f"{where}: 'from' has {counted(len(names), 'column')} for "
+                f"{counted(len(trials or (0,)), 'trial')}. Say in "
                 f"'trials' or 'epochs' what several columns are."
             )
     by_trial = [list(names) for names in zip(*columns, strict=True)]

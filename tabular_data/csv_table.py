@@ -63,10 +63,11 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.files import sha256
+from nasbench_lab.files import refuse_utf16, sha256
 from nasbench_lab.sources import FileFormat, ImportOptions
 from nasbench_lab.spaces import Architectures, SearchSpace, get_space
 from nasbench_lab.table import Table
+from nasbench_lab.words import counted
 from tabular_data._csv_mapping import MappingFile, Source, read_mapping
 
 LARGEST_DENSE = 1 << 24
@@ -104,6 +105,8 @@ def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path) 
     lines = array("q")
     line = 1
     try:
+        with open(path, "rb") as start:
+            refuse_utf16(start.read(4))
         with open(path, encoding="utf-8-sig", newline="") as file:
             first = file.readline(1 << 20)
             delimiter = max(",\t;", key=first.count)
@@ -119,7 +122,7 @@ def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path) 
                 if not row:
                     continue
                 if len(row) != len(header):
-                    raise ValueError(f"it has {len(row)} cells instead of {len(header)}")
+                    raise ValueError(f"it has {counted(len(row), 'cell')} instead of {len(header)}")
                 lines.append(line)
                 for place, texts_held in zip(places, held, strict=False):
                     texts_held.append(row[place].strip())
@@ -129,6 +132,8 @@ def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path) 
         raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise TableFileError(f"{path} is not in UTF-8 ({error}). Save it as UTF-8.") from error
+    except UnicodeError as error:
+        raise TableFileError(f"{path} cannot be read: {error}.") from error
     except NasbenchLabError:
         raise
     except (ValueError, csv.Error) as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from nasbench_lab.errors import ExperimentError
 from nasbench_lab.files import atomic_file
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -104,8 +105,8 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
     used = methods.statistics_used(result, bool(diagrams))
     ranked_on = diagrams[0]["friedman"].tables if diagrams else []
     return {
-        "title": f"{methods.counted(len(result.algorithms), 'algorithm')} on "
-        f"{methods.counted(len(result.benchmarks), 'table')}",
+        "title": f"{counted(len(result.algorithms), 'algorithm')} on "
+        f"{counted(len(result.benchmarks), 'table')}",
         "result": result,
         "data": data,
         "axes": {a: any(a in t["axes"] for t in data["tables"]) for a in get_args(Axis)},

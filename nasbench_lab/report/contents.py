@@ -17,7 +17,7 @@ from nasbench_lab.drawing import draw
 from nasbench_lab.errors import QueryError
 from nasbench_lab.report.data import goals_of, tables_with_runs
 from nasbench_lab.results import Result
-from nasbench_lab.stats import listed
+from nasbench_lab.words import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ from nasbench_lab.budget import Budget
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.registry import parse_algorithm
 from nasbench_lab.results import Result
-from nasbench_lab.stats import listed
+from nasbench_lab.words import counted, listed
 
 if TYPE_CHECKING:
     from nasbench_lab.benchmark import TableBenchmark
@@ -61,12 +61,6 @@ def seeds_in_words(seeds: Sequence[int]) -> str:
     if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
         return f"seeds {seeds[0]} to {seeds[-1]}"
     return f"seeds {listed([str(seed) for seed in seeds])}"
-
-
-def counted(n: int, noun: str) -> str:
-    """``1 run``, ``2 runs``; a noun that ends in s gets es."""
-    plural = noun if n == 1 else f"{noun}{'es' if noun.endswith('s') else 's'}"
-    return f"{n} {plural}"
 
 
 def version_used(result: Result) -> str:

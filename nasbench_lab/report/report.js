@@ -190,7 +190,9 @@
     const last = points[points.length - 1];
     const first = points.length > 1 ? points[from] : now.logx ? last / 2 : 0;
     const x = scale(first, last, MARGIN.left, width - MARGIN.right, now.logx);
-    const onto = scale(low, high, height - MARGIN.bottom, MARGIN.top, log);
+    const ends = [height - MARGIN.bottom, MARGIN.top];
+    // Rank 1 is at the top, as everywhere.
+    const onto = scale(low, high, ...(content.down ? ends.reverse() : ends), log);
     // What is 0 or beyond all bounds leaves the picture at its border.
     const y = (v) => onto(Math.min(Math.max(v, log ? low : Math.min(low, high)), high));
     frame(svg, {
@@ -279,7 +281,7 @@
   }
 
   const ranks = (place, now) => framed(place, "ranks", now, {
-    limits: [0.9, Math.max(2, data.algorithms.length) + 0.1], ylabel: "average rank (1 is best)",
+    limits: [0.9, Math.max(2, data.algorithms.length) + 0.1], ylabel: "average rank (1 is best)", down: true,
   });
   const ecdf = (place, now) => framed(place, "ecdf", now, {
     limits: [0, 1], percent: true, ylabel: "runs and targets reached",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
+from nasbench_lab.words import counted
 
 Architecture = tuple[int, ...]
 """One option number per decision. Hashable, and meaningless without its space."""
@@ -153,7 +154,8 @@ class SearchSpace:
             )
         if len(result) != len(self.decisions):
             raise InvalidArchitectureError(
-                f"Expected an architecture of {len(self.decisions)} decisions for {self.name!r} "
+                f"Expected an architecture of {counted(len(self.decisions), 'decision')} for "
+                f"{self.name!r} "
                 f"but got {len(result)}: {architecture!r}; decisions are "
                 f"{', '.join(decision.name for decision in self.decisions)}."
             )
@@ -361,7 +363,8 @@ class SearchSpace:
         """Turns option names into an architecture, or says what is wrong with ``text``."""
         if len(names) != len(self.decisions):
             raise InvalidArchitectureError(
-                f"Expected {len(self.decisions)} options for {self.name!r} but got {len(names)}: "
+                f"Expected {counted(len(self.decisions), 'option')} for {self.name!r} but got "
+                f"{len(names)}: "
                 f"{text!r}; the syntax is {syntax}."
             )
         architecture = []

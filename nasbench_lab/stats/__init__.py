@@ -87,7 +87,7 @@ from nasbench_lab.stats.targets import (
     target_value,
     top_targets,
 )
-from nasbench_lab.stats.verdict import Verdict, judged_by, listed, verdict_lines, verdicts, words
+from nasbench_lab.stats.verdict import Verdict, judged_by, metric_words, verdict_lines, verdicts
 
 __all__ = [
     "ALL",
@@ -129,10 +129,10 @@ __all__ = [
     "hypervolume",
     "judged_by",
     "label",
-    "listed",
     "maximized",
     "metric_label",
     "metric_query",
+    "metric_words",
     "nothing_found",
     "objective_values",
     "pairwise_frame",
@@ -164,5 +164,4 @@ __all__ = [
     "wilcoxon_holm",
     "wilcoxon_p",
     "wilson_interval",
-    "words",
 ]

@@ -15,6 +15,7 @@ import numpy as np
 from nasbench_lab.stats.curves import metric_query
 from nasbench_lab.stats.frames import ALL, LEVEL, final_frame, friedman_of, table_frame
 from nasbench_lab.stats.significance import seeds_needed, tables_needed
+from nasbench_lab.words import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,7 @@ def _on_one(
     result: Result, name: str, metric: str, lines: Sequence[_Line], reference: str | None
 ) -> Verdict:
     """The verdict on one benchmark."""
-    where = f"In {words(result, name, metric)}"
+    where = f"In {metric_words(result, name, metric)}"
     if all(line["without"] == line["runs"] for line in lines):
         return Verdict(name, metric, None, f"{where}, no run found anything.")
     if reference is not None:
@@ -180,7 +181,7 @@ def _seeds(result: Result, name: str, metric: str, one: _Line, other: _Line, k: 
 
 def _over_all(result: Result, metric: str, frame: pd.DataFrame, reference: str | None) -> Verdict:
     """The verdict over all benchmarks on which every algorithm has runs."""
-    where = f"In {words(result, None, metric)}"
+    where = f"In {metric_words(result, None, metric)}"
     placed = frame.pivot(index="benchmark", columns="algorithm", values="rank").dropna()
     n, k = placed.shape
     if k == 2:
@@ -192,7 +193,7 @@ def _over_all(result: Result, metric: str, frame: pd.DataFrame, reference: str |
             if k > 1
             else "one algorithm has runs"
         )
-        text = f"{where}, nothing can be told over {_tables(n)}: {need}."
+        text = f"{where}, nothing can be told over {counted(n, 'table')}: {need}."
         return Verdict(ALL, metric, None, text)
     test = friedman_of(result, metric)
     ranks = test.ranks.sort_values(kind="stable")
@@ -217,7 +218,7 @@ def _over_all(result: Result, metric: str, frame: pd.DataFrame, reference: str |
         said = f"no algorithm wins: {own} has the best average rank, and is not told apart from "
         said += _ranked(level)
         said += f", and {_ranked(apart)} {_are(apart)} worse" if len(apart) else ""
-    return Verdict(ALL, metric, winner, f"{where} over {_tables(n)}, {said} ({how}).")
+    return Verdict(ALL, metric, winner, f"{where} over {counted(n, 'table')}, {said} ({how}).")
 
 
 def _sign_test(placed: pd.DataFrame) -> tuple[str | None, str]:
@@ -229,18 +230,18 @@ def _sign_test(placed: pd.DataFrame) -> tuple[str | None, str]:
     first, second = sorted(wins, key=lambda name: -wins[name])
     n = sum(wins.values())
     p = float(binomtest(wins[first], n).pvalue) if n else 1.0
-    counted = f"{first} is better on {wins[first]} of {_tables(len(placed))}, {second} on "
-    counted += f"{wins[second]} (sign test, {_p(p)})"
+    won = f"{first} is better on {wins[first]} of {counted(len(placed), 'table')}, {second} on "
+    won += f"{wins[second]} (sign test, {_p(p)})"
     if p < LEVEL:
-        return first, f"{first} wins: {counted}"
+        return first, f"{first} wins: {won}"
     few = "; fewer than 6 tables cannot tell two algorithms apart" if n < 6 else ""
-    return None, f"nothing can be told: {counted}{few}"
+    return None, f"nothing can be told: {won}{few}"
 
 
 # Words
 
 
-def words(result: Result, name: str | None, metric: str) -> str:
+def metric_words(result: Result, name: str | None, metric: str) -> str:
     """What a metric is called on a benchmark, or on all: ``validation regret``, ``test regret``."""
     if metric == "hypervolume":
         return metric
@@ -252,11 +253,6 @@ def words(result: Result, name: str | None, metric: str) -> str:
         called.add(splits.get(column.split or "", column.name.replace("_", " ")))
     usual = "objective" if metric.startswith("valid") else "reported"
     return f"{called.pop() if len(called) == 1 else usual} regret"
-
-
-def listed(names: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _told(lines: Sequence[_Line], most: int = 3) -> str:
@@ -294,10 +290,6 @@ def _next(others: Sequence[_Line]) -> str:
 
 def _are(some: Sequence[Any] | pd.Series) -> str:
     return "is" if len(some) == 1 else "are"
-
-
-def _tables(n: int) -> str:
-    return "1 table" if n == 1 else f"{n} tables"
 
 
 def _p(p: float) -> str:

@@ -29,6 +29,7 @@ from nasbench_lab.simulator import Workers, simulate
 from nasbench_lab.spaces import Architecture, Decision, SearchSpace, get_space
 from nasbench_lab.testing.repeats import differs_elsewhere, reasons
 from nasbench_lab.trace import Trace
+from nasbench_lab.words import counted
 
 
 class ContractError(NasbenchLabError, AssertionError):
@@ -173,7 +174,10 @@ def check_unreliable_workers(make: Make) -> None:
         workers, faults = Workers(4, fail=fail, straggle=0.2), np.random.default_rng(0)
         algorithm = make(space, seed=1, fidelities=benchmark.fidelities)
         trace = _run(algorithm, benchmark, 80, workers, faults)
-        _require(len(trace) == 80, f"gave up after {len(trace)} evaluations, some of which failed")
+        _require(
+            len(trace) == 80,
+            f"gave up after {counted(len(trace), 'evaluation')}, some of which failed",
+        )
 
 
 def check_several_objectives(make: Make) -> None:
@@ -262,14 +266,19 @@ def check_survives_failures(make: Make) -> None:
     space = get_space("nb201")
     for failing in (0.3, 1.0):
         trace = simulate(make(space, seed=1), SyntheticBenchmark(space, failing=failing), 60)
-        _require(len(trace) == 60, f"gave up after {len(trace)} evaluations, some of which failed")
+        _require(
+            len(trace) == 60,
+            f"gave up after {counted(len(trace), 'evaluation')}, some of which failed",
+        )
 
 
 def check_constant_objective(make: Make) -> None:
     """An objective that tells nothing is survived."""
     space = get_space("nb201")
     trace = simulate(make(space, seed=1), SyntheticBenchmark(space, constant=True), 60)
-    _require(len(trace) == 60, f"gave up after {len(trace)} evaluations, all of one value")
+    _require(
+        len(trace) == 60, f"gave up after {counted(len(trace), 'evaluation')}, all of one value"
+    )
 
 
 def check_huge_values(make: Make) -> None:

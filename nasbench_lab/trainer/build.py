@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import DataFolderError, RecipeError, TableFileError, TrainingError
-from nasbench_lab.files import atomic_file, sha256
+from nasbench_lab.files import atomic_file, nearest_file, read_text, sha256
 from nasbench_lab.processes import in_processes
 from nasbench_lab.spaces import SearchSpace, get_space
 from nasbench_lab.table import Table
@@ -76,11 +76,13 @@ def read_recipe(path: Path) -> TableRecipe:
         RecipeError: The file is not there, no TOML, or a setting is unknown, missing or impossible.
     """
     try:
-        return TableRecipe(**tomllib.loads(path.read_text(encoding="utf-8")))
+        return TableRecipe(**tomllib.loads(read_text(path)))
     except ValidationError as error:
         raise RecipeError(f"{path}: {explain(error)}") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecipeError(
+            f"{path} cannot be read as a recipe: {error}.{nearest_file(path)}"
+        ) from error
 
 
 def build_table(

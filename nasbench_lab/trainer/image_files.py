@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import MissingSourceError, TableFileError, UnsafeFileError
+from nasbench_lab.files import read_text
 from nasbench_lab.safe_pickle import ARRAYS, Array, PickleReader, errors_of
 
 LabelledImages = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -205,7 +206,7 @@ def read_split(path: Path, keys: tuple[str, str], n: int) -> list[NDArray[np.int
     with errors_of(path):
         if path.stat().st_size > _LONGEST:
             raise TableFileError(f"expected a split file of at most {_LONGEST:,} bytes.")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         if not isinstance(content, dict) or set(content) != set(keys):
             raise TableFileError(
                 f"expected an object with the keys {keys[0]!r} and {keys[1]!r} but got "

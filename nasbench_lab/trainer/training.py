@@ -32,6 +32,7 @@ from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.trainer.datasets import SPLITS, ImageData
 from nasbench_lab.trainer.networks import build_network, count, initialise
 from nasbench_lab.trainer.recipe import Recipe
+from nasbench_lab.words import counted
 
 FORMAT = 1
 """Version of how networks are trained and checkpoints written."""
@@ -154,7 +155,8 @@ def train(
             raise
         raise TrainingError(
             f"Memory ran out on {where} while training {space.to_string(architecture)} with "
-            f"batch_size {recipe.batch_size} and {len(seeds)} seeds at once. Train fewer seeds at "
+            f"batch_size {recipe.batch_size} and {counted(len(seeds), 'seed')} at once. Train "
+            f"fewer seeds at "
             f"once, lower batch_size in the recipe, or name another device."
         ) from error
 

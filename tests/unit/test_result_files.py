@@ -251,7 +251,7 @@ BASE = {"algorithms": ["random_search", "gp_bo"], "benchmarks": DIGITS, "budget"
     [
         ({"budget": 6}, "budget evaluations 5 there, 6 here"),
         (
-            {"budget": "5,9s"},
+            {"budget": "5, 9s"},
             "budget seconds not given there, 9.0 here",
         ),
         ({"seeds": 4}, "seeds [0, 1, 2] there, [0, 1, 2, 3] here"),

@@ -68,6 +68,13 @@ def simulate_plan(table, plan, budget, clock=None, **kwargs):
         ("1e3s", Budget(seconds=1000)),
         ("500epochs", Budget(epochs=500)),
         ("200,12000s", Budget(evaluations=200, seconds=12000)),
+        ("200,100s", Budget(evaluations=200, seconds=100)),
+        ("12, 5s", Budget(evaluations=12, seconds=5)),
+        ("12 evaluations,5s", Budget(evaluations=12, seconds=5)),
+        ("12evals,5epochs", Budget(evaluations=12, epochs=5)),
+        ("5s,12", Budget(evaluations=12, seconds=5)),
+        ("12,5.5s", Budget(evaluations=12, seconds=5.5)),
+        ("40,1e9s", Budget(evaluations=40, seconds=1e9)),
         ("9s, 200, 500 epochs", Budget(evaluations=200, seconds=9, epochs=500)),
         (Budget(epochs=3), Budget(epochs=3)),
     ],
@@ -90,6 +97,27 @@ def test_budget_that_makes_no_sense_is_refused(text):
         Budget.of(text)
     assert isinstance(caught.value, NasbenchLabError)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant", "or_list"),
+    [
+        ("12,5s", "'12.5s'", "'12, 5s'"),
+        ("0,5s", "'0.5s'", "'0, 5s'"),
+        ("0,125s", "'0.125s'", "'0, 125s'"),
+        ("1,5epochs", "'1.5epochs'", "'1, 5epochs'"),
+        ("100,5 s", "'100.5 s'", "'100, 5 s'"),
+        ("12,50 seconds", "'12.50 seconds'", "'12, 50 seconds'"),
+        ("1,025s", "'1.025s'", "'1, 025s'"),
+        ("200, 12,5s", "'200, 12.5s'", "'200, 12, 5s'"),
+        ("12,5", "'12.5'", "'12, 5'"),
+    ],
+)
+def test_a_decimal_comma_in_a_budget_is_refused(text, meant, or_list):
+    with pytest.raises(BudgetError, match="decimal point") as caught:
+        Budget.of(text)
+    assert meant in str(caught.value)
+    assert or_list in str(caught.value)
 
 
 @pytest.mark.parametrize("limit", ["evaluations", "seconds", "epochs"])
@@ -174,7 +202,7 @@ def test_no_more_is_asked_than_the_budget_has_evaluations(timed):
 def test_the_first_limit_that_is_reached_ends_the_run(timed):
     plan = plan_of(0, 1, 2, 4)
     assert len(simulate_plan(timed, plan, "3,999s,99epochs")) == 3
-    assert len(simulate_plan(timed, plan, "9,90s,99epochs")) == 2
+    assert len(simulate_plan(timed, plan, "9, 90s, 99epochs")) == 2
     assert len(simulate_plan(timed, plan, "9,999s,7epochs")) == 1
 
 
