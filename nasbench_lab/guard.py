@@ -153,7 +153,13 @@ def contained() -> Iterator[None]:
 
 @contextmanager
 def _no_exit() -> Iterator[None]:
-    """Turns ``os._exit``, which would end this process without a word, into an exception."""
+    """Turns ``os._exit``, which would end this process without a word, into an exception.
+
+    It does so in the main thread: what runs others in threads, as a cluster does, sees to its own end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     at, leave = (os.getpid(), threading.get_ident()), os._exit
 
     def refuse(status: int) -> None:
