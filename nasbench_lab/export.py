@@ -24,7 +24,7 @@ from nasbench_lab.files import atomic_folder
 
 if TYPE_CHECKING:
     from nasbench_lab.benchmark import TableBenchmark
-    from nasbench_lab.result_files import Run
+    from nasbench_lab.result_parts import Run
     from nasbench_lab.results import Result
     from nasbench_lab.trace import Trace
 
