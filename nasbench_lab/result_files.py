@@ -100,9 +100,9 @@ def working_on(folder: Path, experiment: Mapping[str, Any]) -> Iterator[bool]:
         # Where this fails the shared lock is lost, which is no longer needed.
         if _flock(lock, shared=False) and _is_locked(lock, runs) and not shards_in(folder):
             beside = folder / "experiment.toml"
-            with suppress(OSError, ValueError, NasbenchLabError):
-                if _is_of(beside, read_manifest(folder)["experiment"]):
-                    beside.unlink()  # and not a file of the user's own
+            there = read_manifest(folder)["experiment"] if has_manifest(folder) else experiment
+            if _is_of(beside, there):  # and not a file of the user's own
+                beside.unlink(missing_ok=True)
             (folder / "manifest.json").unlink(missing_ok=True)
             for empty in (runs, folder):  # other files in it stay
                 with suppress(OSError):
