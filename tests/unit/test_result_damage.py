@@ -1,15 +1,18 @@
 """Damage to result folders: all of it is noticed, told by file, and sound data are kept."""
 
+import csv
 import json
 import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from nasbench_lab import result_parts
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.csv_files import write_csv
 from nasbench_lab.differences import joined
 from nasbench_lab.errors import (
     DataFolderError,
@@ -32,7 +35,7 @@ CORA, DIGITS = "nas-bench-graph/cora", "nb201-digits"
 @pytest.fixture
 def folder(tmp_path):
     """A small result: two runs in two parts, the last evaluation cut off."""
-    compare(["random_search"], DIGITS, budget="9, 9s", seeds=2, n_jobs=1, folder=tmp_path / "r")
+    compare(["random_search"], DIGITS, budget="9, 3s", seeds=2, n_jobs=1, folder=tmp_path / "r")
     return tmp_path / "r"
 
 
@@ -167,7 +170,7 @@ def test_many_rows_of_many_texts_have_one_checksum(tmp_path, monkeypatch):
 
 def test_a_part_of_another_experiment_is_refused_with_words(folder, tmp_path):
     compare(
-        ["random_search"], DIGITS, budget="7, 9s", seeds=[5], n_jobs=1, folder=tmp_path / "other"
+        ["random_search"], DIGITS, budget="7, 3s", seeds=[5], n_jobs=1, folder=tmp_path / "other"
     )
     shutil.copy(parts(tmp_path / "other")[0], folder / "runs" / "x.parquet")
     with pytest.raises(TableFileError) as caught:
@@ -179,7 +182,7 @@ def test_a_part_of_another_experiment_is_refused_with_words(folder, tmp_path):
 
 
 def test_a_part_that_the_manifest_does_not_name_is_refused(folder, tmp_path):
-    compare(["gp_bo"], DIGITS, budget="9, 9s", seeds=1, n_jobs=1, folder=tmp_path / "other")
+    compare(["gp_bo"], DIGITS, budget="9, 3s", seeds=1, n_jobs=1, folder=tmp_path / "other")
     shutil.copy(parts(tmp_path / "other")[0], folder / "runs" / "x.parquet")
     with pytest.raises(TableFileError, match="the experiment has no 'gp_bo' among its algorithms"):
         Result.open(folder)
@@ -287,13 +290,13 @@ def test_a_manifest_that_makes_no_sense_is_refused(folder, lab, change, words):
 def test_an_edit_is_told_as_such_and_loses_nothing(folder):
     path = folder / "manifest.json"
     sound = path.read_text()
-    path.write_text(sound.replace('"evaluations": 9', '"evaluations": 90'))
+    path.write_text(sound.replace('"seconds": 3.0', '"seconds": 30.0'))
     with pytest.raises(TableFileError, match=r"manifest\.json was edited or damaged") as caught:
         Result.open(folder)
     assert "elete" not in str(caught.value)
     path.unlink()
     before = [part.read_bytes() for part in parts(folder)]
-    settings = {"budget": "9, 9s", "seeds": 2, "n_jobs": 1, "folder": folder}
+    settings = {"budget": "9, 3s", "seeds": 2, "n_jobs": 1, "folder": folder}
     compare(["random_search"], DIGITS, **settings)
     assert [part.read_bytes() for part in parts(folder)] == before
     assert path.read_text() == sound
@@ -448,3 +451,27 @@ def test_a_million_seeds_are_enough():
     for seeds in (10**9, range(10**9)):
         with pytest.raises(ExperimentError, match="at most 1,000,000 seeds"):
             compare(["random_search"], CORA, budget=1, seeds=seeds)
+
+
+def test_a_label_that_cannot_be_printed_is_refused():
+    with pytest.raises(ExperimentError, match=r"can be printed but got 'a\\x1b"):
+        compare({"a\x1b[2Jb": "random_search"}, CORA, budget=1, seeds=1)
+
+
+@pytest.mark.parametrize("label", ["=1+1", "+1x", "-2+3", "@SUM(A1)"])
+def test_labels_are_no_formulas_in_csv_files(lab, tmp_path, label):
+    compare({label: "random_search"}, CORA, budget=3, seeds=2, n_jobs=1, folder=tmp_path / "r")
+    assert lab("plot", "r").code == 0
+    assert lab("export", "r", "--format", "csv", "-o", "out").code == 0
+    written = [*tmp_path.rglob("*.csv")]
+    assert len(written) >= 4
+    for file in written:
+        cells = [cell for line in csv.reader(file.read_text().splitlines()) for cell in line]
+        assert f"'{label}" in cells, file
+        assert label not in cells
+
+
+def test_numbers_in_csv_files_stay_as_they_are(tmp_path):
+    frame = pd.DataFrame({"x": [-1.5, 1e-300], "-y": [-1, 2], "t": ["-3", "a"], "n": [None, "=a"]})
+    write_csv(frame, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == "x,'-y,t,n\n-1.5,-1,-3,\n1e-300,2,a,'=a\n"
