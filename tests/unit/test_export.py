@@ -247,7 +247,7 @@ def test_a_run_that_found_nothing_reaches_no_target(limit, tmp_path):
 
 
 def test_a_run_without_any_evaluation_is_not_missing(tmp_path):
-    result = run(["random_search"], DIGITS, budget="0.12s", seeds=12)
+    result = run(["random_search"], DIGITS, budget="0.4s", seeds=12)
     empty = [not len(one.trace) for one in result.runs]
     assert 0 < sum(empty) < 12
     to_ioh(result, tmp_path / "ioh")
