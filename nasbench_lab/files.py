@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
 import platform
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,39 @@ def data_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("nasbench-lab", appauthor=False))
+
+
+def check_regular(path: Path) -> int:
+    """Refuses what is no file that can be read to its end: a device, a pipe, a folder.
+
+    Returns:
+        The bytes that it takes on the disk; not more than its length, but much less if most of it
+        was never written.
+
+    Raises:
+        OSError: It is not there, or no such file; ``strerror`` says so.
+    """
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, not a file", str(path))
+    blocks = getattr(status, "st_blocks", None)
+    return status.st_size if blocks is None else min(status.st_size, 512 * blocks)
+
+
+def read_whole(path: Path, most: int = 1 << 24) -> bytes:
+    """Reads a file that should be small.
+
+    Raises:
+        OSError: It is not there, no file, or larger than ``most`` bytes; ``strerror`` says so.
+    """
+    check_regular(path)
+    with open(path, "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
+    return data
 
 
 @contextmanager
