@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -80,6 +80,7 @@ def _items(given: object) -> list[Any] | tuple[Any, ...]:
 
 
 _BLOCK = 1000
+_WORDS = {str}
 _SCALARS = {str, int, float, bool, bytes, type(None)}
 _WIDEST_KEY = 1 << 60
 """Whole numbers beyond it may have one hash, and would make a dict slow without end."""
@@ -105,6 +106,9 @@ def put(
         UnsafeFileError: A key is not a word, a number, or a short tuple of these.
         ValueError: There are more keys than values.
     """
+    if len(keys) <= _BLOCK and set(map(type, keys)) == _WORDS:  # most dicts
+        held.update(zip(keys, values, strict=True))
+        return
     check_keys(keys)
     for i in range(0, len(keys), _BLOCK):
         held.update(zip(keys[i : i + _BLOCK], values[i : i + _BLOCK], strict=True))
@@ -121,14 +125,14 @@ def fill(held: set[Any], items: Sequence[Any], tick: Callable[[], None] = lambda
             tick()
 
 
-def check_keys(keys: Iterable[Any]) -> None:
+def check_keys(keys: Sequence[Any]) -> None:
     """Refuses keys that data does not need.
 
     Raises:
         UnsafeFileError: A key is not a word, a number, or a short tuple of these.
     """
     kinds = set(map(type, keys))
-    if kinds == {str}:
+    if kinds == _WORDS:
         return
     if kinds == {int}:
         if -_WIDEST_KEY < min(keys) and max(keys) < _WIDEST_KEY:
