@@ -14,8 +14,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from nasbench_lab.errors import DataFolderError, NasbenchLabError
+from nasbench_lab.errors import DataFolderError, NasbenchLabError, UnsafeFileError
 
 DATA_VARIABLE = "NASBENCH_LAB_DATA"
 """The environment variable that names the data folder."""
@@ -47,6 +48,39 @@ def check_regular(path: Path) -> int:
         raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, not a file", str(path))
     blocks = getattr(status, "st_blocks", None)
     return status.st_size if blocks is None else min(status.st_size, 512 * blocks)
+
+
+class Pieces:
+    """A file that gives only so much at once: what an archive says of itself is short.
+
+    Args:
+        file: The file.
+        most: Bytes that one reading may give.
+    """
+
+    def __init__(self, file: IO[bytes], most: int = 1 << 21) -> None:
+        self._file, self._most = file, most
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes.
+
+        Raises:
+            UnsafeFileError: More than ``most`` are asked for, and there.
+        """
+        wanted = self._most + 1 if size is None or size < 0 else min(size, self._most + 1)
+        data = self._file.read(wanted)
+        if len(data) > self._most:
+            raise UnsafeFileError(f"it asks for more than {self._most:,} bytes at once")
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
 
 
 def read_whole(path: Path, most: int = 1 << 24) -> bytes:
