@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import QueryError
+from nasbench_lab.errors import QueryError, short
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Constraint:
         if match is None or not math.isfinite(limit):
             raise QueryError(
                 f"Expected a constraint such as 'parameters<=0.5' or 'valid_accuracy>=90' but got "
-                f"{constraint!r}."
+                f"{short(str(constraint))!r}."
             )
         return cls(Query(match[1]), limit, match[2] == "<=")
 

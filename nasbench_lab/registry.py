@@ -34,8 +34,9 @@ from nasbench_lab.errors import (
     MissingSourceError,
     TableFileError,
     UnknownNameError,
+    short,
 )
-from nasbench_lab.files import atomic_folder, data_folder, recover
+from nasbench_lab.files import atomic_folder, check_regular, data_folder, read_whole, recover
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table
@@ -125,7 +126,7 @@ def _load_file(path: str) -> ModuleType:
     file = Path(path).expanduser().resolve()
     # One module per file and content, under a name that every worker process derives alike.
     try:
-        source = file.read_bytes()
+        source = read_whole(file)
     except OSError as error:
         raise AlgorithmFileError(f"Cannot read {path}: {error.strerror}.") from error
     digest = hashlib.sha256(str(file).encode() + source).hexdigest()[:12]
@@ -153,6 +154,10 @@ def _load_file(path: str) -> ModuleType:
     return module
 
 
+_LONGEST = 10_000
+"""Characters that an algorithm with its hyperparameters may have."""
+
+
 def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     """Splits ``"gp_bo(kernel=matern, n_initial=5)"`` into a name and hyperparameters.
 
@@ -161,15 +166,16 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         HyperparameterError: The text in parentheses is no list of ``name=value``.
     """
-    wrong = HyperparameterError(f"Expected name or name(key=value, …) but got {text!r}.")
-    # A path may have parentheses of its own.
-    match = re.fullmatch(r"\s*(.*\.py:\w+|[^()]+?)\s*(?:\((.*)\))?\s*", text)
-    if not match:
+    wrong = HyperparameterError(f"Expected name or name(key=value, …) but got {short(text)!r}.")
+    if len(text) > _LONGEST:
         raise wrong
-    source = f"f({match[2] or ''})"
+    spec, given = _parted(text.strip())
+    if not spec:
+        raise wrong
+    source = f"f{given or '()'}"
     try:
         call = ast.parse(source, mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise wrong from None
     if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
         raise wrong
@@ -178,17 +184,30 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
         name = str(keyword.arg)
         if name in hyperparameters or name in GIVEN:
             problem = "given twice" if name in hyperparameters else "set by the experiment"
-            raise HyperparameterError(f"In {text!r}, {name} is {problem}. Leave it out.")
+            raise HyperparameterError(f"In {short(text)!r}, {name} is {problem}. Leave it out.")
         try:
             hyperparameters[name] = ast.literal_eval(keyword.value)
-        except ValueError:
+        except (ValueError, TypeError, RecursionError, MemoryError):
             hyperparameters[name] = ast.get_source_segment(source, keyword.value)
-    return match[1], hyperparameters
+    return spec, hyperparameters
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Name and what is in parentheses behind it; no name where that is not how the text is."""
+    # A path may have parentheses of its own, and what is behind it may speak of another.
+    for match in reversed(list(re.finditer(r"\.py:\w+", text))):
+        rest = text[match.end() :].lstrip()
+        if not rest or (rest[0] == "(" and rest[-1] == ")"):
+            return text[: match.end()], rest
+    name, parenthesis, rest = text.partition("(")
+    if ")" in name or (parenthesis and not rest.endswith(")")):
+        return "", ""
+    return name.rstrip(), parenthesis + rest
 
 
 def resolve(spec: str) -> str:
     """The same algorithm with the path of its file made absolute: workers may be elsewhere."""
-    match = re.fullmatch(r"\s*(.*\.py)(:\w+.*)", spec, re.DOTALL)
+    match = re.fullmatch(r"(.*\.py)(:\w+.*)", spec.lstrip(), re.DOTALL)
     return f"{Path(match[1]).expanduser().resolve()}{match[2]}" if match else spec
 
 
@@ -365,6 +384,11 @@ def import_file(
             f"There is no file {path}, nor one of that name in {torch_home()}."
         )
     path = path.resolve()
+    if not path.is_dir():
+        try:
+            check_regular(path)
+        except OSError as error:
+            raise TableFileError(f"{path} cannot be imported: {error.strerror}.") from error
     recognised = ((one, one.recognise(path)) for one in file_formats())
     found = next(((one, table) for one, table in recognised if table is not None), None)
     if found is None:

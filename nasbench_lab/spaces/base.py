@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
+from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError, short
 
 Architecture = tuple[int, ...]
 """One option number per decision. Hashable, and meaningless without its space."""
@@ -362,15 +362,15 @@ class SearchSpace:
         if len(names) != len(self.decisions):
             raise InvalidArchitectureError(
                 f"Expected {len(self.decisions)} options for {self.name!r} but got {len(names)}: "
-                f"{text!r}; the syntax is {syntax}."
+                f"{short(text)!r}; the syntax is {syntax}."
             )
         architecture = []
         for decision, name in zip(self.decisions, names, strict=True):
             options = [str(option) for option in decision.options]
             if name not in options:
                 raise InvalidArchitectureError(
-                    f"Expected an option for {decision.name!r} of {self.name!r} but got {name!r} "
-                    f"in {text!r}; options are {', '.join(options)}."
+                    f"Expected an option for {decision.name!r} of {self.name!r} but got "
+                    f"{short(name)!r} in {short(text)!r}; options are {', '.join(options)}."
                 )
             architecture.append(options.index(name))
         return tuple(architecture)
