@@ -62,7 +62,7 @@ class Pieces:
         self._file, self._most = file, most
 
     def read(self, size: int | None = -1) -> bytes:
-        """The next bytes.
+        """Reads the next bytes.
 
         Raises:
             UnsafeFileError: More than ``most`` are asked for, and there.

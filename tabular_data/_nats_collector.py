@@ -156,12 +156,16 @@ class Collector:
                     start += int(one.counts[i].sum())
                     i += 1
 
-    def write(self, folder: Path, info: Callable[[TableInfo], TableInfo]) -> None:
+    def write(self, folder: Path, info: Callable[[TableInfo], TableInfo], path: Path) -> None:
         """Writes the table into an existing empty folder.
 
         Args:
             folder: The folder.
             info: Completes what is said of the table.
+            path: What the records come from, for messages.
+
+        Raises:
+            TableFileError: A record has a value that cannot be, such as an accuracy of 200 %.
         """
         indices = np.array(self.indices)
         sort = np.argsort(indices)
@@ -219,6 +223,7 @@ class Collector:
             columns,
             row_of_index,
             extra=extra,
+            place=lambda row: f"{path}, record {indices[sort[row]]}",
         )
 
 

@@ -73,6 +73,8 @@ LARGEST_DENSE = 1 << 24
 _ABSENT = ("", "nan", "na", "none", "null")
 _MAGIC = b"PAR1"
 _LONGEST_LINE = 1 << 20
+_MOST_LINES = 1000
+"""Of a row: a text in quotation marks may have several."""
 _LONGEST_TEXT = 10_000
 """Characters that an architecture may have in a Parquet file."""
 _FOOTER = 1 << 24
@@ -103,11 +105,14 @@ def _places(path: Path, header: Sequence[str], names: Sequence[str], mapping: Pa
     return [header.index(name) for name in names]
 
 
-def _lines(file: TextIO) -> Iterator[str]:
-    """The lines of a file, none of which may be so long that it takes all memory."""
+def _lines(file: TextIO, lines_of_row: list[None]) -> Iterator[str]:
+    """The lines of a file; neither one nor those of one row may take all memory."""
     while line := file.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE:
             raise ValueError(f"it has {_LONGEST_LINE:,} characters or more")
+        lines_of_row.append(None)
+        if len(lines_of_row) > _MOST_LINES:
+            raise ValueError(f"its row has more than {_MOST_LINES:,} lines; a quotation mark is odd")
         yield line
 
 
@@ -123,11 +128,15 @@ def _read_text(
             first = file.readline(1 << 20)
             delimiter = max(",\t;", key=first.count)
             file.seek(0)
-            rows = csv.reader(_lines(file), delimiter=delimiter, skipinitialspace=True, strict=True)
+            lines_of_row: list[None] = []
+            rows = csv.reader(
+                _lines(file, lines_of_row), delimiter=delimiter, skipinitialspace=True, strict=True
+            )
             header = [name.strip() for name in next(rows, [])]
             places = _places(path, header, [*texts, *numbers], mapping)
             while True:
                 line = rows.line_num + 1
+                lines_of_row.clear()
                 row = next(rows, None)
                 if row is None:
                     break
@@ -389,9 +398,17 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     if dense:
         row_of_index = np.full(space.size, -1, dtype=np.int32)
         row_of_index[indices] = np.arange(n)
-        Table.write(folder, info, columns, row_of_index)
+        Table.write(
+            folder, info, columns, row_of_index, place=lambda row: f"{path}, {data.place(row)}"
+        )
     else:
-        Table.write(folder, info, columns, keys=indices[order])
+        Table.write(
+            folder,
+            info,
+            columns,
+            keys=indices[order],
+            place=lambda row: f"{path}, {data.place(int(order[row]))}",
+        )
     options.progress(n, n)
 
 

@@ -109,7 +109,7 @@ def _write(collector: Collector, path: Path, folder: Path, options: ImportOption
             **tasks(collector, ("12", "200")),
         )
 
-    collector.write(folder, info)
+    collector.write(folder, info, path)
 
 
 FORMAT = FileFormat(

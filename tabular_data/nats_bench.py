@@ -43,8 +43,9 @@ _RECORD_LIMIT = 4 << 20
 """Bytes that one record may have when unpacked; the real ones have a third of a million."""
 _LIMIT = 16 << 20
 """Bytes that a single file may have besides its records."""
-_UNPACKED = 32 << 20
-"""Bytes that a file may unpack to, besides 64 times its own; real files unpack to four times theirs."""
+_UNPACKED, _RATIO = 16 << 20, 32
+"""Bytes that a file may unpack to, besides so many times its own; real files unpack to four times
+theirs."""
 _MOST_TEXTS = 1 << 15
 _LONGEST_TEXT = 1000
 _MOST_SCHEDULES = 8
@@ -247,7 +248,7 @@ def _collect_simple(
         delayed(_read_batch)(batch, options.curves) for batch in batches
     )
     done = unpacked = 0
-    most = _UNPACKED + 64 * sum(part.size for _, part in numbered)
+    most = _UNPACKED + _RATIO * sum(part.size for _, part in numbered)
     options.progress(0, len(numbered))
     with closing(read):
         for batch, (records, size) in zip(batches, read, strict=True):
@@ -316,7 +317,7 @@ def records_of(
             release=release,
             persistent=_weight,
             limit=_LIMIT,
-            total=_UNPACKED + 64 * held,
+            total=_UNPACKED + _RATIO * held,
             memory=MEMORY + (8 if release else 32) * held,
         ).load()
 
@@ -405,7 +406,7 @@ def _write(
             **tasks(collector, schedules),
         )
 
-    collector.write(folder, info)
+    collector.write(folder, info, path)
 
 
 def note(curves: bool) -> str:
