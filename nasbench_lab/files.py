@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import glob
 import hashlib
 import os
 import platform
 import re
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-from nasbench_lab.errors import DataFolderError, NasbenchLabError, UnsafeFileError
+from nasbench_lab.errors import DataFolderError, NasbenchLabError
 
 DATA_VARIABLE = "NASBENCH_LAB_DATA"
 """The environment variable that names the data folder."""
@@ -29,72 +26,6 @@ def data_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("nasbench-lab", appauthor=False))
-
-
-def check_regular(path: Path) -> int:
-    """Refuses what is no file that can be read to its end: a device, a pipe, a folder.
-
-    Returns:
-        The bytes that it takes on the disk; not more than its length, but much less if most of it
-        was never written.
-
-    Raises:
-        OSError: It is not there, or no such file; ``strerror`` says so.
-    """
-    status = os.stat(path)
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, not a file", str(path))
-    blocks = getattr(status, "st_blocks", None)
-    return status.st_size if blocks is None else min(status.st_size, 512 * blocks)
-
-
-class Pieces:
-    """A file that gives only so much at once: what an archive says of itself is short.
-
-    Args:
-        file: The file.
-        most: Bytes that one reading may give.
-    """
-
-    def __init__(self, file: IO[bytes], most: int = 1 << 21) -> None:
-        self._file, self._most = file, most
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Reads the next bytes.
-
-        Raises:
-            UnsafeFileError: More than ``most`` are asked for, and there.
-        """
-        wanted = self._most + 1 if size is None or size < 0 else min(size, self._most + 1)
-        data = self._file.read(wanted)
-        if len(data) > self._most:
-            raise UnsafeFileError(f"it asks for more than {self._most:,} bytes at once")
-        return data
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seekable(self) -> bool:
-        return True
-
-
-def read_whole(path: Path, most: int = 1 << 24) -> bytes:
-    """Reads a file that should be small.
-
-    Raises:
-        OSError: It is not there, no file, or larger than ``most`` bytes; ``strerror`` says so.
-    """
-    check_regular(path)
-    with open(path, "rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
-    return data
 
 
 @contextmanager

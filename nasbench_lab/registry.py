@@ -27,6 +27,7 @@ from typing import Any
 
 from nasbench_lab.algorithm import GIVEN, SearchAlgorithm, Seed, build
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.bounded_files import check_regular, read_whole
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import (
     AlgorithmFileError,
@@ -36,7 +37,7 @@ from nasbench_lab.errors import (
     UnknownNameError,
     short,
 )
-from nasbench_lab.files import atomic_folder, check_regular, data_folder, read_whole, recover
+from nasbench_lab.files import atomic_folder, data_folder, recover
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table

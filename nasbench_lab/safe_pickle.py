@@ -9,24 +9,15 @@ that a file larger than the memory can be read.
 
 from __future__ import annotations
 
-import mmap
 import reprlib
 import struct
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from nasbench_lab.errors import (
-    DataFolderError,
-    MissingSourceError,
-    NasbenchLabError,
-    TableFileError,
-    UnsafeFileError,
-    text_of,
-)
-from nasbench_lab.files import check_regular
+from nasbench_lab.bounded_files import check_regular, errors_of, held_memory
+from nasbench_lab.errors import UnsafeFileError
 from nasbench_lab.stand_ins import ARRAYS, CONTAINERS, NUMBERS, Array, Record, fill, put
 
 __all__ = [
@@ -59,43 +50,10 @@ def read_pickle(path: Path, allowed: Mapping[tuple[str, str], Any] = NUMBERS) ->
             return PickleReader(stream, allowed, memory=memory).load()
 
 
-class errors_of:  # noqa: N801 (used as a function)
-    """Turns whatever reading a damaged file raises into an error that names it.
-
-    Args:
-        what: The file, or file and record.
-    """
-
-    def __init__(self, what: object) -> None:
-        self.what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, DataFolderError | MissingSourceError):
-            return
-        if isinstance(error, UnsafeFileError):
-            raise UnsafeFileError(
-                f"{self.what} is not read: {text_of(error)}. Nothing in it was run. Get the file anew "
-                f"from where the benchmark's authors publish it."
-            ) from error
-        if isinstance(error, NasbenchLabError):
-            raise TableFileError(f"{self.what}: {text_of(error)}") from error
-        if isinstance(error, OSError) and error.errno is not None:
-            raise TableFileError(f"{self.what} cannot be read: {error.strerror}.") from error
-        if isinstance(error, Exception):  # a damaged file may raise anything
-            raise TableFileError(
-                f"{self.what} is truncated or damaged ({type(error).__name__}: {text_of(error)}). Get "
-                f"it anew."
-            ) from error
-
-
 MEMORY = 1 << 27
 """Bytes of memory that what is read may take, besides some times the file's size."""
 
 _CHUNK = 1 << 20
-_PAGE = mmap.PAGESIZE
 _LARGEST = 1 << 28
 """Bytes that one text may have."""
 _WIDEST = 1024
@@ -168,7 +126,7 @@ class PickleReader:
         self._limit = limit
         self._total = total
         self._memory = memory
-        self._held = _held() if fold else 0
+        self._held = held_memory() if fold else 0
         self._started = time.thread_time()
         self._buffer = b""
         self._position = 0
@@ -211,7 +169,7 @@ class PickleReader:
 
     def _look(self, spent: int = 0) -> int:
         """Refuses what takes too much memory; says how much more may be made before the next look."""
-        if self._fold is None or _held() - self._held > self._memory:
+        if self._fold is None or held_memory() - self._held > self._memory:
             raise UnsafeFileError(
                 f"what it holds takes more than {self._memory:,} bytes of memory, out of all "
                 f"proportion to its size"
@@ -569,15 +527,6 @@ class PickleReader:
                 f"it asks for {str(module)[:100]}.{str(name)[:100]}, which data does not need"
             )
         return stand_in
-
-
-def _held() -> int:
-    """Bytes of memory that this process holds."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * _PAGE
-    except OSError:  # another system than Linux
-        return sys.getallocatedblocks() * _ITEM
 
 
 def _size(value: Any) -> int:

@@ -135,7 +135,7 @@ def check_keys(keys: Sequence[Any]) -> None:
     if kinds == _WORDS:
         return
     if kinds == {int}:
-        if -_WIDEST_KEY < min(keys) and max(keys) < _WIDEST_KEY:
+        if min(keys) > -_WIDEST_KEY and max(keys) < _WIDEST_KEY:
             return
         raise UnsafeFileError("a key that is a number beyond 60 bits")
     if not kinds <= {*_SCALARS, tuple}:

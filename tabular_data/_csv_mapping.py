@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 import reprlib
 import tomllib
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nasbench_lab.bounded_files import read_whole
 from nasbench_lab.columns import Column
 from nasbench_lab.errors import TableFileError, UnknownNameError, short
-from nasbench_lab.files import read_whole
 
 CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")
 """Those of ``nasbench_lab.benchmark``, which an importer does not know."""

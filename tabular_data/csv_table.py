@@ -53,6 +53,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_lab.bounded_files import check_regular
 from nasbench_lab.columns import TableInfo
 from nasbench_lab.errors import (
     InvalidArchitectureError,
@@ -61,7 +62,7 @@ from nasbench_lab.errors import (
     UnknownNameError,
     short,
 )
-from nasbench_lab.files import check_regular, sha256
+from nasbench_lab.files import sha256
 from nasbench_lab.sources import FileFormat, ImportOptions
 from nasbench_lab.spaces import Architectures, SearchSpace, get_space
 from nasbench_lab.table import Table
@@ -112,13 +113,13 @@ def _lines(file: TextIO, lines_of_row: list[None]) -> Iterator[str]:
             raise ValueError(f"it has {_LONGEST_LINE:,} characters or more")
         lines_of_row.append(None)
         if len(lines_of_row) > _MOST_LINES:
-            raise ValueError(f"its row has more than {_MOST_LINES:,} lines; a quotation mark is odd")
+            raise ValueError(
+                f"its row has more than {_MOST_LINES:,} lines; a quotation mark is odd"
+            )
         yield line
 
 
-def _read_text(
-    path: Path, texts: list[str], numbers: list[str], mapping: Path, most: int
-) -> _Data:
+def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path, most: int) -> _Data:
     held: list[list[str]] = [[] for _ in texts]
     values = [array("d") for _ in numbers]
     lines = array("q")
@@ -235,7 +236,9 @@ def _check_footer(path: Path) -> None:
         end = file.read()
     length = int.from_bytes(end[:4], "little")
     if end[4:] == _MAGIC and length > _FOOTER:
-        raise TableFileError(f"{path}: its description has {length:,} bytes, more than {_FOOTER:,}.")
+        raise TableFileError(
+            f"{path}: its description has {length:,} bytes, more than {_FOOTER:,}."
+        )
 
 
 def _check_size(path: Path, metadata: Any, wanted: Sequence[str], most: int) -> None:

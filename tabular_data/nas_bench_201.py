@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from nasbench_lab.bounded_files import Pieces
 from nasbench_lab.columns import TableInfo
 from nasbench_lab.errors import TableFileError
-from nasbench_lab.files import Pieces
 from nasbench_lab.safe_pickle import PickleReader, errors_of
 from nasbench_lab.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector

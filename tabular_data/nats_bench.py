@@ -21,9 +21,9 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 
+from nasbench_lab.bounded_files import Pieces, check_regular
 from nasbench_lab.columns import TableInfo, Task
 from nasbench_lab.errors import TableFileError, UnsafeFileError
-from nasbench_lab.files import Pieces, check_regular
 from nasbench_lab.safe_pickle import (
     CONTAINERS,
     MEMORY,
@@ -338,9 +338,7 @@ def records_of(
         else:
             schedules = {name: record[key] for key, name in names.items() if key in record}
         if not schedules or not all(isinstance(one, Packed) for one in schedules.values()):
-            raise TableFileError(
-                f"record {reprlib.repr(index)} holds no results of a schedule"
-            )
+            raise TableFileError(f"record {reprlib.repr(index)} holds no results of a schedule")
         result[index] = schedules
     if not result:
         raise TableFileError("it holds no record of an architecture")

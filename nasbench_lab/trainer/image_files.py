@@ -24,8 +24,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_lab.bounded_files import read_whole
 from nasbench_lab.errors import MissingSourceError, TableFileError, UnsafeFileError
-from nasbench_lab.files import read_whole
 from nasbench_lab.safe_pickle import ARRAYS, Array, PickleReader, errors_of
 
 LabelledImages = tuple[NDArray[np.uint8], NDArray[np.int64]]

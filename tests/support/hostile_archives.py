@@ -131,7 +131,11 @@ def parquet_of_a_gigabyte(folder):
     """A single text of a gigabyte."""
     table = pa.table({"arch": pa.array(["x" * 1_000_000_000]), "acc": [1.0]})
     pq.write_table(
-        table, folder / "a.parquet", compression="zstd", use_dictionary=False, write_statistics=False
+        table,
+        folder / "a.parquet",
+        compression="zstd",
+        use_dictionary=False,
+        write_statistics=False,
     )
     return _mapped(folder / "a.parquet")
 
