@@ -33,6 +33,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from nasbench_lab.bounded_files import read_whole
 from nasbench_lab.errors import AlgorithmFileError
 from nasbench_lab.files import nearest_file, refuse_utf16
 from nasbench_lab.user_modules import Search, Source
@@ -62,7 +63,7 @@ class Code:
         """
         file = Path(path).expanduser().resolve()
         try:
-            content = file.read_bytes()
+            content = read_whole(file)
             refuse_utf16(content)
             tree = ast.parse(content)
         except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 import reprlib
 import tomllib
@@ -13,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_lab.columns import Column
-from nasbench_lab.errors import TableFileError, UnknownNameError
+from nasbench_lab.errors import TableFileError, UnknownNameError, short
 from nasbench_lab.files import read_text
 from nasbench_lab.words import counted
 
 CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")
 """Those of ``nasbench_lab.benchmark``, which an importer does not know."""
 
+_LARGEST_SCALE = 1e300
 _SPLITS = ("train", "valid", "test", "valid+test")
 
 _Kinds = Mapping[str, tuple[type, ...]]
@@ -69,7 +69,7 @@ def read_mapping(path: Path) -> MappingFile:
         TableFileError: It is not one; the message names the key and what was expected.
     """
     try:
-        content = tomllib.loads(read_text(path))
+        content = tomllib.loads(read_text(path, 1 << 20))
     except OSError as error:
         raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
@@ -81,7 +81,7 @@ def read_mapping(path: Path) -> MappingFile:
     if not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", table["name"]):
         raise TableFileError(
             f"{path}, [table]: expected a name of letters, digits and _ . + - / but got "
-            f"{table['name']!r}."
+            f"{short(table['name'])!r}."
         )
     _list_of(f"{path}, [table]", table, "architecture", str, "columns")
     if not content["columns"]:
@@ -115,16 +115,20 @@ def _source(where: str, given: object) -> Source:
     name = entry["name"]
     if not re.fullmatch(r"[\w@.+-]+", name) or name in ("row_of_index", "keys"):
         raise TableFileError(
-            f"{where}: expected a name of letters, digits and _ @ . + - but got {name!r}; "
-            f"row_of_index and keys are taken."
+            f"{where}: expected a name of letters, digits and _ @ . + - but got "
+            f"{short(name)!r}; row_of_index and keys are taken."
         )
     where = f"{where} ({name})"
     _one_of(where, entry, "split", _SPLITS)
     _one_of(where, entry, "trained_on", ("train", "train+valid"))
     _list_of(where, entry, "also", str, "texts")
-    scale = float(entry.get("scale", 1))
-    if not 0 < scale < math.inf:
-        raise TableFileError(f"{where}: expected a scale above 0 but got {scale}.")
+    given_scale = entry.get("scale", 1)
+    if not 0 < given_scale < _LARGEST_SCALE:
+        raise TableFileError(
+            f"{where}: expected a scale above 0 and below {_LARGEST_SCALE:g} but got "
+            f"{reprlib.repr(given_scale)}."
+        )
+    scale = float(given_scale)
     trials, epochs, names = _grid(where, entry)
     optional = ("split", "dataset", "schedule", "trained_on", "description")
     column = Column(
@@ -147,6 +151,12 @@ def _grid(
     given, trials, epochs = entry["from"], entry.get("trials"), entry.get("epochs")
     _list_of(where, entry, "trials", (int, str), "seeds or words")
     _list_of(where, entry, "epochs", int, "whole numbers")
+    for key, most in (("trials", 1 << 63), ("epochs", 10**9)):
+        held = [value for value in entry.get(key, ()) if isinstance(value, int)]
+        if wrong := [value for value in held if abs(value) >= most]:
+            raise TableFileError(
+                f"{where}: expected {key} below {most:,} but got {reprlib.repr(wrong[0])}."
+            )
     if trials and len(trials) > 1 and {"mean", "random"} & set(trials):
         raise TableFileError(f"{where}: 'mean' and 'random' are no trials beside others.")
     if isinstance(given, dict):
