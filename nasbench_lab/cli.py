@@ -24,7 +24,7 @@ from nasbench_lab.cli_files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, impor
 from nasbench_lab.cli_results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.console import Json, console, errors, print_json, print_rows
-from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError
+from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError, text_of
 
 app = typer.Typer(
     name="nasbench-lab",
@@ -147,7 +147,7 @@ def describe(table: TableName, as_json: Json = False) -> None:
     if as_json:
         print_json({**asdict(info), "rows": len(opened), "columns": columns})
         return
-    console.print(f"[bold]{info.name}[/bold]\n{escape(info.description)}\n")
+    console.print(f"[bold]{escape(info.name)}[/bold]\n{escape(info.description)}\n")
     print_rows(
         [
             {
@@ -172,8 +172,9 @@ def describe(table: TableName, as_json: Json = False) -> None:
         + f"Licence: {info.licence}. Made from {info.source.get('version')}, file "
         f"{info.source.get('file')}, SHA-256 {info.source.get('sha256')}.\n",
         highlight=False,
+        markup=False,
     )
-    console.print(escape(info.citation), highlight=False)
+    console.print(info.citation, highlight=False, markup=False)
 
 
 @app.command(
@@ -246,7 +247,7 @@ def main() -> None:
     try:
         app()
     except NasbenchLabError as error:
-        message = str(error)
+        message = text_of(error, 20_000)
         errors.print(
             f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
         )

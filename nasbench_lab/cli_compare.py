@@ -229,6 +229,7 @@ def _execute(
         errors.print(
             f"{finished} of {expected} runs are finished in {folder} and not run again.",
             soft_wrap=True,
+            markup=False,
         )
     interrupted = False
     try:
@@ -254,6 +255,7 @@ def _execute(
             errors.print(
                 f"The runs that were finished are kept in {folder}; the same command goes on there.",
                 soft_wrap=True,
+                markup=False,
             )
         raise
     figures = show(result, folder, metric, axis, statistic, as_json)
@@ -262,11 +264,16 @@ def _execute(
             f"Interrupted: {len(result.runs)} of {result.n_expected} runs were finished and are kept "
             f"in {folder}. The same command goes on there.",
             soft_wrap=True,
+            markup=False,
         )
         raise typer.Exit(130)
     if not as_json:
-        console.print(f"Figure: {' and '.join(map(str, figures))}", soft_wrap=True)
-        console.print(f"All of it on one page: nasbench-lab report {folder}", soft_wrap=True)
+        console.print(
+            f"Figure: {' and '.join(map(str, figures))}\nAll of it on one page: nasbench-lab report "
+            f"{folder}",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 MERGE_EXAMPLES = """Examples:\n
@@ -290,7 +297,9 @@ def merge(
     result.save(folder)
     for note in result.notes_on_origin():
         console.print(f"Note: {escape(note)}", highlight=False, soft_wrap=True)
-    console.print(f"{len(result.runs)} of {result.n_expected} runs: {folder}", soft_wrap=True)
+    console.print(
+        f"{len(result.runs)} of {result.n_expected} runs: {folder}", soft_wrap=True, markup=False
+    )
 
 
 def _new_folder() -> Path:

@@ -71,6 +71,7 @@ def build_table(
         f"{summary['training_wall_s'] / 60:.1f} min ({summary['network_s'] / 60:.1f} min of one "
         f"process), their times measured in {summary['measuring_wall_s'] / 60:.1f} min. {folder}",
         soft_wrap=True,
+        markup=False,
     )
 
 
@@ -148,7 +149,9 @@ def validate(
     if folder is not None:
         files = validation.save(folder)
         if not as_json:
-            console.print(f"Added to the result: {', '.join(map(str, files))}", soft_wrap=True)
+            console.print(
+                f"Added to the result: {', '.join(map(str, files))}", soft_wrap=True, markup=False
+            )
 
 
 def _chosen(
@@ -192,6 +195,7 @@ def _show(validation: Validation, as_json: bool) -> None:
         f"{validation.table}: {len(validation.entries)} architectures, {validation.epochs} epochs, "
         f"seeds {seeds}, on {validation.device}",
         highlight=False,
+        markup=False,
     )
     for number, entry in enumerate(validation.entries, start=1):
         found = ", ".join(f"{n} of {k}" for k, n in entry.found_by.items())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import reprlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from nasbench_lab.bounded_files import read_whole
 from nasbench_lab.columns import Column
-from nasbench_lab.errors import TableFileError, UnknownNameError, short
+from nasbench_lab.errors import TableFileError, UnknownNameError, quoted, short
 
 CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")
 """Those of ``nasbench_lab.benchmark``, which an importer does not know."""
@@ -108,7 +107,7 @@ def read_mapping(path: Path) -> MappingFile:
 def _source(where: str, given: object) -> Source:
     """One entry of ``[[columns]]``."""
     if not isinstance(given, dict):
-        raise TableFileError(f"{where}: expected a table but got {reprlib.repr(given)}.")
+        raise TableFileError(f"{where}: expected a table but got {quoted(given)}.")
     entry: dict[str, Any] = given
     _check(where, entry, _COLUMN, 4)
     name = entry["name"]
@@ -125,7 +124,7 @@ def _source(where: str, given: object) -> Source:
     if not 0 < given_scale < _LARGEST_SCALE:
         raise TableFileError(
             f"{where}: expected a scale above 0 and below {_LARGEST_SCALE:g} but got "
-            f"{reprlib.repr(given_scale)}."
+            f"{quoted(given_scale)}."
         )
     scale = float(given_scale)
     trials, epochs, names = _grid(where, entry)
@@ -154,7 +153,7 @@ def _grid(
         held = [value for value in entry.get(key, ()) if isinstance(value, int)]
         if wrong := [value for value in held if abs(value) >= most]:
             raise TableFileError(
-                f"{where}: expected {key} below {most:,} but got {reprlib.repr(wrong[0])}."
+                f"{where}: expected {key} below {most:,} but got {quoted(wrong[0])}."
             )
     if trials and len(trials) > 1 and {"mean", "random"} & set(trials):
         raise TableFileError(f"{where}: 'mean' and 'random' are no trials beside others.")
@@ -162,7 +161,7 @@ def _grid(
         if epochs or not given or not all(re.fullmatch(r"[1-9]\d{0,8}", key) for key in given):
             raise TableFileError(
                 f'{where}: expected a table such as {{ 1 = "acc_1", 12 = "acc_12" }} as \'from\', '
-                f"and then no 'epochs', but got {reprlib.repr(given)}."
+                f"and then no 'epochs', but got {quoted(given)}."
             )
         epochs = sorted(map(int, given))
         by_epoch = [given[str(epoch)] for epoch in epochs]
@@ -185,8 +184,7 @@ def _grid(
     for names in columns:
         if not names or not all(isinstance(name, str) for name in names):
             raise TableFileError(
-                f"{where}: expected names of the file's columns as 'from' but got "
-                f"{reprlib.repr(given)}."
+                f"{where}: expected names of the file's columns as 'from' but got {quoted(given)}."
             )
         if len(names) != len(trials or (0,)):
             raise TableFileError(
@@ -204,9 +202,7 @@ def _check(where: str, entry: dict[str, Any], kinds: _Kinds, required: int) -> N
             raise TableFileError(f"{where}: {UnknownNameError('key', key, kinds)}")
         if type(value) not in kinds[key]:
             words = " or ".join(_WORDS[kind] for kind in kinds[key] if kind in _WORDS)
-            raise TableFileError(
-                f"{where}: expected {words} as {key!r} but got {reprlib.repr(value)}."
-            )
+            raise TableFileError(f"{where}: expected {words} as {key!r} but got {quoted(value)}.")
     if absent := [key for key in list(kinds)[:required] if key not in entry]:
         raise TableFileError(f"{where}: expected the key {' and '.join(map(repr, absent))}.")
 
@@ -219,7 +215,7 @@ def _list_of(where: str, entry: dict[str, Any], key: str, kinds: Any, words: str
         or len(set(value)) < len(value)
     ):
         raise TableFileError(
-            f"{where}: expected different {words} as {key!r} but got {reprlib.repr(value)}."
+            f"{where}: expected different {words} as {key!r} but got {quoted(value)}."
         )
 
 

@@ -25,8 +25,15 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from nasbench_lab.bounded_files import read_whole
 from nasbench_lab.columns import Column, TableInfo
-from nasbench_lab.errors import DataFolderError, RecipeError, TableFileError, TrainingError
+from nasbench_lab.errors import (
+    DataFolderError,
+    RecipeError,
+    TableFileError,
+    TrainingError,
+    text_of,
+)
 from nasbench_lab.files import atomic_file, sha256
 from nasbench_lab.processes import in_processes
 from nasbench_lab.spaces import SearchSpace, get_space
@@ -76,11 +83,12 @@ def read_recipe(path: Path) -> TableRecipe:
         RecipeError: The file is not there, no TOML, or a setting is unknown, missing or impossible.
     """
     try:
-        return TableRecipe(**tomllib.loads(path.read_text(encoding="utf-8")))
+        return TableRecipe(**tomllib.loads(read_whole(path, 1 << 20).decode()))
     except ValidationError as error:
         raise RecipeError(f"{path}: {explain(error)}") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or text_of(error)
+        raise RecipeError(f"{path} cannot be read as a recipe: {reason}") from error
 
 
 def build_table(
