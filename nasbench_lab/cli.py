@@ -28,7 +28,7 @@ from nasbench_lab.cli_files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, impor
 from nasbench_lab.cli_results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.console import Json, console, errors, never_fail, print_json, print_rows
-from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError
+from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError, text_of
 from nasbench_lab.processes import HASH_SEED, Terminated, lasting_threads, stop_workers
 from nasbench_lab.words import counted
 
@@ -157,7 +157,7 @@ def describe(table: TableName, as_json: Json = False) -> None:
     if as_json:
         print_json({**asdict(info), "missing": missing, "rows": len(opened), "columns": columns})
         return
-    console.print(f"[bold]{info.name}[/bold]\n{escape(info.description)}\n")
+    console.print(f"[bold]{escape(info.name)}[/bold]\n{escape(info.description)}\n")
     print_rows(
         [
             {
@@ -183,8 +183,9 @@ def describe(table: TableName, as_json: Json = False) -> None:
         + f"Licence: {info.licence}. Made from {info.source.get('version')}, file "
         f"{info.source.get('file')}, SHA-256 {info.source.get('sha256')}.\n",
         highlight=False,
+        markup=False,
     )
-    console.print(escape(info.citation), highlight=False)
+    console.print(info.citation, highlight=False, markup=False)
 
 
 @app.command(
@@ -261,7 +262,7 @@ def main() -> None:
         app()
         code = 0
     except NasbenchLabError as error:
-        message = str(error)
+        message = text_of(error, 20_000)
         errors.print(
             f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
         )

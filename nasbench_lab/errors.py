@@ -28,7 +28,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {spelled[near[0]]!r}?" if near else ""
 
 
-_LONGEST = 2000
 _MOST_NAMES = 200
 
 
@@ -39,13 +38,28 @@ def short(text: str, most: int = 200) -> str:
     return f"{text[: most // 2]} … ({len(text):,} characters) … {text[-most // 4 :]}"
 
 
-def text_of(error: BaseException) -> str:
-    """What an error says, cut if it is long, also where the error fails to say it."""
+def quoted(value: object, most: int = 200) -> str:
+    """A value as a message quotes it: what Python writes for it, cut if it is long."""
+    if isinstance(value, str):
+        return repr(short(value, most))
     try:
-        text = str(error)
+        return short(repr(value), most)
+    except ValueError:  # a whole number of thousands of digits
+        return f"{type(value).__name__} without end"
+
+
+def text_of(error: BaseException, most: int = 2000) -> str:
+    """What an error says, cut if it is long, also where the error fails to say it.
+
+    What cannot be printed, or would move the cursor of a terminal, is written as an escape.
+    """
+    try:
+        text = short(str(error), most)
     except Exception:
         return f"{type(error).__name__} without a text"
-    return short(text, _LONGEST)
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 class UnknownNameError(NasbenchLabError, ValueError):

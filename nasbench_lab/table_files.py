@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 from nasbench_lab.columns import Column, TableInfo, Task
 from nasbench_lab.errors import TableFileError
 from nasbench_lab.files import identity, read_text, sha256
+from nasbench_lab.spaces import get_space
+
+_LONGEST = 1 << 26
+_HEADER = 1 << 16
+"""Bytes of a manifest, and of the header of an array, at most."""
 
 FORMAT = 2
 """Version of the folder's layout. A table of another version is made again from its source."""
@@ -34,7 +39,7 @@ def read_folder(
         TableFileError: A file is missing, truncated or damaged.
     """
     try:
-        manifest = json.loads(read_text(folder / "manifest.json"))
+        manifest = json.loads(read_text(folder / "manifest.json", _LONGEST))
         if manifest["format"] != FORMAT:
             outdated = TableFileError(
                 f"The table in {folder} has format {manifest['format']}, while this version "
@@ -56,7 +61,7 @@ def read_folder(
             column.name: (manifest["rows"], len(column.trials), len(column.epochs or (0,)))
             for column in columns
         }
-        arrays = Arrays(folder, shapes)
+        arrays = Arrays(folder, shapes, manifest["rows"], info.space)
         if columns:
             arrays[columns[0].name]
         return info, columns, arrays, checksums
@@ -82,8 +87,11 @@ def check_name(name: str) -> None:
 class Arrays(dict[str, NDArray[Any]]):
     """The arrays of a folder, each mapped when it is first asked for."""
 
-    def __init__(self, folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self, folder: Path, shapes: Mapping[str, tuple[int, ...]], rows: int, space: str
+    ) -> None:
         self._folder, self._shapes = folder, shapes
+        self._rows, self._space = rows, space
         self._identity = identity(folder)
 
     def __missing__(self, name: str) -> NDArray[Any]:
@@ -91,17 +99,52 @@ class Arrays(dict[str, NDArray[Any]]):
             raise _replaced(self._folder)
         try:
             path = self._folder / f"{name}.npy"
+            with open(path, "rb") as file:
+                start = file.read(12)
+            # The length of the header has 2 bytes in version 1 of the format, else 4.
+            if int.from_bytes(start[8 : 10 if start[6:7] == b"\1" else 12], "little") > _HEADER:
+                raise ValueError(f"{name}.npy has a header of more than {_HEADER:,} bytes")
             # A plain array over the mapped memory: np.memmap makes each access ten times slower.
             array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
             expected = self._shapes.get(name, array.shape)
             if array.shape != expected:
                 raise ValueError(f"{name}.npy has shape {array.shape}, not {expected}")
+            self._check(name, array)
         except Exception as error:  # a damaged file may raise anything
             raise damaged(self._folder, error) from error
         if identity(self._folder) != self._identity:
             raise _replaced(self._folder)
         self[name] = array
         return array
+
+    def _check(self, name: str, array: NDArray[Any]) -> None:
+        """Refuses numbers of rows or architectures that do not exist.
+
+        Raises:
+            ValueError: There are some.
+        """
+        if name in self._shapes:
+            if array.dtype.kind not in "fiub":
+                raise ValueError(f"{name}.npy holds {array.dtype}, not numbers")
+            return
+        size = get_space(self._space).size
+        bounds = {
+            "row_of_index": ((size,), -1, self._rows),
+            "keys": ((self._rows,), 0, size),
+            "official_order": (array.shape[:1], 0, size),
+            "evaluated_indexes": (array.shape[:1], 0, size),
+        }
+        if name not in bounds:
+            return
+        shape, low, high = bounds[name]
+        sound = array.dtype.kind in "iu" and array.shape == shape
+        if not sound or (array.size and not low <= array.min() <= array.max() < high):
+            raise ValueError(
+                f"{name}.npy does not hold {' by '.join(map(str, shape))} numbers from {low} to "
+                f"{high - 1}"
+            )
+        if name == "keys" and (np.diff(array) <= 0).any():
+            raise ValueError("keys.npy is not ascending")
 
 
 def _replaced(folder: Path) -> TableFileError:
@@ -144,6 +187,9 @@ def write_manifest(
 
 
 def _info(entry: dict[str, Any]) -> TableInfo:
+    texts = [entry[field.name] for field in fields(TableInfo) if field.type == "str"]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(entry["source"], dict):
+        raise ValueError("info in manifest.json has something else than texts and a source")
     tasks = {name: Task(**task) for name, task in entry["tasks"].items()}
     lists = {name: tuple(entry[name]) for name in ("missing", "joins")}
     return TableInfo(**{**entry, **lists, "tasks": tasks})
@@ -151,6 +197,8 @@ def _info(entry: dict[str, Any]) -> TableInfo:
 
 def _column(entry: dict[str, Any]) -> Column:
     epochs = entry["epochs"]
+    if not all(isinstance(entry[name], str) for name in ("name", "quantity", "unit")):
+        raise ValueError("a column in manifest.json has a name, quantity or unit that is no text")
     return Column(
         **{
             **entry,

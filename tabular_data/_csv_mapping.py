@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import reprlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_lab.columns import Column
-from nasbench_lab.errors import TableFileError, UnknownNameError, short
+from nasbench_lab.errors import TableFileError, UnknownNameError, quoted, short
 from nasbench_lab.files import read_text
 from nasbench_lab.words import counted
 
@@ -109,7 +108,7 @@ def read_mapping(path: Path) -> MappingFile:
 def _source(where: str, given: object) -> Source:
     """One entry of ``[[columns]]``."""
     if not isinstance(given, dict):
-        raise TableFileError(f"{where}: expected a table but got {reprlib.repr(given)}.")
+        raise TableFileError(f"{where}: expected a table but got {quoted(given)}.")
     entry: dict[str, Any] = given
     _check(where, entry, _COLUMN, 4)
     name = entry["name"]
@@ -126,7 +125,7 @@ def _source(where: str, given: object) -> Source:
     if not 0 < given_scale < _LARGEST_SCALE:
         raise TableFileError(
             f"{where}: expected a scale above 0 and below {_LARGEST_SCALE:g} but got "
-            f"{reprlib.repr(given_scale)}."
+            f"{quoted(given_scale)}."
         )
     scale = float(given_scale)
     trials, epochs, names = _grid(where, entry)
@@ -155,7 +154,7 @@ def _grid(
         held = [value for value in entry.get(key, ()) if isinstance(value, int)]
         if wrong := [value for value in held if abs(value) >= most]:
             raise TableFileError(
-                f"{where}: expected {key} below {most:,} but got {reprlib.repr(wrong[0])}."
+                f"{where}: expected {key} below {most:,} but got {quoted(wrong[0])}."
             )
     if trials and len(trials) > 1 and {"mean", "random"} & set(trials):
         raise TableFileError(f"{where}: 'mean' and 'random' are no trials beside others.")
@@ -163,7 +162,7 @@ def _grid(
         if epochs or not given or not all(re.fullmatch(r"[1-9]\d{0,8}", key) for key in given):
             raise TableFileError(
                 f'{where}: expected a table such as {{ 1 = "acc_1", 12 = "acc_12" }} as \'from\', '
-                f"and then no 'epochs', but got {reprlib.repr(given)}."
+                f"and then no 'epochs', but got {quoted(given)}."
             )
         epochs = sorted(map(int, given))
         by_epoch = [given[str(epoch)] for epoch in epochs]
@@ -187,8 +186,7 @@ def _grid(
     for names in columns:
         if not names or not all(isinstance(name, str) for name in names):
             raise TableFileError(
-                f"{where}: expected names of the file's columns as 'from' but got "
-                f"{reprlib.repr(given)}."
+                f"{where}: expected names of the file's columns as 'from' but got {quoted(given)}."
             )
         if len(names) != len(trials or (0,)):
             raise TableFileError(
@@ -207,9 +205,7 @@ def _check(where: str, entry: dict[str, Any], kinds: _Kinds, required: int) -> N
             raise TableFileError(f"{where}: {UnknownNameError('key', key, kinds)}")
         if type(value) not in kinds[key]:
             words = " or ".join(_WORDS[kind] for kind in kinds[key] if kind in _WORDS)
-            raise TableFileError(
-                f"{where}: expected {words} as {key!r} but got {reprlib.repr(value)}."
-            )
+            raise TableFileError(f"{where}: expected {words} as {key!r} but got {quoted(value)}.")
     if absent := [key for key in list(kinds)[:required] if key not in entry]:
         raise TableFileError(f"{where}: expected the key {' and '.join(map(repr, absent))}.")
 
@@ -222,7 +218,7 @@ def _list_of(where: str, entry: dict[str, Any], key: str, kinds: Any, words: str
         or len(set(value)) < len(value)
     ):
         raise TableFileError(
-            f"{where}: expected different {words} as {key!r} but got {reprlib.repr(value)}."
+            f"{where}: expected different {words} as {key!r} but got {quoted(value)}."
         )
 
 
