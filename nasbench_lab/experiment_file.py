@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import operator
 import re
@@ -104,11 +105,16 @@ def _budget(value: Any) -> Budget:
     return Budget.of(value if isinstance(value, str) else str(value))
 
 
+MOST_SEEDS = 1_000_000
+"""How many seeds an experiment may have: far more than anybody runs, and no burden on memory."""
+
+
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:
     """Takes a number of seeds for that many from 0 on.
 
     Raises:
-        ExperimentError: There is none, or one is negative, twice, or no whole number.
+        ExperimentError: There is none, or one is negative, twice, or no whole number; or there are
+            too many.
     """
     wrong = ExperimentError(
         f"Expected a number of seeds, or a list of whole numbers from 0 on, none of them twice, but "
@@ -117,12 +123,15 @@ def seeds_of(seeds: int | Sequence[int]) -> list[int]:
     if isinstance(seeds, bool):
         raise wrong
     try:
-        if isinstance(seeds, Iterable):
-            listed = [operator.index(seed) for seed in seeds]
-        else:
-            listed = list(range(operator.index(seeds)))
+        some = seeds if isinstance(seeds, Iterable) else range(operator.index(seeds))
+        listed = [operator.index(seed) for seed in itertools.islice(some, MOST_SEEDS + 1)]
     except TypeError:
         raise wrong from None
+    if len(listed) > MOST_SEEDS:
+        raise ExperimentError(
+            f"Expected at most {MOST_SEEDS:,} seeds but got "
+            f"{'more' if isinstance(seeds, Iterable) else f'{seeds:,}'}."
+        )
     if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
         raise wrong
     if max(listed) >= 2**63:  # result files keep them in 64 bits

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab import stats
+from nasbench_lab.csv_files import write_csv
 from nasbench_lab.errors import DataFolderError, ExperimentError
 from nasbench_lab.files import atomic_folder
 
 if TYPE_CHECKING:
     from nasbench_lab.benchmark import TableBenchmark
-    from nasbench_lab.result_files import Run
+    from nasbench_lab.result_parts import Run
     from nasbench_lab.results import Result
     from nasbench_lab.trace import Trace
 
@@ -42,7 +43,8 @@ def to_csv(result: Result, folder: Path | str) -> list[Path]:
     ``evaluations.csv`` has a line per evaluation, as ``Result.to_frame``; ``runs.csv`` one per run,
     with its incumbent at the end; ``summary.csv`` is ``Result.summary``. What is not known is empty. A
     run that found nothing has ``found`` False, no incumbent and infinite regrets, as it counts as
-    worse than all others.
+    worse than all others. A text that a spreadsheet would take for a formula, such as a label that
+    begins with ``=``, has an apostrophe before it.
 
     Args:
         result: The result.
@@ -65,12 +67,10 @@ def to_csv(result: Result, folder: Path | str) -> list[Path]:
             for i, run in enumerate(result.runs):
                 frame = run.trace.to_frame()
                 names = {"benchmark": run.benchmark, "algorithm": run.algorithm, "seed": run.seed}
-                frame.assign(**names).reindex(columns=columns).to_csv(
-                    file, index=False, header=i == 0, lineterminator="\n"
-                )
+                write_csv(frame.assign(**names).reindex(columns=columns), file, header=i == 0)
                 lines.append(names | _end(run, result.benchmark(run.benchmark)))
         for name, frame in ("runs", pd.DataFrame(lines)), ("summary", result.summary()):
-            frame.to_csv(new / f"{name}.csv", index=False, encoding="utf-8", lineterminator="\n")
+            write_csv(frame, new / f"{name}.csv")
 
     return _written(result, Path(folder), write)
 

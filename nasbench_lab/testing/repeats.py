@@ -21,7 +21,7 @@ from nasbench_lab.experiment import run
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import is_users
 from nasbench_lab.processes import in_new_process
-from nasbench_lab.result_files import Run
+from nasbench_lab.result_parts import Run
 from nasbench_lab.results import Result
 from nasbench_lab.trace import Trace
 
