@@ -33,7 +33,7 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.files import atomic_folder, data_folder, nearest_file, recover
+from nasbench_lab.files import atomic_folder, data_folder, folders_with, nearest_file, settle
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
@@ -237,12 +237,7 @@ def table_folder(name: str) -> Path:
 
 def kept_tables() -> list[str]:
     """The names of all tables in the data folder."""
-    tables = data_folder() / "tables"
-    return sorted(
-        manifest.parent.relative_to(tables).as_posix()
-        for manifest in tables.glob("**/manifest.json")
-        if not any(part.startswith(".") for part in manifest.relative_to(tables).parts)
-    )
+    return sorted(folders_with("manifest.json", data_folder() / "tables"))
 
 
 def table_names() -> list[str]:
@@ -269,7 +264,7 @@ def open_table(name: str) -> Table:
     folder = table_folder(name)
     kept = (folder / "manifest.json").is_file()
     if not kept:
-        recover(folder)
+        settle(folder)
         kept = (folder / "manifest.json").is_file()
     if source is None:
         if kept:

@@ -4,8 +4,6 @@ import json
 import mmap
 import os
 import pickle
-import platform
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -553,16 +551,3 @@ def test_processes_that_convert_at_once_leave_one_sound_table(data, tmp_path):
     assert said == [(expected, "")] * 3
     assert [p.name for p in table.folder.parent.iterdir()] == ["proteins"]
     assert files.data_folder() == data
-
-
-def test_what_a_killed_process_moved_away_is_not_put_in_place_of_another_folder(tmp_path):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    host = re.sub(r"\W", "_", platform.node())
-    moved = tmp_path / f".a-b-{host}-{ended.pid}-x" / "old"
-    moved.mkdir(parents=True)
-    files.recover(tmp_path / "a")
-    assert moved.exists()
-    assert not (tmp_path / "a").exists()
-    files.recover(tmp_path / "a-b")
-    assert everything_below(tmp_path) == ["a-b"]
