@@ -52,10 +52,9 @@ def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         before = identity(folder)
         tidy(folder.parent)
     with _workplace(folder.parent) as work:
-        new, old = work / "new" / folder.name, work / "old" / folder.name
+        new, old = work / folder.name / "new", work / folder.name / "old"
         with folder_errors(folder):
-            for place in (new.parent, old.parent, new):
-                place.mkdir()
+            new.mkdir(parents=True)
             yield new
             # What another process put there meanwhile stays: it may be open already.
             if replace and before is not None and identity(folder) == before:
@@ -133,9 +132,9 @@ def tidy(folder: Path) -> None:
             if (lock := _lock(work, wait=False)) is None:
                 continue
             try:
-                for old in work.glob("old/*"):
-                    if not (folder / old.name).exists():
-                        os.rename(old, folder / old.name)
+                for old in work.glob("*/old"):
+                    if not (folder / old.parent.name).exists():
+                        os.rename(old, folder / old.parent.name)
             finally:
                 # First what nobody may take up again; Windows removes no file that is open.
                 shutil.rmtree(work, ignore_errors=True)
@@ -150,16 +149,13 @@ def folders_with(file: str, below: Path) -> set[str]:
     for _ in range(2):
         for folder, inner, files in os.walk(below):
             parts = list(Path(folder).relative_to(below).parts)
-            inside = bool(parts) and parts[-1].startswith(_WORKPLACE)
-            inner[:] = [
-                name
-                for name in inner
-                if (name == "old" if inside else name[0] != "." or name.startswith(_WORKPLACE))
-            ]
-            for i, part in enumerate(parts):
-                if part.startswith(_WORKPLACE):
-                    del parts[i : i + 2]
-                    break
+            at = next((i for i, part in enumerate(parts) if part.startswith(_WORKPLACE)), None)
+            if at is None:
+                inner[:] = [n for n in inner if n[0] != "." or n.startswith(_WORKPLACE)]
+            elif len(parts) == at + 2:  # the name of what is made
+                inner[:] = {"old"} & set(inner)
+            if at is not None:
+                parts = parts[:at] + parts[at + 1 : at + 2] if len(parts) > at + 2 else []
             if file in files and parts:
                 found.add("/".join(parts))
     return found
@@ -167,7 +163,7 @@ def folders_with(file: str, below: Path) -> set[str]:
 
 def settle(folder: Path) -> None:
     """Waits for a process that is just replacing a folder; what a killed one left is mended."""
-    moved = f"{_WORKPLACE}*/old/{glob.escape(folder.name)}"
+    moved = f"{_WORKPLACE}*/{glob.escape(folder.name)}/old"
     for _ in range(1_000):
         if folder.exists() or not any(folder.parent.glob(moved)):
             return

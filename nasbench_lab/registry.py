@@ -28,6 +28,7 @@ from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import (
     AlgorithmFileError,
+    DataFolderError,
     HyperparameterError,
     MissingSourceError,
     TableFileError,
@@ -38,6 +39,7 @@ from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table
+from nasbench_lab.table_files import MAKE_AGAIN
 from nasbench_lab.user_classes import FileClass, LiveClass, taken_class
 from nasbench_lab.user_code import Code
 from nasbench_lab.user_modules import GROUPS
@@ -256,19 +258,16 @@ def open_table(name: str) -> Table:
         MissingSourceError: The table is known, but what it is made from is not installed, or was
             not imported.
         TableFileError: The table or its source is damaged.
-        DataFolderError: The data folder cannot be written.
+        DataFolderError: The data folder cannot be read or written.
         AlgorithmError: A search asks for it, in its run.
     """
     check_tables_are_open(f"the table {name!r}")
     source = table_sources().get(name)
     folder = table_folder(name)
-    kept = (folder / "manifest.json").is_file()
-    if not kept:
-        settle(folder)
-        kept = (folder / "manifest.json").is_file()
+    kept = _is_kept(folder)
     if source is None:
         if kept:
-            return Table.open(folder)
+            return _open(name)
         if name in needed_files():
             raise MissingSourceError(
                 f"Table {name!r} is not installed. Import the file that the benchmark's authors "
@@ -280,10 +279,13 @@ def open_table(name: str) -> Table:
     except MissingSourceError:
         if not kept:
             raise
-        return Table.open(folder)
+        return _open(
+            name, f"Put back a copy of it, or install {source.needs}: the table is made from that."
+        )
+    again = "Delete that folder; the table is then made again when it is next used."
     if kept:
         try:
-            table = Table.open(folder)
+            table = _open(name, again)
         except TableFileError as error:
             if not error.outdated:
                 raise
@@ -292,7 +294,28 @@ def open_table(name: str) -> Table:
                 return table
     with atomic_folder(folder, replace=True) as new:
         source.convert(new)
-    return Table.open(folder)
+    return _open(name, again)
+
+
+def _is_kept(folder: Path) -> bool:
+    try:
+        settle(folder)
+        os.stat(folder / "manifest.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DataFolderError(f"Cannot read {folder}: {error.strerror}.") from error
+    return True
+
+
+def _open(name: str, remedy: str = MAKE_AGAIN) -> Table:
+    table = Table.open(table_folder(name), remedy)
+    if table.name != name:
+        raise TableFileError(
+            f"{table.folder} holds the table {table.name!r} instead of {name!r}. Put it where it "
+            f"belongs, {table_folder(table.name)}, or import it under the other name (--name)."
+        )
+    return table
 
 
 def torch_home() -> Path:
@@ -421,7 +444,7 @@ def _joins(table: Table) -> list[tuple[Table, Table]]:
             continue
         try:
             other = Table.open(table_folder(name))
-        except TableFileError:
+        except (TableFileError, DataFolderError):
             continue  # it says so when it is asked for
         if name in table.info.joins:
             pairs.append((other, table))
