@@ -28,7 +28,13 @@ from nasbench_lab.cli_files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, impor
 from nasbench_lab.cli_results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.console import Json, console, errors, never_fail, print_json, print_rows
-from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError, text_of
+from nasbench_lab.errors import (
+    DataFolderError,
+    MissingSourceError,
+    NasbenchLabError,
+    TableFileError,
+    text_of,
+)
 from nasbench_lab.processes import HASH_SEED, Terminated, lasting_threads, stop_workers
 from nasbench_lab.words import counted
 
@@ -75,9 +81,12 @@ def list_tables(as_json: Json = False) -> None:
             version = held.info.source.get("version")
             missing = [*held.info.missing, *lacking_times(held)]
             state = "ready"
-        except TableFileError:
+        except DataFolderError as error:
+            state = str(error)
+        except TableFileError as error:
             if (folder / "manifest.json").exists():
-                state = f"damaged, see {folder}"
+                state = "of another version, see" if error.outdated else "damaged, see"
+                state += f" nasbench-lab verify {name}"
             else:
                 needed = needed_files().get(name)
                 state = f"absent, needs {needed}: nasbench-lab import PATH"
@@ -88,6 +97,8 @@ def list_tables(as_json: Json = False) -> None:
                     state = f"made at first use, from {current}"
             except MissingSourceError:
                 state = state if version else f"absent, needs {source.needs}"
+            except TableFileError as error:
+                state = str(error)
         if missing:
             state += f" ({missing[0]}{', …' if len(missing) > 1 else ''})"
         rows.append({"table": name, "state": state})
@@ -147,7 +158,6 @@ def describe(table: TableName, as_json: Json = False) -> None:
     from nasbench_lab.registry import open_table
 
     opened = open_table(table)
-    opened.verify()
     info, tasks = opened.info, opened.info.tasks.items()
     missing = [*info.missing, *lacking_times(opened)]
     columns = []

@@ -29,17 +29,19 @@ from nasbench_lab.bounded_files import check_regular
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import (
     AlgorithmFileError,
+    DataFolderError,
     HyperparameterError,
     MissingSourceError,
     TableFileError,
     UnknownNameError,
     short,
 )
-from nasbench_lab.files import atomic_folder, data_folder, nearest_file, recover
+from nasbench_lab.files import atomic_folder, data_folder, folders_with, nearest_file, settle
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table
+from nasbench_lab.table_files import MAKE_AGAIN
 from nasbench_lab.user_classes import FileClass, LiveClass, taken_class
 from nasbench_lab.user_code import Code
 from nasbench_lab.user_modules import GROUPS
@@ -257,12 +259,7 @@ def table_folder(name: str) -> Path:
 
 def kept_tables() -> list[str]:
     """The names of all tables in the data folder."""
-    tables = data_folder() / "tables"
-    return sorted(
-        manifest.parent.relative_to(tables).as_posix()
-        for manifest in tables.glob("**/manifest.json")
-        if not any(part.startswith(".") for part in manifest.relative_to(tables).parts)
-    )
+    return sorted(folders_with("manifest.json", data_folder() / "tables"))
 
 
 def table_names() -> list[str]:
@@ -281,19 +278,16 @@ def open_table(name: str) -> Table:
         MissingSourceError: The table is known, but what it is made from is not installed, or was
             not imported.
         TableFileError: The table or its source is damaged.
-        DataFolderError: The data folder cannot be written.
+        DataFolderError: The data folder cannot be read or written.
         AlgorithmError: A search asks for it, in its run.
     """
     check_tables_are_open(f"the table {name!r}")
     source = table_sources().get(name)
     folder = table_folder(name)
-    kept = (folder / "manifest.json").is_file()
-    if not kept:
-        recover(folder)
-        kept = (folder / "manifest.json").is_file()
+    kept = _is_kept(folder)
     if source is None:
         if kept:
-            return Table.open(folder)
+            return _open(name)
         if name in needed_files():
             raise MissingSourceError(
                 f"Table {name!r} is not installed. Import the file that the benchmark's authors "
@@ -305,10 +299,13 @@ def open_table(name: str) -> Table:
     except MissingSourceError:
         if not kept:
             raise
-        return Table.open(folder)
+        return _open(
+            name, f"Put back a copy of it, or install {source.needs}: the table is made from that."
+        )
+    again = "Delete that folder; the table is then made again when it is next used."
     if kept:
         try:
-            table = Table.open(folder)
+            table = _open(name, again)
         except TableFileError as error:
             if not error.outdated:
                 raise
@@ -317,7 +314,28 @@ def open_table(name: str) -> Table:
                 return table
     with atomic_folder(folder, replace=True) as new:
         source.convert(new)
-    return Table.open(folder)
+    return _open(name, again)
+
+
+def _is_kept(folder: Path) -> bool:
+    try:
+        settle(folder)
+        os.stat(folder / "manifest.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DataFolderError(f"Cannot read {folder}: {error.strerror}.") from error
+    return True
+
+
+def _open(name: str, remedy: str = MAKE_AGAIN) -> Table:
+    table = Table.open(table_folder(name), remedy)
+    if table.name != name:
+        raise TableFileError(
+            f"{table.folder} holds the table {table.name!r} instead of {name!r}. Put it where it "
+            f"belongs, {table_folder(table.name)}, or import it under the other name (--name)."
+        )
+    return table
 
 
 def torch_home() -> Path:
@@ -451,7 +469,7 @@ def _joins(table: Table) -> list[tuple[Table, Table]]:
             continue
         try:
             other = Table.open(table_folder(name))
-        except TableFileError:
+        except (TableFileError, DataFolderError):
             continue  # it says so when it is asked for
         if name in table.info.joins:
             pairs.append((other, table))

@@ -19,10 +19,18 @@ from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, Query, TableInfo, check_values, ranges
 from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError, did_you_mean
-from nasbench_lab.files import atomic_folder, link_or_copy, sha256
+from nasbench_lab.files import atomic_folder, link_or_copy
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
-from nasbench_lab.table_files import check_name, read_folder, save, write_manifest
+from nasbench_lab.table_files import (
+    MAKE_AGAIN,
+    Arrays,
+    check_name,
+    problems,
+    read_folder,
+    save,
+    write_manifest,
+)
 from nasbench_lab.words import counted
 
 
@@ -34,7 +42,7 @@ class Table:
         folder: Path,
         info: TableInfo,
         columns: Sequence[Column],
-        arrays: Mapping[str, NDArray[Any]],
+        arrays: Arrays,
         checksums: Mapping[str, str],
     ) -> None:
         self.folder = folder
@@ -62,20 +70,27 @@ class Table:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process maps the files itself.
-        return Table.open, (self.folder,)
+        return Table.open, (self.folder, self._arrays.remedy)
 
     # On disk
 
     @classmethod
-    def open(cls, folder: Path | str) -> Table:
+    def open(cls, folder: Path | str, remedy: str = MAKE_AGAIN) -> Table:
         """Opens the table in a folder by memory map.
+
+        Each file is compared with its checksum when it is first needed, once until it changes.
+
+        Args:
+            folder: The folder.
+            remedy: What errors say is to be done about damage.
 
         Raises:
             TableFileError: A file is missing, truncated or damaged.
+            DataFolderError: A file cannot be read.
             AlgorithmError: A search asks for it, in its run.
         """
         check_tables_are_open(f"the table in {folder}")
-        return cls(Path(folder), *read_folder(Path(folder)))
+        return cls(Path(folder), *read_folder(Path(folder), remedy))
 
     @staticmethod
     def write(
@@ -253,17 +268,14 @@ class Table:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def verify(self) -> None:
-        """Compares every file with its checksum.
+        """Compares every file with its checksum, also what was found sound before.
 
         Raises:
-            TableFileError: One differs.
+            TableFileError: Some differ.
+            DataFolderError: One cannot be read.
         """
-        for name, checksum in self._checksums.items():
-            if sha256(self.folder / f"{name}.npy") != checksum:
-                raise TableFileError(
-                    f"{self.folder / name}.npy has changed since it was written. Delete the folder "
-                    f"{self.folder}; the table is then made again when next used."
-                )
+        if found := problems(self.folder, self._arrays.remedy):
+            raise TableFileError("\n".join(found))
 
     # Rows
 
