@@ -266,7 +266,10 @@ def main() -> None:
     _fix_hash_seed()
     never_fail()
     # Also when it is told to end, it takes its worker processes with it.
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):
+        sent = getattr(signal, name, None)
+        if sent is not None and signal.getsignal(sent) is signal.SIG_DFL:  # not under nohup
+            signal.signal(sent, _terminate)
     before, code = lasting_threads(), 1
     try:
         app()
@@ -284,8 +287,8 @@ def main() -> None:
         _leave_threads(before, code)
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated(128 + signal.SIGTERM)
+def _terminate(sent: int, _: object) -> None:
+    raise Terminated(128 + sent)
 
 
 def _fix_hash_seed() -> None:

@@ -12,18 +12,20 @@ import contextlib
 import re
 import reprlib
 import tarfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
+from joblib import effective_n_jobs
 
 from nasbench_lab.bounded_files import Pieces, check_regular
 from nasbench_lab.columns import TableInfo, Task
 from nasbench_lab.errors import TableFileError, UnsafeFileError
+from nasbench_lab.processes import in_processes
 from nasbench_lab.safe_pickle import (
     CONTAINERS,
     MEMORY,
@@ -236,22 +238,21 @@ def _collect_simple(
 ) -> None:
     numbered = []
     for name, part in parts.items():
-        number = name.removesuffix(_EXTENSION)
-        if not re.fullmatch(r"[0-9]{1,9}", number):
+        digits = name.removesuffix(_EXTENSION)
+        if not re.fullmatch(r"[0-9]{1,9}", digits):
             raise TableFileError(f"{path}: {name!r} is not named by the index of an architecture.")
-        numbered.append((int(number), part))
+        numbered.append((int(digits), part))
     numbered.sort()
     batches = [numbered[i : i + _BATCH] for i in range(0, len(numbered), _BATCH)]
-    jobs = min(cpu_count() if options.jobs == -1 else options.jobs, max(1, len(batches) // 2))
-    # In the order of the indices, whatever the number of processes; few wait to be written.
-    read: Generator[Any] = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(
-        delayed(_read_batch)(batch, options.curves) for batch in batches
-    )
+    jobs = min(effective_n_jobs(options.jobs), max(1, len(batches) // 2))
+    tasks = [partial(_read_batch, batch, options.curves) for batch in batches]
     done = unpacked = 0
     most = _UNPACKED + _RATIO * sum(part.size for _, part in numbered)
     options.progress(0, len(numbered))
-    with closing(read):
-        for batch, (records, size) in zip(batches, read, strict=True):
+    # In the order of the indices, whatever the number of processes.
+    with closing(in_processes(tasks, jobs, ordered=True)) as read:
+        for number, (records, size) in read:
+            batch = batches[number]
             unpacked += size
             if unpacked > most:
                 raise UnsafeFileError(

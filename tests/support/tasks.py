@@ -1,6 +1,7 @@
 """Tasks for other processes, which import them by name."""
 
 import os
+import threading
 import time
 
 
@@ -10,3 +11,44 @@ def grow(megabytes):
     kept = b"x" * (megabytes * 2**20)
     time.sleep(1.1)  # the memory of a worker is looked at once in a second
     return os.getpid()
+
+
+class Held(Exception):
+    """Cannot be pickled, nor told."""
+
+    def __init__(self):
+        self.held = threading.Lock()
+
+    def __str__(self):
+        raise TypeError("no")
+
+
+class Demanding(Exception):
+    """Can be pickled, but not be read again."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} and {other}")
+
+
+class Bursting(Exception):
+    """Does what it should not when it is pickled."""
+
+    def __reduce__(self):
+        raise SystemExit(0)
+
+
+ODD = {"Held": Held, "Demanding": lambda: Demanding(1, 2), "Bursting": Bursting}
+
+
+def fail(name):
+    raise ODD[name]() if name in ODD else SystemExit(0)
+
+
+class Unreadable:
+    """A task that can be sent, but not be read."""
+
+    def __call__(self):
+        pass
+
+    def __reduce__(self):
+        return fail, ("SystemExit",)
