@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nasbench_lab.errors import HyperparameterError, NasbenchLabError, UnknownNameError
+from nasbench_lab.errors import HyperparameterError, NasbenchLabError, UnknownNameError, text_of
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 Seed = int | np.random.SeedSequence | np.random.Generator
@@ -192,7 +192,7 @@ def build(
         raise
     except Exception as error:
         raise HyperparameterError(
-            f"{cls.__name__} cannot be built ({type(error).__name__}: {error}). Its __init__ must "
+            f"{cls.__name__} cannot be built ({type(error).__name__}: {text_of(error)}). Its __init__ must "
             f"take space, seed and maximize (pass **kwargs on to super().__init__), and have a "
             f"default for each hyperparameter."
         ) from error

@@ -25,6 +25,7 @@ from nasbench_lab.errors import (
     ExperimentError,
     HyperparameterError,
     NasbenchLabError,
+    text_of,
 )
 from nasbench_lab.experiment_file import seeds_of, to_toml
 from nasbench_lab.files import sha256
@@ -236,7 +237,7 @@ class _Task:
             place = traceback.extract_tb(error.__traceback__)[-1]
             raise AlgorithmError(
                 f"{self.label} on {self.benchmark.name!r} with seed {seed} failed: "
-                f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno}, in "
+                f"{type(error).__name__}: {text_of(error)} ({place.filename}, line {place.lineno}, in "
                 f"{place.name})"
             ) from error
 

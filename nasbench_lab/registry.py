@@ -36,6 +36,7 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
     short,
+    text_of,
 )
 from nasbench_lab.files import atomic_folder, data_folder, recover
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
@@ -51,7 +52,7 @@ def _plug_ins(group: str) -> Iterator[Any]:
         except Exception as error:
             warnings.warn(
                 f"The plug-in {entry.name!r} of {group} cannot be loaded, and is left out: "
-                f"{type(error).__name__}: {error}",
+                f"{type(error).__name__}: {text_of(error)}",
                 stacklevel=2,
             )
         else:
@@ -148,7 +149,7 @@ def _load_file(path: str) -> ModuleType:
         if not isinstance(error, Exception):
             raise
         raise AlgorithmFileError(
-            f"{path} cannot be imported: {type(error).__name__}: {error}"
+            f"{path} cannot be imported: {type(error).__name__}: {text_of(error)}"
         ) from error
     finally:
         sys.path.remove(str(file.parent))
@@ -260,6 +261,10 @@ def needed_files() -> dict[str, str]:
     return {name: file for one in file_formats() for name, file in one.tables.items()}
 
 
+_LONGEST_NAME = 200
+"""Characters of a table's name, which is that of its folder too."""
+
+
 def table_folder(name: str) -> Path:
     """Where the table of this name is kept once it has been made."""
     return data_folder() / "tables" / name
@@ -293,6 +298,8 @@ def open_table(name: str) -> Table:
         TableFileError: The table or its source is damaged.
         DataFolderError: The data folder cannot be written.
     """
+    if len(name) > _LONGEST_NAME:
+        raise UnknownNameError("table", name, table_names())
     source = table_sources().get(name)
     folder = table_folder(name)
     kept = (folder / "manifest.json").is_file()
@@ -441,14 +448,16 @@ def import_file(
 def _check_name(name: str) -> None:
     """Refuses a name that is no folder of its own in the data folder."""
     wrong = ""
-    if not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
+    if len(name) > _LONGEST_NAME:
+        wrong = f"at most {_LONGEST_NAME} characters"
+    elif not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
         wrong = "letters, digits and _ . + -, with / between parts, none starting with a dot"
     elif name in table_sources() or name == "compat":
         wrong = "a name that no other table or group of tables has"
     elif any(a.startswith(f"{b}/") for o in kept_tables() for a, b in ((name, o), (o, name))):
         wrong = "a name that does not lie within another table's, nor another within it"
     if wrong:
-        raise TableFileError(f"Expected as name of a table {wrong}, but got {name!r}.")
+        raise TableFileError(f"Expected as name of a table {wrong}, but got {short(name)!r}.")
 
 
 def _joins(table: Table) -> list[tuple[Table, Table]]:

@@ -319,7 +319,9 @@ def test_verify_notices_a_changed_byte(folder):
         path = folder / f"{name}.npy"
         sound = path.read_bytes()
         path.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
-        with pytest.raises(TableFileError, match=f"{name}.npy has changed .*Delete the folder"):
+        # Rows that do not exist are noticed before the checksum is looked at.
+        said = f"{name}.npy (has changed .*Delete the folder|does not hold .*Delete that folder)"
+        with pytest.raises(TableFileError, match=said):
             Table.open(folder).verify()
         path.write_bytes(sound)
     Table.open(folder).verify()
