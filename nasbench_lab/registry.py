@@ -35,6 +35,7 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
     short,
+    text_of,
 )
 from nasbench_lab.files import atomic_folder, data_folder, folders_with, nearest_file, settle
 from nasbench_lab.guard import check_tables_are_open
@@ -55,7 +56,7 @@ def _plug_ins(group: str) -> Iterator[Any]:
         except Exception as error:
             warnings.warn(
                 f"The plug-in {entry.name!r} of {group} cannot be loaded, and is left out: "
-                f"{type(error).__name__}: {error}",
+                f"{type(error).__name__}: {text_of(error)}",
                 stacklevel=2,
             )
         else:
@@ -252,6 +253,10 @@ def needed_files() -> dict[str, str]:
     return {name: file for one in file_formats() for name, file in one.tables.items()}
 
 
+_LONGEST_NAME = 200
+"""Characters of a table's name, which is that of its folder too."""
+
+
 def table_folder(name: str) -> Path:
     """Where the table of this name is kept once it has been made."""
     return data_folder() / "tables" / name
@@ -282,6 +287,8 @@ def open_table(name: str) -> Table:
         AlgorithmError: A search asks for it, in its run.
     """
     check_tables_are_open(f"the table {name!r}")
+    if len(name) > _LONGEST_NAME:
+        raise UnknownNameError("table", name, table_names())
     source = table_sources().get(name)
     folder = table_folder(name)
     kept = _is_kept(folder)
@@ -451,14 +458,16 @@ def import_file(
 def _check_name(name: str) -> None:
     """Refuses a name that is no folder of its own in the data folder."""
     wrong = ""
-    if not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
+    if len(name) > _LONGEST_NAME:
+        wrong = f"at most {_LONGEST_NAME} characters"
+    elif not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
         wrong = "letters, digits and _ . + -, with / between parts, none starting with a dot"
     elif name in table_sources() or name == "compat":
         wrong = "a name that no other table or group of tables has"
     elif any(a.startswith(f"{b}/") for o in kept_tables() for a, b in ((name, o), (o, name))):
         wrong = "a name that does not lie within another table's, nor another within it"
     if wrong:
-        raise TableFileError(f"Expected as name of a table {wrong}, but got {name!r}.")
+        raise TableFileError(f"Expected as name of a table {wrong}, but got {short(name)!r}.")
 
 
 def _joins(table: Table) -> list[tuple[Table, Table]]:

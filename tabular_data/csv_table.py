@@ -65,6 +65,7 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
     short,
+    text_of,
 )
 from nasbench_lab.files import refuse_utf16, sha256
 from nasbench_lab.sources import FileFormat, ImportOptions
@@ -222,7 +223,7 @@ def _read_parquet(
     except Exception as error:  # a damaged file may raise anything
         raise TableFileError(
             f"{path} is truncated, damaged or no Parquet file ({type(error).__name__}: "
-            f"{str(error)[:300]})."
+            f"{text_of(error, 300)})."
         ) from error
     for name in numbers:
         if (infinite := np.flatnonzero(np.isinf(arrays[name]))).size:

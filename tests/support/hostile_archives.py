@@ -93,7 +93,7 @@ def sparse_record(folder):
 
 def records_of_junk(folder):
     """Many records, each of which unpacks to the most that one may."""
-    texts = files.cells(400)
+    texts = files.cells(100)
     path = files.write_simple(folder / "archive-simple", texts, {})
     for i, text in enumerate(texts):
         record = pickle.dumps(files.record(i, text, ("12",), {"12": 1}), 4)
@@ -128,8 +128,8 @@ def parquet_of_a_long_text_as_number(folder):
 
 
 def parquet_of_a_gigabyte(folder):
-    """A single text of a gigabyte."""
-    table = pa.table({"arch": pa.array(["x" * 1_000_000_000]), "acc": [1.0]})
+    """A single text of 600 MB."""
+    table = pa.table({"arch": pa.array(["x" * 600_000_000]), "acc": [1.0]})
     pq.write_table(
         table,
         folder / "a.parquet",

@@ -81,7 +81,7 @@ def empty_dicts(folder):
 
 
 def tuples_of_one(folder):
-    return _single(folder, b"(" + b"N\x85" * 8_000_000 + b"l")
+    return _single(folder, b"(" + b"N\x85" * 4_000_000 + b"l")
 
 
 def dicts_of_one(folder):
@@ -118,8 +118,8 @@ def bytes_by_encode(folder):
 
 
 def ever_new_texts(folder):
-    """A million texts that differ, of 255 bytes each."""
-    texts = b"".join(b"\x8c\xff" + b"%0255d" % i for i in range(1_000_000))
+    """Texts that differ, of 255 bytes each."""
+    texts = b"".join(b"\x8c\xff" + b"%0255d" % i for i in range(100_000))
     return _single(folder, b"(" + texts + b"l")
 
 
@@ -164,7 +164,7 @@ def records_of_one_training(folder):
     record = record.replace(body("training"), b"h\0")
     records = b"".join(
         body(i) + b"}" + body("12") + record.replace(body("index"), body(i)) + b"s"
-        for i in range(4_000)
+        for i in range(500)
     )
     return _single(folder, training + b"}" + body("arch2infos") + b"}(" + records + b"us")
 
@@ -174,7 +174,7 @@ def what_outlives_a_record(folder):
     record = body(_record(0, {("cifar10", 777): _trial(1)}, more=None))[: -len(b"Nu")]
     junk = b"".join(b"B\xa0\x86\x01\0" + bytes(100_000) + b"\x940" for _ in range(10))
     one = b"}" + body("12") + record + junk + b"Nus0"
-    return _single(folder, one * 300 + b"N")
+    return _single(folder, one * 60 + b"N")
 
 
 # Keys
@@ -215,13 +215,13 @@ def colliding_pairs_as_keys(folder):
     def rotated(x, by):
         return (x << by | x >> (64 - by)) % m
 
-    wanted, keys, a = 12345, [], 0
-    while len(keys) < 40_000:
+    # acc' = rotated(acc + b * p2, 31) * p1, so that of all is 12345.
+    before, inverse = rotated(12345 * pow(p1, -1, m) % m, 33), pow(p2, -1, m)
+    keys, a = [], 0
+    while len(keys) < 20_000:
         a += 1
         acc = rotated((p5 + a * p2) % m, 31) * p1 % m
-        # acc' = rotated(acc + b * p2, 31) * p1
-        before = rotated(wanted * pow(p1, -1, m) % m, 33)
-        b = (before - acc) * pow(p2, -1, m) % m
+        b = (before - acc) * inverse % m
         if b < 2**60:
             keys.append((a, b))
     assert len({hash(key) for key in keys[:9]}) == 1

@@ -13,7 +13,7 @@ def grow(megabytes):
     return os.getpid()
 
 
-class Held(Exception):
+class HeldError(Exception):
     """Cannot be pickled, nor told."""
 
     def __init__(self):
@@ -23,14 +23,14 @@ class Held(Exception):
         raise TypeError("no")
 
 
-class Demanding(Exception):
+class DemandingError(Exception):
     """Can be pickled, but not be read again."""
 
     def __init__(self, one, other):
         super().__init__(f"{one} and {other}")
 
 
-class Bursting(Exception):
+class BurstingError(Exception):
     """Does what it should not when it is pickled."""
 
     def __reduce__(self):
