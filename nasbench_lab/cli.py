@@ -33,6 +33,7 @@ from nasbench_lab.errors import (
     MissingSourceError,
     NasbenchLabError,
     TableFileError,
+    text_of,
 )
 from nasbench_lab.processes import HASH_SEED, Terminated, lasting_threads, stop_workers
 from nasbench_lab.words import counted
@@ -166,7 +167,7 @@ def describe(table: TableName, as_json: Json = False) -> None:
     if as_json:
         print_json({**asdict(info), "missing": missing, "rows": len(opened), "columns": columns})
         return
-    console.print(f"[bold]{info.name}[/bold]\n{escape(info.description)}\n")
+    console.print(f"[bold]{escape(info.name)}[/bold]\n{escape(info.description)}\n")
     print_rows(
         [
             {
@@ -192,8 +193,9 @@ def describe(table: TableName, as_json: Json = False) -> None:
         + f"Licence: {info.licence}. Made from {info.source.get('version')}, file "
         f"{info.source.get('file')}, SHA-256 {info.source.get('sha256')}.\n",
         highlight=False,
+        markup=False,
     )
-    console.print(escape(info.citation), highlight=False)
+    console.print(info.citation, highlight=False, markup=False)
 
 
 @app.command(
@@ -270,7 +272,7 @@ def main() -> None:
         app()
         code = 0
     except NasbenchLabError as error:
-        message = str(error)
+        message = text_of(error, 20_000)
         errors.print(
             f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
         )

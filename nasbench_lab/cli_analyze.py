@@ -95,6 +95,7 @@ def _open(name: str) -> tuple[Table, Task | None]:
 
 def _write(analysis: Analysis, folder: Path, *, title: bool) -> list[Path]:
     """Writes tables, summary and figures; takes away what an earlier study has and this has not."""
+    from nasbench_lab.csv_files import write_csv
     from nasbench_lab.figures import save_figure
     from nasbench_lab.files import atomic_file, folder_errors
     from nasbench_lab.landscape_figures import figures
@@ -103,7 +104,7 @@ def _write(analysis: Analysis, folder: Path, *, title: bool) -> list[Path]:
     for name, frame in analysis.frames().items():
         files.append(folder / f"{name}.csv")
         with atomic_file(files[-1]) as path:
-            frame.to_csv(path, index=False)
+            write_csv(frame, path)
     # Numbers that there are none for become null.
     summary = json.loads(json.dumps(analysis.summary()), parse_constant=lambda _: None)
     files.append(folder / "summary.json")

@@ -129,8 +129,9 @@ def compare(
         typer.Option(
             "--output",
             "-o",
-            help="The result folder. If it holds this comparison, the command goes on there; if "
-            "unset, in the last one in results that was not finished, or else a new one.",
+            help="The result folder. What it holds of this comparison is not run again; more seeds, "
+            "algorithms and tables may join. If unset, the last one in results in which this was "
+            "begun and not finished, or else a new one.",
         ),
     ] = None,
     clock: Annotated[
@@ -300,7 +301,8 @@ def _execute(
     from nasbench_lab.benchmark import scarcity
     from nasbench_lab.experiment import compare as run_comparison
     from nasbench_lab.experiment import describe_comparison
-    from nasbench_lab.result_files import check_same, count_finished, find_unfinished
+    from nasbench_lab.result_files import cells_of, check_joins, find_unfinished, finished_cells
+    from nasbench_lab.result_manifest import has_manifest
     from nasbench_lab.results import Result
     from nasbench_lab.stats import check_axis, objective_values
 
@@ -317,14 +319,17 @@ def _execute(
     for one in arguments["benchmarks"]:
         for warning in scarcity(one):
             errors.print(f"Warning: {one.name}: {warning}", markup=False, highlight=False)
-    folder = output or find_unfinished(RESULTS, experiment) or _new_folder()
-    if (folder / "manifest.json").exists():
-        check_same(folder, experiment)
-        finished, expected = count_finished(folder, experiment)
+    folder = output or find_unfinished(RESULTS, experiment)
+    if folder is not None and has_manifest(folder):
+        check_joins(folder, experiment)
+        finished = len(finished_cells(folder, experiment))
+        expected = len(experiment["seeds"]) * len(labels) * len(experiment["benchmarks"])
         errors.print(
             f"{finished} of {counted(expected, 'run')} are finished in {folder} and not run again.",
             soft_wrap=True,
+            markup=False,
         )
+    folder = folder or _new_folder()
     interrupted = False
     try:
         with progress() as advance, _algorithms_at_work():
@@ -340,19 +345,21 @@ def _execute(
             )
     except KeyboardInterrupt:
         interrupted = True
-        if not (folder / "manifest.json").exists():
+        if not has_manifest(folder):
             errors.print("Interrupted before any run was finished.")
             raise typer.Exit(130) from None
-        result = Result.open(folder)
+        there, asked = Result.open(folder), cells_of(experiment)
+        result = Result(experiment, [run for run in there.runs if run.cell in asked])
     except ExperimentError:
         raise
     except NasbenchLabError as error:
         if isinstance(error, AlgorithmError) and handling.traceback:
             errors.print(error.traceback, markup=False, highlight=False, soft_wrap=True)
-        if (folder / "manifest.json").exists():
+        if has_manifest(folder):
             errors.print(
                 f"The runs that were finished are kept in {folder}; the same command goes on there.",
                 soft_wrap=True,
+                markup=False,
             )
         raise
     sound = _tell_failures(result, handling.traceback)
@@ -362,11 +369,16 @@ def _execute(
             f"Interrupted: {len(result.runs)} of {counted(result.n_expected, 'run')} were finished and "
             f"are kept in {folder}. The same command goes on there.",
             soft_wrap=True,
+            markup=False,
         )
         raise typer.Exit(130)
     if not shown.as_json:
-        console.print(f"Figure: {' and '.join(map(str, figures))}", soft_wrap=True)
-        console.print(f"All of it on one page: nasbench-lab report {folder}", soft_wrap=True)
+        console.print(
+            f"Figure: {' and '.join(map(str, figures))}\nAll of it on one page: nasbench-lab report "
+            f"{folder}",
+            soft_wrap=True,
+            markup=False,
+        )
     if handling.check_repeat:
         sound &= _check_repeats(arguments, result)
     if not sound:
@@ -448,16 +460,32 @@ def merge(
 
     result = merged({str(folder): Result.open(folder) for folder in folders})
     folder = output or _new_folder()
-    result.save(folder)
+    if result.missing_in(folder):  # else it was killed when all was written
+        result.save(folder)
     for note in result.notes_on_origin():
         console.print(f"Note: {escape(note)}", highlight=False, soft_wrap=True)
     console.print(
-        f"{len(result.runs)} of {counted(result.n_expected, 'run')}: {folder}", soft_wrap=True
+        f"{len(result.runs)} of {counted(result.n_expected, 'run')}: {folder}",
+        soft_wrap=True,
+        markup=False,
     )
 
 
 def _new_folder() -> Path:
-    """A folder in ``results`` named after the time, and told apart from others of that second."""
+    """Makes a folder in ``results``, named after the time and told apart from others of that second."""
+    from nasbench_lab.files import folder_errors
+
     stem = RESULTS / datetime.now().strftime("%Y-%m-%d_%H%M%S")
-    names = (stem.with_name(stem.name + (f"-{i}" if i > 1 else "")) for i in itertools.count(1))
-    return next(name for name in names if not name.exists())
+    with folder_errors(RESULTS):
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        names = (stem.with_name(stem.name + (f"-{i}" if i > 1 else "")) for i in itertools.count(1))
+        return next(folder for folder in names if _made(folder))
+
+
+def _made(folder: Path) -> bool:
+    """Makes a folder unless there is one, such as of another process that began in this second."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True

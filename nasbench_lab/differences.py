@@ -15,6 +15,26 @@ def differences(there: Any, here: Any) -> list[str]:
     return list(_differences(_plain(there), _plain(here), ""))
 
 
+def joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What two experiments are together.
+
+    Algorithms, benchmarks and seeds that only one has join those of the other.
+
+    Returns:
+        The experiment that holds both, and what contradicts, in words: what is said differently of
+        what both have.
+    """
+    whole, here = dict(one), dict(other)
+    for key in ("algorithms", "benchmarks"):
+        ours, theirs = ({entry["name"]: entry for entry in some[key]} for some in (one, other))
+        whole[key] = [*one[key], *(theirs[name] for name in theirs if name not in ours)]
+        here[key] = [theirs.get(entry["name"], entry) for entry in whole[key]]
+    known = set(one["seeds"])
+    new = [seed for seed in other["seeds"] if seed not in known]
+    whole["seeds"] = here["seeds"] = sorted([*known, *new]) if new else list(one["seeds"])
+    return whole, differences(whole, here)
+
+
 def code_differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
     """What differs between the checksums of two versions of an algorithm's files, in words."""
     found = []
@@ -61,8 +81,14 @@ def _differences(there: Any, here: Any, place: str) -> Iterator[str]:
                 yield from _differences(by_name[0][name], by_name[1][name], f"{place} {name}")
     elif _short(there) == _short(here):  # long lists of equal ends
         yield from _only(there, here, place)
+    elif _is_checksum(there) and _is_checksum(here):
+        yield f"{place.removesuffix(' table').removesuffix(' sha256')} has changed"
     else:
         yield f"{place} {_short(there)} there, {_short(here)} here"
+
+
+def _is_checksum(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def _only(there: list[Any], here: list[Any], place: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,9 +26,11 @@ from nasbench_lab.errors import (
     ExperimentError,
     HyperparameterError,
     NasbenchLabError,
+    TableFileError,
     WorkerError,
 )
-from nasbench_lab.experiment_file import seeds_of, to_toml
+from nasbench_lab.experiment_file import seeds_of
+from nasbench_lab.files import identity
 from nasbench_lab.guard import (
     SeededGenerators,
     TimeIsUp,
@@ -55,15 +57,16 @@ from nasbench_lab.registry import (
     take,
 )
 from nasbench_lab.result_files import (
-    Cell,
-    Run,
+    cells_of,
+    check_kept,
     describe_benchmark,
+    gone,
     made_with,
-    read_runs,
-    shard_file,
+    read_result,
     working_on,
-    write_shard,
 )
+from nasbench_lab.result_manifest import has_manifest
+from nasbench_lab.result_parts import Cell, Run, shard_file, shard_name, write_shard
 from nasbench_lab.results import Result, known_as
 from nasbench_lab.simulator import EVALUATING, Workers, empty_trace, simulate
 from nasbench_lab.trace import Trace
@@ -302,21 +305,21 @@ class _Task:
     time_limit: float | None
     keep_going: bool
 
-    def shard(self, seeds: Iterable[int]) -> str:
-        """The name of the file that runs of some seeds are kept in, and of no others."""
-        text = " ".join(map(str, seeds))
-        return f"{self.place}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
     def __call__(self) -> tuple[list[Run], NasbenchLabError | None]:
         """Runs as many of the seeds as can be done in a short time, at least one.
 
         Returns:
             The runs, and the error that ended them.
         """
-        if self.folder is not None and shard_file(self.folder, self.shard(self.seeds)).exists():
+        cells = ((self.benchmark.name, self.label, seed) for seed in self.seeds)
+        if (
+            self.folder is not None
+            and shard_file(self.folder, shard_name(self.place, cells)).exists()
+        ):
             return [], None  # another process has done it by now
         runs: list[Run] = []
         origin, began = made_with(), time.perf_counter()
+        table = self.benchmark.fingerprint  # of what this process has opened
         with contained():
             for seed in self.seeds:
                 since = time.perf_counter()
@@ -328,7 +331,8 @@ class _Task:
                     return runs, error
                 wall_s = time.perf_counter() - since
                 code = _checksums(self.algorithm)
-                runs.append(replace(run, wall_s=wall_s, made_with=origin, code=code))
+                done = replace(run, wall_s=wall_s, made_with=origin, code=code, table=table)
+                runs.append(done)
         return runs, None
 
     def _run(self, seed: int) -> Run:
@@ -378,7 +382,17 @@ class _Task:
             self.benchmark, self.budget, self.workers, self.charge_repeats, settings
         )
         error = f"{reason}\n{details}"
-        return Run(self.benchmark.name, self.label, seed, trace, 0.0, error=error)
+        return Run(
+            self.benchmark.name,
+            self.label,
+            seed,
+            trace,
+            0.0,
+            made_with(),
+            _checksums(self.algorithm),
+            error,
+            table=self.benchmark.fingerprint,
+        )
 
     def failure(self, seed: int, reason: str, details: str) -> AlgorithmError:
         """The error that a run which failed ends the comparison with."""
@@ -475,7 +489,9 @@ def compare(
     """Runs every algorithm on every benchmark with every seed.
 
     With a folder, what is finished there is read and not run again: a comparison that was killed goes
-    on when it is called again, and several processes that are given one folder share the work.
+    on when it is called again, and several processes that are given one folder share the work. More
+    seeds, algorithms and benchmarks join those that the folder holds, and what is missing is run; the
+    result that is returned has what was asked for, and the folder keeps all.
 
     Args:
         algorithms: Names, ``name(key=value)``, ``path/to/file.py:ClassName`` or classes; a mapping
@@ -513,19 +529,32 @@ def compare(
         plan = _plan(algorithms, benchmarks, budget, seeds, workers, charge_repeats)
     apart = keep_going or time_limit is not None
     runs: dict[Cell, Run] = {}
-    total = len(plan.benchmarks) * len(plan.algorithms) * len(plan.seeds)
+    asked = cells_of(plan.experiment)
+    total = len(asked)
+    folder = None if folder is None else Path(folder)
+    held = None  # the folder of runs that is worked on, which another may take the place of
 
     def keep(task: _Task, done: list[Run]) -> None:
+        for run in done:
+            _check_table(run, task.benchmark)
         if done and folder is not None:
-            write_shard(Path(folder), task.shard(run.seed for run in done), done)
+            if not has_manifest(folder) or identity(folder / "runs") != held:
+                raise gone(folder, len(runs) + len(done), len(runs) + len(done))
+            name = shard_name(task.place, (run.cell for run in done))
+            write_shard(folder, plan.experiment, name, done)
         runs.update({run.cell: run for run in done})
+
+    def read() -> None:
+        """Takes what is finished; the folder may hold more than was asked for."""
+        if folder is not None:
+            there = read_result(folder)[1]
+            runs.update({run.cell: run for run in there if run.cell in asked})
 
     with ExitStack() as stack:
         if folder is not None:
-            folder = Path(folder)
-            toml = to_toml(plan.experiment)
-            if stack.enter_context(working_on(folder, plan.experiment, toml)):
-                runs.update({run.cell: run for run in read_runs(folder, plan.experiment)})
+            if stack.enter_context(working_on(folder, plan.experiment)):
+                read()
+            held = identity(folder / "runs")
         # Workers of a cluster may have another folder of that name.
         shared = folder.absolute() if folder is not None and executor == "processes" else None
         # What is left after a round: of parts that took long, and of those that another process has
@@ -551,13 +580,30 @@ def compare(
             except WorkerError as killed:
                 task, run = _fatal(killed, tasks)
                 keep(task, [run])
-            if finished > len(runs) and folder is not None:  # other processes did the others
-                runs.update({run.cell: run for run in read_runs(folder, plan.experiment)})
+            if finished > len(runs):  # other processes did the others
+                read()
+        if folder is not None:
+            check_kept(folder, runs)
     by_name = {benchmark.name: benchmark for benchmark in plan.benchmarks}
     result = Result(plan.experiment, runs.values(), by_name)
     for text in result.notes_on_algorithms():
         warnings.warn(text, AlgorithmWarning, stacklevel=2)
     return result
+
+
+def _check_table(run: Run, benchmark: TableBenchmark) -> None:
+    """Refuses a run on another table of the name.
+
+    Raises:
+        TableFileError: The message says what to do.
+    """
+    if run.table != benchmark.fingerprint:
+        raise TableFileError(
+            f"A process opened another table {benchmark.name!r} than the one that the comparison "
+            f"began with: it was replaced meanwhile, or machines hold different ones. Nothing that was "
+            f"run on the other is kept. Put the first table back and give the same command to go on, "
+            f"or name another folder to begin anew."
+        )
 
 
 def _explained(error: NasbenchLabError) -> NasbenchLabError:
@@ -683,6 +729,9 @@ def _labels(algorithms: Sequence[Algorithm] | Mapping[str, Algorithm]) -> dict[s
     if isinstance(algorithms, Mapping):
         if not all(label.strip() for label in algorithms):
             raise ExperimentError("Expected labels of at least one letter but got an empty one.")
+        for label in algorithms:
+            if not label.isprintable():
+                raise ExperimentError(f"Expected labels that can be printed but got {label!r:.80}.")
         return dict(algorithms)
     if isinstance(algorithms, str) or not isinstance(algorithms, Sequence):
         algorithms = [algorithms]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import operator
 import re
@@ -17,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.columns import Constraint, Query
-from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError
+from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError, quoted, text_of
 from nasbench_lab.files import nearest_file, read_text
 from nasbench_lab.registry import load_benchmark, make_algorithm, parse_algorithm
 from nasbench_lab.simulator import Workers
@@ -104,11 +105,16 @@ def _budget(value: Any) -> Budget:
     return Budget.of(value if isinstance(value, str) else str(value))
 
 
+MOST_SEEDS = 1_000_000
+"""How many seeds an experiment may have: far more than anybody runs, and no burden on memory."""
+
+
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:
     """Takes a number of seeds for that many from 0 on.
 
     Raises:
-        ExperimentError: There is none, or one is negative, twice, or no whole number.
+        ExperimentError: There is none, or one is negative, twice, or no whole number; or there are
+            too many.
     """
     wrong = ExperimentError(
         f"Expected a number of seeds, or a list of whole numbers from 0 on, none of them twice, but "
@@ -117,12 +123,15 @@ def seeds_of(seeds: int | Sequence[int]) -> list[int]:
     if isinstance(seeds, bool):
         raise wrong
     try:
-        if isinstance(seeds, Iterable):
-            listed = [operator.index(seed) for seed in seeds]
-        else:
-            listed = list(range(operator.index(seeds)))
+        some = seeds if isinstance(seeds, Iterable) else range(operator.index(seeds))
+        listed = [operator.index(seed) for seed in itertools.islice(some, MOST_SEEDS + 1)]
     except TypeError:
         raise wrong from None
+    if len(listed) > MOST_SEEDS:
+        raise ExperimentError(
+            f"Expected at most {MOST_SEEDS:,} seeds but got "
+            f"{'more' if isinstance(seeds, Iterable) else f'{seeds:,}'}."
+        )
     if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
         raise wrong
     if max(listed) >= 2**63:  # result files keep them in 64 bits
@@ -186,21 +195,21 @@ def read_experiment(file: Path | str) -> dict[str, Any]:
     """
     file = Path(file)
     try:
-        text = read_text(file)
+        text = read_text(file, 1 << 20)
         data = tomllib.loads(text)
     except OSError as error:
         raise ExperimentError(
             f"Cannot read {file}: {error.strerror}.{nearest_file(file)}"
         ) from error
     except (ValueError, RecursionError) as error:  # no TOML, or no UTF-8
-        raise ExperimentError(f"{file} is no TOML file: {error}.") from error
+        raise ExperimentError(f"{file} is no TOML file: {text_of(error)}.") from error
     try:
         entries = _Experiment.model_validate(data)
     except ValidationError as error:
         raise ExperimentError(
             "\n".join(
                 _located(file, text, tuple(one["loc"]), _said(one))
-                for one in error.errors(include_url=False)
+                for one in error.errors(include_url=False)[:20]
             )
         ) from error
 
@@ -293,10 +302,16 @@ def _beside(file: Path, spec: str) -> str:
     return f"{beside.resolve()}:{name}" if colon else spec
 
 
+_SHORT = 1 << 14
+"""Characters of a file in which the line of an error is looked for."""
+
+
 def _located(file: Path, text: str, place: Place, problem: str) -> str:
     """A problem with the line and key that it is about."""
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return f"{file}, line {_line(text, place)}, {key.removeprefix('.')}: {problem}"
+    # Finding the line takes the square of the file's length.
+    line = f", line {_line(text, place)}" if len(text) <= _SHORT else ""
+    return f"{file}{line}, {key.removeprefix('.')}: {problem}"
 
 
 def _line(text: str, place: Place) -> int:
@@ -347,7 +362,7 @@ def _said(error: Mapping[str, Any]) -> str:
         expected = f"{bare}, or a table of {', '.join(_entry(place).model_fields)},"
     else:
         expected = _EXPECTED[kind]
-    return f"Expected {expected} but got {error['input']!r}."
+    return f"Expected {expected} but got {quoted(error['input'])}."
 
 
 def _entry(place: Place) -> type[_Entry]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasbench_lab import stats, words
+from nasbench_lab.csv_files import write_csv
 from nasbench_lab.errors import ExperimentError, UnknownNameError
 from nasbench_lab.figure_layout import (
     DEFAULT,
@@ -199,7 +200,7 @@ def save_figure(
     if data is not None:
         files.append(stem.with_name(f"{stem.name}.csv"))
         with atomic_file(files[-1]) as path:
-            data.to_csv(path, index=False, lineterminator="\n")
+            write_csv(data, path)
     return files
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nasbench_lab.bounded_files import read_whole
 from nasbench_lab.errors import DataFolderError, NasbenchLabError, did_you_mean
 
 if sys.platform == "win32":
@@ -268,14 +269,18 @@ def nearest_file(path: Path) -> str:
     return did_you_mean(path.name, names)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int = 1 << 26) -> str:
     """The text of a file in UTF-8, without the byte order mark that some editors put before it.
+
+    Args:
+        path: The file.
+        most: The most bytes that it may have.
 
     Raises:
         UnicodeError: It is in another encoding; the message says what to do.
         OSError: It cannot be read.
     """
-    content = path.read_bytes()
+    content = read_whole(path, most)
     refuse_utf16(content)
     try:
         text = content.decode("utf-8-sig")

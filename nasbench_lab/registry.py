@@ -25,6 +25,7 @@ from typing import Any
 
 from nasbench_lab.algorithm import GIVEN, SearchAlgorithm, Seed, build
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.bounded_files import check_regular
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import (
     AlgorithmFileError,
@@ -33,6 +34,7 @@ from nasbench_lab.errors import (
     MissingSourceError,
     TableFileError,
     UnknownNameError,
+    short,
 )
 from nasbench_lab.files import atomic_folder, data_folder, folders_with, nearest_file, settle
 from nasbench_lab.guard import check_tables_are_open
@@ -121,6 +123,10 @@ def _class_in(module: ModuleType, where: str, name: str | None = None) -> type[S
     return own[name or next(iter(own))]
 
 
+_LONGEST = 10_000
+"""Characters that an algorithm with its hyperparameters may have."""
+
+
 def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     """Splits ``"gp_bo(kernel=matern, n_initial=5)"`` into a name and hyperparameters.
 
@@ -129,15 +135,16 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         HyperparameterError: The text in parentheses is no list of ``name=value``.
     """
-    wrong = HyperparameterError(f"Expected name or name(key=value, …) but got {text!r}.")
-    # A path may have parentheses of its own.
-    match = re.fullmatch(r"\s*(.*\.py:\w+|[^()]+?)\s*(?:\((.*)\))?\s*", text)
-    if not match:
+    wrong = HyperparameterError(f"Expected name or name(key=value, …) but got {short(text)!r}.")
+    if len(text) > _LONGEST:
         raise wrong
-    source = f"f({match[2] or ''})"
+    spec, given = _parted(text.strip())
+    if not spec:
+        raise wrong
+    source = f"f{given or '()'}"
     try:
         call = ast.parse(source, mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise wrong from None
     if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
         raise wrong
@@ -146,12 +153,25 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
         name = str(keyword.arg)
         if name in hyperparameters or name in GIVEN:
             problem = "given twice" if name in hyperparameters else "set by the experiment"
-            raise HyperparameterError(f"In {text!r}, {name} is {problem}. Leave it out.")
+            raise HyperparameterError(f"In {short(text)!r}, {name} is {problem}. Leave it out.")
         try:
             hyperparameters[name] = ast.literal_eval(keyword.value)
-        except ValueError:
+        except (ValueError, TypeError, RecursionError, MemoryError):
             hyperparameters[name] = ast.get_source_segment(source, keyword.value)
-    return match[1], hyperparameters
+    return spec, hyperparameters
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Name and what is in parentheses behind it; no name where that is not how the text is."""
+    # A path may have parentheses of its own, and what is behind it may speak of another.
+    for match in reversed(list(re.finditer(r"\.py:\w+", text))):
+        rest = text[match.end() :].lstrip()
+        if not rest or (rest[0] == "(" and rest[-1] == ")"):
+            return text[: match.end()], rest
+    name, parenthesis, rest = text.partition("(")
+    if ")" in name or (parenthesis and not rest.endswith(")")):
+        return "", ""
+    return name.rstrip(), parenthesis + rest
 
 
 Taken = str | FileClass | LiveClass
@@ -375,6 +395,11 @@ def import_file(
             f"There is no file {path}, nor one of that name in {torch_home()}.{nearest_file(path)}"
         )
     path = path.resolve()
+    if not path.is_dir():
+        try:
+            check_regular(path)
+        except OSError as error:
+            raise TableFileError(f"{path} cannot be imported: {error.strerror}.") from error
     recognised = ((one, one.recognise(path)) for one in file_formats())
     found = next(((one, table) for one, table in recognised if table is not None), None)
     if found is None:

@@ -1,81 +1,42 @@
-"""Result folders: a manifest, and the runs as Parquet files.
+"""Result folders: a manifest, and the runs in parts.
 
 A folder survives whatever happens to the processes that write it. Each file is there in full or not
-at all; what was finished is read and not run again; several processes may work on one folder.
+at all; what was finished is read and not run again; several processes may work on one folder. An
+experiment may grow there: seeds, algorithms and benchmarks join those that it has.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nasbench_lab.benchmark import Objective, TableBenchmark
-from nasbench_lab.columns import Constraint, Query
-from nasbench_lab.differences import code_differences, differences
-from nasbench_lab.errors import ExperimentError, TableFileError
-from nasbench_lab.files import atomic_file, folder_errors, nearest_file, read_text, tidy
-from nasbench_lab.spaces import Architecture, get_space
-from nasbench_lab.trace import COLUMNS, Trace
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.differences import differences, joined
+from nasbench_lab.errors import DataFolderError, ExperimentError, NasbenchLabError
+from nasbench_lab.experiment_file import to_toml
+from nasbench_lab.files import atomic_file, folder_errors, tidy
+from nasbench_lab.result_manifest import has_manifest, read_manifest, write_manifest
+from nasbench_lab.result_parts import (
+    Cell,
+    Run,
+    read_head,
+    read_shard,
+    setting,
+    shards_in,
+)
+from nasbench_lab.spaces import Architecture
 
 if sys.platform != "win32":
     import fcntl
 
-FORMAT = 3
-"""Version of the result folder's layout."""
-
 _PACKAGES = ("nasbench-lab", "numpy", "scipy", "scikit-learn", "nas-bench-graph")
-_NUMBERS = tuple(name for name in COLUMNS if name not in ("architecture", "values"))
-_METADATA, _MADE_WITH = b"nasbench_lab.runs", b"nasbench_lab.made_with"
-_CODE = b"nasbench_lab.code"
-
-Cell = tuple[str, str, int]
-"""Benchmark, algorithm and seed: what tells a run from the others of its experiment."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of a comparison.
-
-    Args:
-        benchmark: The benchmark's name.
-        algorithm: The algorithm's label.
-        seed: The run's seed.
-        trace: What happened.
-        wall_s: Seconds that the run really took.
-        made_with: Versions and platform of the process that ran it; this and ``wall_s`` are the only
-            parts of a result that may differ when it is computed again.
-        code: The checksums of the files of the algorithm that the process ran; empty for an
-            installed one.
-        error: Why the run failed, if it did: the reason in the first line, and below it all that
-            Python says of it. Its trace is then empty.
-        warnings: What the algorithm does that it should not, such as "drew from numpy.random".
-    """
-
-    benchmark: str
-    algorithm: str
-    seed: int
-    trace: Trace
-    wall_s: float
-    made_with: Mapping[str, Any] = field(default_factory=dict)
-    code: Mapping[str, str] = field(default_factory=dict)
-    error: str | None = None
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def cell(self) -> Cell:
-        """What tells it from the other runs of the experiment."""
-        return self.benchmark, self.algorithm, self.seed
 
 
 def made_with() -> dict[str, Any]:
@@ -102,69 +63,131 @@ def describe_benchmark(benchmark: TableBenchmark) -> dict[str, Any]:
     }
 
 
-def constraints_of(entry: Mapping[str, Any]) -> list[Constraint]:
-    """The constraints of a manifest's benchmark."""
-    return [
-        Constraint(Query(**one["query"]), one["limit"], one["at_most"])
-        for one in entry["constraints"]
-    ]
-
-
 # The folder
 
 
 @contextmanager
-def working_on(folder: Path, experiment: Mapping[str, Any], toml: str) -> Iterator[bool]:
-    """Makes a result folder, or goes on with one of the same experiment, while the block runs.
+def working_on(folder: Path, experiment: Mapping[str, Any]) -> Iterator[bool]:
+    """Makes a result folder, or goes on with one that the experiment can join, while the block runs.
 
-    Yields whether the folder was there before. If no run is finished in it at the end, and no other
-    process works on it, it is taken away again.
+    Beside the manifest lies ``experiment.toml``, which is the same as a file for people. Yields
+    whether the folder was there before. If no run is finished in it at the end, and no other process
+    works on it, it is taken away again.
 
     Args:
         folder: The folder.
         experiment: What is to be run.
-        toml: The same as a file for people, which is kept beside the manifest.
 
     Raises:
-        ExperimentError: The folder holds another experiment; the message says what differs.
+        ExperimentError: The folder holds what contradicts; the message says what differs.
         DataFolderError: It cannot be written.
         TableFileError: What is there is damaged, or no result.
     """
-    runs, beside = folder / "runs", folder / "experiment.toml"
-    if (folder / "manifest.json").exists():
-        check_same(folder, experiment)
+    runs = folder / "runs"
+    if has_manifest(folder):
+        check_joins(folder, experiment)
     with folder_errors(folder):
         lock, alone = _lock(runs)
     try:
-        # Parts are written after the manifest, so what has none by now is no other process's work.
-        if _shards(folder) and not (folder / "manifest.json").exists():
-            raise ExperimentError(
-                f"{folder} holds parts of a result whose manifest.json is gone, so nobody knows which "
-                f"experiment they are of. Name another folder, or delete {runs}."
-            )
-        with folder_errors(folder):
-            existed = not _write_manifest(folder, experiment)
-        if existed:
-            check_same(folder, experiment)
+        with folder_errors(folder), _alone_at_manifest(folder):
+            existed = _put_manifest(folder, experiment)
         if alone:
             _flock(lock, shared=True)
         for place in (folder, runs):
             tidy(place)
-        if not beside.exists():
-            with atomic_file(beside) as path:
-                path.write_text(toml, encoding="utf-8")
         yield existed
     finally:
         # Where this fails the shared lock is lost, which is no longer needed.
-        if _flock(lock, shared=False) and not _shards(folder):
+        if _flock(lock, shared=False) and _is_locked(lock, runs) and not shards_in(folder):
+            beside = folder / "experiment.toml"
+            there = read_manifest(folder)["experiment"] if has_manifest(folder) else experiment
+            if _is_of(beside, there):  # and not a file of the user's own
+                beside.unlink(missing_ok=True)
             (folder / "manifest.json").unlink(missing_ok=True)
-            with suppress(OSError, ValueError):
-                if beside.read_text(encoding="utf-8") == toml:  # and not a file of the user's own
-                    beside.unlink()
             for empty in (runs, folder):  # other files in it stay
                 with suppress(OSError):
                     empty.rmdir()
         os.close(lock)
+
+
+@contextmanager
+def _alone_at_manifest(folder: Path) -> Iterator[None]:
+    """Lets one process at a time read a manifest and write what it becomes."""
+    if sys.platform == "win32":  # where a folder cannot be locked
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # of a file system that knows no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _put_manifest(folder: Path, experiment: Mapping[str, Any]) -> bool:
+    """Has the manifest name an experiment too; returns whether there was one."""
+    beside, existed = folder / "experiment.toml", has_manifest(folder)
+    whole, made = dict(experiment), made_with()
+    if existed:
+        there = read_manifest(folder)
+        whole, made = check_joins(folder, experiment), there["made_with"]
+        if whole == there["experiment"]:
+            if not beside.exists():
+                _write_toml(beside, whole)
+            return True
+        mine = _is_of(beside, there["experiment"])
+    else:
+        _check_parts(folder, experiment)
+        mine = not beside.exists()
+    if mine:
+        _write_toml(beside, whole)
+    try:
+        write_manifest(folder, whole, made, replace=existed)
+    except FileExistsError:  # another process was first, and there are no locks
+        return _put_manifest(folder, experiment)
+    return existed
+
+
+def _write_toml(path: Path, experiment: Mapping[str, Any]) -> None:
+    with atomic_file(path) as new:
+        new.write_text(to_toml(experiment), encoding="utf-8")
+
+
+def _is_of(toml: Path, experiment: Mapping[str, Any]) -> bool:
+    """Whether a file is what is written for an experiment, or is not there."""
+    try:
+        return toml.read_text(encoding="utf-8") == to_toml(experiment)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):  # a file of the user's own
+        return False
+
+
+def _check_parts(folder: Path, experiment: Mapping[str, Any]) -> None:
+    """Refuses parts whose manifest is gone unless they are of this experiment.
+
+    Raises:
+        ExperimentError: The message says what differs.
+        TableFileError: A part is damaged.
+    """
+    here = made_with()["versions"]
+    for shard in shards_in(folder):
+        head = read_head(shard)
+        try:
+            names = (head["setting"][key][0]["name"] for key in ("benchmarks", "algorithms"))
+            found = differences(head["setting"], setting(experiment, *names))
+        except ExperimentError as error:
+            found = [str(error)]
+        for origin in head["made_with"]:
+            if "versions" in origin:
+                found += differences(origin["versions"], here)
+        if found:
+            raise ExperimentError(
+                f"{folder} holds parts of a result whose manifest.json is gone, and it cannot go on "
+                f"there with this experiment: of {shard.name}, {'; '.join(found)}. Give the command "
+                f"that made it, or name another folder."
+            )
 
 
 def _lock(runs: Path) -> tuple[int, bool]:
@@ -202,281 +225,138 @@ def _flock(lock: int, *, shared: bool) -> bool:
     return True
 
 
-def _write_manifest(folder: Path, experiment: Mapping[str, Any]) -> bool:
-    """Writes the manifest unless there is one; of several processes, one does."""
-    content = {"format": FORMAT, "experiment": experiment, "made_with": made_with()}
+def _is_locked(lock: int, runs: Path) -> bool:
+    """Whether a lock is still of the folder of that name."""
+    if sys.platform == "win32":
+        return True
     try:
-        with atomic_file(folder / "manifest.json", replace=False) as path:
-            path.write_text(json.dumps(content, indent=1, default=np.generic.item) + "\n", "utf-8")
-            with open(path, "rb+") as written:  # Windows wants a file that can be written
-                os.fsync(written.fileno())
-    except FileExistsError:
+        return os.path.samestat(os.fstat(lock), os.stat(runs))
+    except OSError:
         return False
-    return True
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a result folder.
+def check_joins(folder: Path, experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuses to go on in a folder with what contradicts it, or with other versions.
 
-    Raises:
-        TableFileError: There is none that can be read.
-    """
-    try:
-        manifest = json.loads(read_text(folder / "manifest.json"))
-        if manifest["format"] != FORMAT:
-            raise ValueError(f"format {manifest['format']}, while this version reads {FORMAT}")
-        said, made = manifest["experiment"], manifest["made_with"]
-        _ = [entry["name"] for entry in (*said["algorithms"], *said["benchmarks"])]
-        _ = said["seeds"], dict(made["versions"])
-        return {"experiment": said, "made_with": made}
-    except Exception as error:  # a damaged file may raise anything
-        raise no_result(folder, error) from error
-
-
-def no_result(folder: Path, error: Exception) -> TableFileError:
-    """The error of a folder that is no result, or a damaged one."""
-    return TableFileError(
-        f"{folder} cannot be read as a result ({type(error).__name__}: {error}). Expected a folder "
-        f"that `nasbench-lab compare` has written.{nearest_file(folder)}"
-    )
-
-
-def check_same(folder: Path, experiment: Mapping[str, Any]) -> None:
-    """Refuses to go on in a folder of another experiment, or with other versions.
+    Returns:
+        What the folder holds and the experiment together.
 
     Raises:
         ExperimentError: The message shows what differs.
         TableFileError: The folder holds no result that can be read.
     """
     manifest = read_manifest(folder)
-    if found := differences(manifest["experiment"], experiment):
+    whole, found = joined(manifest["experiment"], experiment)
+    if found:
         raise ExperimentError(
             f"{folder} holds another experiment, so it cannot go on there: {'; '.join(found)}. Give "
-            f"the same settings to go on, or name another folder."
+            f"the same settings to go on (seeds, algorithms and tables may join), or name another "
+            f"folder."
         )
-    if found := differences(manifest["made_with"]["versions"], made_with()["versions"]):
+    if found := _other_versions(manifest):
         raise ExperimentError(
             f"{folder} was made with other versions, whose results might differ, so it cannot go on "
             f"there: {'; '.join(found)}. Install those versions to go on, or name another folder."
         )
+    return whole
+
+
+def _other_versions(manifest: Mapping[str, Any]) -> list[str]:
+    return differences(manifest["made_with"]["versions"], made_with()["versions"])
 
 
 def find_unfinished(results: Path, experiment: Mapping[str, Any]) -> Path | None:
-    """The last folder in ``results`` in which this experiment was begun and not finished."""
+    """The last folder in ``results`` in which this very experiment was begun and not finished."""
     for folder in sorted(results.glob("*"), reverse=True):
         try:
-            check_same(folder, experiment)
-            finished, expected = count_finished(folder, experiment)
-        except (ExperimentError, TableFileError):  # another experiment, no result, or a damaged one
+            manifest = read_manifest(folder)
+            if differences(manifest["experiment"], experiment) or _other_versions(manifest):
+                continue
+            finished = finished_cells(folder, experiment)
+        except NasbenchLabError:  # no result, or a damaged one
             continue
-        if finished < expected:
+        if len(finished) < len(cells_of(experiment)):
             return folder
     return None
 
 
-def count_finished(folder: Path, experiment: Mapping[str, Any]) -> tuple[int, int]:
-    """How many runs of an experiment are finished in its folder, and how many it has.
+def cells_of(experiment: Mapping[str, Any]) -> set[Cell]:
+    """The cells of an experiment."""
+    names = [[entry["name"] for entry in experiment[k]] for k in ("benchmarks", "algorithms")]
+    return {(b, a, seed) for b in names[0] for a in names[1] for seed in experiment["seeds"]}
+
+
+def finished_cells(folder: Path, experiment: Mapping[str, Any]) -> set[Cell]:
+    """Which runs of an experiment are finished in a folder, by what the parts say of themselves.
 
     Raises:
-        TableFileError: A file is damaged; the message names it.
+        TableFileError: A part is damaged; the message names it.
+        DataFolderError: One cannot be read for another reason.
     """
-    import pyarrow.parquet as pq
-
-    keys = ("benchmarks", "algorithms", "seeds")
-    cells = set()
-    for shard in _shards(folder):
-        with _whole(shard):
-            for run in json.loads(pq.read_metadata(shard).metadata[_METADATA]):
-                cells.add((run["benchmark"], run["algorithm"], run["seed"]))
-    return len(cells), math.prod(len(experiment[key]) for key in keys)
-
-
-def _shards(folder: Path) -> list[Path]:
-    return sorted((folder / "runs").glob("[!.]*.parquet"))
-
-
-@contextmanager
-def _whole(shard: Path) -> Iterator[None]:
-    """Says of any error while a shard is read that it is damaged, and what to do."""
-    try:
-        yield
-    except Exception as error:  # a damaged file may raise anything
-        raise TableFileError(
-            f"{shard} cannot be read as a part of a result ({type(error).__name__}: {error}). "
-            f"Delete it; what was in it is run again by the command that made the result."
-        ) from error
-
-
-# The runs
-
-
-def shard_file(folder: Path, name: str) -> Path:
-    """Where a result folder keeps some runs."""
-    return folder / "runs" / f"{name}.parquet"
-
-
-def write_shard(folder: Path, name: str, runs: Sequence[Run]) -> None:
-    """Writes runs of one benchmark as a Parquet file, all or nothing.
-
-    The file has one line per evaluation, those that were cut off after the others of their run. What
-    there is one of per run, runs without any evaluation included, is in its metadata.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    traces = [part for run in runs for part in _parts(run.trace)]
-    lengths = [sum(len(part) for part in _parts(run.trace)) for run in runs]
-    every = np.concatenate([trace.architecture for trace in traces])
-    distinct, codes = np.unique(every, axis=0, return_inverse=True)
-    texts = traces[0].space.to_string(distinct)
-    columns: dict[str, Any] = {
-        "benchmark": _repeated([run.benchmark for run in runs], lengths),
-        "algorithm": _repeated([run.algorithm for run in runs], lengths),
-        "seed": np.repeat([run.seed for run in runs], lengths),
-        "architecture": pa.DictionaryArray.from_arrays(
-            pa.array(codes.ravel().astype(np.int32)), pa.array(texts, pa.string())
-        ),
+    found = {
+        (run["benchmark"], run["algorithm"], run["seed"])
+        for shard in shards_in(folder)
+        for run in read_head(shard)["runs"]
     }
-    for column in _NUMBERS:
-        columns[column] = np.concatenate([getattr(trace, column) for trace in traces])
-    # Not by the objectives' names, which may be anything; the manifest has these.
-    for i in range(len(traces[0].objectives)):
-        columns[f"objective_{i}"] = np.concatenate([trace.values[:, i] for trace in traces])
-    origins: list[Mapping[str, Any]] = []
-    versions: list[Mapping[str, str]] = []
-    for run in runs:
-        if run.made_with not in origins:
-            origins.append(run.made_with)
-        if run.code not in versions:
-            versions.append(run.code)
-    per_run = [
-        {
-            "benchmark": run.benchmark,
-            "algorithm": run.algorithm,
-            "seed": run.seed,
-            "wall_s": run.wall_s,
-            "evaluations": len(run.trace),
-            "cut_off": length - len(run.trace),
-            "made_with": origins.index(run.made_with),
-            "code": versions.index(run.code),
-            **({"error": run.error} if run.error is not None else {}),
-            **({"warnings": run.warnings} if run.warnings else {}),
-        }
-        for run, length in zip(runs, lengths, strict=True)
-    ]
-    table = pa.table(columns).replace_schema_metadata(
-        {
-            _METADATA: json.dumps(per_run),
-            _MADE_WITH: json.dumps(origins),
-            _CODE: json.dumps(versions),
-        }
-    )
-    with atomic_file(shard_file(folder, name)) as path:
-        pq.write_table(table, path)
-        with open(path, "rb+") as written:  # Windows wants a file that can be written
-            os.fsync(written.fileno())
+    return found & cells_of(experiment)
 
 
-def _parts(trace: Trace) -> list[Trace]:
-    return [trace] if trace.cut_off is None else [trace, trace.cut_off]
-
-
-def _repeated(names: list[str], lengths: list[int]) -> Any:
-    import pyarrow as pa
-
-    distinct = list(dict.fromkeys(names))
-    codes = np.repeat([distinct.index(name) for name in names], lengths).astype(np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(distinct))
-
-
-def read_runs(folder: Path, experiment: Mapping[str, Any]) -> list[Run]:
-    """All finished runs of a result folder, each once.
+def check_kept(folder: Path, cells: Collection[Cell]) -> None:
+    """Refuses to go on where runs that were finished are gone.
 
     Raises:
-        TableFileError: A file is damaged, or holds runs of other code than the manifest says; the
-            message names it.
+        DataFolderError: The message says how many are.
     """
-    import pyarrow.parquet as pq
+    there = set()
+    if has_manifest(folder):
+        for shard in shards_in(folder):
+            with suppress(NasbenchLabError):
+                runs = read_head(shard)["runs"]
+                there |= {(run["benchmark"], run["algorithm"], run["seed"]) for run in runs}
+    if missing := len(set(cells) - there):
+        raise gone(folder, missing, len(cells))
 
+
+def gone(folder: Path, missing: int, finished: int) -> DataFolderError:
+    """The error of runs that were finished, and were then taken away."""
+    return DataFolderError(
+        f"{missing} of {finished} finished runs are gone: {folder} was deleted, moved or changed by "
+        f"others while the comparison ran. The same command runs what is missing."
+    )
+
+
+def read_result(folder: Path) -> tuple[dict[str, Any], list[Run]]:
+    """The experiment of a result folder, and all finished runs, each once.
+
+    Raises:
+        TableFileError: A file is damaged, or of another experiment, table or code than the manifest
+            says; the message names it.
+        UnknownNameError: A space is not on this machine.
+        DataFolderError: A file cannot be read for another reason.
+    """
+    shards = shards_in(folder)
+    # After these were listed: what other processes add is in the manifest first.
+    experiment = read_manifest(folder)["experiment"]
     parsed: dict[tuple[str, str], Architecture] = {}
     runs: dict[Cell, Run] = {}
-    for shard in _shards(folder):
-        with _whole(shard):
-            for run in _read_shard(pq.read_table(shard), experiment, parsed):
-                runs.setdefault(run.cell, run)
-    return list(runs.values())
+    for shard in shards:
+        for run in read_shard(shard, experiment, parsed):
+            runs.setdefault(run.cell, run)
+    return experiment, list(runs.values())
 
 
-def _read_shard(
-    table: Any, experiment: Mapping[str, Any], parsed: dict[tuple[str, str], Architecture]
-) -> list[Run]:
-    """The runs of one shard; ``parsed`` keeps what the texts of architectures mean."""
-    per_run = json.loads(table.schema.metadata[_METADATA])
-    origins = json.loads(table.schema.metadata[_MADE_WITH])
-    codes = json.loads(table.schema.metadata.get(_CODE, b"[{}]"))
-    (entry,) = (e for e in experiment["benchmarks"] if e["name"] == per_run[0]["benchmark"])
-    space = get_space(entry["space"])
-    objectives = tuple(Objective(**objective) for objective in entry["objectives"])
-    texts = table.column("architecture").combine_chunks()
-    names = texts.dictionary.to_pylist()
-    for name in names:
-        if (space.name, name) not in parsed:
-            parsed[space.name, name] = space.from_string(name)
-    distinct = np.array([parsed[space.name, name] for name in names], dtype=np.int64)
-    shape = len(texts), len(space.decisions)
-    architectures = distinct.reshape(-1, shape[1])[texts.indices.to_numpy()].reshape(shape)
-    numbers = {
-        name: table.column(name).to_numpy() for name in table.column_names if name in _NUMBERS
-    }
-    values = np.stack(
-        [table.column(f"objective_{i}").to_numpy() for i in range(len(objectives))], axis=1
-    )
-    algorithms = {entry["name"]: entry for entry in experiment["algorithms"]}
-    policies = {key: experiment[key] for key in ("budget", "charge_repeats", "workers")}
-    runs, first = [], 0
-    for one in per_run:
-        code = codes[one.get("code", 0)]
-        expected = algorithms[one["algorithm"]].get("code", {})
-        if found := code_differences(expected, code):
-            raise ValueError(
-                f"{one['algorithm']} ran in it with other code than the manifest says: "
-                f"{'; '.join(found)}"
-            )
-        settings = {
-            "algorithm": algorithms[one["algorithm"]]["algorithm"],
-            "benchmark": one["benchmark"],
-            "seed": one["seed"],
-            "constraints": [str(c) for c in constraints_of(entry)],
-            "clock": entry["clock"],
-            **policies,
-        }
-        parts = []
-        for length in (one["evaluations"], one["cut_off"]):
-            part = slice(first, first + length)
-            first = part.stop
-            parts.append(
-                Trace(
-                    **{name: column[part] for name, column in numbers.items()},
-                    architecture=architectures[part],
-                    values=values[part],
-                    space=space,
-                    objectives=objectives,
-                    settings=settings,
-                )
-            )
-        trace = replace(parts[0], cut_off=parts[1])
-        origin = origins[one["made_with"]]
-        runs.append(
-            Run(
-                one["benchmark"],
-                one["algorithm"],
-                one["seed"],
-                trace,
-                one["wall_s"],
-                origin,
-                code,
-                one.get("error"),
-                tuple(one.get("warnings", ())),
-            )
-        )
-    return runs
+def verify_result(folder: Path | str) -> list[str]:
+    """Reads all files of a result folder; returns what is wrong, a text for each file."""
+    folder, problems = Path(folder), []
+    experiment: dict[str, Any] | None = None
+    try:
+        experiment = read_manifest(folder)["experiment"]
+    except NasbenchLabError as error:
+        problems.append(str(error))
+    parsed: dict[tuple[str, str], Architecture] = {}
+    for shard in shards_in(folder):
+        try:
+            read_shard(shard, experiment, parsed)
+        except NasbenchLabError as error:
+            problems.append(str(error))
+    return problems

@@ -14,20 +14,12 @@ import numpy as np
 from nasbench_lab import stats
 from nasbench_lab.benchmark import TableBenchmark, scarcity
 from nasbench_lab.columns import Query
-from nasbench_lab.differences import differences
+from nasbench_lab.differences import differences, joined
 from nasbench_lab.errors import DataFolderError, ExperimentError, TableFileError
-from nasbench_lab.experiment_file import to_toml
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.result_files import (
-    Cell,
-    Run,
-    constraints_of,
-    no_result,
-    read_manifest,
-    read_runs,
-    working_on,
-    write_shard,
-)
+from nasbench_lab.result_files import read_result, working_on
+from nasbench_lab.result_manifest import has_manifest, read_manifest
+from nasbench_lab.result_parts import Cell, Run, constraints_of, shard_name, write_shard
 from nasbench_lab.trace import Trace
 from nasbench_lab.words import counted, listed
 
@@ -390,18 +382,38 @@ class Result:
     def save(self, folder: Path | str) -> None:
         """Writes a result folder that ``open`` reads.
 
+        One that was begun so, and left by a process that was killed, is finished.
+
         Raises:
             DataFolderError: The folder cannot be written, or holds a result already.
+            ExperimentError: The folder holds a part of this result that came out differently.
         """
         folder = Path(folder)
-        if (folder / "manifest.json").exists():
+        missing = self.missing_in(folder)
+        if not missing and self.runs:
             raise DataFolderError(f"{folder} holds a result already. Name another folder.")
-        with working_on(folder, self.experiment, to_toml(self.experiment)):
+        with working_on(folder, self.experiment):
             for b, benchmark in enumerate(self.benchmarks):
                 for a, algorithm in enumerate(self.algorithms):
-                    runs = [r for r in self.runs if r.cell[:2] == (benchmark, algorithm)]
-                    if runs:
-                        write_shard(folder, f"{b:03d}-{a:03d}", runs)
+                    if runs := [r for r in missing if r.cell[:2] == (benchmark, algorithm)]:
+                        name = shard_name(f"{b:03d}-{a:03d}", (run.cell for run in runs))
+                        write_shard(folder, self.experiment, name, runs)
+
+    def missing_in(self, folder: Path) -> list[Run]:
+        """The runs that a folder lacks, which is new or holds a part of this result.
+
+        Raises:
+            DataFolderError: It holds another result.
+            ExperimentError: It holds a part that came out differently.
+        """
+        if not has_manifest(folder):
+            return self.runs
+        if differences(read_manifest(folder)["experiment"], self.experiment):
+            raise DataFolderError(f"{folder} holds a result already. Name another folder.")
+        there = Result.open(folder)
+        merged({str(folder): there, "what is to be written": self})
+        known = {run.cell for run in there.runs}
+        return [run for run in self.runs if run.cell not in known]
 
     @classmethod
     def open(cls, folder: Path | str) -> Result:
@@ -409,14 +421,10 @@ class Result:
 
         Raises:
             TableFileError: The folder holds no result, or a damaged one.
+            UnknownNameError: A space of its benchmarks is not on this machine.
+            DataFolderError: A file cannot be read, for want of permissions or the like.
         """
-        folder = Path(folder)
-        experiment = read_manifest(folder)["experiment"]
-        try:
-            cls(experiment, [])
-        except Exception as error:  # a manifest that is JSON, and not ours
-            raise no_result(folder, error) from error
-        return cls(experiment, read_runs(folder, experiment))
+        return cls(*read_result(Path(folder)))
 
 
 def known_as(name: str, file: str | None) -> str:
@@ -440,14 +448,8 @@ def merged(results: Mapping[str, Result]) -> Result:
     experiment = dict(results[first].experiment)
     runs: dict[Cell, tuple[str, Run]] = {}
     for name, result in results.items():
-        other = dict(result.experiment)
-        for key in ("algorithms", "benchmarks"):
-            here, there = ({e["name"]: e for e in one[key]} for one in (other, experiment))
-            # What both have is compared below, and what one has joins.
-            experiment[key] = [*experiment[key], *(here[n] for n in here if n not in there)]
-            other[key] = [here.get(n, e) for n, e in {**there, **here}.items()]
-        experiment["seeds"] = other["seeds"] = sorted({*experiment["seeds"], *other["seeds"]})
-        if found := differences(experiment, other):
+        experiment, found = joined(experiment, result.experiment)
+        if found:
             raise ExperimentError(
                 f"{first} and {name} cannot be joined, as they are of different experiments "
                 f"({first} there, {name} here): {'; '.join(found)}."

@@ -17,7 +17,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.columns import Column, Query, TableInfo, ranges
+from nasbench_lab.columns import Column, Query, TableInfo, check_values, ranges
 from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError, did_you_mean
 from nasbench_lab.files import atomic_folder, link_or_copy
 from nasbench_lab.guard import check_tables_are_open
@@ -101,6 +101,7 @@ class Table:
         *,
         keys: NDArray[np.int64] | None = None,
         extra: Mapping[str, NDArray[Any]] | None = None,
+        place: Callable[[int], str] | None = None,
     ) -> None:
         """Writes a table into an existing empty folder.
 
@@ -115,6 +116,12 @@ class Table:
             keys: For spaces too large for that: ``(rows,)`` indices of the canonical architectures
                 of the rows, in ascending order.
             extra: Other arrays that a reader of this table needs, by name.
+            place: How a row is called: the file and record that it comes from. If it is given, as
+                every importer does, values are checked against ``columns.bounds``.
+
+        Raises:
+            TableFileError: A value cannot be one of its quantity, such as an accuracy of 200 %.
+            ValueError: Columns, rows and names do not fit together.
         """
         space = get_space(info.space)
         extra = dict(extra or {})
@@ -142,6 +149,8 @@ class Table:
                     f"{len(values)}."
                 )
             rows = len(values)
+            if place is not None:
+                check_values(column, values, place)
             save(folder, column.name, values)
             del values  # before the next are made
         if keys is not None:

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, TableInfo, Task
-from nasbench_lab.errors import DataFolderError, NasbenchLabError, TableFileError
+from nasbench_lab.errors import DataFolderError, NasbenchLabError, TableFileError, text_of
 from nasbench_lab.files import atomic_file, content_checksum, identity, read_text, settle, sha256
+from nasbench_lab.spaces import get_space
+
+_LONGEST = 1 << 26
+_HEADER = 1 << 16
+"""Bytes of a manifest, and of the header of an array, at most."""
 
 FORMAT = 3
 """Version of the folder's layout. Version 2 had no checksum of the manifest, and is read too."""
@@ -52,13 +57,13 @@ def read_folder(
         TableFileError: A file is missing, truncated or damaged.
         DataFolderError: A file cannot be read.
     """
-    info, columns, shapes, checksums, sizes = _read_manifest(folder, remedy)
+    info, columns, shapes, checksums, sizes, rows = _read_manifest(folder, remedy)
     for name, size in sizes.items():
         with _reading(folder / f"{name}.npy", remedy):
             held = os.stat(folder / f"{name}.npy").st_size
             if held != size:
                 raise _DamageError(f"has {held:,} bytes instead of {size:,}")
-    arrays = Arrays(folder, shapes, checksums, remedy)
+    arrays = Arrays(folder, shapes, checksums, rows, info.space, remedy)
     if columns:
         arrays[columns[0].name]
     return info, columns, arrays, checksums
@@ -66,12 +71,14 @@ def read_folder(
 
 def _read_manifest(
     folder: Path, remedy: str
-) -> tuple[TableInfo, list[Column], dict[str, tuple[int, ...]], dict[str, str], dict[str, int]]:
-    """What the table is, its columns and their shapes, and each file's checksum and size."""
+) -> tuple[
+    TableInfo, list[Column], dict[str, tuple[int, ...]], dict[str, str], dict[str, int], int
+]:
+    """What the table is, its columns, their shapes, each file's checksum and size, and the rows."""
     file = folder / "manifest.json"
     with _reading(file, remedy):
         settle(folder)
-        manifest = json.loads(read_text(file))
+        manifest = json.loads(read_text(file, _LONGEST))
         if isinstance(manifest["format"], int) and manifest["format"] not in (2, FORMAT):
             outdated = TableFileError(
                 f"The table in {folder} has format {manifest['format']}, while this version of "
@@ -96,7 +103,7 @@ def _read_manifest(
             for column in columns
         }
         sizes = {name: int(size) for name, size in manifest["bytes"].items()}
-    return info, columns, shapes, checksums, sizes
+    return info, columns, shapes, checksums, sizes, int(manifest["rows"])
 
 
 def problems(folder: Path, remedy: str = MAKE_AGAIN) -> list[str]:
@@ -154,7 +161,7 @@ def _reading(file: Path, remedy: str) -> Iterator[None]:
         elif isinstance(error, _DamageError):
             what = str(error)
         else:
-            what = f"is damaged ({type(error).__name__}: {error})"
+            what = f"is damaged ({type(error).__name__}: {text_of(error)})"
         raise TableFileError(
             f"The table in {file.parent} cannot be opened: {file.name} {what}. {remedy}"
         ) from error
@@ -192,9 +199,12 @@ class Arrays(dict[str, NDArray[Any]]):
         folder: Path,
         shapes: Mapping[str, tuple[int, ...]],
         checksums: Mapping[str, str],
+        rows: int,
+        space: str,
         remedy: str,
     ) -> None:
         self._folder, self._shapes, self._checksums = folder, shapes, checksums
+        self._rows, self._space = rows, space
         self._identity = identity(folder)
         self.remedy = remedy
 
@@ -204,15 +214,49 @@ class Arrays(dict[str, NDArray[Any]]):
         path = self._folder / f"{name}.npy"
         with _reading(path, self.remedy):
             self._verify(name, path)
+            with open(path, "rb") as file:
+                start = file.read(12)
+            # The length of the header has 2 bytes in version 1 of the format, else 4.
+            if int.from_bytes(start[8 : 10 if start[6:7] == b"\1" else 12], "little") > _HEADER:
+                raise _DamageError(f"has a header of more than {_HEADER:,} bytes")
             # A plain array over the mapped memory: np.memmap makes each access ten times slower.
             array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
             expected = self._shapes.get(name, array.shape)
             if array.shape != expected:
                 raise _DamageError(f"has shape {array.shape}, not {expected}")
+            self._check(name, array)
         if identity(self._folder) != self._identity:
             raise _replaced(self._folder)
         self[name] = array
         return array
+
+    def _check(self, name: str, array: NDArray[Any]) -> None:
+        """Refuses numbers of rows or architectures that do not exist.
+
+        Raises:
+            _DamageError: There are some.
+        """
+        if name in self._shapes:
+            if array.dtype.kind not in "fiub":
+                raise _DamageError(f"holds {array.dtype}, not numbers")
+            return
+        size = get_space(self._space).size
+        bounds = {
+            "row_of_index": ((size,), -1, self._rows),
+            "keys": ((self._rows,), 0, size),
+            "official_order": (array.shape[:1], 0, size),
+            "evaluated_indexes": (array.shape[:1], 0, size),
+        }
+        if name not in bounds:
+            return
+        shape, low, high = bounds[name]
+        sound = array.dtype.kind in "iu" and array.shape == shape
+        if not sound or (array.size and not low <= array.min() <= array.max() < high):
+            raise _DamageError(
+                f"does not hold {' by '.join(map(str, shape))} numbers from {low} to {high - 1}"
+            )
+        if name == "keys" and (np.diff(array) <= 0).any():
+            raise _DamageError("is not ascending")
 
     def _verify(self, name: str, path: Path) -> None:
         status = os.stat(path)
@@ -273,6 +317,9 @@ def write_manifest(
 
 
 def _info(entry: dict[str, Any]) -> TableInfo:
+    texts = [entry[field.name] for field in fields(TableInfo) if field.type == "str"]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(entry["source"], dict):
+        raise ValueError("info in manifest.json has something else than texts and a source")
     tasks = {name: Task(**task) for name, task in entry["tasks"].items()}
     lists = {name: tuple(entry[name]) for name in ("missing", "joins")}
     return TableInfo(**{**entry, **lists, "tasks": tasks})
@@ -280,6 +327,8 @@ def _info(entry: dict[str, Any]) -> TableInfo:
 
 def _column(entry: dict[str, Any]) -> Column:
     epochs = entry["epochs"]
+    if not all(isinstance(entry[name], str) for name in ("name", "quantity", "unit")):
+        raise ValueError("a column in manifest.json has a name, quantity or unit that is no text")
     return Column(
         **{
             **entry,

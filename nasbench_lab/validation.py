@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, Query
+from nasbench_lab.csv_files import write_csv
 from nasbench_lab.errors import ExperimentError, TrainingError
 from nasbench_lab.files import atomic_file
 from nasbench_lab.landscape import ROUNDING
@@ -160,7 +161,7 @@ class Validation:
         frame = self.to_frame()
         stem = folder / f"validation-{self.table.replace('/', '-')}"
         with atomic_file(stem.with_name(f"{stem.name}.csv")) as path:
-            frame.to_csv(path, index=False)
+            write_csv(frame, path)
         about = {"table": self.table, "seeds": self.seeds, "epochs": self.epochs, **self.origin}
         lines = json.loads(frame.to_json(orient="records", double_precision=15))
         for line, entry in zip(lines, [e for s in self.splits for e in self._with(s)], strict=True):

@@ -152,7 +152,14 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
         clock="train_only",
         missing=tuple(missing),
     )
-    Table.write(folder, info, columns, keys=keys, extra={"module_hash": hashes})
+    Table.write(
+        folder,
+        info,
+        columns,
+        keys=keys,
+        extra={"module_hash": hashes},
+        place=lambda row: f"{path}, cell {hashes[row].decode()}",
+    )
 
 
 def _cells(

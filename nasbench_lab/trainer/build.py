@@ -25,7 +25,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasbench_lab.columns import Column, TableInfo
-from nasbench_lab.errors import DataFolderError, RecipeError, TableFileError, TrainingError
+from nasbench_lab.errors import (
+    DataFolderError,
+    RecipeError,
+    TableFileError,
+    TrainingError,
+    text_of,
+)
 from nasbench_lab.files import content_checksum, nearest_file, read_text, sha256
 from nasbench_lab.processes import in_processes
 from nasbench_lab.spaces import SearchSpace, get_space
@@ -76,12 +82,13 @@ def read_recipe(path: Path) -> TableRecipe:
         RecipeError: The file is not there, no TOML, or a setting is unknown, missing or impossible.
     """
     try:
-        return TableRecipe(**tomllib.loads(read_text(path)))
+        return TableRecipe(**tomllib.loads(read_text(path, 1 << 20)))
     except ValidationError as error:
         raise RecipeError(f"{path}: {explain(error)}") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or text_of(error)
         raise RecipeError(
-            f"{path} cannot be read as a recipe: {error}.{nearest_file(path)}"
+            f"{path} cannot be read as a recipe: {reason}.{nearest_file(path)}"
         ) from error
 
 

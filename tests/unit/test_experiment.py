@@ -1,5 +1,6 @@
 """Runs, comparisons and their result folders."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -432,11 +433,13 @@ def test_someone_elses_manifest_is_not_overwritten(tmp_path):
     assert (tmp_path / "manifest.json").read_text() == "mine"
 
 
-def test_a_result_is_not_judged_by_another_table(folder):
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["experiment"]["benchmarks"][0]["table"] = "0" * 64
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    opened = Result.open(folder)
+def test_a_result_is_not_judged_by_another_table(folder, tmp_path):
+    made = Result.open(folder)
+    other = "0" * 64
+    made.experiment["benchmarks"][0]["table"] = other
+    runs = [dataclasses.replace(run, table=other) for run in made.runs]
+    Result(made.experiment, runs).save(tmp_path / "other")
+    opened = Result.open(tmp_path / "other")
     assert len(opened.to_frame()) == 120
     with pytest.raises(TableFileError, match="not the one that this result was made with"):
         opened.summary()

@@ -252,28 +252,15 @@ BASE = {"algorithms": ["random_search", "gp_bo"], "benchmarks": DIGITS, "budget"
             {"budget": "5, 9s"},
             "budget seconds not given there, 9.0 here",
         ),
-        ({"seeds": 4}, "seeds [0, 1, 2] there, [0, 1, 2, 3] here"),
-        ({"seeds": [2, 1, 0]}, "seeds [0, 1, 2] there, [2, 1, 0] here"),
-        ({"seeds": 40}, "seeds [0, 1, 2] there, 40 values from 0 to 39 here"),
         ({"workers": 2}, "workers count 1 there, 2 here"),
         (
             {"workers": Workers(1, straggle=0.5)},
             "workers straggle not given there, 0.5 here",
         ),
         ({"charge_repeats": False}, "charge_repeats true there, false here"),
-        ({"algorithms": ["random_search"]}, "algorithms only there: gp_bo"),
-        (
-            {"algorithms": ["random_search", "gp_bo", "reinforce"]},
-            "algorithms only here: reinforce",
-        ),
-        ({"algorithms": ["gp_bo", "random_search"]}, "algorithms in another order"),
         (
             {"algorithms": {"random_search": "random_search", "gp_bo": "gp_bo(n_initial=3)"}},
             'algorithms gp_bo algorithm "gp_bo" there, "gp_bo(n_initial=3)" here',
-        ),
-        (
-            {"benchmarks": [DIGITS, CORA]},
-            f"benchmarks only here: {CORA}",
         ),
         (
             {"benchmarks": load_benchmark(DIGITS, clock="resume")},
@@ -309,8 +296,8 @@ def test_another_experiment_is_refused_with_the_difference(tmp_path, change, wor
 def test_all_differences_are_shown(tmp_path):
     compare(**BASE, n_jobs=1, folder=tmp_path / "r")
     with pytest.raises(ExperimentError) as caught:
-        compare(**(BASE | {"budget": 9, "seeds": 1}), n_jobs=1, folder=tmp_path / "r")
-    for words in ("budget evaluations 5 there, 9 here; ", "seeds [0, 1, 2] there, [0] here. Give"):
+        compare(**(BASE | {"budget": 9, "workers": 2}), n_jobs=1, folder=tmp_path / "r")
+    for words in ("budget evaluations 5 there, 9 here; ", "workers count 1 there, 2 here. Give"):
         assert words in str(caught.value)
 
 
@@ -370,7 +357,7 @@ def test_other_versions_are_refused(tmp_path, monkeypatch):
 def test_another_table_of_the_name_is_refused(tmp_path, make_table):
     one, other = (make_table(name="toy/same", valid=np.full((11, 2, 3), v)) for v in (1.0, 2.0))
     compare(["random_search"], TableBenchmark(one), **SHORT, seeds=2, folder=tmp_path / "r")
-    with pytest.raises(ExperimentError, match=r"benchmarks toy/same table \"\w+\" there"):
+    with pytest.raises(ExperimentError, match=r"benchmarks toy/same has changed\. Give"):
         compare(["random_search"], TableBenchmark(other), **SHORT, seeds=2, folder=tmp_path / "r")
 
 
@@ -381,10 +368,12 @@ def test_parts_without_their_manifest_are_not_taken_for_another_experiments(tmp_
     (folder / "manifest.json").unlink()
     with pytest.raises(ExperimentError, match=r"parts of a result whose manifest\.json is gone"):
         compare(["random_search"], CORA, budget=9, seeds=2, n_jobs=1, folder=folder)
-    with pytest.raises(ExperimentError, match="Name another folder, or delete"):
-        result.save(folder)
     assert files(folder) == before
     assert not (folder / "manifest.json").exists()
+    # Parts say themselves of what they are, so the same experiment goes on.
+    assert_same(compare(["random_search"], CORA, **SHORT, seeds=2, folder=folder), result)
+    assert files(folder) == before
+    assert_same(Result.open(folder), result)
 
 
 def test_a_damaged_part_is_named_and_done_again_once_it_is_deleted(counter, tmp_path):
@@ -409,16 +398,16 @@ def test_who_came_second_still_works_on_the_folder_when_the_first_leaves(tmp_pat
     described = describe_comparison(["random_search"], CORA, budget=5, seeds=2)
     folder = tmp_path / "r"
     with ExitStack() as second:
-        with working_on(folder, described, "# text"):
-            second.enter_context(working_on(folder, described, "# text"))
+        with working_on(folder, described):
+            second.enter_context(working_on(folder, described))
         writing = folder / "runs" / ".half-written.parquet"
         writing.write_bytes(b"PAR1")
-        with working_on(folder, described, "# text") as existed:
+        with working_on(folder, described) as existed:
             assert existed
         assert writing.exists(), "what another process is writing was taken for left behind"
         assert read_manifest(folder)["experiment"]["seeds"] == [0, 1]
     writing.unlink(missing_ok=True)
-    with working_on(folder, described, "# text"):
+    with working_on(folder, described):
         pass
     assert not folder.exists()
 
@@ -438,7 +427,7 @@ def test_an_experiment_file_of_ones_own_stays(tmp_path):
     file = tmp_path / "experiment.toml"
     file.write_text("# mine")
     described = describe_comparison(["random_search"], CORA, budget=5, seeds=2)
-    with working_on(tmp_path, described, "# text"):
+    with working_on(tmp_path, described):
         assert (tmp_path / "manifest.json").exists()
     assert file.read_text() == "# mine"
     assert not (tmp_path / "manifest.json").exists()
@@ -470,7 +459,7 @@ def test_the_manifest_says_what_was_run_and_with_what(tmp_path):
         folder=tmp_path,
     )
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest["format"] == 3
+    assert manifest["format"] == 4
     said = manifest["experiment"]
     assert said["algorithms"] == [{"name": "mine", "algorithm": "random_search"}]
     assert said["budget"] == {"seconds": 9.0}
@@ -703,9 +692,8 @@ def test_run_leaves_its_result_in_a_folder_of_the_files_name(lab, tmp_path):
     assert "3 of 3 runs are finished" in lab("run", file, "--jobs", 1).err
     assert counter.taken() == 0
     file.write_text(file.read_text().replace("seeds = 3", "seeds = 4"))
-    outcome = lab("run", file, "--jobs", 1)
-    assert outcome.code == 1
-    assert "seeds [0, 1, 2] there, [0, 1, 2, 3] here" in outcome.err
+    assert "3 of 4 runs are finished" in lab("run", file, "--jobs", 1).err
+    assert counter.taken() == 1
 
 
 def test_run_goes_on_in_the_folder_of_a_results_own_file(lab, tmp_path):

@@ -14,7 +14,7 @@ from nasbench_lab.differences import differences
 from nasbench_lab.errors import ExperimentError, TableFileError
 from nasbench_lab.experiment import compare
 from nasbench_lab.registry import algorithm_class
-from nasbench_lab.result_files import write_shard
+from nasbench_lab.result_parts import write_shard
 from nasbench_lab.results import Result, merged
 
 DIGITS = "nb201-digits"
@@ -135,7 +135,7 @@ def test_a_part_that_ran_other_code_is_refused(tmp_path, other, words):
     result.experiment["algorithms"][0]["code"] = {"mine.py": "1", "more.py": "2"}
     good, bad = [replace(run, code={"mine.py": "1", "more.py": "2"}) for run in result.runs]
     Result(result.experiment, [good]).save(tmp_path / "r")
-    write_shard(tmp_path / "r", "000-000-000001", [replace(bad, code=other)])
+    write_shard(tmp_path / "r", result.experiment, "000-000-000001", [replace(bad, code=other)])
     with pytest.raises(TableFileError, match=rf"000-000-000001\.parquet .*Mine ran in it.*{words}"):
         Result.open(tmp_path / "r")
 
