@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, TableInfo, Task
 from nasbench_lab.errors import DataFolderError, NasbenchLabError, TableFileError, text_of
-from nasbench_lab.files import atomic_file, identity, read_text, settle, sha256
+from nasbench_lab.files import atomic_file, content_checksum, identity, read_text, settle, sha256
 from nasbench_lab.spaces import get_space
 
 _LONGEST = 1 << 26
@@ -90,7 +89,7 @@ def _read_manifest(
             raise outdated
         if manifest["format"] != 2 or "checksum" in manifest:
             checksum = manifest.pop("checksum", None)
-            if checksum != manifest_checksum(manifest):
+            if checksum != content_checksum(manifest):
                 raise _DamageError(_CHANGED)
         info = _info(manifest["info"])
         columns = [_column(entry) for entry in manifest["columns"]]
@@ -288,11 +287,6 @@ def _replaced(folder: Path) -> TableFileError:
     return TableFileError(f"The table in {folder} was replaced since it was opened; open it again.")
 
 
-def manifest_checksum(manifest: Mapping[str, Any]) -> str:
-    """The checksum of all that a manifest says, however it is laid out."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
 def save(folder: Path, name: str, values: NDArray[Any]) -> None:
     # What is asked for is one epoch of all rows, so that lies together.
     if values.ndim == 3 and values.shape[2] > 1:
@@ -318,7 +312,7 @@ def write_manifest(
         "sha256": {file.name[:-4]: known.get(file.name[:-4]) or sha256(file) for file in files},
     }
     # As it will be read: tuples are lists then, and numbers as names are text.
-    manifest["checksum"] = manifest_checksum(json.loads(json.dumps(manifest)))
+    manifest["checksum"] = content_checksum(json.loads(json.dumps(manifest)))
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 

@@ -21,11 +21,11 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
+from nasbench_lab.files import content_checksum
 from nasbench_lab.registry import open_table
 from nasbench_lab.sources import TableSource
 from nasbench_lab.spaces import get_space
 from nasbench_lab.table import Table
-from nasbench_lab.table_files import manifest_checksum
 
 NAN = float("nan")
 SPACE = get_space("nb201")
@@ -338,7 +338,7 @@ def change_manifest(folder, **changes):
     path = folder / "manifest.json"
     manifest = {**json.loads(path.read_text()), **changes}
     del manifest["checksum"]
-    path.write_text(json.dumps({**manifest, "checksum": manifest_checksum(manifest)}))
+    path.write_text(json.dumps({**manifest, "checksum": content_checksum(manifest)}))
 
 
 DAMAGES = {
