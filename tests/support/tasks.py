@@ -37,7 +37,11 @@ class BurstingError(Exception):
         raise SystemExit(0)
 
 
-ODD = {"Held": Held, "Demanding": lambda: Demanding(1, 2), "Bursting": Bursting}
+ODD = {
+    "HeldError": HeldError,
+    "DemandingError": lambda: DemandingError(1, 2),
+    "BurstingError": BurstingError,
+}
 
 
 def fail(name):
