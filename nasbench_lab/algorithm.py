@@ -205,13 +205,8 @@ def build(
         raise
     except (Exception, SystemExit) as error:
         raise HyperparameterError(
-<<<<<<< HEAD
             f"{cls.__name__} cannot be built: {told(error)}. Its __init__ must "
             f"take space, seed and maximize (pass **kwargs on to super().__init__), and have a "
-=======
-            f"{cls.__name__} cannot be built ({type(error).__name__}: {text_of(error)}). Its __init__ "
-            f"must take space, seed and maximize (pass **kwargs on to super().__init__), and have a "
->>>>>>> h3
             f"default for each hyperparameter."
         ) from error
 
