@@ -27,6 +27,7 @@ from nasbench_lab.cli_export import EXPORT_EXAMPLES, export
 from nasbench_lab.cli_files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, import_
 from nasbench_lab.cli_results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
+from nasbench_lab.cli_verify import VERIFY_EXAMPLES, verify
 from nasbench_lab.console import Json, console, errors, never_fail, print_json, print_rows
 from nasbench_lab.errors import (
     DataFolderError,
@@ -60,6 +61,7 @@ app.command("draw", epilog=DRAW_EXAMPLES)(draw)
 app.command("analyze", epilog=ANALYZE_EXAMPLES)(analyze)
 app.command("validate", epilog=VALIDATE_EXAMPLES)(validate)
 app.command("build-table", epilog=BUILD_EXAMPLES)(build_table)
+app.command("verify", epilog=VERIFY_EXAMPLES)(verify)
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Such as nas-bench-graph/cora.")]
 

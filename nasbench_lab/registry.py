@@ -306,13 +306,10 @@ def open_table(name: str) -> Table:
     except MissingSourceError:
         if not kept:
             raise
-        return _open(
-            name, f"Put back a copy of it, or install {source.needs}: the table is made from that."
-        )
-    again = "Delete that folder; the table is then made again when it is next used."
+        return _open(name)
     if kept:
         try:
-            table = _open(name, again)
+            table = _open(name)
         except TableFileError as error:
             if not error.outdated:
                 raise
@@ -321,7 +318,7 @@ def open_table(name: str) -> Table:
                 return table
     with atomic_folder(folder, replace=True) as new:
         source.convert(new)
-    return _open(name, again)
+    return _open(name)
 
 
 def _is_kept(folder: Path) -> bool:
@@ -335,8 +332,20 @@ def _is_kept(folder: Path) -> bool:
     return True
 
 
-def _open(name: str, remedy: str = MAKE_AGAIN) -> Table:
-    table = Table.open(table_folder(name), remedy)
+def remedy(name: str) -> str:
+    """What is to be done about damage to a table: only what can be made again is to be deleted."""
+    source = table_sources().get(name)
+    if source is None:
+        return MAKE_AGAIN
+    try:
+        source.version()
+    except MissingSourceError:
+        return f"Put back a copy of it, or install {source.needs}: the table is made from that."
+    return "Delete that folder; the table is then made again when it is next used."
+
+
+def _open(name: str) -> Table:
+    table = Table.open(table_folder(name), remedy(name))
     if table.name != name:
         raise TableFileError(
             f"{table.folder} holds the table {table.name!r} instead of {name!r}. Put it where it "

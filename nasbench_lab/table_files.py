@@ -121,7 +121,7 @@ def problems(folder: Path, remedy: str = MAKE_AGAIN) -> list[str]:
     except TableFileError as error:
         found.append(str(error))
         try:
-            checksums = json.loads(read_text(folder / "manifest.json"))["sha256"]
+            checksums = json.loads(read_text(folder / "manifest.json", _LONGEST))["sha256"]
             for name in checksums:
                 check_name(name)
         except Exception:  # a damaged file may raise anything
