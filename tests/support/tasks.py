@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from functools import partial
 
 
 def grow(megabytes):
@@ -13,7 +14,7 @@ def grow(megabytes):
     return os.getpid()
 
 
-class Held(Exception):
+class HeldError(Exception):
     """Cannot be pickled, nor told."""
 
     def __init__(self):
@@ -23,25 +24,25 @@ class Held(Exception):
         raise TypeError("no")
 
 
-class Demanding(Exception):
+class DemandingError(Exception):
     """Can be pickled, but not be read again."""
 
     def __init__(self, one, other):
         super().__init__(f"{one} and {other}")
 
 
-class Bursting(Exception):
+class BurstingError(Exception):
     """Does what it should not when it is pickled."""
 
     def __reduce__(self):
         raise SystemExit(0)
 
 
-ODD = {"Held": Held, "Demanding": lambda: Demanding(1, 2), "Bursting": Bursting}
-
-
 def fail(name):
-    raise ODD[name]() if name in ODD else SystemExit(0)
+    """Raises the error of a name."""
+    errors = (HeldError, partial(DemandingError, 1, 2), BurstingError, partial(SystemExit, 0))
+    names = ("HeldError", "DemandingError", "BurstingError", "SystemExit")
+    raise errors[names.index(name)]()
 
 
 class Unreadable:

@@ -32,7 +32,7 @@ def test_an_error_of_a_task_arrives():
         list(in_processes(tasks, 2))
 
 
-@pytest.mark.parametrize("name", ["Held", "Demanding", "Bursting", "SystemExit"])
+@pytest.mark.parametrize("name", ["HeldError", "DemandingError", "BurstingError", "SystemExit"])
 def test_an_error_that_cannot_be_sent_is_told(name):
     with pytest.raises(WorkerError, match=rf"A task failed: {name}.*tasks\.py, line \d+, in fail"):
         list(in_processes([partial(fail, name)] * 2, 2))
