@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from functools import partial
 
 
 def grow(megabytes):
@@ -37,15 +38,11 @@ class BurstingError(Exception):
         raise SystemExit(0)
 
 
-ODD = {
-    "HeldError": HeldError,
-    "DemandingError": lambda: DemandingError(1, 2),
-    "BurstingError": BurstingError,
-}
-
-
 def fail(name):
-    raise ODD[name]() if name in ODD else SystemExit(0)
+    """Raises the error of a name."""
+    errors = (HeldError, partial(DemandingError, 1, 2), BurstingError, partial(SystemExit, 0))
+    names = ("HeldError", "DemandingError", "BurstingError", "SystemExit")
+    raise errors[names.index(name)]()
 
 
 class Unreadable:
