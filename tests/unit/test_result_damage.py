@@ -36,6 +36,7 @@ CORA, DIGITS = "nas-bench-graph/cora", "nb201-digits"
 def folder(tmp_path):
     """A small result: two runs in two parts, the last evaluation cut off."""
     compare(["random_search"], DIGITS, budget="9, 3s", seeds=2, n_jobs=1, folder=tmp_path / "r")
+    assert all(len(run.trace.cut_off) for run in Result.open(tmp_path / "r").runs)
     return tmp_path / "r"
 
 
