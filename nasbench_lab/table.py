@@ -66,7 +66,7 @@ class Table:
 
     def __len__(self) -> int:
         """Number of rows."""
-        return len(self._arrays[next(iter(self.columns))])
+        return self._arrays.rows
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process maps the files itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -65,7 +66,7 @@ def read_folder(
                 raise _DamageError(f"has {held:,} bytes instead of {size:,}")
     arrays = Arrays(folder, shapes, checksums, rows, info.space, remedy)
     if columns:
-        arrays[columns[0].name]
+        arrays.map(columns[0].name)
     return info, columns, arrays, checksums
 
 
@@ -204,16 +205,31 @@ class Arrays(dict[str, NDArray[Any]]):
         remedy: str,
     ) -> None:
         self._folder, self._shapes, self._checksums = folder, shapes, checksums
-        self._rows, self._space = rows, space
+        self.rows, self._space = rows, space
+        self._mapped: dict[str, NDArray[Any]] = {}
         self._identity = identity(folder)
         self.remedy = remedy
 
     def __missing__(self, name: str) -> NDArray[Any]:
+        if name not in self._mapped:
+            self.map(name)
+        with _reading(self._folder / f"{name}.npy", self.remedy):
+            self._verify(name, self._mapped[name])
+            self._check(name, self._mapped[name])
+        self[name] = self._mapped.pop(name)
+        return self[name]
+
+    def map(self, name: str) -> None:
+        """Maps an array into memory, which is not read whole before it is asked for.
+
+        Raises:
+            TableFileError: It is damaged, or the table was replaced.
+            DataFolderError: It cannot be read.
+        """
         if identity(self._folder) != self._identity:
             raise _replaced(self._folder)
         path = self._folder / f"{name}.npy"
         with _reading(path, self.remedy):
-            self._verify(name, path)
             with open(path, "rb") as file:
                 start = file.read(12)
             # The length of the header has 2 bytes in version 1 of the format, else 4.
@@ -224,11 +240,9 @@ class Arrays(dict[str, NDArray[Any]]):
             expected = self._shapes.get(name, array.shape)
             if array.shape != expected:
                 raise _DamageError(f"has shape {array.shape}, not {expected}")
-            self._check(name, array)
         if identity(self._folder) != self._identity:
             raise _replaced(self._folder)
-        self[name] = array
-        return array
+        self._mapped[name] = array
 
     def _check(self, name: str, array: NDArray[Any]) -> None:
         """Refuses numbers of rows or architectures that do not exist.
@@ -242,8 +256,8 @@ class Arrays(dict[str, NDArray[Any]]):
             return
         size = get_space(self._space).size
         bounds = {
-            "row_of_index": ((size,), -1, self._rows),
-            "keys": ((self._rows,), 0, size),
+            "row_of_index": ((size,), -1, self.rows),
+            "keys": ((self.rows,), 0, size),
             "official_order": (array.shape[:1], 0, size),
             "evaluated_indexes": (array.shape[:1], 0, size),
         }
@@ -258,19 +272,19 @@ class Arrays(dict[str, NDArray[Any]]):
         if name == "keys" and (np.diff(array) <= 0).any():
             raise _DamageError("is not ascending")
 
-    def _verify(self, name: str, path: Path) -> None:
-        status = os.stat(path)
-        times = (status.st_mtime_ns, status.st_ctime_ns)
-        state: list[Any] = [status.st_ino, status.st_size, *times, self._checksums[name]]
-        here = (status.st_dev, *state)
-        if here in _sound or self._known().get(name) == state:
-            return
-        if sha256(path) != self._checksums[name]:
-            if identity(self._folder) != self._identity:
-                raise _replaced(self._folder)
+    def _verify(self, name: str, array: NDArray[Any]) -> None:
+        state: list[Any] = []
+        # A table that was replaced since is verified in the memory that it is mapped to.
+        if identity(self._folder) == self._identity:
+            status = os.stat(self._folder / f"{name}.npy")
+            times = (status.st_mtime_ns, status.st_ctime_ns)
+            state = [status.st_ino, status.st_size, *times, self._checksums[name]]
+            if (status.st_dev, *state) in _sound or self._known().get(name) == state:
+                return
+        if _file_sum(array) != self._checksums[name]:
             raise _DamageError(_CHANGED)
-        if time.time_ns() - max(times) > _SETTLED_NS:
-            _sound.add(here)
+        if state and time.time_ns() - max(times) > _SETTLED_NS:
+            _sound.add((status.st_dev, *state))
             # Where this process may not write, each process reads the file once.
             with suppress(OSError), atomic_file(self._folder / "verified.json") as new:
                 new.write_text(json.dumps(self._known() | {name: state}))
@@ -281,6 +295,14 @@ class Arrays(dict[str, NDArray[Any]]):
         except (OSError, ValueError, RecursionError):
             return {}
         return known if isinstance(known, dict) else {}
+
+
+def _file_sum(array: NDArray[Any]) -> str:
+    """The SHA-256 of the file that an array is mapped to, whose header is within the first page."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return hashlib.sha256(base).hexdigest()
 
 
 def _replaced(folder: Path) -> TableFileError:
