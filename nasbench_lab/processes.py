@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
 import multiprocessing.util
 import os
@@ -13,7 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -55,7 +56,8 @@ def in_processes(
         tasks: What is to be done; they are pickled.
         n_jobs: How many processes; -1 for one per core, or for all workers of a cluster.
         executor: ``processes`` of this machine, or a ``dask`` cluster. A task of a worker that dies
-            is done again by another.
+            is done again by another. A Dask cluster runs whatever is sent to it, by whomever:
+            it belongs into a network that is trusted.
         scheduler: The address of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``.
         apart: Whether a single task is done in another process too, as it may end its process. Where
             there is but one process, it is this one.
@@ -140,9 +142,17 @@ def _hash_seed() -> Iterator[None]:
         os.environ.pop("PYTHONHASHSEED", None)
 
 
+_ANSWER_S = 10.0
+"""For how long a Dask scheduler may be silent."""
+
+
 @contextmanager
 def _dask(scheduler: str | None) -> Iterator[None]:
-    """Makes joblib work on a Dask cluster."""
+    """Makes joblib work on a Dask cluster.
+
+    Whoever reaches a scheduler or its workers can have them run what they like: they have no
+    password, and belong into a network that is trusted.
+    """
     try:
         import distributed
     except ImportError as error:
@@ -157,14 +167,18 @@ def _dask(scheduler: str | None) -> Iterator[None]:
             "`dask scheduler` starts one, `dask worker ADDRESS` its workers."
         )
     try:
-        # Of an address that cannot be, a client would hang at its end.
-        distributed.comm.addressing.resolve_address(scheduler)  # type: ignore[no-untyped-call, unused-ignore]
+        # Of an address that cannot be, or where something else listens, a client would hang.
+        with ThreadPoolExecutor(
+            1
+        ) as pool:  # this thread may be a notebook's, with a loop of its own
+            pool.submit(asyncio.run, _identity(scheduler)).result()
         client = distributed.Client(  # type: ignore[no-untyped-call, unused-ignore]
-            scheduler, timeout="10s", set_as_default=False
+            scheduler, timeout=_ANSWER_S, set_as_default=False
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever comes of an answer that is none
         raise ExperimentError(
-            f"No Dask scheduler answers at {scheduler!r} ({error}). `dask scheduler` starts one."
+            f"No Dask scheduler answers at {scheduler!r} ({str(error) or type(error).__name__}). "
+            f"`dask scheduler` starts one."
         ) from error
     with client:
         try:
@@ -188,6 +202,26 @@ def _dask(scheduler: str | None) -> Iterator[None]:
             raise WorkerError(
                 f"The connection to the Dask scheduler at {scheduler!r} was lost."
             ) from error
+
+
+async def _identity(scheduler: str) -> None:
+    """Asks a scheduler who it is.
+
+    Raises:
+        Exception: There is none, or it does not answer.
+    """
+    import distributed
+
+    dask: Any = distributed  # which has no types
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            arguments = dask.Security().get_connection_args("client")
+            async with dask.rpc(scheduler, connection_args=arguments) as asked:
+                kind = (await asked.identity())["type"]
+    except TimeoutError as error:
+        raise TimeoutError(str(error) or f"no answer within {_ANSWER_S:g} s") from error
+    if kind != "Scheduler":
+        raise ValueError(f"a {kind} does")
 
 
 def _cluster(client: Any) -> Any:
