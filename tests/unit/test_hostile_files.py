@@ -12,7 +12,7 @@ import pytest
 
 HOSTILE = {**hostile_pickles.HOSTILE, **hostile_archives.HOSTILE}
 
-IMPORT = """
+IMPORT = r"""
 import re, sys
 from pathlib import Path
 from nasbench_lab.errors import TableFileError
