@@ -84,6 +84,7 @@ _WORDS = {str}
 _SCALARS = {str, int, float, bool, bytes, type(None)}
 _WIDEST_KEY = 1 << 60
 """Whole numbers beyond it may have one hash, and would make a dict slow without end."""
+_MOST_WIDE = 16
 _LONGEST_KEY = 16
 
 
@@ -129,24 +130,24 @@ def check_keys(keys: Sequence[Any]) -> None:
     """Refuses keys that data does not need.
 
     Raises:
-        UnsafeFileError: A key is not a word, a number, or a short tuple of these.
+        UnsafeFileError: A key is not a word, a number, or a short tuple of these, or many are
+            numbers that may have one hash.
     """
     kinds = set(map(type, keys))
     if kinds == _WORDS:
         return
-    if kinds == {int}:
-        if min(keys) > -_WIDEST_KEY and max(keys) < _WIDEST_KEY:
-            return
-        raise UnsafeFileError("a key that is a number beyond 60 bits")
+    if kinds == {int} and min(keys) > -_WIDEST_KEY and max(keys) < _WIDEST_KEY:
+        return
     if not kinds <= {*_SCALARS, tuple}:
         raise UnsafeFileError("a key that is neither a word, a number nor a short tuple of these")
+    wide = 0
     for key in keys:
         parts = key if type(key) is tuple else (key,)
         if len(parts) > _LONGEST_KEY or not _SCALARS.issuperset(map(type, parts)):
             raise UnsafeFileError("a key that is a long tuple, or one of other things than words")
-        for part in parts:
-            if type(part) is int and not -_WIDEST_KEY < part < _WIDEST_KEY:
-                raise UnsafeFileError("a key that is a number beyond 60 bits")
+        wide += sum(type(part) is int and not -_WIDEST_KEY < part < _WIDEST_KEY for part in parts)
+    if wide > _MOST_WIDE:
+        raise UnsafeFileError(f"more than {_MOST_WIDE} keys that are numbers beyond 60 bits")
 
 
 NUMBERS: Mapping[tuple[str, str], Any] = {

@@ -208,6 +208,11 @@ def colliding_numbers_of_a_set(folder):
     return _hardware(folder, b"\x8f(" + b"".join(body(key) for key in keys) + b"\x90")
 
 
+def colliding_numbers_one_by_one(folder):
+    keys = (i * (2**61 - 1) for i in range(1, 60_001))
+    return _hardware(folder, b"}" + b"".join(body(key) + b"Ns" for key in keys))
+
+
 def colliding_pairs_as_keys(folder):
     """Pairs of numbers of one hash: the hash of tuples (xxHash) has no secret."""
     m, p1, p2, p5 = 2**64, 11400714785074694791, 14029467366897019727, 2870177450012600261
@@ -250,6 +255,7 @@ HOSTILE = {
         wide_tuples_as_keys,
         colliding_numbers_as_keys,
         colliding_numbers_of_a_set,
+        colliding_numbers_one_by_one,
         colliding_pairs_as_keys,
     )
 }
