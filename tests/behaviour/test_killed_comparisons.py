@@ -18,7 +18,7 @@ import pytest
 
 from nasbench_lab import result_files
 from nasbench_lab.errors import DataFolderError
-from nasbench_lab.experiment import compare
+from nasbench_lab.experiment import compare, describe_comparison
 from nasbench_lab.results import Result
 
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")
@@ -188,10 +188,10 @@ def test_the_workers_of_a_killed_process_end_too(tmp_path):
 
 
 def test_an_interrupted_process_leaves_the_folder_to_another_at_work(tmp_path):
-    experiment, toml = {"benchmarks": [], "algorithms": [], "seeds": []}, "# text"
-    with result_files.working_on(tmp_path / "r", experiment, toml) as existed:
+    experiment = describe_comparison(["random_search"], CORA, budget=5, seeds=2)
+    with result_files.working_on(tmp_path / "r", experiment) as existed:
         assert not existed
-        with result_files.working_on(tmp_path / "r", experiment, toml) as existed:
+        with result_files.working_on(tmp_path / "r", experiment) as existed:
             assert existed
         assert (tmp_path / "r" / "manifest.json").exists()
     assert not (tmp_path / "r").exists()
@@ -201,9 +201,9 @@ def test_a_file_system_that_takes_no_more_is_an_error_that_loses_nothing(tmp_pat
     folder = tmp_path / "r"
 
     def no_large_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, 15_000))
 
-    # The parts of the first table are smaller than that (10 kB), those of the second larger (13 kB).
+    # The parts of the first table are smaller than that (14 kB), those of the second larger (16 kB).
     process = start(folder, preexec_fn=no_large_files)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 1
@@ -219,12 +219,12 @@ def test_a_file_system_that_takes_no_more_is_an_error_that_loses_nothing(tmp_pat
 def test_a_full_disk_is_an_error_that_loses_nothing(tmp_path, undisturbed, monkeypatch):
     folder, written = tmp_path / "r", []
 
-    def write(table, path):
+    def write(table, path, **how):
         if len(written) == 5:
             Path(path).write_bytes(b"PAR1 and no more")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written.append(path)
-        return write_table(table, path)
+        return write_table(table, path, **how)
 
     write_table = pq.write_table
     monkeypatch.setattr(pq, "write_table", write)
