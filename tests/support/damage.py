@@ -1,4 +1,8 @@
-"""Random damage to files."""
+"""Random damage to files, and changes that are none."""
+
+import json
+
+from nasbench_lab.files import content_checksum
 
 KINDS = ("flip", "zero", "truncate", "swap", "insert")
 
@@ -24,3 +28,9 @@ def damage(rng, path, others=()):
         content = theirs
     path.write_bytes(content)
     return kind
+
+
+def write_sealed(path, content):
+    """Writes JSON that has changed, with the checksum that belongs to it."""
+    content = {key: value for key, value in content.items() if key != "checksum"}
+    path.write_text(json.dumps({**content, "checksum": content_checksum(content)}))

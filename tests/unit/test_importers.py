@@ -11,11 +11,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from damage import write_sealed
 from nas_bench_graph.architecture import Arch, gnn_list, gnn_list_proteins, link_list
 
 from nasbench_lab import registry
 from nasbench_lab.errors import AbsentEntryError, MissingSourceError
-from nasbench_lab.files import content_checksum, sha256
+from nasbench_lab.files import sha256
 from nasbench_lab.registry import open_table, table_folder, table_sources
 from tabular_data import _origins
 from tabular_data.nas_bench_graph import DATASETS
@@ -253,8 +254,7 @@ def change_manifest(name, change):
     path = table_folder(name) / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
-    del manifest["checksum"]
-    path.write_text(json.dumps({**manifest, "checksum": content_checksum(manifest)}))
+    write_sealed(path, manifest)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from damage import write_sealed
 
 from nasbench_lab import files, registry
 from nasbench_lab.columns import Column, Query, TableInfo
@@ -21,7 +22,6 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.files import content_checksum
 from nasbench_lab.registry import open_table
 from nasbench_lab.sources import TableSource
 from nasbench_lab.spaces import get_space
@@ -336,9 +336,7 @@ def test_verify_notices_a_changed_byte(folder):
 def change_manifest(folder, **changes):
     """Writes another manifest, as sound as one of ours."""
     path = folder / "manifest.json"
-    manifest = {**json.loads(path.read_text()), **changes}
-    del manifest["checksum"]
-    path.write_text(json.dumps({**manifest, "checksum": content_checksum(manifest)}))
+    write_sealed(path, {**json.loads(path.read_text()), **changes})
 
 
 DAMAGES = {

@@ -7,10 +7,9 @@ import random
 
 import numpy as np
 import pytest
-from damage import damage
+from damage import damage, write_sealed
 
 from nasbench_lab.errors import DataFolderError, TableFileError
-from nasbench_lab.files import content_checksum
 from nasbench_lab.spaces import get_space
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
@@ -63,9 +62,9 @@ def change(file, change, *, seal):
     entry = json.loads(file.read_text())
     change(entry)
     if seal:
-        del entry["checksum"]
-        entry["checksum"] = content_checksum(entry)
-    file.write_text(json.dumps(entry))
+        write_sealed(file, entry)
+    else:
+        file.write_text(json.dumps(entry))
 
 
 def best(entry):
