@@ -730,9 +730,6 @@ def _labels(algorithms: Sequence[Algorithm] | Mapping[str, Algorithm]) -> dict[s
     if isinstance(algorithms, Mapping):
         if not all(label.strip() for label in algorithms):
             raise ExperimentError("Expected labels of at least one letter but got an empty one.")
-        for label in algorithms:
-            if not label.isprintable():
-                raise ExperimentError(f"Expected labels that can be printed but got {label!r:.80}.")
         return dict(algorithms)
     if isinstance(algorithms, str) or not isinstance(algorithms, Sequence):
         algorithms = [algorithms]

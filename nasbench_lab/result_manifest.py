@@ -28,13 +28,13 @@ FORMAT = 4
 _MANIFEST = "manifest.json"
 
 
-def _printable(name: str) -> str:
-    if not name.strip() or not name.isprintable():
-        raise ValueError(f"expected a name of signs that can be printed but got {name!r:.80}")
+def _not_blank(name: str) -> str:
+    if not name.strip():
+        raise ValueError(f"expected a name of at least one letter but got {name!r:.80}")
     return name
 
 
-_Name = Annotated[str, AfterValidator(_printable)]
+_Name = Annotated[str, AfterValidator(_not_blank)]
 
 
 class _Part(BaseModel):

@@ -267,8 +267,7 @@ def rewrite_manifest(folder, change):
         (lambda e, m: e["algorithms"].clear(), "algorithms"),
         (lambda e, m: e["algorithms"].append(e["algorithms"][0]), "one name"),
         (lambda e, m: e["algorithms"][0].update(code=["x"]), "code"),
-        (lambda e, m: e["algorithms"][0].update(name="a\x1b[2Jb"), "can be printed"),
-        (lambda e, m: e["algorithms"][0].update(name=" " * 20_000), "can be printed"),
+        (lambda e, m: e["algorithms"][0].update(name=" " * 20_000), "at least one letter"),
         (lambda e, m: e.update(seeds=["1"]), "seeds"),
         (lambda e, m: e.update(seeds="12"), "seeds"),
         (lambda e, m: e.pop("budget"), "budget"),
@@ -452,11 +451,6 @@ def test_a_million_seeds_are_enough():
     for seeds in (10**9, range(10**9)):
         with pytest.raises(ExperimentError, match="at most 1,000,000 seeds"):
             compare(["random_search"], CORA, budget=1, seeds=seeds)
-
-
-def test_a_label_that_cannot_be_printed_is_refused():
-    with pytest.raises(ExperimentError, match=r"can be printed but got 'a\\x1b"):
-        compare({"a\x1b[2Jb": "random_search"}, CORA, budget=1, seeds=1)
 
 
 @pytest.mark.parametrize("label", ["=1+1", "+1x", "-2+3", "@SUM(A1)"])
