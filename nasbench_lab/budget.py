@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_lab.benchmark import Benchmark
-from nasbench_lab.errors import BudgetError
+from nasbench_lab.errors import BudgetError, short
 from nasbench_lab.words import counted
 
 _UNITS = {
@@ -91,7 +91,7 @@ class Budget:
             )
         limits: dict[str, Any] = {}
         for part in budget.split(","):
-            match = re.fullmatch(r"\s*(-?[\d.]+(?:e[+-]?\d+)?)\s*([a-z]*)\s*", part.lower())
+            match = re.fullmatch(r"(-?[\d.]+(?:e[+-]?\d+)?)\s*([a-z]*)", part.strip().lower())
             unit = _UNITS.get(match[2]) if match else None
             try:
                 number = float(match[1]) if match else math.nan
@@ -100,7 +100,7 @@ class Budget:
             if unit is None or math.isnan(number) or unit in limits:
                 raise BudgetError(
                     f"Expected a budget such as 200, '12000s', '500epochs' or '200,12000s' but got "
-                    f"{budget!r}."
+                    f"{short(budget)!r}."
                 )
             limits[unit] = number if unit == "seconds" or number % 1 else int(number)
         return cls(**limits)

@@ -27,8 +27,15 @@ from nasbench_lab.cli_export import EXPORT_EXAMPLES, export
 from nasbench_lab.cli_files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, import_
 from nasbench_lab.cli_results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli_train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
+from nasbench_lab.cli_verify import VERIFY_EXAMPLES, verify
 from nasbench_lab.console import Json, console, errors, never_fail, print_json, print_rows
-from nasbench_lab.errors import MissingSourceError, NasbenchLabError, TableFileError
+from nasbench_lab.errors import (
+    DataFolderError,
+    MissingSourceError,
+    NasbenchLabError,
+    TableFileError,
+    text_of,
+)
 from nasbench_lab.processes import HASH_SEED, Terminated, lasting_threads, stop_workers
 from nasbench_lab.words import counted
 
@@ -54,6 +61,7 @@ app.command("draw", epilog=DRAW_EXAMPLES)(draw)
 app.command("analyze", epilog=ANALYZE_EXAMPLES)(analyze)
 app.command("validate", epilog=VALIDATE_EXAMPLES)(validate)
 app.command("build-table", epilog=BUILD_EXAMPLES)(build_table)
+app.command("verify", epilog=VERIFY_EXAMPLES)(verify)
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Such as nas-bench-graph/cora.")]
 
@@ -75,9 +83,12 @@ def list_tables(as_json: Json = False) -> None:
             version = held.info.source.get("version")
             missing = [*held.info.missing, *lacking_times(held)]
             state = "ready"
-        except TableFileError:
+        except DataFolderError as error:
+            state = str(error)
+        except TableFileError as error:
             if (folder / "manifest.json").exists():
-                state = f"damaged, see {folder}"
+                state = "of another version, see" if error.outdated else "damaged, see"
+                state += f" nasbench-lab verify {name}"
             else:
                 needed = needed_files().get(name)
                 state = f"absent, needs {needed}: nasbench-lab import PATH"
@@ -88,6 +99,8 @@ def list_tables(as_json: Json = False) -> None:
                     state = f"made at first use, from {current}"
             except MissingSourceError:
                 state = state if version else f"absent, needs {source.needs}"
+            except TableFileError as error:
+                state = str(error)
         if missing:
             state += f" ({missing[0]}{', …' if len(missing) > 1 else ''})"
         rows.append({"table": name, "state": state})
@@ -147,7 +160,6 @@ def describe(table: TableName, as_json: Json = False) -> None:
     from nasbench_lab.registry import open_table
 
     opened = open_table(table)
-    opened.verify()
     info, tasks = opened.info, opened.info.tasks.items()
     missing = [*info.missing, *lacking_times(opened)]
     columns = []
@@ -157,7 +169,7 @@ def describe(table: TableName, as_json: Json = False) -> None:
     if as_json:
         print_json({**asdict(info), "missing": missing, "rows": len(opened), "columns": columns})
         return
-    console.print(f"[bold]{info.name}[/bold]\n{escape(info.description)}\n")
+    console.print(f"[bold]{escape(info.name)}[/bold]\n{escape(info.description)}\n")
     print_rows(
         [
             {
@@ -183,8 +195,9 @@ def describe(table: TableName, as_json: Json = False) -> None:
         + f"Licence: {info.licence}. Made from {info.source.get('version')}, file "
         f"{info.source.get('file')}, SHA-256 {info.source.get('sha256')}.\n",
         highlight=False,
+        markup=False,
     )
-    console.print(escape(info.citation), highlight=False)
+    console.print(info.citation, highlight=False, markup=False)
 
 
 @app.command(
@@ -255,13 +268,16 @@ def main() -> None:
     _fix_hash_seed()
     never_fail()
     # Also when it is told to end, it takes its worker processes with it.
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):
+        sent = getattr(signal, name, None)
+        if sent is not None and signal.getsignal(sent) is signal.SIG_DFL:  # not under nohup
+            signal.signal(sent, _terminate)
     before, code = lasting_threads(), 1
     try:
         app()
         code = 0
     except NasbenchLabError as error:
-        message = str(error)
+        message = text_of(error, 20_000)
         errors.print(
             f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
         )
@@ -273,8 +289,8 @@ def main() -> None:
         _leave_threads(before, code)
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated(128 + signal.SIGTERM)
+def _terminate(sent: int, _: object) -> None:
+    raise Terminated(128 + sent)
 
 
 def _fix_hash_seed() -> None:

@@ -327,6 +327,7 @@ def _execute(
         errors.print(
             f"{finished} of {counted(expected, 'run')} are finished in {folder} and not run again.",
             soft_wrap=True,
+            markup=False,
         )
     folder = folder or _new_folder()
     interrupted = False
@@ -358,6 +359,7 @@ def _execute(
             errors.print(
                 f"The runs that were finished are kept in {folder}; the same command goes on there.",
                 soft_wrap=True,
+                markup=False,
             )
         raise
     sound = _tell_failures(result, handling.traceback)
@@ -367,11 +369,16 @@ def _execute(
             f"Interrupted: {len(result.runs)} of {counted(result.n_expected, 'run')} were finished and "
             f"are kept in {folder}. The same command goes on there.",
             soft_wrap=True,
+            markup=False,
         )
         raise typer.Exit(130)
     if not shown.as_json:
-        console.print(f"Figure: {' and '.join(map(str, figures))}", soft_wrap=True)
-        console.print(f"All of it on one page: nasbench-lab report {folder}", soft_wrap=True)
+        console.print(
+            f"Figure: {' and '.join(map(str, figures))}\nAll of it on one page: nasbench-lab report "
+            f"{folder}",
+            soft_wrap=True,
+            markup=False,
+        )
     if handling.check_repeat:
         sound &= _check_repeats(arguments, result)
     if not sound:
@@ -458,7 +465,9 @@ def merge(
     for note in result.notes_on_origin():
         console.print(f"Note: {escape(note)}", highlight=False, soft_wrap=True)
     console.print(
-        f"{len(result.runs)} of {counted(result.n_expected, 'run')}: {folder}", soft_wrap=True
+        f"{len(result.runs)} of {counted(result.n_expected, 'run')}: {folder}",
+        soft_wrap=True,
+        markup=False,
     )
 
 

@@ -124,7 +124,9 @@ def fetch(
             sha256=checksum,
             progress=partial(_report, advance, f"fetching {file}"),
         )
-    console.print(f"Fetched {target}. Import it: nasbench-lab import {target}", soft_wrap=True)
+    console.print(
+        f"Fetched {target}. Import it: nasbench-lab import {target}", soft_wrap=True, markup=False
+    )
 
 
 def _report(advance: Callable[[int, int, str], None], what: str, done: int, total: int) -> None:

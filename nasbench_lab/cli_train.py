@@ -72,6 +72,7 @@ def build_table(
         f"{summary['training_wall_s'] / 60:.1f} min ({summary['network_s'] / 60:.1f} min of one "
         f"process), their times measured in {summary['measuring_wall_s'] / 60:.1f} min. {folder}",
         soft_wrap=True,
+        markup=False,
     )
 
 
@@ -150,7 +151,9 @@ def validate(
     files = validation.save(folder) if folder is not None else []
     _show(validation, as_json)
     if files and not as_json:
-        console.print(f"Added to the result: {', '.join(map(str, files))}", soft_wrap=True)
+        console.print(
+            f"Added to the result: {', '.join(map(str, files))}", soft_wrap=True, markup=False
+        )
 
 
 def _chosen(
@@ -197,6 +200,7 @@ def _show(validation: Validation, as_json: bool) -> None:
         f"{counted(validation.epochs, 'epoch')}, seed{'s' * (len(validation.seeds) != 1)} "
         f"{seeds}, on {validation.device}",
         highlight=False,
+        markup=False,
     )
     for number, entry in enumerate(validation.entries, start=1):
         found = ", ".join(f"{n} of {k}" for k, n in entry.found_by.items())

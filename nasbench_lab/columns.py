@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import QueryError
+from nasbench_lab.errors import QueryError, TableFileError, short
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,78 @@ class Column:
                 ("schedule", query.schedule, self.schedule),
             )
         )
+
+
+SHARES = ("accuracy", "auc", "f1", "precision", "recall")
+"""Words of quantities that are from 0 to 1, in unit ``1``, or to 100, in unit ``%``."""
+AMOUNTS = (
+    *("energy", "error", "flops", "intensity", "latency", "macs", "memory", "parameters"),
+    *("params", "power", "size", "throughput", "time", "uncertainty"),
+)
+"""Words of quantities that are not negative, in whatever unit."""
+_WHOLE = {"1": 1.0, "%": 100.0}
+_ROUNDED = 1 + 1e-9
+"""What a mean of values that are all the highest may come to."""
+
+
+def bounds(column: Column) -> tuple[float, float]:
+    """The lowest and the highest value that a column can have, both included.
+
+    ========================================  =========  ====================================
+    quantity has the word                     unit       values
+    ========================================  =========  ====================================
+    one of ``SHARES``                         ``%``      from 0 to 100
+    one of ``SHARES``                         ``1``      from 0 to 1
+    one of ``AMOUNTS``                        any        at least 0, finite
+    ``loss``                                  any        any, and infinity: training diverged
+    anything else                             any        finite
+    ========================================  =========  ====================================
+
+    Words are parted as in ``"valid_accuracy"``; a value that is missing is NaN.
+    """
+    words = set(re.split(r"[\W_]+", column.quantity.lower()))
+    largest = float(np.finfo(np.float64).max)
+    if column.unit in _WHOLE and words.intersection(SHARES):
+        return 0.0, _WHOLE[column.unit]
+    if words.intersection(AMOUNTS):
+        return 0.0, largest
+    return -largest, math.inf if "loss" in words else largest
+
+
+def check_values(column: Column, values: NDArray[Any], place: Callable[[int], str]) -> None:
+    """Refuses values that a column cannot have.
+
+    Args:
+        column: The column.
+        values: ``(rows, trials, epochs)``; NaN where there is none.
+        place: How a row is called: file and record.
+
+    Raises:
+        TableFileError: A value is out of the column's ``bounds``; the message says where.
+    """
+    low, high = bounds(column)
+    most = high * _ROUNDED if high in _WHOLE.values() else high
+    if not values.size:
+        return
+    # Without arrays as large as the values; NaN is neither.
+    least, largest = (float(f.reduce(values, axis=None)) for f in (np.fmin, np.fmax))
+    if not least < low and not largest > most:
+        return
+    wide = values.astype(np.float64)
+    row, trial, epoch = np.argwhere((wide < low) | (wide > most))[0].tolist()
+    expected = (
+        f"from {low:g} to {high:g}"
+        if high in _WHOLE.values()
+        else f"{'that is not negative and ' if low == 0 else ''}that is finite"
+    )
+    where = f"trial {column.trials[trial]}" if len(column.trials) > 1 else ""
+    if column.epochs and len(column.epochs) > 1:
+        where += f"{', ' if where else ''}epoch {column.epochs[epoch]}"
+    raise TableFileError(
+        f"{place(row)}: expected a value of {column.quantity} in {column.unit} {expected} for "
+        f"{column.name!r} but got {float(values[row, trial, epoch]):.9g}"
+        f"{f' ({where})' if where else ''}."
+    )
 
 
 @dataclass(frozen=True)
@@ -145,7 +217,7 @@ class Constraint:
         if match is None or not math.isfinite(limit):
             raise QueryError(
                 f"Expected a constraint such as 'parameters<=0.5' or 'valid_accuracy>=90' but got "
-                f"{constraint!r}."
+                f"{short(str(constraint))!r}."
             )
         return cls(Query(match[1]), limit, match[2] == "<=")
 

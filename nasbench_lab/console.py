@@ -196,7 +196,7 @@ def progress(unit: str = "runs") -> Iterator[Callable[[int, int, str], None]]:
     from rich.progress import TimeRemainingColumn as TimeLeft
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
         TextColumn("," if unit == "bytes" else f"{unit},"),

@@ -28,15 +28,52 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {spelled[near[0]]!r}?" if near else ""
 
 
+_MOST_NAMES = 200
+
+
+def short(text: str, most: int = 200) -> str:
+    """A text that a message quotes, cut in its middle if it is long."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} … ({len(text):,} characters) … {text[-most // 4 :]}"
+
+
+def quoted(value: object, most: int = 200) -> str:
+    """A value as a message quotes it: what Python writes for it, cut if it is long."""
+    if isinstance(value, str):
+        return repr(short(value, most))
+    try:
+        return short(repr(value), most)
+    except ValueError:  # a whole number of thousands of digits
+        return f"{type(value).__name__} without end"
+
+
+def text_of(error: BaseException, most: int = 2000) -> str:
+    """What an error says, cut if it is long, also where the error fails to say it.
+
+    What cannot be printed, or would move the cursor of a terminal, is written as an escape.
+    """
+    try:
+        text = short(str(error), most)
+    except Exception:
+        return f"{type(error).__name__} without a text"
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 class UnknownNameError(NasbenchLabError, ValueError):
     """A table, algorithm, space, column or hyperparameter of this name does not exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.known, self.hint = kind, name, sorted(known), hint
-        guess = did_you_mean(name, self.known)
-        listing = ", ".join(self.known) or "none"
+        name = short(name)
+        names = [short(one, 100) for one in self.known[:_MOST_NAMES]]
+        guess = did_you_mean(name, names)
+        more = f" and {len(self.known) - len(names):,} more" if self.known[_MOST_NAMES:] else ""
         super().__init__(
-            f"Unknown {kind} {name!r}.{guess} Known: {listing}.{' ' + hint if hint else ''}"
+            f"Unknown {kind} {name!r}.{guess} Known: {', '.join(names) or 'none'}{more}."
+            f"{' ' + hint if hint else ''}"
         )
 
     def __reduce__(self) -> tuple[object, ...]:

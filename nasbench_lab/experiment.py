@@ -505,6 +505,7 @@ def compare(
         n_jobs: How many processes; -1 for one per core. The results do not depend on it.
         executor: ``processes`` of this machine, or a ``dask`` cluster, whose workers need
             nasbench-lab and the tables under the same paths. The code of algorithms is sent to them.
+            A scheduler runs whatever is sent to it: it belongs into a network that is trusted.
         scheduler: The address of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``.
         folder: Where to keep the runs; each part is readable there as soon as it is finished.
         progress: Called with (runs finished, runs in all, what was finished).

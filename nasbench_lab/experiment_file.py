@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.columns import Constraint, Query
-from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError
+from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError, quoted, text_of
 from nasbench_lab.files import nearest_file, read_text
 from nasbench_lab.registry import load_benchmark, make_algorithm, parse_algorithm
 from nasbench_lab.simulator import Workers
@@ -195,21 +195,21 @@ def read_experiment(file: Path | str) -> dict[str, Any]:
     """
     file = Path(file)
     try:
-        text = read_text(file)
+        text = read_text(file, 1 << 20)
         data = tomllib.loads(text)
     except OSError as error:
         raise ExperimentError(
             f"Cannot read {file}: {error.strerror}.{nearest_file(file)}"
         ) from error
     except (ValueError, RecursionError) as error:  # no TOML, or no UTF-8
-        raise ExperimentError(f"{file} is no TOML file: {error}.") from error
+        raise ExperimentError(f"{file} is no TOML file: {text_of(error)}.") from error
     try:
         entries = _Experiment.model_validate(data)
     except ValidationError as error:
         raise ExperimentError(
             "\n".join(
                 _located(file, text, tuple(one["loc"]), _said(one))
-                for one in error.errors(include_url=False)
+                for one in error.errors(include_url=False)[:20]
             )
         ) from error
 
@@ -302,10 +302,16 @@ def _beside(file: Path, spec: str) -> str:
     return f"{beside.resolve()}:{name}" if colon else spec
 
 
+_SHORT = 1 << 14
+"""Characters of a file in which the line of an error is looked for."""
+
+
 def _located(file: Path, text: str, place: Place, problem: str) -> str:
     """A problem with the line and key that it is about."""
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return f"{file}, line {_line(text, place)}, {key.removeprefix('.')}: {problem}"
+    # Finding the line takes the square of the file's length.
+    line = f", line {_line(text, place)}" if len(text) <= _SHORT else ""
+    return f"{file}{line}, {key.removeprefix('.')}: {problem}"
 
 
 def _line(text: str, place: Place) -> int:
@@ -356,7 +362,7 @@ def _said(error: Mapping[str, Any]) -> str:
         expected = f"{bare}, or a table of {', '.join(_entry(place).model_fields)},"
     else:
         expected = _EXPECTED[kind]
-    return f"Expected {expected} but got {error['input']!r}."
+    return f"Expected {expected} but got {quoted(error['input'])}."
 
 
 def _entry(place: Place) -> type[_Entry]:

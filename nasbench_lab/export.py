@@ -116,7 +116,8 @@ def to_ioh(result: Result, folder: Path | str) -> list[Path]:
     long the run was. The format has no missing values. While a run has no incumbent, its regrets are
     therefore beyond those of all entries of the table, whether allowed or not, so that no target in
     their range counts as reached: the experiment's attributes ``raw_y_without_incumbent`` and
-    ``test_regret_without_incumbent``. A run without any evaluation cannot be written and is left out.
+    ``test_regret_without_incumbent``. A run without any evaluation has one line with them, as if it
+    had spent one evaluation in vain, so that it is not missing among the runs.
 
     Args:
         result: The result.
@@ -133,12 +134,7 @@ def to_ioh(result: Result, folder: Path | str) -> list[Path]:
     def write(new: Path) -> None:
         for a, algorithm in enumerate(result.algorithms, start=1):
             for f, name in enumerate(result.benchmarks, start=1):
-                runs = [
-                    run
-                    for run in result.runs
-                    if (run.benchmark, run.algorithm) == (name, algorithm)
-                    and run.trace.charged.any()
-                ]
+                runs = [run for run in result.runs if run.cell[:2] == (name, algorithm)]
                 if runs:
                     _write_function(new / f"{a:02d}-{_file_name(algorithm)}", f, runs, result)
 
@@ -203,6 +199,9 @@ def _columns(benchmark: TableBenchmark) -> list[str]:
 
 def _lines(trace: Trace, benchmark: TableBenchmark) -> NDArray[np.float64]:
     """``(lines, columns)`` numbers of ``_columns``, the lines that are written."""
+    if not trace.charged.any():
+        regrets = [_beyond(benchmark, metric) for metric in ("valid_regret", "test_regret")]
+        return np.array([[1.0, *regrets, *[0.0] * (len(_columns(benchmark)) - 3)]])
     values: dict[str, NDArray[Any]] = {
         "evaluations": trace.evaluations(),
         "raw_y": _regret(trace, benchmark, "valid_regret"),
@@ -239,9 +238,11 @@ def _entry(run: Run, lines: NDArray[np.float64]) -> dict[str, Any]:
     trace = run.trace
     best = lines[-1 if stats.found_nothing(trace) else lines[:, 1].argmin()]
     # The incumbent when as many evaluations had counted; without one, what was evaluated last.
-    last = np.searchsorted(trace.evaluations(), best[0], side="right") - 1
-    position = trace.incumbents()[last]
-    x = trace.architecture[position if position >= 0 else last].tolist()
+    x: list[int] = []
+    if len(trace):
+        last = np.searchsorted(trace.evaluations(), best[0], side="right") - 1
+        position = trace.incumbents()[last]
+        x = trace.architecture[position if position >= 0 else last].tolist()
     return {
         "instance": 1,
         "evals": int(lines[-1, 0]),

@@ -5,16 +5,23 @@ from __future__ import annotations
 import codecs
 import glob
 import hashlib
+import json
 import os
-import platform
-import re
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nasbench_lab.bounded_files import read_whole
 from nasbench_lab.errors import DataFolderError, NasbenchLabError, did_you_mean
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 DATA_VARIABLE = "NASBENCH_LAB_DATA"
 """The environment variable that names the data folder."""
@@ -45,12 +52,11 @@ def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     with folder_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         before = identity(folder)
-        recover(folder)
-        work = Path(tempfile.mkdtemp(prefix=_temporary(folder), dir=folder.parent))
-    try:
-        new, old = work / "new", work / "old"
+        tidy(folder.parent)
+    with _workplace(folder.parent) as work:
+        new, old = work / folder.name / "new", work / folder.name / "old"
         with folder_errors(folder):
-            new.mkdir()
+            new.mkdir(parents=True)
             yield new
             # What another process put there meanwhile stays: it may be open already.
             if replace and before is not None and identity(folder) == before:
@@ -64,58 +70,107 @@ def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
                     raise
                 if not folder.is_dir():
                     raise
+
+
+_WORKPLACE = ".nasbench-lab-"
+"""How the names of folders begin in which something is made that is to lie beside them."""
+
+
+@contextmanager
+def _workplace(parent: Path) -> Iterator[Path]:
+    """Yields a new empty folder, locked while it is at work, which goes when the block ends."""
+    while True:
+        with folder_errors(parent):
+            work = Path(tempfile.mkdtemp(prefix=_WORKPLACE, dir=parent))
+            lock = _lock(work, wait=True)
+        if lock is not None:
+            break  # else another process has taken it for left behind before it was locked
+    try:
+        yield work
     finally:
+        os.close(lock)
         shutil.rmtree(work, ignore_errors=True)
 
 
-def recover(folder: Path) -> None:
-    """Tidies up after processes of this machine that were killed at work on a folder.
+def _lock(work: Path, *, wait: bool) -> int | None:
+    """Takes the lock of a workplace, which the system drops when the process ends, however it ends.
 
-    Had one just moved the old folder out of the way of the new one, the old one is put back.
+    A number of a process would not do: those of two containers that share a folder are the same.
+
+    Returns:
+        The open lock; None if the workplace has gone or, unless this waits, another process has it.
+
+    Raises:
+        OSError: The lock cannot be made.
     """
-    for left in _left_by_killed(folder.parent, folder.name):
-        with _ignore(OSError):
-            if (left / "old").is_dir() and not folder.exists():
-                os.rename(left / "old", folder)
-        shutil.rmtree(left, ignore_errors=True)
+    try:
+        lock = os.open(work / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(lock, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if wait:
+            return lock  # the file system knows no locks: nobody else gets this one either
+        os.close(lock)
+        return None
+    with _ignore(OSError):
+        if os.path.samestat(os.fstat(lock), os.stat(work / ".lock")):
+            return lock
+    os.close(lock)
+    return None
 
 
 def tidy(folder: Path) -> None:
-    """Removes files that processes of this machine were writing to a folder when they were killed."""
-    for left in _left_by_killed(folder):
-        with _ignore(OSError):
-            left.unlink()
+    """Tidies up after processes that were killed while they made something in a folder.
 
-
-def _left_by_killed(folder: Path, name: str | None = None) -> Iterator[Path]:
-    """What stands in a folder under temporary names of processes of this machine that are no more.
-
-    Args:
-        folder: The folder.
-        name: Only what was to take the place of this; by default everything.
+    Had one just moved an old folder out of the way of the new one, the old one is put back.
     """
-    for left in folder.glob(".*-*-*-*" if name is None else f".{glob.escape(name)}-*-*-*"):
-        place, host, process, _ = left.name.rsplit("-", 3)
-        if name is not None and place != f".{name}":
-            continue
-        if host != _host() or not process.isdecimal() or os.name != "posix":
-            continue
-        try:
-            os.kill(int(process), 0)
-        except ProcessLookupError:
-            yield left
-        except (OSError, OverflowError):
-            pass  # it is somebody else's
+    for work in folder.glob(f"{_WORKPLACE}*"):
+        with _ignore(OSError):  # it is somebody else's
+            if (lock := _lock(work, wait=False)) is None:
+                continue
+            try:
+                for old in work.glob("*/old"):
+                    if not (folder / old.parent.name).exists():
+                        os.rename(old, folder / old.parent.name)
+            finally:
+                # First what nobody may take up again; Windows removes no file that is open.
+                shutil.rmtree(work, ignore_errors=True)
+                os.close(lock)
+            shutil.rmtree(work, ignore_errors=True)
 
 
-def _temporary(path: Path) -> str:
-    """The beginning of a name for what will take the place of a path."""
-    return f".{path.name}-{_host()}-{os.getpid()}-"
+def folders_with(file: str, below: Path) -> set[str]:
+    """The folders below one that hold a file, relative to it with ``/``; hidden ones do not count."""
+    found = set()
+    # One that is just being replaced is seen where it is moved to or, the second time, in its place.
+    for _ in range(2):
+        for folder, inner, files in os.walk(below):
+            parts = list(Path(folder).relative_to(below).parts)
+            at = next((i for i, part in enumerate(parts) if part.startswith(_WORKPLACE)), None)
+            if at is None:
+                inner[:] = [n for n in inner if n[0] != "." or n.startswith(_WORKPLACE)]
+            elif len(parts) == at + 2:  # the name of what is made
+                inner[:] = {"old"} & set(inner)
+            if at is not None:
+                parts = parts[:at] + parts[at + 1 : at + 2] if len(parts) > at + 2 else []
+            if file in files and parts:
+                found.add("/".join(parts))
+    return found
 
 
-def _host() -> str:
-    """This machine's name: process numbers mean something there only."""
-    return re.sub(r"\W", "_", platform.node())
+def settle(folder: Path) -> None:
+    """Waits for a process that is just replacing a folder; what a killed one left is mended."""
+    moved = f"{_WORKPLACE}*/{glob.escape(folder.name)}/old"
+    for _ in range(1_000):
+        if folder.exists() or not any(folder.parent.glob(moved)):
+            return
+        tidy(folder.parent)
+        time.sleep(0.005)
 
 
 @contextmanager
@@ -132,25 +187,24 @@ def atomic_file(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """
     with folder_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=_temporary(path), suffix=path.suffix, dir=path.parent
-        )
-        os.close(handle)
-    try:
+        if (os.getpid(), path.parent) not in _tidied:
+            _tidied.add((os.getpid(), path.parent))
+            tidy(path.parent)
+    with _workplace(path.parent) as work:
+        new = work / path.name
         with folder_errors(path.parent):
-            yield Path(name)
-            # mkstemp makes files that only their owner may read.
-            os.chmod(name, 0o666 & ~_umask())
+            yield new
             if replace:
-                os.replace(name, path)
+                os.replace(new, path)
         if not replace:
-            _put(name, path)
-    finally:
-        with _ignore(FileNotFoundError):
-            os.unlink(name)
+            _put(new, path)
 
 
-def _put(name: str, path: Path) -> None:
+_tidied: set[tuple[int, Path]] = set()
+"""Where each process has tidied up: of a folder with many files, this is not done for each."""
+
+
+def _put(name: Path, path: Path) -> None:
     """Gives a file its name, which no other must have."""
     try:
         os.link(name, path)
@@ -206,12 +260,6 @@ def link_or_copy(old: Path, new: Path) -> None:
         shutil.copyfile(old, new)
 
 
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
 def nearest_file(path: Path) -> str:
     """`` Did you mean …?`` with the file or folder beside a path that is not there; else nothing."""
     try:
@@ -221,14 +269,18 @@ def nearest_file(path: Path) -> str:
     return did_you_mean(path.name, names)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int = 1 << 26) -> str:
     """The text of a file in UTF-8, without the byte order mark that some editors put before it.
+
+    Args:
+        path: The file.
+        most: The most bytes that it may have.
 
     Raises:
         UnicodeError: It is in another encoding; the message says what to do.
         OSError: It cannot be read.
     """
-    content = path.read_bytes()
+    content = read_whole(path, most)
     refuse_utf16(content)
     try:
         text = content.decode("utf-8-sig")
@@ -256,3 +308,8 @@ def sha256(path: Path) -> str:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_checksum(content: object) -> str:
+    """The SHA-256 of what was read from JSON, however the text was laid out."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
 import multiprocessing.util
 import os
@@ -13,21 +14,25 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
-from functools import cache
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from multiprocessing import parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeVar, get_args
 
 from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
+from nasbench_lab.mistakes import told
 from nasbench_lab.words import counted
 
 T = TypeVar("T")
 
 Executor = Literal["processes", "dask"]
+
+_TO_ALL = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+"""The signals that a terminal sends to all processes that were started from it."""
 
 HASH_SEED = "0"
 """The seed of the hashes of strings in processes that are started here, unless one is set already.
@@ -43,6 +48,7 @@ def in_processes(
     scheduler: str | None = None,
     *,
     apart: bool = False,
+    ordered: bool = False,
 ) -> Generator[tuple[int, T]]:
     """Yields (number, result) of each task as it is finished.
 
@@ -50,18 +56,22 @@ def in_processes(
         tasks: What is to be done; they are pickled.
         n_jobs: How many processes; -1 for one per core, or for all workers of a cluster.
         executor: ``processes`` of this machine, or a ``dask`` cluster. A task of a worker that dies
-            is done again by another.
+            is done again by another. A Dask cluster runs whatever is sent to it, by whomever:
+            it belongs into a network that is trusted.
         scheduler: The address of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``.
         apart: Whether a single task is done in another process too, as it may end its process. Where
             there is but one process, it is this one.
+        ordered: Whether results come in the order of the tasks.
 
     Raises:
         ExperimentError: The cluster cannot be reached or has no workers; or a scheduler is named, but
             not Dask.
-        WorkerError: Processes were killed while they worked.
+        WorkerError: Processes were killed while they worked, or a task raised what cannot be sent
+            here.
         UnknownNameError: There is no such executor.
     """
     import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     if executor not in get_args(Executor):
         raise UnknownNameError("executor", executor, get_args(Executor))
@@ -75,7 +85,7 @@ def in_processes(
             yield number, task()
         return
     with (
-        _dask(scheduler) if executor == "dask" else nullcontext(),
+        _dask(scheduler) if executor == "dask" else _this_machine(),
         warnings.catch_warnings(),
         _hash_seed(),
         TemporaryDirectory(prefix="nasbench-lab-", ignore_cleanup_errors=True) as name,
@@ -86,12 +96,18 @@ def in_processes(
         warnings.filterwarnings("ignore", "A worker stopped while", UserWarning)
         # A caller that stops early knows that it does.
         warnings.filterwarnings("ignore", r"\d+ tasks (have been|which were)", UserWarning)
-        parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+        parallel = joblib.Parallel(
+            n_jobs=n_jobs, return_as="generator" if ordered else "generator_unordered"
+        )
         try:
             yield from parallel(
                 joblib.delayed(_numbered)(n, task, journals) for n, task in enumerate(tasks)
             )
         except BrokenProcessPool as error:
+            if not isinstance(error, TerminatedWorkerError):
+                raise WorkerError(
+                    f"What processes sent each other cannot be read there: {told(error)}"
+                ) from error
             killed = WorkerError(
                 f"One of {counted(joblib.effective_n_jobs(n_jobs), 'process')} was killed while it "
                 f"worked. If "
@@ -99,6 +115,18 @@ def in_processes(
             )
             killed.at_work = [] if journals is None else _read_journals(journals)
             raise killed from error
+
+
+def _this_machine() -> AbstractContextManager[Any]:
+    """Makes joblib work in processes of this machine, which end with this one."""
+    import joblib
+    from joblib._parallel_backends import LokyBackend
+
+    backend = LokyBackend()
+    # Not first with a task: a process that never gets one would wait for it after our end.
+    backend.configure = partial(backend.configure, initializer=_begin, initargs=(os.getpid(),))
+    config: AbstractContextManager[Any] = joblib.parallel_config(backend)
+    return config
 
 
 @contextmanager
@@ -114,9 +142,17 @@ def _hash_seed() -> Iterator[None]:
         os.environ.pop("PYTHONHASHSEED", None)
 
 
+_ANSWER_S = 10.0
+"""For how long a Dask scheduler may be silent."""
+
+
 @contextmanager
 def _dask(scheduler: str | None) -> Iterator[None]:
-    """Makes joblib work on a Dask cluster."""
+    """Makes joblib work on a Dask cluster.
+
+    Whoever reaches a scheduler or its workers can have them run what they like: they have no
+    password, and belong into a network that is trusted.
+    """
     try:
         import distributed
     except ImportError as error:
@@ -131,14 +167,18 @@ def _dask(scheduler: str | None) -> Iterator[None]:
             "`dask scheduler` starts one, `dask worker ADDRESS` its workers."
         )
     try:
-        # Of an address that cannot be, a client would hang at its end.
-        distributed.comm.addressing.resolve_address(scheduler)  # type: ignore[no-untyped-call, unused-ignore]
+        # Of an address that cannot be, or where something else listens, a client would hang.
+        with ThreadPoolExecutor(
+            1
+        ) as pool:  # this thread may be a notebook's, with a loop of its own
+            pool.submit(asyncio.run, _identity(scheduler)).result()
         client = distributed.Client(  # type: ignore[no-untyped-call, unused-ignore]
-            scheduler, timeout="10s", set_as_default=False
+            scheduler, timeout=_ANSWER_S, set_as_default=False
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever comes of an answer that is none
         raise ExperimentError(
-            f"No Dask scheduler answers at {scheduler!r} ({error}). `dask scheduler` starts one."
+            f"No Dask scheduler answers at {scheduler!r} ({str(error) or type(error).__name__}). "
+            f"`dask scheduler` starts one."
         ) from error
     with client:
         try:
@@ -162,6 +202,26 @@ def _dask(scheduler: str | None) -> Iterator[None]:
             raise WorkerError(
                 f"The connection to the Dask scheduler at {scheduler!r} was lost."
             ) from error
+
+
+async def _identity(scheduler: str) -> None:
+    """Asks a scheduler who it is.
+
+    Raises:
+        Exception: There is none, or it does not answer.
+    """
+    import distributed
+
+    dask: Any = distributed  # which has no types
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            arguments = dask.Security().get_connection_args("client")
+            async with dask.rpc(scheduler, connection_args=arguments) as asked:
+                kind = (await asked.identity())["type"]
+    except TimeoutError as error:
+        raise TimeoutError(str(error) or f"no answer within {_ANSWER_S:g} s") from error
+    if kind != "Scheduler":
+        raise ValueError(f"a {kind} does")
 
 
 def _cluster(client: Any) -> Any:
@@ -228,7 +288,7 @@ def in_new_process(task: Callable[[], T], hash_seed: str) -> T:
         raise WorkerError(
             f"What is to be run cannot be sent to another process: {error}"
         ) from error
-    code = f"from {__name__} import _answer; _answer()"
+    code = f"from {__name__} import _answer; _answer({os.getpid()})"
     done = subprocess.run(
         [sys.executable, "-c", code], input=sent, capture_output=True, env=environment, check=False
     )
@@ -239,8 +299,9 @@ def in_new_process(task: Callable[[], T], hash_seed: str) -> T:
     return answer
 
 
-def _answer() -> None:
+def _answer(parent: int) -> None:
     """Does what ``in_new_process`` asks for: reads a task, and writes what comes of it."""
+    _end_with(parent)
     task = pickle.load(sys.stdin.buffer)
     # What the task prints is no part of the answer.
     with os.fdopen(os.dup(1), "wb") as answer:
@@ -251,35 +312,50 @@ def _answer() -> None:
 
 
 def _numbered(number: int, task: Callable[[], T], journals: Path | None) -> tuple[int, T]:
-    parent = parent_process()
-    if parent is not None and threading.current_thread() is threading.main_thread():
-        # Ctrl-C reaches all processes of a terminal; the parent stops its workers itself.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if parent.pid is not None:
-            _end_with(parent.pid)
-        if journals is not None:
-            _begin_journal(journals)
-    return number, task()
+    if journals is not None:
+        _begin_journal(journals)
+    try:
+        return number, task()
+    except BaseException as error:
+        if isinstance(error, SystemExit) or not _can_be_sent(error):
+            raise WorkerError(f"A task failed: {told(error)}") from error
+        raise
 
 
-@cache
+def _can_be_sent(error: BaseException) -> bool:
+    """Whether an error arrives in another process; one that does not would end this process."""
+    from joblib.externals.loky.backend.reduction import dumps
+
+    try:
+        return type(pickle.loads(dumps(error))) is type(error)
+    except BaseException:  # whatever its own code raises
+        return False
+
+
+def _begin(parent: int) -> None:
+    """Begins a worker process, before its first task."""
+    # These reach all processes of a terminal; the parent stops its workers itself.
+    for sent in _TO_ALL:
+        signal.signal(sent, signal.SIG_IGN)
+    _end_with(parent)
+
+    def leave() -> None:
+        if lasting_threads():
+            os._exit(0)
+
+    # Nor does a thread that an algorithm left behind keep this process alive.
+    multiprocessing.util.Finalize(None, leave, exitpriority=0)
+
+
 def _end_with(parent: int) -> None:
-    """Ends this process with its parent: one that is killed cannot stop its workers.
-
-    Nor does a thread that an algorithm left behind keep this process alive.
-    """
+    """Ends this process with its parent: one that is killed cannot stop its workers."""
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1.0)
         os._exit(1)
 
-    def leave() -> None:
-        if lasting_threads():
-            os._exit(0)
-
     threading.Thread(target=watch, daemon=True).start()
-    multiprocessing.util.Finalize(None, leave, exitpriority=0)
 
 
 def lasting_threads(before: Collection[threading.Thread] = ()) -> list[threading.Thread]:

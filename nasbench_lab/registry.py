@@ -25,19 +25,24 @@ from typing import Any
 
 from nasbench_lab.algorithm import GIVEN, SearchAlgorithm, Seed, build
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.bounded_files import check_regular
 from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import (
     AlgorithmFileError,
+    DataFolderError,
     HyperparameterError,
     MissingSourceError,
     TableFileError,
     UnknownNameError,
+    short,
+    text_of,
 )
-from nasbench_lab.files import atomic_folder, data_folder, nearest_file, recover
+from nasbench_lab.files import atomic_folder, data_folder, folders_with, nearest_file, settle
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.table import Table
+from nasbench_lab.table_files import MAKE_AGAIN
 from nasbench_lab.user_classes import FileClass, LiveClass, taken_class
 from nasbench_lab.user_code import Code
 from nasbench_lab.user_modules import GROUPS
@@ -51,7 +56,7 @@ def _plug_ins(group: str) -> Iterator[Any]:
         except Exception as error:
             warnings.warn(
                 f"The plug-in {entry.name!r} of {group} cannot be loaded, and is left out: "
-                f"{type(error).__name__}: {error}",
+                f"{type(error).__name__}: {text_of(error)}",
                 stacklevel=2,
             )
         else:
@@ -119,6 +124,10 @@ def _class_in(module: ModuleType, where: str, name: str | None = None) -> type[S
     return own[name or next(iter(own))]
 
 
+_LONGEST = 10_000
+"""Characters that an algorithm with its hyperparameters may have."""
+
+
 def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     """Splits ``"gp_bo(kernel=matern, n_initial=5)"`` into a name and hyperparameters.
 
@@ -127,15 +136,16 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         HyperparameterError: The text in parentheses is no list of ``name=value``.
     """
-    wrong = HyperparameterError(f"Expected name or name(key=value, …) but got {text!r}.")
-    # A path may have parentheses of its own.
-    match = re.fullmatch(r"\s*(.*\.py:\w+|[^()]+?)\s*(?:\((.*)\))?\s*", text)
-    if not match:
+    wrong = HyperparameterError(f"Expected name or name(key=value, …) but got {short(text)!r}.")
+    if len(text) > _LONGEST:
         raise wrong
-    source = f"f({match[2] or ''})"
+    spec, given = _parted(text.strip())
+    if not spec:
+        raise wrong
+    source = f"f{given or '()'}"
     try:
         call = ast.parse(source, mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise wrong from None
     if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
         raise wrong
@@ -144,12 +154,25 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
         name = str(keyword.arg)
         if name in hyperparameters or name in GIVEN:
             problem = "given twice" if name in hyperparameters else "set by the experiment"
-            raise HyperparameterError(f"In {text!r}, {name} is {problem}. Leave it out.")
+            raise HyperparameterError(f"In {short(text)!r}, {name} is {problem}. Leave it out.")
         try:
             hyperparameters[name] = ast.literal_eval(keyword.value)
-        except ValueError:
+        except (ValueError, TypeError, RecursionError, MemoryError):
             hyperparameters[name] = ast.get_source_segment(source, keyword.value)
-    return match[1], hyperparameters
+    return spec, hyperparameters
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Name and what is in parentheses behind it; no name where that is not how the text is."""
+    # A path may have parentheses of its own, and what is behind it may speak of another.
+    for match in reversed(list(re.finditer(r"\.py:\w+", text))):
+        rest = text[match.end() :].lstrip()
+        if not rest or (rest[0] == "(" and rest[-1] == ")"):
+            return text[: match.end()], rest
+    name, parenthesis, rest = text.partition("(")
+    if ")" in name or (parenthesis and not rest.endswith(")")):
+        return "", ""
+    return name.rstrip(), parenthesis + rest
 
 
 Taken = str | FileClass | LiveClass
@@ -230,6 +253,10 @@ def needed_files() -> dict[str, str]:
     return {name: file for one in file_formats() for name, file in one.tables.items()}
 
 
+_LONGEST_NAME = 200
+"""Characters of a table's name, which is that of its folder too."""
+
+
 def table_folder(name: str) -> Path:
     """Where the table of this name is kept once it has been made."""
     return data_folder() / "tables" / name
@@ -237,12 +264,7 @@ def table_folder(name: str) -> Path:
 
 def kept_tables() -> list[str]:
     """The names of all tables in the data folder."""
-    tables = data_folder() / "tables"
-    return sorted(
-        manifest.parent.relative_to(tables).as_posix()
-        for manifest in tables.glob("**/manifest.json")
-        if not any(part.startswith(".") for part in manifest.relative_to(tables).parts)
-    )
+    return sorted(folders_with("manifest.json", data_folder() / "tables"))
 
 
 def table_names() -> list[str]:
@@ -261,19 +283,18 @@ def open_table(name: str) -> Table:
         MissingSourceError: The table is known, but what it is made from is not installed, or was
             not imported.
         TableFileError: The table or its source is damaged.
-        DataFolderError: The data folder cannot be written.
+        DataFolderError: The data folder cannot be read or written.
         AlgorithmError: A search asks for it, in its run.
     """
     check_tables_are_open(f"the table {name!r}")
+    if len(name) > _LONGEST_NAME:
+        raise UnknownNameError("table", name, table_names())
     source = table_sources().get(name)
     folder = table_folder(name)
-    kept = (folder / "manifest.json").is_file()
-    if not kept:
-        recover(folder)
-        kept = (folder / "manifest.json").is_file()
+    kept = _is_kept(folder)
     if source is None:
         if kept:
-            return Table.open(folder)
+            return _open(name)
         if name in needed_files():
             raise MissingSourceError(
                 f"Table {name!r} is not installed. Import the file that the benchmark's authors "
@@ -285,10 +306,10 @@ def open_table(name: str) -> Table:
     except MissingSourceError:
         if not kept:
             raise
-        return Table.open(folder)
+        return _open(name)
     if kept:
         try:
-            table = Table.open(folder)
+            table = _open(name)
         except TableFileError as error:
             if not error.outdated:
                 raise
@@ -297,7 +318,40 @@ def open_table(name: str) -> Table:
                 return table
     with atomic_folder(folder, replace=True) as new:
         source.convert(new)
-    return Table.open(folder)
+    return _open(name)
+
+
+def _is_kept(folder: Path) -> bool:
+    try:
+        settle(folder)
+        os.stat(folder / "manifest.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DataFolderError(f"Cannot read {folder}: {error.strerror}.") from error
+    return True
+
+
+def remedy(name: str) -> str:
+    """What is to be done about damage to a table: only what can be made again is to be deleted."""
+    source = table_sources().get(name)
+    if source is None:
+        return MAKE_AGAIN
+    try:
+        source.version()
+    except MissingSourceError:
+        return f"Put back a copy of it, or install {source.needs}: the table is made from that."
+    return "Delete that folder; the table is then made again when it is next used."
+
+
+def _open(name: str) -> Table:
+    table = Table.open(table_folder(name), remedy(name))
+    if table.name != name:
+        raise TableFileError(
+            f"{table.folder} holds the table {table.name!r} instead of {name!r}. Put it where it "
+            f"belongs, {table_folder(table.name)}, or import it under the other name (--name)."
+        )
+    return table
 
 
 def torch_home() -> Path:
@@ -357,6 +411,11 @@ def import_file(
             f"There is no file {path}, nor one of that name in {torch_home()}.{nearest_file(path)}"
         )
     path = path.resolve()
+    if not path.is_dir():
+        try:
+            check_regular(path)
+        except OSError as error:
+            raise TableFileError(f"{path} cannot be imported: {error.strerror}.") from error
     recognised = ((one, one.recognise(path)) for one in file_formats())
     found = next(((one, table) for one, table in recognised if table is not None), None)
     if found is None:
@@ -408,14 +467,16 @@ def import_file(
 def _check_name(name: str) -> None:
     """Refuses a name that is no folder of its own in the data folder."""
     wrong = ""
-    if not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
+    if len(name) > _LONGEST_NAME:
+        wrong = f"at most {_LONGEST_NAME} characters"
+    elif not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
         wrong = "letters, digits and _ . + -, with / between parts, none starting with a dot"
     elif name in table_sources() or name == "compat":
         wrong = "a name that no other table or group of tables has"
     elif any(a.startswith(f"{b}/") for o in kept_tables() for a, b in ((name, o), (o, name))):
         wrong = "a name that does not lie within another table's, nor another within it"
     if wrong:
-        raise TableFileError(f"Expected as name of a table {wrong}, but got {name!r}.")
+        raise TableFileError(f"Expected as name of a table {wrong}, but got {short(name)!r}.")
 
 
 def _joins(table: Table) -> list[tuple[Table, Table]]:
@@ -426,7 +487,7 @@ def _joins(table: Table) -> list[tuple[Table, Table]]:
             continue
         try:
             other = Table.open(table_folder(name))
-        except TableFileError:
+        except (TableFileError, DataFolderError):
             continue  # it says so when it is asked for
         if name in table.info.joins:
             pairs.append((other, table))

@@ -2,25 +2,23 @@
 
 The reader is a machine of its own for the opcodes that data needs. It never imports what a file
 names: a short list says which names are allowed, and what stands in for each. Every size is
-compared with what is there before memory is taken for it. It reads from a stream, and can fold what
-is complete into something smaller, so that a file larger than the memory can be read.
+compared with what is there before memory is taken for it, and memory and time that the whole file
+takes are bounded. It reads from a stream, and can fold what is complete into something smaller, so
+that a file larger than the memory can be read.
 """
 
 from __future__ import annotations
 
+import reprlib
 import struct
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from nasbench_lab.errors import (
-    DataFolderError,
-    MissingSourceError,
-    NasbenchLabError,
-    TableFileError,
-    UnsafeFileError,
-)
-from nasbench_lab.stand_ins import ARRAYS, CONTAINERS, NUMBERS, Array, Record
+from nasbench_lab.bounded_files import check_regular, errors_of, held_memory
+from nasbench_lab.errors import UnsafeFileError
+from nasbench_lab.stand_ins import ARRAYS, CONTAINERS, NUMBERS, Array, Record, fill, put
 
 __all__ = [
     "ARRAYS",
@@ -46,54 +44,35 @@ def read_pickle(path: Path, allowed: Mapping[tuple[str, str], Any] = NUMBERS) ->
         UnsafeFileError: The file asks for something that is not allowed.
         TableFileError: The file is truncated or damaged.
     """
-    with errors_of(path), open(path, "rb") as stream:
-        return PickleReader(stream, allowed).load()
+    with errors_of(path):
+        memory = MEMORY + 8 * check_regular(path)
+        with open(path, "rb") as stream:
+            return PickleReader(stream, allowed, memory=memory).load()
 
 
-class errors_of:  # noqa: N801 (used as a function)
-    """Turns whatever reading a damaged file raises into an error that names it.
-
-    Args:
-        what: The file, or file and record.
-    """
-
-    def __init__(self, what: object) -> None:
-        self.what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, DataFolderError | MissingSourceError):
-            return
-        if isinstance(error, UnsafeFileError):
-            raise UnsafeFileError(
-                f"{self.what} is not read: {error}. Nothing in it was run. Get the file anew from "
-                f"where the benchmark's authors publish it."
-            ) from error
-        if isinstance(error, NasbenchLabError):
-            raise TableFileError(f"{self.what}: {error}") from error
-        if isinstance(error, OSError) and error.errno is not None:
-            raise TableFileError(f"{self.what} cannot be read: {error.strerror}.") from error
-        if isinstance(error, Exception):  # a damaged file may raise anything
-            raise TableFileError(
-                f"{self.what} is truncated or damaged ({type(error).__name__}: {error}). Get it "
-                f"anew."
-            ) from error
-
+MEMORY = 1 << 27
+"""Bytes of memory that what is read may take, besides some times the file's size."""
 
 _CHUNK = 1 << 20
 _LARGEST = 1 << 28
 """Bytes that one text may have."""
 _WIDEST = 1024
 """Bytes that one whole number may have."""
-_MOST_TEXTS = 1_000_000
-"""How many short texts may differ."""
 _DEEPEST = 100
 """How deep tuples may be nested: without end, used as a key, they crash the interpreter."""
 _FLAT = 1, 8
 _MOST_ITEMS = 100_000
 """How many items a tuple may have, with those in it, however often one is used."""
+
+# Bytes of memory that an object may take which is one byte of the file, with its first item and what
+# is noted of it here. What is not listed takes some ten times its bytes in the file.
+_SET, _DICT, _LIST, _TUPLE, _OTHER = 256, 512, 288, 72, 512
+_ITEM = 64
+_STEP = 1 << 24
+"""After how many of these bytes the process's memory is looked at, where records are let go."""
+
+_SECONDS, _SECONDS_PER_BYTE = 3.0, 2e-6
+"""Of this thread; real files take a hundredth."""
 
 _FLOAT = struct.Struct(">d").unpack_from
 _INT = struct.Struct("<i").unpack_from
@@ -120,8 +99,12 @@ class PickleReader:
         release: Whether the containers in a value that was replaced are let go, which saves memory.
             Should the pickle refer to one again, ``SharedError`` is raised.
         persistent: Called with a persistent id; None refuses these.
-        limit: Bytes that may be read, not counting what was folded. A byte can become an object of
-            200 bytes, so this bounds the memory.
+        limit: Bytes that may be read, not counting what was folded.
+        total: Bytes that may be read in all; None for any number. It bounds the time that a
+            compressed file takes.
+        memory: Bytes of memory that what is read may take. They are counted as it is made, by what
+            each container takes at most; with ``fold``, where much of it is let go, the memory of
+            the process is looked at.
     """
 
     def __init__(
@@ -132,6 +115,8 @@ class PickleReader:
         release: bool = True,
         persistent: Callable[[Any], Any] | None = None,
         limit: int = 1 << 28,
+        total: int | None = None,
+        memory: int = MEMORY,
     ) -> None:
         self._stream = stream
         self._allowed = allowed
@@ -139,6 +124,10 @@ class PickleReader:
         self._release = release
         self._persistent = persistent
         self._limit = limit
+        self._total = total
+        self._memory = memory
+        self._held = held_memory() if fold else 0
+        self._started = time.thread_time()
         self._buffer = b""
         self._position = 0
         self._ended = False
@@ -168,10 +157,30 @@ class PickleReader:
             raise UnsafeFileError(
                 f"{self._read - self._folded:,} bytes of it hold no complete record"
             )
+        if self._total is not None and self._read > self._total + _CHUNK:
+            raise UnsafeFileError(f"it unpacks to more than {self._total:,} bytes")
+        if self._fold is not None:
+            self._look()
+        self._tick()
         if held < n and exactly:
             raise EOFError(f"{n:,} bytes were to follow but {held:,} are left")
         self._buffer = b"".join(parts)
         self._position = 0
+
+    def _look(self, spent: int = 0) -> int:
+        """Refuses what takes too much memory; says how much more may be made before the next look."""
+        if self._fold is None or held_memory() - self._held > self._memory:
+            raise UnsafeFileError(
+                f"what it holds takes more than {self._memory:,} bytes of memory, out of all "
+                f"proportion to its size"
+            )
+        return spent + _STEP
+
+    def _tick(self) -> None:
+        """Refuses what takes too long: keys that are as one to a dict, or work without end."""
+        seconds = _SECONDS + _SECONDS_PER_BYTE * self._read
+        if time.thread_time() - self._started > seconds:
+            raise UnsafeFileError(f"it takes more than {seconds:.0f} s to read")
 
     def load(self) -> Any:
         """The next pickle of the stream.
@@ -185,13 +194,15 @@ class PickleReader:
         limit = len(buffer) - 512 if not self._ended else len(buffer)
         memo: list[Any] = []
         remember = memo.append
-        # By the id of a container that fold may see: where its memo numbers and its bytes start.
-        starts: dict[int, tuple[int, int]] = {}
+        # By the id of a container that fold may see: where its memo numbers and its bytes start, and
+        # how many bytes had been folded by then.
+        starts: dict[int, tuple[int, int, int]] = {}
         texts: dict[bytes, str] = {}  # one text of each content is kept
         stacks: list[list[Any]] = []  # below the marks
         stack: list[Any] = []
         push = stack.append
         frame_end = 0
+        spent, most = 0, self._memory if fold is None else _STEP  # bytes of memory
         while True:
             if position >= limit:
                 if not self._ended:
@@ -215,8 +226,9 @@ class PickleReader:
                 text = texts.get(data)
                 if text is None:
                     text = texts[data] = data.decode("utf-8", "surrogatepass")
-                    if len(texts) > _MOST_TEXTS:
-                        raise UnsafeFileError(f"it holds more than {_MOST_TEXTS:,} texts")
+                    spent += _OTHER + 2 * len(data)
+                    if spent > most:
+                        most = self._look(spent)
                 push(text)
                 position = end
             elif op == 0x4B:  # BININT1
@@ -258,6 +270,9 @@ class PickleReader:
                     text = data.decode("utf-8", "surrogatepass")
                     if n < 100:
                         texts[data] = text
+                        spent += _OTHER
+                        if spent > most:
+                            most = self._look(spent)
                 push(text)
                 position += n
             elif op == 0x28:  # MARK
@@ -283,24 +298,35 @@ class PickleReader:
                             start = starts.pop(id(value), None)
                             if items[i] is not value:
                                 here = self._read - len(buffer) + position
+                                most = self._look(spent)
+                                self._tick()
                                 if start is not None:
-                                    self._folded += here - start[1]
+                                    folded = start[2] + here - start[1]
+                                    self._folded = max(self._folded, folded)
                                 if start is not None and self._release:
                                     for j in range(start[0], len(memo)):
                                         if isinstance(memo[j], dict | list):
                                             starts.pop(id(memo[j]), None)
                                             memo[j] = _RELEASED
-                held.update(zip(items[::2], items[1::2], strict=True))
+                put(held, items[::2], items[1::2], self._tick)
             elif op == 0x7D:  # EMPTY_DICT
                 value = {}
                 push(value)
+                spent += _DICT
+                if spent > most:
+                    most = self._look(spent)
                 if fold is not None:
-                    starts[id(value)] = len(memo), self._read - len(buffer) + position
+                    here = self._read - len(buffer) + position
+                    starts[id(value)] = len(memo), here, self._folded
             elif op == 0x5D:  # EMPTY_LIST
                 value = []
                 push(value)
+                spent += _LIST
+                if spent > most:
+                    most = self._look(spent)
                 if fold is not None:
-                    starts[id(value)] = len(memo), self._read - len(buffer) + position
+                    here = self._read - len(buffer) + position
+                    starts[id(value)] = len(memo), here, self._folded
             elif op == 0x65:  # APPENDS
                 items = stack
                 stack = stacks.pop()
@@ -323,20 +349,32 @@ class PickleReader:
                 push(())
             elif 0x85 <= op <= 0x87:  # TUPLE1, TUPLE2, TUPLE3
                 n = op - 0x84
+                spent += _TUPLE
+                if spent > most:
+                    most = self._look(spent)
                 value = self._tuple(stack[-n:], n)
                 del stack[-n:]
                 push(value)
             elif op == 0x74:  # TUPLE
+                spent += _OTHER
+                if spent > most:
+                    most = self._look(spent)
                 value = self._tuple(stack, len(stack))
                 stack = stacks.pop()
                 push = stack.append
                 push(value)
-            elif op == 0x52:  # REDUCE
+            elif op == 0x52 or op == 0x81:  # REDUCE, NEWOBJ
                 arguments = stack.pop()
                 value = _make(stack.pop(), arguments)
                 push(value)
-                if fold is not None and isinstance(value, dict | list):
-                    starts[id(value)] = len(memo), self._read - len(buffer) + position
+                if type(value) is not float:
+                    spent += _OTHER + _size(value)
+                    if spent > most:
+                        most = self._look(spent)
+                    self._tick()
+                    if fold is not None and isinstance(value, dict):
+                        here = self._read - len(buffer) + position
+                        starts[id(value)] = len(memo), here, self._folded
             elif op == 0x43 or op == 0x55:  # SHORT_BINBYTES, SHORT_BINSTRING
                 end = position + 1 + buffer[position]
                 data = buffer[position + 1 : end]
@@ -419,6 +457,9 @@ class PickleReader:
                 else:
                     push(_line(op, line))
             elif op == 0x8F:  # EMPTY_SET
+                spent += _SET
+                if spent > most:
+                    most = self._look(spent)
                 push(set())
             elif op == 0x90:  # ADDITEMS
                 items = stack
@@ -426,18 +467,23 @@ class PickleReader:
                 push = stack.append
                 if not isinstance(stack[-1], set):
                     raise UnsafeFileError("it adds items to what is no set")
-                stack[-1].update(items)
-            elif op in (0x6C, 0x64, 0x91):  # LIST, DICT, FROZENSET
+                spent += _ITEM * len(items)
+                if spent > most:
+                    most = self._look(spent)
+                fill(stack[-1], items, self._tick)
+            elif op == 0x6C or op == 0x64:  # LIST, DICT
                 items = stack
                 stack = stacks.pop()
                 push = stack.append
+                spent += _DICT
+                if spent > most:
+                    most = self._look(spent)
                 if op == 0x64:
-                    push(dict(zip(items[::2], items[1::2], strict=True)))
+                    value = {}
+                    put(value, items[::2], items[1::2], self._tick)
+                    push(value)
                 else:
-                    push(items if op == 0x6C else frozenset(items))
-            elif op == 0x81:  # NEWOBJ
-                arguments = stack.pop()
-                push(_make(stack.pop(), arguments))
+                    push(items)
             elif op == 0x30:  # POP
                 stack.pop()
             elif op == 0x31:  # POP_MARK
@@ -477,8 +523,17 @@ class PickleReader:
     def _global(self, module: object, name: object) -> Any:
         stand_in = self._allowed.get((str(module), str(name)))
         if stand_in is None:
-            raise UnsafeFileError(f"it asks for {module}.{name}, which data does not need")
+            raise UnsafeFileError(
+                f"it asks for {str(module)[:100]}.{str(name)[:100]}, which data does not need"
+            )
         return stand_in
+
+
+def _size(value: Any) -> int:
+    """Bytes of memory that the items of what was made take."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    return _ITEM * len(value) if isinstance(value, dict | set) else 0
 
 
 def _make(stand_in: Any, arguments: Any) -> Any:
@@ -496,7 +551,7 @@ def _list(value: Any) -> list[Any]:
 
 def _index(line: str) -> int:
     if not line.isdigit():
-        raise ValueError(f"a memo number {line!r}")
+        raise ValueError(f"a memo number {reprlib.repr(line)}")
     return int(line)
 
 

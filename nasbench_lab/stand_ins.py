@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,18 +58,96 @@ def _encode(text: object, encoding: object) -> bytes:
 
 def _ordered(pairs: object = ()) -> dict[Any, Any]:
     """Stands in for ``collections.OrderedDict``."""
-    return dict(_items(pairs))
+    found: dict[Any, Any] = {}
+    given = _items(pairs)
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in given):
+        raise UnsafeFileError("an ordered dict made of other things than pairs")
+    put(found, [key for key, _ in given], [value for _, value in given])
+    return found
 
 
 def _set(items: object = ()) -> set[Any]:
     """Stands in for ``set``."""
-    return set(_items(items))
+    found: set[Any] = set()
+    fill(found, list(_items(items)))
+    return found
 
 
 def _items(given: object) -> list[Any] | tuple[Any, ...]:
     if not isinstance(given, list | tuple):
         raise UnsafeFileError(f"a container made from {type(given).__name__}")
     return given
+
+
+_BLOCK = 1000
+_WORDS = {str}
+_SCALARS = {str, int, float, bool, bytes, type(None)}
+_WIDEST_KEY = 1 << 60
+"""Whole numbers beyond it may have one hash, and would make a dict slow without end."""
+_MOST_WIDE = 16
+_LONGEST_KEY = 16
+
+
+def put(
+    held: dict[Any, Any],
+    keys: Sequence[Any],
+    values: Sequence[Any],
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Sets items of a dict, in parts between which signals are answered.
+
+    Args:
+        held: The dict.
+        keys: Its keys. The hash of a tuple of tuples or of a large number may take very long, or be
+            that of all others, so these are refused.
+        values: As many values.
+        tick: Called now and then when the dict is large.
+
+    Raises:
+        UnsafeFileError: A key is not a word, a number, or a short tuple of these.
+        ValueError: There are more keys than values.
+    """
+    if len(keys) <= _BLOCK and set(map(type, keys)) == _WORDS:  # most dicts
+        held.update(zip(keys, values, strict=True))
+        return
+    check_keys(keys)
+    for i in range(0, len(keys), _BLOCK):
+        held.update(zip(keys[i : i + _BLOCK], values[i : i + _BLOCK], strict=True))
+        if len(held) > _BLOCK:
+            tick()
+
+
+def fill(held: set[Any], items: Sequence[Any], tick: Callable[[], None] = lambda: None) -> None:
+    """Adds items to a set in the same way."""
+    check_keys(items)
+    for i in range(0, len(items), _BLOCK):
+        held.update(items[i : i + _BLOCK])
+        if len(held) > _BLOCK:
+            tick()
+
+
+def check_keys(keys: Sequence[Any]) -> None:
+    """Refuses keys that data does not need.
+
+    Raises:
+        UnsafeFileError: A key is not a word, a number, or a short tuple of these, or many are
+            numbers that may have one hash.
+    """
+    kinds = set(map(type, keys))
+    if kinds == _WORDS:
+        return
+    if kinds == {int} and min(keys) > -_WIDEST_KEY and max(keys) < _WIDEST_KEY:
+        return
+    if not kinds <= {*_SCALARS, tuple}:
+        raise UnsafeFileError("a key that is neither a word, a number nor a short tuple of these")
+    wide = 0
+    for key in keys:
+        parts = key if type(key) is tuple else (key,)
+        if len(parts) > _LONGEST_KEY or not _SCALARS.issuperset(map(type, parts)):
+            raise UnsafeFileError("a key that is a long tuple, or one of other things than words")
+        wide += sum(type(part) is int and not -_WIDEST_KEY < part < _WIDEST_KEY for part in parts)
+    if wide > _MOST_WIDE:
+        raise UnsafeFileError(f"more than {_MOST_WIDE} keys that are numbers beyond 60 bits")
 
 
 NUMBERS: Mapping[tuple[str, str], Any] = {

@@ -17,12 +17,20 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.columns import Column, Query, TableInfo, ranges
+from nasbench_lab.columns import Column, Query, TableInfo, check_values, ranges
 from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError, did_you_mean
-from nasbench_lab.files import atomic_folder, link_or_copy, sha256
+from nasbench_lab.files import atomic_folder, link_or_copy
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
-from nasbench_lab.table_files import check_name, read_folder, save, write_manifest
+from nasbench_lab.table_files import (
+    MAKE_AGAIN,
+    Arrays,
+    check_name,
+    problems,
+    read_folder,
+    save,
+    write_manifest,
+)
 from nasbench_lab.words import counted
 
 
@@ -34,7 +42,7 @@ class Table:
         folder: Path,
         info: TableInfo,
         columns: Sequence[Column],
-        arrays: Mapping[str, NDArray[Any]],
+        arrays: Arrays,
         checksums: Mapping[str, str],
     ) -> None:
         self.folder = folder
@@ -58,24 +66,31 @@ class Table:
 
     def __len__(self) -> int:
         """Number of rows."""
-        return len(self._arrays[next(iter(self.columns))])
+        return self._arrays.rows
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process maps the files itself.
-        return Table.open, (self.folder,)
+        return Table.open, (self.folder, self._arrays.remedy)
 
     # On disk
 
     @classmethod
-    def open(cls, folder: Path | str) -> Table:
+    def open(cls, folder: Path | str, remedy: str = MAKE_AGAIN) -> Table:
         """Opens the table in a folder by memory map.
+
+        Each file is compared with its checksum when it is first needed, once until it changes.
+
+        Args:
+            folder: The folder.
+            remedy: What errors say is to be done about damage.
 
         Raises:
             TableFileError: A file is missing, truncated or damaged.
+            DataFolderError: A file cannot be read.
             AlgorithmError: A search asks for it, in its run.
         """
         check_tables_are_open(f"the table in {folder}")
-        return cls(Path(folder), *read_folder(Path(folder)))
+        return cls(Path(folder), *read_folder(Path(folder), remedy))
 
     @staticmethod
     def write(
@@ -86,6 +101,7 @@ class Table:
         *,
         keys: NDArray[np.int64] | None = None,
         extra: Mapping[str, NDArray[Any]] | None = None,
+        place: Callable[[int], str] | None = None,
     ) -> None:
         """Writes a table into an existing empty folder.
 
@@ -100,6 +116,12 @@ class Table:
             keys: For spaces too large for that: ``(rows,)`` indices of the canonical architectures
                 of the rows, in ascending order.
             extra: Other arrays that a reader of this table needs, by name.
+            place: How a row is called: the file and record that it comes from. If it is given, as
+                every importer does, values are checked against ``columns.bounds``.
+
+        Raises:
+            TableFileError: A value cannot be one of its quantity, such as an accuracy of 200 %.
+            ValueError: Columns, rows and names do not fit together.
         """
         space = get_space(info.space)
         extra = dict(extra or {})
@@ -127,6 +149,8 @@ class Table:
                     f"{len(values)}."
                 )
             rows = len(values)
+            if place is not None:
+                check_values(column, values, place)
             save(folder, column.name, values)
             del values  # before the next are made
         if keys is not None:
@@ -244,17 +268,14 @@ class Table:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def verify(self) -> None:
-        """Compares every file with its checksum.
+        """Compares every file with its checksum, also what was found sound before.
 
         Raises:
-            TableFileError: One differs.
+            TableFileError: Some differ.
+            DataFolderError: One cannot be read.
         """
-        for name, checksum in self._checksums.items():
-            if sha256(self.folder / f"{name}.npy") != checksum:
-                raise TableFileError(
-                    f"{self.folder / name}.npy has changed since it was written. Delete the folder "
-                    f"{self.folder}; the table is then made again when next used."
-                )
+        if found := problems(self.folder, self._arrays.remedy):
+            raise TableFileError("\n".join(found))
 
     # Rows
 

@@ -33,7 +33,9 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from nasbench_lab.bounded_files import read_whole
 from nasbench_lab.errors import AlgorithmFileError
+from nasbench_lab.files import nearest_file, refuse_utf16
 from nasbench_lab.user_modules import Search, Source
 
 USER_MODULE = "nasbench_lab_user_"
@@ -61,10 +63,14 @@ class Code:
         """
         file = Path(path).expanduser().resolve()
         try:
-            content = file.read_bytes()
+            content = read_whole(file)
+            refuse_utf16(content)
             tree = ast.parse(content)
         except OSError as error:
-            raise AlgorithmFileError(f"Cannot read {path}: {error.strerror}.") from error
+            problem = f"{error.strerror}.{nearest_file(file)}"
+            raise AlgorithmFileError(f"Cannot read {path}: {problem}") from error
+        except UnicodeError as error:
+            raise AlgorithmFileError(f"Cannot read {path}: {error}.") from error
         except (SyntaxError, ValueError, RecursionError) as error:  # such as a byte 0
             if isinstance(error, SyntaxError):
                 error.filename = str(file)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
-import reprlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_lab.columns import Column
-from nasbench_lab.errors import TableFileError, UnknownNameError
+from nasbench_lab.errors import TableFileError, UnknownNameError, quoted, short
 from nasbench_lab.files import read_text
 from nasbench_lab.words import counted
 
 CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")
 """Those of ``nasbench_lab.benchmark``, which an importer does not know."""
 
+_LARGEST_SCALE = 1e300
 _SPLITS = ("train", "valid", "test", "valid+test")
 
 _Kinds = Mapping[str, tuple[type, ...]]
@@ -69,7 +68,7 @@ def read_mapping(path: Path) -> MappingFile:
         TableFileError: It is not one; the message names the key and what was expected.
     """
     try:
-        content = tomllib.loads(read_text(path))
+        content = tomllib.loads(read_text(path, 1 << 20))
     except OSError as error:
         raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
@@ -81,7 +80,7 @@ def read_mapping(path: Path) -> MappingFile:
     if not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", table["name"]):
         raise TableFileError(
             f"{path}, [table]: expected a name of letters, digits and _ . + - / but got "
-            f"{table['name']!r}."
+            f"{short(table['name'])!r}."
         )
     _list_of(f"{path}, [table]", table, "architecture", str, "columns")
     if not content["columns"]:
@@ -109,22 +108,26 @@ def read_mapping(path: Path) -> MappingFile:
 def _source(where: str, given: object) -> Source:
     """One entry of ``[[columns]]``."""
     if not isinstance(given, dict):
-        raise TableFileError(f"{where}: expected a table but got {reprlib.repr(given)}.")
+        raise TableFileError(f"{where}: expected a table but got {quoted(given)}.")
     entry: dict[str, Any] = given
     _check(where, entry, _COLUMN, 4)
     name = entry["name"]
     if not re.fullmatch(r"[\w@.+-]+", name) or name in ("row_of_index", "keys"):
         raise TableFileError(
-            f"{where}: expected a name of letters, digits and _ @ . + - but got {name!r}; "
-            f"row_of_index and keys are taken."
+            f"{where}: expected a name of letters, digits and _ @ . + - but got "
+            f"{short(name)!r}; row_of_index and keys are taken."
         )
     where = f"{where} ({name})"
     _one_of(where, entry, "split", _SPLITS)
     _one_of(where, entry, "trained_on", ("train", "train+valid"))
     _list_of(where, entry, "also", str, "texts")
-    scale = float(entry.get("scale", 1))
-    if not 0 < scale < math.inf:
-        raise TableFileError(f"{where}: expected a scale above 0 but got {scale}.")
+    given_scale = entry.get("scale", 1)
+    if not 0 < given_scale < _LARGEST_SCALE:
+        raise TableFileError(
+            f"{where}: expected a scale above 0 and below {_LARGEST_SCALE:g} but got "
+            f"{quoted(given_scale)}."
+        )
+    scale = float(given_scale)
     trials, epochs, names = _grid(where, entry)
     optional = ("split", "dataset", "schedule", "trained_on", "description")
     column = Column(
@@ -147,13 +150,19 @@ def _grid(
     given, trials, epochs = entry["from"], entry.get("trials"), entry.get("epochs")
     _list_of(where, entry, "trials", (int, str), "seeds or words")
     _list_of(where, entry, "epochs", int, "whole numbers")
+    for key, most in (("trials", 1 << 63), ("epochs", 10**9)):
+        held = [value for value in entry.get(key, ()) if isinstance(value, int)]
+        if wrong := [value for value in held if abs(value) >= most]:
+            raise TableFileError(
+                f"{where}: expected {key} below {most:,} but got {quoted(wrong[0])}."
+            )
     if trials and len(trials) > 1 and {"mean", "random"} & set(trials):
         raise TableFileError(f"{where}: 'mean' and 'random' are no trials beside others.")
     if isinstance(given, dict):
         if epochs or not given or not all(re.fullmatch(r"[1-9]\d{0,8}", key) for key in given):
             raise TableFileError(
                 f'{where}: expected a table such as {{ 1 = "acc_1", 12 = "acc_12" }} as \'from\', '
-                f"and then no 'epochs', but got {reprlib.repr(given)}."
+                f"and then no 'epochs', but got {quoted(given)}."
             )
         epochs = sorted(map(int, given))
         by_epoch = [given[str(epoch)] for epoch in epochs]
@@ -177,8 +186,7 @@ def _grid(
     for names in columns:
         if not names or not all(isinstance(name, str) for name in names):
             raise TableFileError(
-                f"{where}: expected names of the file's columns as 'from' but got "
-                f"{reprlib.repr(given)}."
+                f"{where}: expected names of the file's columns as 'from' but got {quoted(given)}."
             )
         if len(names) != len(trials or (0,)):
             raise TableFileError(
@@ -197,9 +205,7 @@ def _check(where: str, entry: dict[str, Any], kinds: _Kinds, required: int) -> N
             raise TableFileError(f"{where}: {UnknownNameError('key', key, kinds)}")
         if type(value) not in kinds[key]:
             words = " or ".join(_WORDS[kind] for kind in kinds[key] if kind in _WORDS)
-            raise TableFileError(
-                f"{where}: expected {words} as {key!r} but got {reprlib.repr(value)}."
-            )
+            raise TableFileError(f"{where}: expected {words} as {key!r} but got {quoted(value)}.")
     if absent := [key for key in list(kinds)[:required] if key not in entry]:
         raise TableFileError(f"{where}: expected the key {' and '.join(map(repr, absent))}.")
 
@@ -212,7 +218,7 @@ def _list_of(where: str, entry: dict[str, Any], key: str, kinds: Any, words: str
         or len(set(value)) < len(value)
     ):
         raise TableFileError(
-            f"{where}: expected different {words} as {key!r} but got {reprlib.repr(value)}."
+            f"{where}: expected different {words} as {key!r} but got {quoted(value)}."
         )
 
 

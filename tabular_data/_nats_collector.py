@@ -19,10 +19,10 @@ from nasbench_lab.errors import TableFileError
 from nasbench_lab.files import folder_errors
 from nasbench_lab.spaces import get_space
 from nasbench_lab.table import Table
-from tabular_data._nats_records import KEYS, SERIES, Floats, Packed
+from tabular_data._nats_records import KEYS, MOST_SEEDS, SERIES, Floats, Packed
 
-_MOST_SEEDS = 32
-"""Of a data set and schedule, over all architectures; there are three."""
+_LARGEST = 1 << 28
+"""Bytes that a column may have; those of the official files have 75 million."""
 
 
 class _Group:
@@ -57,9 +57,9 @@ class _Group:
         self.epochs = packed.epochs[i]
         self.series |= counts > 0
         self.rows[seed].append(row)
-        if len(self.rows) > _MOST_SEEDS:
+        if len(self.rows) > MOST_SEEDS:
             raise TableFileError(
-                f"expected at most {_MOST_SEEDS} different seeds; {seed} is one more"
+                f"expected at most {MOST_SEEDS} different seeds; {seed} is one more"
             )
         self.places[seed].append(place)
         self.starts[seed].append(self.length)
@@ -156,12 +156,16 @@ class Collector:
                     start += int(one.counts[i].sum())
                     i += 1
 
-    def write(self, folder: Path, info: Callable[[TableInfo], TableInfo]) -> None:
+    def write(self, folder: Path, info: Callable[[TableInfo], TableInfo], path: Path) -> None:
         """Writes the table into an existing empty folder.
 
         Args:
             folder: The folder.
             info: Completes what is said of the table.
+            path: What the records come from, for messages.
+
+        Raises:
+            TableFileError: A record has a value that cannot be, such as an accuracy of 200 %.
         """
         indices = np.array(self.indices)
         sort = np.argsort(indices)
@@ -219,6 +223,7 @@ class Collector:
             columns,
             row_of_index,
             extra=extra,
+            place=lambda row: f"{path}, record {indices[sort[row]]}",
         )
 
 
@@ -350,6 +355,11 @@ class _GroupValues:
     ) -> NDArray[Any]:
         values = self._load()
         n = len(epochs or (0,))
+        if n * len(self.rows) * self.n_rows * np.dtype(kind).itemsize > _LARGEST:
+            raise TableFileError(
+                f"{len(self.rows)} seeds and {n} epochs of {self.n_rows:,} architectures make a "
+                f"column of more than {_LARGEST:,} bytes"
+            )
         result = np.full((n, len(self.rows), self.n_rows), np.nan, dtype=kind)
         offsets = np.zeros(1, dtype=np.int64) if epochs is None else np.array(epochs) - 1
         for t, (rows, starts, counts) in enumerate(self._parts(s)):

@@ -23,6 +23,10 @@ from nasbench_lab.errors import TableFileError
 Floats = NDArray[np.float64]
 
 _MOST_EPOCHS = 1_000
+MOST_SEEDS = 32
+"""Of a data set and schedule; there are three."""
+_MOST_VALUES = 400_000
+"""Of an architecture and schedule; there are at most 31,000."""
 
 SPLITS = ("x-valid", "x-test", "ori-test")
 """The evaluation splits, by their official names."""
@@ -100,11 +104,19 @@ def parse(info: Any) -> Schedule:
         raise TableFileError(
             f"its seeds are {reprlib.repr(seeds)} but its results are {reprlib.repr(results)}"
         )
+    if sum(_length(results[one]) for one in listed) * len(SERIES) > _MOST_VALUES:
+        raise TableFileError(f"it has more than {_MOST_VALUES:,} values")
     trials = {
         (key, seed): _trial(results[key, seed], f"results of {key} with seed {seed}")
         for key, seed in listed
     }
     return Schedule(index, text, seeds, trials)
+
+
+def _length(result: Any) -> int:
+    """The number of epochs of a training, if it is one."""
+    n = result.get("epochs") if isinstance(result, dict) else None
+    return n if type(n) is int and 0 < n <= _MOST_EPOCHS else 0
 
 
 def _key(key: object) -> str:
@@ -114,8 +126,15 @@ def _key(key: object) -> str:
 
 
 def _seeds(found: object) -> tuple[int, ...]:
-    if not isinstance(found, list) or not all(type(seed) is int for seed in found):
-        raise TableFileError(f"expected a list of seeds but got {reprlib.repr(found)}")
+    if (
+        not isinstance(found, list)
+        or len(found) > MOST_SEEDS
+        or not all(type(seed) is int and abs(seed) < 1 << 63 for seed in found)
+    ):
+        raise TableFileError(
+            f"expected a list of seeds, at most {MOST_SEEDS} of 64 bits, but got "
+            f"{reprlib.repr(found)}"
+        )
     return tuple(found)
 
 
@@ -161,7 +180,7 @@ def _trial(result: Any, where: str) -> Trial:
         latency = np.nan
         if latencies is not None:
             latency = sum(_numbers(latencies)) / len(latencies) if latencies else np.nan
-        flops, parameters = _numbers([result["flop"], result["params"]])
+        flops, parameters = map(float, _numbers([result["flop"], result["params"]]))
         return Trial(
             {name: series for name, series in values.items() if series is not None},
             (flops, parameters, latency),
@@ -170,7 +189,7 @@ def _trial(result: Any, where: str) -> Trial:
         )
     except KeyError as error:
         raise TableFileError(f"{where} lack {error}") from error
-    except (TableFileError, TypeError, ValueError, AttributeError) as error:
+    except (TableFileError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise TableFileError(f"{where}: {error}") from error
 
 

@@ -121,7 +121,12 @@ def convert_file(path: Path, source: dict[str, str | int], folder: Path) -> None
         report="baseline_accuracy",
         source=source,
     )
-    Table.write(folder, info, dict(zip(columns, values.T, strict=True)))
+    Table.write(
+        folder,
+        info,
+        dict(zip(columns, values.T, strict=True)),
+        place=lambda row: f"{path}, {space.to_string(space.at(row))}",
+    )
 
 
 def _percent(value: Any) -> float:

@@ -48,20 +48,24 @@ import math
 import re
 import reprlib
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_lab.bounded_files import check_regular
 from nasbench_lab.columns import TableInfo
 from nasbench_lab.errors import (
     InvalidArchitectureError,
     NasbenchLabError,
     TableFileError,
     UnknownNameError,
+    short,
+    text_of,
 )
 from nasbench_lab.files import refuse_utf16, sha256
 from nasbench_lab.sources import FileFormat, ImportOptions
@@ -75,6 +79,15 @@ LARGEST_DENSE = 1 << 24
 
 _ABSENT = ("", "nan", "na", "none", "null")
 _MAGIC = b"PAR1"
+_LONGEST_LINE = 1 << 20
+_MOST_LINES = 1000
+"""Of a row: a text in quotation marks may have several."""
+_LONGEST_TEXT = 10_000
+"""Characters that an architecture may have in a Parquet file."""
+_FOOTER = 1 << 24
+"""Bytes that a Parquet file may say of itself."""
+_UNPACKED = 1 << 28
+"""Bytes that the columns of a Parquet file may unpack to, besides 64 times those of the file."""
 
 
 # The data file
@@ -95,11 +108,24 @@ def _places(path: Path, header: Sequence[str], names: Sequence[str], mapping: Pa
             unknown = UnknownNameError("column", name, header)
             raise TableFileError(f"{mapping} speaks of a column that {path} lacks: {unknown}")
         if header.count(name) > 1:
-            raise TableFileError(f"{path} has two columns {name!r}.")
+            raise TableFileError(f"{path} has two columns {short(name)!r}.")
     return [header.index(name) for name in names]
 
 
-def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path) -> _Data:
+def _lines(file: TextIO, lines_of_row: list[None]) -> Iterator[str]:
+    """The lines of a file; neither one nor those of one row may take all memory."""
+    while line := file.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise ValueError(f"it has {_LONGEST_LINE:,} characters or more")
+        lines_of_row.append(None)
+        if len(lines_of_row) > _MOST_LINES:
+            raise ValueError(
+                f"its row has more than {_MOST_LINES:,} lines; a quotation mark is odd"
+            )
+        yield line
+
+
+def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path, most: int) -> _Data:
     held: list[list[str]] = [[] for _ in texts]
     values = [array("d") for _ in numbers]
     lines = array("q")
@@ -111,11 +137,15 @@ def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path) 
             first = file.readline(1 << 20)
             delimiter = max(",\t;", key=first.count)
             file.seek(0)
-            rows = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+            lines_of_row: list[None] = []
+            rows = csv.reader(
+                _lines(file, lines_of_row), delimiter=delimiter, skipinitialspace=True, strict=True
+            )
             header = [name.strip() for name in next(rows, [])]
             places = _places(path, header, [*texts, *numbers], mapping)
             while True:
                 line = rows.line_num + 1
+                lines_of_row.clear()
                 row = next(rows, None)
                 if row is None:
                     break
@@ -123,6 +153,8 @@ def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path) 
                     continue
                 if len(row) != len(header):
                     raise ValueError(f"it has {counted(len(row), 'cell')} instead of {len(header)}")
+                if len(lines) == most:
+                    raise ValueError(f"expected at most {most:,} rows, one for each architecture")
                 lines.append(line)
                 for place, texts_held in zip(places, held, strict=False):
                     texts_held.append(row[place].strip())
@@ -164,46 +196,105 @@ def _read_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    types = pa.types
+    numeric = types.is_integer, types.is_floating, types.is_decimal, types.is_null
+    textual = types.is_string, types.is_large_string, types.is_boolean, *numeric
+    wanted = list(dict.fromkeys([*texts, *numbers]))
     try:
+        _check_footer(path)
         with pq.ParquetFile(path) as file:
-            _places(path, file.schema_arrow.names, [*texts, *numbers], mapping)
-            # A small file may stand for a great many equal rows.
-            if file.metadata.num_rows > most:
-                raise TableFileError(
-                    f"{path}: expected at most {most:,} rows, one for each architecture of the "
-                    f"space, but got {file.metadata.num_rows:,}."
-                )
-            data = file.read(columns=list(dict.fromkeys([*texts, *numbers])))
-            columns = {name: data.column(name) for name in (*texts, *numbers)}
-            lists = {name: columns[name].to_pylist() for name in texts}
-            kinds = {name: columns[name].type for name in numbers}
-            types = pa.types
-            tests = types.is_integer, types.is_floating, types.is_decimal, types.is_null
+            _places(path, file.schema_arrow.names, wanted, mapping)
+            _check_size(path, file.metadata, wanted, most)
+            for names, tests, what in ((numbers, numeric, "numbers"), (texts, textual, "texts")):
+                for name in names:
+                    kind = file.schema_arrow.field(name).type
+                    held = kind.value_type if types.is_dictionary(kind) and names is texts else kind
+                    if not any(test(held) for test in tests):
+                        raise TableFileError(f"{path}: expected {what} in {name!r} but got {kind}.")
+        # A text that is the same in many rows is kept once.
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            data = file.read(columns=wanted)
+            lists = {name: _texts(path, name, data.column(name)) for name in texts}
             arrays = {
-                name: np.asarray(columns[name].to_numpy(), dtype=np.float64)
-                for name in numbers
-                if any(test(kinds[name]) for test in tests)
+                name: np.asarray(data.column(name).to_numpy(), dtype=np.float64) for name in numbers
             }
     except NasbenchLabError:
         raise
     except Exception as error:  # a damaged file may raise anything
         raise TableFileError(
             f"{path} is truncated, damaged or no Parquet file ({type(error).__name__}: "
-            f"{str(error)[:300]})."
+            f"{text_of(error, 300)})."
         ) from error
     for name in numbers:
-        if name not in arrays:
-            raise TableFileError(f"{path}: expected numbers in {name!r} but got {kinds[name]}.")
         if (infinite := np.flatnonzero(np.isinf(arrays[name]))).size:
             raise TableFileError(
                 f"{path}, row {infinite[0] + 1}: expected a finite number in {name!r} but got "
                 f"{arrays[name][infinite[0]]}."
             )
     return _Data(
-        {name: ["" if v is None else str(v).strip() for v in lists[name]] for name in texts},
+        lists,
         arrays,
         lambda row: f"row {row + 1}",
     )
+
+
+def _check_footer(path: Path) -> None:
+    """Refuses a file that says gigabytes of itself."""
+    check_regular(path)
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 8))
+        end = file.read()
+    length = int.from_bytes(end[:4], "little")
+    if end[4:] == _MAGIC and length > _FOOTER:
+        raise TableFileError(
+            f"{path}: its description has {length:,} bytes, more than {_FOOTER:,}."
+        )
+
+
+def _check_size(path: Path, metadata: Any, wanted: Sequence[str], most: int) -> None:
+    """Refuses a small file that stands for a great many equal rows, or for long ones."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
+    if rows > most:
+        raise TableFileError(
+            f"{path}: expected at most {most:,} rows, one for each architecture of the space, but "
+            f"got {rows:,}."
+        )
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    size = sum(
+        chunk.total_uncompressed_size
+        for chunk in chunks
+        if chunk.path_in_schema.partition(".")[0] in wanted
+    )
+    allowed = _UNPACKED + 64 * check_regular(path)
+    if max(size, 16 * rows * len(wanted)) > allowed:
+        raise TableFileError(
+            f"{path}: the columns {short(', '.join(wanted))} unpack to more than {allowed:,} bytes, "
+            f"out of all proportion to its size."
+        )
+
+
+def _texts(path: Path, name: str, column: Any) -> list[str]:
+    """The texts of a column, equal ones only once in memory."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    result: list[str] = []
+    for chunk in column.chunks:
+        encoded = isinstance(chunk, pa.DictionaryArray)
+        values = chunk.dictionary if encoded else chunk
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            longest = pc.max(pc.binary_length(values)).as_py() or 0
+            if longest > _LONGEST_TEXT:
+                raise TableFileError(
+                    f"{path}: expected texts of at most {_LONGEST_TEXT:,} bytes in {name!r} but got "
+                    f"one of {longest:,}."
+                )
+        found = ["" if value is None else str(value).strip() for value in values.to_pylist()]
+        if encoded:
+            found = ["" if i is None else found[i] for i in chunk.indices.to_pylist()]
+        result += found
+    return result
 
 
 # The table
@@ -267,7 +358,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     if is_parquet:
         data = _read_parquet(path, texts, numbers, mapping_path, space.size)
     else:
-        data = _read_text(path, texts, numbers, mapping_path)
+        data = _read_text(path, texts, numbers, mapping_path, space.size)
     architectures = _architectures(path, data, mapping, space)
     n = len(architectures)
     dense = space.size <= LARGEST_DENSE
@@ -320,9 +411,17 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     if dense:
         row_of_index = np.full(space.size, -1, dtype=np.int32)
         row_of_index[indices] = np.arange(n)
-        Table.write(folder, info, columns, row_of_index)
+        Table.write(
+            folder, info, columns, row_of_index, place=lambda row: f"{path}, {data.place(row)}"
+        )
     else:
-        Table.write(folder, info, columns, keys=indices[order])
+        Table.write(
+            folder,
+            info,
+            columns,
+            keys=indices[order],
+            place=lambda row: f"{path}, {data.place(int(order[row]))}",
+        )
     options.progress(n, n)
 
 
@@ -363,6 +462,7 @@ def _needs_mapping(path: Path, mapping: Path) -> str:
         if _is_parquet(path):
             import pyarrow.parquet as pq
 
+            _check_footer(path)
             header = list(pq.read_schema(path).names)
         else:
             with open(path, encoding="utf-8-sig") as file:
@@ -370,7 +470,8 @@ def _needs_mapping(path: Path, mapping: Path) -> str:
             header = [name.strip(' "') for name in first.split(max(",\t;", key=first.count))]
     except Exception:  # then the names are left open
         pass
-    names = json.dumps(header[:20], ensure_ascii=False)[1:-1]
+    header = [short(name, 100) for name in header[:20]]
+    names = json.dumps(header, ensure_ascii=False)[1:-1]
     architecture, value = (*map(json.dumps, header[:2]), '"arch"', '"acc"')[:2]
     return (
         f"{path} needs a mapping file that says what its columns ({names}) are. Write {mapping}, "

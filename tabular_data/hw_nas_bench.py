@@ -153,7 +153,14 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
         missing=tuple(missing),
         joins=("nats-tss", "nas-bench-201"),
     )
-    Table.write(folder, info, columns, row_of_index, extra={"official_order": official_order})
+    Table.write(
+        folder,
+        info,
+        columns,
+        row_of_index,
+        extra={"official_order": official_order},
+        place=lambda row: f"{path}, record {row}",
+    )
 
 
 def _official_order(path: Path, records: dict[str, Any]) -> NDArray[np.int64]:

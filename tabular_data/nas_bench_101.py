@@ -9,17 +9,18 @@ digits, operations, base64 of a protobuf message ``ModelMetrics``] of one traini
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import TableFileError
+from nasbench_lab.processes import in_processes
 from nasbench_lab.sources import FileFormat, ImportOptions
 from nasbench_lab.table import Table
 from tabular_data._nas_bench_101_records import (
@@ -53,9 +54,6 @@ _CITATION = """@inproceedings{ying2019nasbench101,
 
 _CELLS_PER_TASK = 8192
 
-_T = TypeVar("_T")
-_R = TypeVar("_R")
-
 
 def recognise(path: Path) -> str | None:
     """Names the table if the file's first record is that of a training."""
@@ -81,11 +79,11 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     total = sum(chunk.n for chunk in chunks)
     parts = []
     options.progress(0, total)
-    for chunk, part in zip(
-        chunks, _map(partial(read, path, options.curves), chunks, options.jobs), strict=True
-    ):
-        parts.append(part)
-        options.progress(chunk.first + chunk.n, total)
+    tasks = [partial(read, path, options.curves, chunk) for chunk in chunks]
+    with closing(in_processes(tasks, options.jobs, ordered=True)) as results:
+        for number, part in results:
+            parts.append(part)
+            options.progress(chunks[number].first + chunks[number].n, total)
 
     keys, row, hashes = _cells(path, chunks, parts, options.jobs)
     epochs = np.concatenate([part.epochs for part in parts])
@@ -152,7 +150,14 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
         clock="train_only",
         missing=tuple(missing),
     )
-    Table.write(folder, info, columns, keys=keys, extra={"module_hash": hashes})
+    Table.write(
+        folder,
+        info,
+        columns,
+        keys=keys,
+        extra={"module_hash": hashes},
+        place=lambda row: f"{path}, cell {hashes[row].decode()}",
+    )
 
 
 def _cells(
@@ -169,7 +174,9 @@ def _cells(
     """
     codes, cell = np.unique(np.concatenate([part.code for part in parts]), return_inverse=True)
     blocks = [codes[i : i + _CELLS_PER_TASK] for i in range(0, len(codes), _CELLS_PER_TASK)]
-    hashes = [text for some in _map(_hashes, blocks, jobs) for text in some]
+    tasks = [partial(_hashes, block) for block in blocks]
+    with closing(in_processes(tasks, jobs, ordered=True)) as results:
+        hashes = [text for _, some in results for text in some]
     expected = digests("".join(hashes))
     for chunk, part in zip(chunks, parts, strict=True):
         here = cell[chunk.first : chunk.first + chunk.n]
@@ -277,16 +284,6 @@ def _places(group: NDArray[np.int64]) -> NDArray[np.int8]:
     place = np.arange(len(group)) - starts[np.cumsum(new) - 1]
     result[order] = np.minimum(place, np.iinfo(np.int8).max)
     return result
-
-
-def _map(function: Callable[[_T], _R], tasks: Sequence[_T], jobs: int) -> Iterable[_R]:
-    """Applies a function, in order, with several processes if there is enough to do."""
-    if jobs == 1 or len(tasks) < 2:
-        return map(function, tasks)
-    results: Iterable[_R] = joblib.Parallel(n_jobs=jobs, return_as="generator")(
-        joblib.delayed(function)(task) for task in tasks
-    )
-    return results
 
 
 def _hashes(codes: NDArray[np.int64]) -> list[str]:

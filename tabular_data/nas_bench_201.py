@@ -7,6 +7,7 @@ Dong and Yang, "NAS-Bench-201: Extending the scope of reproducible neural archit
 
 from __future__ import annotations
 
+import reprlib
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from nasbench_lab.bounded_files import Pieces
 from nasbench_lab.columns import TableInfo
 from nasbench_lab.errors import TableFileError
 from nasbench_lab.safe_pickle import PickleReader, errors_of
@@ -24,6 +26,8 @@ from tabular_data.nats_bench import collected, note, records_of, single, tasks
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+_DIRECTORY = 1 << 22
+"""Bytes that the list of what is in a zip archive may have; there are some five entries."""
 _NAMES = {"less": "12", "full": "200"}
 """What the file calls the schedules."""
 
@@ -38,16 +42,21 @@ _CITATION = """@inproceedings{dong2020nasbench201,
 @contextmanager
 def _pickle(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """The file, and in it the stream of the pickle that holds the data, in either layout."""
-    if zipfile.is_zipfile(path):
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            if len(names) != 1:
-                raise TableFileError("expected one data.pkl in it, as torch.save writes")
-            with archive.open(names[0]) as stream:
-                yield file, cast(BinaryIO, stream)
-        return
     with open(path, "rb") as file:
-        yield file, _after_head(file)
+        pieces = cast(BinaryIO, Pieces(file, _DIRECTORY))
+        if not zipfile.is_zipfile(pieces):
+            file.seek(0)
+            yield file, _after_head(file)
+            return
+        with zipfile.ZipFile(pieces) as archive:
+            found = [one for one in archive.infolist() if one.filename.endswith("/data.pkl")]
+            # A compressed one may unpack to gigabytes before the first byte of it is seen.
+            if len(found) != 1 or found[0].compress_type != zipfile.ZIP_STORED:
+                raise TableFileError(
+                    "expected one data.pkl in it, not compressed, as torch.save writes"
+                )
+            with archive.open(found[0]) as stream:
+                yield file, cast(BinaryIO, stream)
 
 
 def _after_head(file: BinaryIO) -> BinaryIO:
@@ -59,7 +68,7 @@ def _after_head(file: BinaryIO) -> BinaryIO:
         file.seek(start + reader.consumed)
         if expected is not None and found != expected:
             raise TableFileError(
-                f"part {position} of it is {found!r}, which torch.save does not write"
+                f"part {position} of it is {reprlib.repr(found)}, which torch.save does not write"
             )
     return file
 
@@ -100,7 +109,7 @@ def _write(collector: Collector, path: Path, folder: Path, options: ImportOption
             **tasks(collector, ("12", "200")),
         )
 
-    collector.write(folder, info)
+    collector.write(folder, info, path)
 
 
 FORMAT = FileFormat(

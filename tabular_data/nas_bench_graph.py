@@ -140,7 +140,9 @@ def convert_file(dataset: str, path: Path, source: dict[str, str | int], folder:
         report=f"test_{quantity}",
         source=source,
     )
-    Table.write(folder, info, columns, row_of_index)
+    Table.write(
+        folder, info, columns, row_of_index, place=lambda row: f"{path}, record {keys[row]}"
+    )
 
 
 TABLES = [

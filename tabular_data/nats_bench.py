@@ -8,21 +8,32 @@ size", IEEE TPAMI 2022 (arXiv 2009.00437). A "simple" archive is a directory, or
 from __future__ import annotations
 
 import bz2
+import contextlib
 import re
 import reprlib
 import tarfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
+from joblib import effective_n_jobs
 
+from nasbench_lab.bounded_files import Pieces, check_regular
 from nasbench_lab.columns import TableInfo, Task
-from nasbench_lab.errors import TableFileError
-from nasbench_lab.safe_pickle import CONTAINERS, NUMBERS, PickleReader, SharedError, errors_of
+from nasbench_lab.errors import TableFileError, UnsafeFileError
+from nasbench_lab.processes import in_processes
+from nasbench_lab.safe_pickle import (
+    CONTAINERS,
+    MEMORY,
+    NUMBERS,
+    PickleReader,
+    SharedError,
+    errors_of,
+)
 from nasbench_lab.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
 from tabular_data._nats_records import KEYS, Packed, check_schedule, pack, parse
@@ -34,7 +45,19 @@ _RECORD_LIMIT = 4 << 20
 """Bytes that one record may have when unpacked; the real ones have a third of a million."""
 _LIMIT = 16 << 20
 """Bytes that a single file may have besides its records."""
+_UNPACKED, _RATIO = 16 << 20, 32
+"""Bytes that a file may unpack to, besides so many times its own; real files unpack to four times
+theirs."""
+_MOST_TEXTS = 1 << 15
+_LONGEST_TEXT = 1000
+_MOST_SCHEDULES = 8
+_MOST_STREAMS = 1000
+"""Of a compressed record; there is one, or one for each 900,000 bytes."""
+_TAR_HEADER = 1 << 16
+"""Bytes that a header of a tar archive may have."""
 _BATCH = 16
+_SIZES = re.compile(rb"\d{1,9}(:\d{1,9}){4}")
+"""The string of a network of the size space."""
 
 _CITATION = """@article{dong2022natsbench,
   title = {{NATS-Bench}: Benchmarking {NAS} Algorithms for Architecture Topology and Size},
@@ -62,6 +85,8 @@ class _Part(NamedTuple):
     size: int
 
     def read(self) -> bytes:
+        if self.size > _RECORD_LIMIT:
+            raise UnsafeFileError(f"it has {self.size:,} bytes; real ones have a hundred thousand")
         with open(self.path, "rb") as file:
             file.seek(self.start)
             data = file.read(self.size)
@@ -80,7 +105,7 @@ def _parts(path: Path) -> dict[str, _Part]:
         }
     found = {}
     # Nothing is unpacked: only names, places and sizes are looked at, and links are passed over.
-    with tarfile.open(path, "r:") as archive:
+    with open(path, "rb") as file, _tar(file) as archive:
         for member in archive:
             name = member.name.rpartition("/")[2]
             if member.isreg() and _is_part(name):
@@ -94,6 +119,22 @@ def _parts(path: Path) -> dict[str, _Part]:
     return found
 
 
+def _tar(file: BinaryIO) -> tarfile.TarFile:
+    """The archive, which must not be compressed: a header of it could unpack to gigabytes."""
+    return tarfile.open(fileobj=cast(BinaryIO, Pieces(file, _TAR_HEADER)), mode="r:")
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a path is a folder or a tar archive."""
+    if path.is_dir():
+        return True
+    try:
+        with open(path, "rb") as file, _tar(file):
+            return True
+    except (tarfile.TarError, UnsafeFileError):
+        return False
+
+
 def _is_part(name: str) -> bool:
     # macOS adds files that start with a dot.
     return name.endswith(_EXTENSION) and not name.startswith(".")
@@ -104,6 +145,7 @@ class _Unpacked:
 
     def __init__(self, data: bytes) -> None:
         self._data, self._unpack = data, bz2.BZ2Decompressor()
+        self._streams = 1
 
     def read(self, n: int) -> bytes:
         if self._unpack.eof:
@@ -111,6 +153,9 @@ class _Unpacked:
             self._data = self._unpack.unused_data
             if not self._data:
                 return b""
+            self._streams += 1
+            if self._streams > _MOST_STREAMS:
+                raise UnsafeFileError(f"it has more than {_MOST_STREAMS:,} streams")
             self._unpack = bz2.BZ2Decompressor()
         part = self._unpack.decompress(self._data, n)
         self._data = b""
@@ -119,39 +164,53 @@ class _Unpacked:
         return part
 
 
-def _load(part: _Part) -> Any:
+def _load(part: _Part) -> tuple[Any, int]:
+    """What a file of an archive holds, and the bytes that it unpacks to."""
     stream: Any = _Unpacked(part.read())
-    return PickleReader(stream, _ALLOWED, limit=_RECORD_LIMIT).load()
+    reader = PickleReader(stream, _ALLOWED, limit=_RECORD_LIMIT)
+    return reader.load(), reader.consumed
 
 
 def _texts(meta: Any) -> list[str]:
     texts = meta["meta_archs"]
-    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
-        raise TableFileError("its meta_archs are no list of architectures")
+    if (
+        not isinstance(texts, list)
+        or not 0 < len(texts) <= _MOST_TEXTS
+        or not all(isinstance(text, str) and len(text) <= _LONGEST_TEXT for text in texts)
+    ):
+        raise TableFileError(f"its meta_archs are no list of up to {_MOST_TEXTS:,} architectures")
     return texts
 
 
 def table_of(texts: list[str]) -> str:
     """The name of the table that the strings of architectures belong to."""
-    return "nats-sss" if re.fullmatch(r"\d+(:\d+){4}", texts[0]) else "nats-tss"
+    return "nats-sss" if _SIZES.fullmatch(texts[0].encode()) else "nats-tss"
 
 
-def _read_batch(parts: list[tuple[int, _Part]], curves: bool) -> list[dict[str, Packed]]:
-    """Reads some records; runs in a worker process."""
-    result = []
+def _read_batch(
+    parts: list[tuple[int, _Part]], curves: bool
+) -> tuple[list[dict[str, Packed]], int]:
+    """Reads some records; runs in a worker process.
+
+    Returns:
+        The records, and the bytes that they unpack to.
+    """
+    result, unpacked = [], 0
     for _, part in parts:
         where = part.path if part.name == part.path.name else f"{part.path}, record {part.name}"
         with errors_of(where):
-            record = _load(part)
-            if not isinstance(record, dict) or not record:
-                raise TableFileError("expected a dict of schedules")
+            record, size = _load(part)
+            if not isinstance(record, dict) or not 0 < len(record) <= _MOST_SCHEDULES:
+                raise TableFileError(f"expected a dict of 1 to {_MOST_SCHEDULES} schedules")
             result.append(
                 {
                     check_schedule(name): pack(parse(info), curves=curves)
                     for name, info in record.items()
                 }
             )
-    return result
+            # One training may be used in many places.
+            unpacked += max(size, sum(one.values.nbytes for one in result[-1].values()))
+    return result, unpacked
 
 
 def _convert_simple(path: Path, folder: Path, options: ImportOptions) -> None:
@@ -160,8 +219,13 @@ def _convert_simple(path: Path, folder: Path, options: ImportOptions) -> None:
         meta = parts.pop(f"meta{_EXTENSION}", None)
         if meta is None:
             raise TableFileError(f"expected meta{_EXTENSION} in it but there is none")
+        if not parts:
+            raise TableFileError(
+                f"it holds meta{_EXTENSION} but no record of an architecture, such as "
+                f"000000{_EXTENSION}. Get the whole archive"
+            )
     with errors_of(f"{path}, record {meta.name}"):
-        texts = _texts(_load(meta))
+        texts = _texts(_load(meta)[0])
         table = table_of(texts)
         collector = Collector(texts, _TABLES[table][0], folder.parent)
     with collector:
@@ -174,21 +238,28 @@ def _collect_simple(
 ) -> None:
     numbered = []
     for name, part in parts.items():
-        number = name.removesuffix(_EXTENSION)
-        if not re.fullmatch(r"[0-9]{1,9}", number):
+        digits = name.removesuffix(_EXTENSION)
+        if not re.fullmatch(r"[0-9]{1,9}", digits):
             raise TableFileError(f"{path}: {name!r} is not named by the index of an architecture.")
-        numbered.append((int(number), part))
+        numbered.append((int(digits), part))
     numbered.sort()
     batches = [numbered[i : i + _BATCH] for i in range(0, len(numbered), _BATCH)]
-    jobs = min(cpu_count() if options.jobs == -1 else options.jobs, max(1, len(batches) // 2))
-    # In the order of the indices, whatever the number of processes; few wait to be written.
-    read: Generator[Any] = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(
-        delayed(_read_batch)(batch, options.curves) for batch in batches
-    )
-    done = 0
+    jobs = min(effective_n_jobs(options.jobs), max(1, len(batches) // 2))
+    tasks = [partial(_read_batch, batch, options.curves) for batch in batches]
+    done = unpacked = 0
+    most = _UNPACKED + _RATIO * sum(part.size for _, part in numbered)
     options.progress(0, len(numbered))
-    with closing(read):
-        for batch, records in zip(batches, read, strict=True):
+    # In the order of the indices, whatever the number of processes.
+    with closing(in_processes(tasks, jobs, ordered=True)) as read:
+        for number, (records, size) in read:
+            batch = batches[number]
+            unpacked += size
+            if unpacked > most:
+                raise UnsafeFileError(
+                    f"{path} is not read: its records unpack to more than {most:,} bytes, out of "
+                    f"all proportion to their size. Get it anew from where the benchmark's authors "
+                    f"publish it."
+                )
             for (index, part), record in zip(batch, records, strict=True):
                 with errors_of(f"{path}, record {part.name}"):
                     collector.add(index, record)
@@ -221,7 +292,7 @@ def records_of(
         read: Says how many bytes of the file have been read, for the progress.
         names: The schedules' names for those that the file has; they are the same if None.
     """
-    size = path.stat().st_size
+    size, held = path.stat().st_size, check_regular(path)
     seen: set[Any] = set()
 
     def fold(key: Any, value: Any) -> Any:
@@ -238,14 +309,23 @@ def records_of(
         return packed
 
     def load(release: bool) -> Any:
+        # What is read in the end takes about as much as the real files; without letting go, users
+        # report 28 GB of 1.3 GB.
         return PickleReader(
-            stream, _ALLOWED_WEIGHTS, fold, release=release, persistent=_weight, limit=_LIMIT
+            stream,
+            _ALLOWED_WEIGHTS,
+            fold,
+            release=release,
+            persistent=_weight,
+            limit=_LIMIT,
+            total=_UNPACKED + _RATIO * held,
+            memory=MEMORY + (8 if release else 32) * held,
         ).load()
 
-    start = stream.tell()
-    try:
+    start, data = stream.tell(), None
+    with contextlib.suppress(SharedError):
         data = load(release=True)
-    except SharedError:
+    if data is None:
         # Trainings share containers, so none may be let go while it is read.
         stream.seek(start)
         data = load(release=False)
@@ -259,12 +339,14 @@ def records_of(
         else:
             schedules = {name: record[key] for key, name in names.items() if key in record}
         if not schedules or not all(isinstance(one, Packed) for one in schedules.values()):
-            raise TableFileError(f"record {index!r} holds no results of a schedule")
+            raise TableFileError(f"record {reprlib.repr(index)} holds no results of a schedule")
         result[index] = schedules
-    evaluated = sorted(data.get("evaluated_indexes", result))
+    if not result:
+        raise TableFileError("it holds no record of an architecture")
+    evaluated = list(data.get("evaluated_indexes", result))
     if not all(type(index) is int and 0 <= index < len(texts) for index in evaluated):
         raise TableFileError(f"its evaluated_indexes are not from 0 to {len(texts) - 1}")
-    return Whole(texts, result, evaluated)
+    return Whole(texts, result, sorted(evaluated))
 
 
 def _weight(_: object) -> None:
@@ -323,7 +405,7 @@ def _write(
             **tasks(collector, schedules),
         )
 
-    collector.write(folder, info)
+    collector.write(folder, info, path)
 
 
 def note(curves: bool) -> str:
@@ -364,9 +446,9 @@ def tasks(collector: Collector, schedules: tuple[str, str]) -> dict[str, Any]:
 def recognise(path: Path) -> str | None:
     """The table that an archive or single file holds."""
     try:
-        if path.is_dir() or tarfile.is_tarfile(path):
+        if _is_archive(path):
             meta = _parts(path).get(f"meta{_EXTENSION}")
-            return None if meta is None else table_of(_texts(_load(meta)))
+            return None if meta is None else table_of(_texts(_load(meta)[0]))
         with open(path, "rb") as file:
             if file.read(3) != b"BZh":
                 return None
@@ -382,14 +464,14 @@ def single(head: bytes, cells: str, sizes: str | None) -> str | None:
     if b"meta_archs" not in head and b"arch2infos" not in head:
         return None
     # Records of the size space hold the string of a cell too.
-    if re.search(rb"\d+:\d+:\d+:\d+:\d+", head):
+    if _SIZES.search(head):
         return sizes
-    return cells if re.search(rb"\|[a-z_0-9]+~0\|\+\|", head) else None
+    return cells if re.search(rb"\|[a-z_0-9]{1,40}~0\|\+\|", head) else None
 
 
 def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     """Writes the table of an archive or single file into an empty folder."""
-    if path.is_dir() or tarfile.is_tarfile(path):
+    if _is_archive(path):
         _convert_simple(path, folder, options)
     else:
         _convert_single(path, folder, options)

@@ -10,10 +10,12 @@ import json
 import shutil
 from pathlib import Path
 
-from nasbench_lab.errors import MissingSourceError
+from nasbench_lab.errors import MissingSourceError, TableFileError
 from nasbench_lab.sources import TableSource
+from nasbench_lab.table_files import problems
 
 _FOLDER = Path(__file__).parent / "nb201_digits"
+_INSTALL = "Install nasbench-lab again."
 
 
 def version() -> str:
@@ -21,20 +23,30 @@ def version() -> str:
 
     Raises:
         MissingSourceError: This installation lacks it.
+        TableFileError: Its manifest is damaged.
     """
     try:
-        text = (_FOLDER / "manifest.json").read_text()
+        text = (_FOLDER / "manifest.json").read_text("utf-8", "replace")
     except FileNotFoundError:
         raise MissingSourceError(
             f"The table that comes with nasbench-lab is missing from {_FOLDER}. Install nasbench-lab "
             f"again, or make the table: nasbench-lab build-table RECIPE.toml"
         ) from None
-    return str(json.loads(text)["info"]["source"]["version"])
+    try:
+        return str(json.loads(text)["info"]["source"]["version"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise TableFileError(f"{_FOLDER / 'manifest.json'} is damaged. {_INSTALL}") from error
 
 
 def convert(folder: Path) -> None:
-    """Copies the table into an empty folder."""
-    for file in _FOLDER.iterdir():
+    """Copies the table into an empty folder.
+
+    Raises:
+        TableFileError: It is damaged.
+    """
+    if found := problems(_FOLDER, _INSTALL):
+        raise TableFileError("\n".join(found))
+    for file in (*_FOLDER.glob("*.npy"), _FOLDER / "manifest.json"):
         shutil.copyfile(file, folder / file.name)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
+from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError, short
 from nasbench_lab.words import counted
 
 Architecture = tuple[int, ...]
@@ -364,16 +364,15 @@ class SearchSpace:
         if len(names) != len(self.decisions):
             raise InvalidArchitectureError(
                 f"Expected {counted(len(self.decisions), 'option')} for {self.name!r} but got "
-                f"{len(names)}: "
-                f"{text!r}; the syntax is {syntax}."
+                f"{len(names)}: {short(text)!r}; the syntax is {syntax}."
             )
         architecture = []
         for decision, name in zip(self.decisions, names, strict=True):
             options = [str(option) for option in decision.options]
             if name not in options:
                 raise InvalidArchitectureError(
-                    f"Expected an option for {decision.name!r} of {self.name!r} but got {name!r} "
-                    f"in {text!r}; options are {', '.join(options)}."
+                    f"Expected an option for {decision.name!r} of {self.name!r} but got "
+                    f"{short(name)!r} in {short(text)!r}; options are {', '.join(options)}."
                 )
             architecture.append(options.index(name))
         return tuple(architecture)

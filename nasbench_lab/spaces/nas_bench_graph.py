@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import InvalidArchitectureError
+from nasbench_lab.errors import InvalidArchitectureError, short
 from nasbench_lab.spaces.base import (
     Architecture,
     Architectures,
@@ -44,7 +44,7 @@ PROTEINS_OPERATIONS = ("gcn", "sage", "arma", "fc", "skip")
 
 _N = 4
 _SYNTAX = "Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc', 'cheb'])"
-_TEXT = re.compile(r"\s*(?:Arch\s*\(\s*)?\[([^\]]*)\]\s*,?\s*\[([^\]]*)\]\s*\)?\s*")
+_TEXT = re.compile(r"(?:Arch\s*\(\s*)?\[([^\]]*)\]\s*(?:,\s*)?\[([^\]]*)\]\s*\)?")
 
 
 class NASBenchGraphSpace(SearchSpace):
@@ -88,9 +88,9 @@ class NASBenchGraphSpace(SearchSpace):
         return Graph(names, tuple(Edge(s, t) for s, t in edges), self.operations)
 
     def _parse(self, text: str) -> Architecture:
-        match = _TEXT.fullmatch(text)
+        match = _TEXT.fullmatch(text.strip())
         if not match:
-            raise InvalidArchitectureError(f"Expected {_SYNTAX} but got {text!r}.")
+            raise InvalidArchitectureError(f"Expected {_SYNTAX} but got {short(text)!r}.")
         sources = [part.strip() for part in match[1].split(",")]
         names = [part.strip().strip("'\"") for part in match[2].split(",")]
         if (
@@ -100,7 +100,7 @@ class NASBenchGraphSpace(SearchSpace):
         ):
             raise InvalidArchitectureError(
                 f"Expected {_N} nodes, each fed by the input (0) or an earlier node, as in "
-                f"{_SYNTAX}, but got {text!r}."
+                f"{_SYNTAX}, but got {short(text)!r}."
             )
         wiring, orders = _wirings([int(s) - 1 for s in sources])
         reordered = [names[i] for i in orders[0]]

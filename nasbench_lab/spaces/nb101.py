@@ -17,7 +17,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import InvalidArchitectureError
+from nasbench_lab.errors import InvalidArchitectureError, short
 from nasbench_lab.spaces.base import (
     Architecture,
     Architectures,
@@ -45,7 +45,7 @@ _SOURCES, _TARGETS = (list(ends) for ends in zip(*EDGES, strict=True))
 _DIRECT = EDGES.index((0, _OUTPUT))
 
 _SYNTAX = "0100010000010…:input,conv3x3-bn-relu,maxpool3x3,…,output"
-_TEXT = re.compile(r"\s*([01]+):([^:\n]+?)\s*")
+_TEXT = re.compile(r"([01]+):([^:\n]+)")
 
 # Canonical cells are found as numbers: 2 bits for the operation of each inner node, 3 meaning that
 # there is none, then one bit per edge other than that from input to output.
@@ -344,7 +344,7 @@ class NB101Space(SearchSpace):
         if (names[0], names[-1]) != ("input", "output") or -1 in options:
             raise InvalidArchitectureError(
                 f"Expected operations from input to output for {self.name!r} but got "
-                f"{', '.join(names)}; options between them are {', '.join(OPERATIONS)}."
+                f"{short(', '.join(names))}; options between them are {', '.join(OPERATIONS)}."
             )
         padded = digits + "0"
         edges = [int(padded[place]) for place in places]
@@ -378,18 +378,18 @@ class NB101Space(SearchSpace):
         return f"{digits}:{','.join(['input', *names, 'output'])}"
 
     def _parse(self, text: str) -> Architecture:
-        match = _TEXT.fullmatch(text)
+        match = _TEXT.fullmatch(text.strip())
         names = match[2].split(",") if match else []
         if not match or not 2 <= len(names) <= NODES or len(match[1]) != len(names) ** 2:
             raise InvalidArchitectureError(
                 f"Expected {_SYNTAX} with the digits of a square matrix of 2 to {NODES} nodes and "
-                f"as many operations but got {text!r}."
+                f"as many operations but got {short(text)!r}."
             )
         try:
             return self._from_digits(match[1], names)
         except InvalidArchitectureError as error:
             raise InvalidArchitectureError(
-                f"Expected {_SYNTAX} but got {text!r}. {error}"
+                f"Expected {_SYNTAX} but got {short(text)!r}. {error}"
             ) from None
 
     # Numbers for models

@@ -15,7 +15,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
+from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError, short
 from nasbench_lab.spaces.base import (
     Architecture,
     Architectures,
@@ -73,7 +73,7 @@ class NB201Space(SearchSpace):
         sources: list[tuple[str, int]] = []
         for node in nodes:
             if len(node) < 2 or node[0] != "|" or node[-1] != "|":
-                raise InvalidArchitectureError(f"Expected {_SYNTAX} but got {text!r}.")
+                raise InvalidArchitectureError(f"Expected {_SYNTAX} but got {short(text)!r}.")
             for edge in node[1:-1].split("|"):
                 name, _, source = edge.partition("~")
                 names.append(name)
@@ -81,7 +81,7 @@ class NB201Space(SearchSpace):
         architecture = self._options_from_names(names, text, _SYNTAX)
         sizes = [node.count("~") for node in nodes]
         if sizes != [1, 2, 3] or any(s != str(EDGES[i][0]) for s, i in sources):
-            raise InvalidArchitectureError(f"Expected {_SYNTAX} but got {text!r}.")
+            raise InvalidArchitectureError(f"Expected {_SYNTAX} but got {short(text)!r}.")
         return architecture
 
     @overload

@@ -241,7 +241,7 @@ def target_value(
         column = benchmark.table.column(metric_query(benchmark, metric))
         sign = ">=" if column.maximize else "<="
         return f"{label(column).split(' (')[0]} {sign} {value:g}", value
-    match = re.fullmatch(r"top (\d+)|best (\d+(?:\.\d+)?) ?%", target.strip())
+    match = re.fullmatch(r"top (\d{1,18})|best (\d{1,18}(?:\.\d+)?) ?%", target.strip())
     if match is None or metric == "hypervolume":
         raise QueryError(
             f"Expected a target such as 0.5, 'top 10' or 'best 1 %' but got {target!r}"

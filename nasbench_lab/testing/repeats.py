@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import inspect
+import os
 import pickle
 import sys
 import warnings
@@ -169,7 +170,9 @@ def _state() -> Iterator[tuple[str, str]]:
     """Names and fingerprints of what the user's modules and classes hold."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if not (is_users(file) if isinstance(file, str) else name == "__main__"):
+        # Some packages keep what is no file among the modules.
+        own = isinstance(file, str) and os.path.isabs(file) and is_users(file)
+        if not own and name != "__main__":
             continue
         for key, value in list(vars(module).items()):
             if key.startswith("__") or inspect.ismodule(value) or inspect.isroutine(value):
@@ -182,11 +185,26 @@ def _state() -> Iterator[tuple[str, str]]:
                         yield f"the class attribute {key}.{attribute}", _fingerprint(held)
 
 
+class _Digest:
+    """A file that keeps the checksum of what is written to it, up to some size."""
+
+    def __init__(self) -> None:
+        self.sha256, self.left = hashlib.sha256(), 10**8
+
+    def write(self, data: bytes) -> None:
+        self.left -= len(data)
+        if self.left < 0:
+            raise ValueError("too large")
+        self.sha256.update(data)
+
+
 def _fingerprint(value: Any) -> str:
+    digest = _Digest()
     try:
-        return hashlib.sha256(pickle.dumps(value)).hexdigest()
+        pickle.Pickler(digest).dump(value)
     except Exception as error:  # an object of somebody else's may raise anything
         return type(error).__name__
+    return digest.sha256.hexdigest()
 
 
 def differs_elsewhere(search: Search, first: Trace) -> bool:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import CLOCKS, Benchmark, Objective
-from nasbench_lab.errors import QueryError, UnknownNameError
-from nasbench_lab.files import atomic_file, data_folder
+from nasbench_lab.errors import QueryError, TableFileError, UnknownNameError
+from nasbench_lab.files import data_folder
 from nasbench_lab.sources import silent
 from nasbench_lab.spaces import Architecture, SearchSpace, get_space
 from nasbench_lab.trainer.datasets import ImageData, load_data
+from nasbench_lab.trainer.entries import check_possible, read_entry, tell, write_entry
 from nasbench_lab.trainer.recipe import RECIPES, Recipe
 from nasbench_lab.trainer.training import (
     Training,
@@ -125,7 +124,7 @@ class TrainingBenchmark(Benchmark):
         file = self._file(built)
         known = self._known.get(built)
         if known is None or known.epochs < epochs:
-            known = _read(file)  # another process may have trained it meanwhile
+            known = self._kept(file, built)  # another process may have trained it meanwhile
         if known is None or known.epochs < epochs:
             known = train(
                 self.space,
@@ -138,16 +137,29 @@ class TrainingBenchmark(Benchmark):
                 checkpoint=file.with_suffix(".pt"),
                 progress=self.progress,
             )
-            _write(file, known, self.space.to_string(built))
+            _write(file, self._key(built), known, self.space.to_string(built))
             if epochs == last:
                 file.with_suffix(".pt").unlink(missing_ok=True)
         self._known[built] = known
         return known
 
-    def _file(self, architecture: Architecture) -> Path:
+    def _key(self, architecture: Architecture) -> str:
         key = training_key(self.space, architecture, self.recipe, self.data, self.seeds)
         # A GPU rounds otherwise than the CPU.
-        return self.folder / f"{key[:24]}-{self.device.partition(':')[0]}.json"
+        return f"{key}-{self.device.partition(':')[0]}"
+
+    def _file(self, architecture: Architecture) -> Path:
+        key, _, device = self._key(architecture).partition("-")
+        return self.folder / f"{key[:24]}-{device}.json"
+
+    def _kept(self, file: Path, architecture: Architecture) -> Training | None:
+        """A kept training; None if there is none, or it is damaged, which is told."""
+        what = self._key(architecture), self.seeds, self.space.to_string(architecture)
+        try:
+            return _read(file, *what)
+        except TableFileError as error:
+            tell(error, f"{self.space.to_string(architecture)} is trained again.")
+            return None
 
     def _cost(self, training: Training, epoch: int, since: int | None) -> float:
         if self.clock == "evaluations":
@@ -163,7 +175,7 @@ class TrainingBenchmark(Benchmark):
         return cost / len(self.seeds)
 
 
-def _write(file: Path, training: Training, architecture: str) -> None:
+def _write(file: Path, key: str, training: Training, architecture: str) -> None:
     entry = {
         "architecture": architecture,
         "seeds": training.seeds,
@@ -173,21 +185,41 @@ def _write(file: Path, training: Training, architecture: str) -> None:
         "flops": training.flops,
         "device": training.device,
     }
-    with atomic_file(file) as path:
-        path.write_text(json.dumps(entry))
+    write_entry(file, key, entry)
 
 
-def _read(file: Path) -> Training | None:
-    """A kept training; None if there is none, or it is damaged: it is then trained again."""
+_FIELDS = frozenset(("architecture", "seeds", "curves", "seconds", "parameters", "flops", "device"))
+
+
+def _read(file: Path, key: str, seeds: tuple[int, ...], architecture: str) -> Training | None:
+    """A kept training; None if there is none.
+
+    Raises:
+        TableFileError: It is damaged, of something else, or says what cannot be.
+        DataFolderError: It cannot be read.
+    """
+    entry = read_entry(file, key, unsigned=_FIELDS)
+    if entry is None:
+        return None
     try:
-        entry: dict[str, Any] = json.loads(file.read_text())
-        return Training(
+        training = Training(
             seeds=tuple(entry["seeds"]),
-            curves={name: np.array(values) for name, values in entry["curves"].items()},
-            seconds={split: np.array(values) for split, values in entry["seconds"].items()},
+            curves={name: np.array(values, float) for name, values in entry["curves"].items()},
+            seconds={split: np.array(values, float) for split, values in entry["seconds"].items()},
             parameters=float(entry["parameters"]),
             flops=float(entry["flops"]),
             device=str(entry["device"]),
         )
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+        shape = (len(seeds), training.epochs)
+        fits = training.seeds == seeds and entry["architecture"] == architecture
+        fits &= all(values.shape == shape for values in training.curves.values())
+        fits &= all(values.shape == shape[1:] for values in training.seconds.values())
+        fits &= {"train_accuracy", "valid_accuracy"} <= set(training.curves)
+        fits &= {"train", "valid"} <= set(training.seconds)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        fits = False
+    if not fits:
+        raise TableFileError(f"{file} is damaged, or of other seeds or another architecture.")
+    sizes = {"parameters": training.parameters, "flops": training.flops}
+    check_possible(file, training.curves, training.seconds, sizes)
+    return training

@@ -8,13 +8,12 @@ to be, one small file per network, so that a build that was killed goes on where
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -26,12 +25,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasbench_lab.columns import Column, TableInfo
-from nasbench_lab.errors import DataFolderError, RecipeError, TableFileError, TrainingError
-from nasbench_lab.files import atomic_file, nearest_file, read_text, sha256
+from nasbench_lab.errors import (
+    DataFolderError,
+    RecipeError,
+    TableFileError,
+    TrainingError,
+    text_of,
+)
+from nasbench_lab.files import content_checksum, nearest_file, read_text, sha256
 from nasbench_lab.processes import in_processes
 from nasbench_lab.spaces import SearchSpace, get_space
 from nasbench_lab.table import Table
 from nasbench_lab.trainer.datasets import ImageData, load_data
+from nasbench_lab.trainer.entries import check_possible, read_entry, tell, write_entry
 from nasbench_lab.trainer.recipe import Recipe, explain
 from nasbench_lab.trainer.training import FORMAT, train
 
@@ -76,12 +82,13 @@ def read_recipe(path: Path) -> TableRecipe:
         RecipeError: The file is not there, no TOML, or a setting is unknown, missing or impossible.
     """
     try:
-        return TableRecipe(**tomllib.loads(read_text(path)))
+        return TableRecipe(**tomllib.loads(read_text(path, 1 << 20)))
     except ValidationError as error:
         raise RecipeError(f"{path}: {explain(error)}") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or text_of(error)
         raise RecipeError(
-            f"{path} cannot be read as a recipe: {error}.{nearest_file(path)}"
+            f"{path} cannot be read as a recipe: {reason}.{nearest_file(path)}"
         ) from error
 
 
@@ -230,11 +237,16 @@ def _time_one(recipe: TableRecipe, data: ImageData, index: int) -> dict[str, Any
 
 @dataclass(frozen=True)
 class _Work:
-    """The folder of an unfinished build: ``part/index.json`` for each finished network."""
+    """The folder of an unfinished build: ``part/index.json`` for each finished network.
+
+    Attributes:
+        of: A checksum of all that the values depend on; each entry names it.
+    """
 
     folder: Path
     recipe: TableRecipe
     data: ImageData
+    of: str = field(init=False)
 
     def __post_init__(self) -> None:
         file = self.folder / "build.json"
@@ -246,33 +258,41 @@ class _Work:
         # Values of different versions or processors do not belong in one table.
         what["versions"] = {name: version(name) for name in ("torch", "numpy")}
         what |= {"processor": processor(), "format": FORMAT}
-        if file.exists():
-            try:
-                known = json.loads(file.read_text())
-                differing = ", ".join(sorted(k for k in what if known.get(k) != what[k]))
-            except (ValueError, AttributeError):
-                differing = "build.json, which is damaged"
-            if differing:
-                raise DataFolderError(
-                    f"{self.folder} holds an unfinished build that differs in its {differing}. "
-                    f"Name another output, or delete that folder."
-                )
-            return
-        with atomic_file(file) as path:
-            path.write_text(json.dumps(what, indent=1))
+        object.__setattr__(self, "of", content_checksum(what))
+        try:
+            known = read_entry(file, "build")
+        except TableFileError as error:
+            raise DataFolderError(
+                f"{self.folder} holds an unfinished build with a build.json, which is damaged. Delete "
+                f"that file and start again: each finished network says which build it is of, and is "
+                f"trained again only if that is another."
+            ) from error
+        if known is None:
+            write_entry(file, "build", what)
+        elif differing := ", ".join(sorted(k for k in what if known.get(k) != what[k])):
+            raise DataFolderError(
+                f"{self.folder} holds an unfinished build that differs in its {differing}. Name "
+                f"another output, or delete that folder if nobody goes on with that build."
+            )
 
     def missing(self, part: str, networks: Iterable[int]) -> list[int]:
         return [index for index in networks if self.read(part, index) is None]
 
     def write(self, part: str, index: int, entry: dict[str, Any]) -> None:
-        with atomic_file(self._file(part, index)) as path:
-            path.write_text(json.dumps(entry))
+        write_entry(self._file(part, index), f"{self.of} {part} {index}", entry)
 
     def read(self, part: str, index: int) -> dict[str, Any] | None:
-        """An entry; None if it is not there or, after a crash of the machine, not whole."""
+        """An entry; None if it is not there or, which is told, damaged or of another build."""
+        file = self._file(part, index)
         try:
-            entry: dict[str, Any] = json.loads(self._file(part, index).read_text())
-        except (FileNotFoundError, ValueError):
+            entry = read_entry(file, f"{self.of} {part} {index}")
+            if entry is not None and part == "trained":
+                sizes = {name: entry[name] for name in ("parameters", "flops", "wall_s")}
+                check_possible(file, entry["curves"], {}, sizes)
+            elif entry is not None:
+                check_possible(file, {}, entry, {})
+        except TableFileError as error:
+            tell(error, f"This network is {part} again.")
             return None
         return entry
 
@@ -283,15 +303,14 @@ class _Work:
         """Adds to the wall-clock time that a part has taken, over all sessions."""
         times = self.times()
         times[part] = times.get(part, 0.0) + seconds
-        with atomic_file(self.folder / "times.json") as path:
-            path.write_text(json.dumps(times))
+        write_entry(self.folder / "times.json", f"{self.of} times", times)
 
     def times(self) -> dict[str, float]:
         try:
-            times: dict[str, float] = json.loads((self.folder / "times.json").read_text())
-        except (FileNotFoundError, ValueError):
+            return read_entry(self.folder / "times.json", f"{self.of} times") or {}
+        except TableFileError as error:
+            tell(error, "The time that the build took so far is not known.")
             return {}
-        return times
 
 
 def processor() -> str:

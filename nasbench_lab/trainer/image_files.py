@@ -151,6 +151,8 @@ FILES: dict[str, ImageFiles] = {
 
 _UNPACKED = 1 << 28
 """Bytes that an archive may unpack to; 60,000 images have 184 million."""
+_PIECE = 1 << 21
+"""Bytes that are unpacked at once."""
 _LONGEST = 1 << 24
 """Bytes that a split file may have; the longest has half a million."""
 
@@ -204,9 +206,7 @@ def read_split(path: Path, keys: tuple[str, str], n: int) -> list[NDArray[np.int
             f"https://github.com/D-X-Y/AutoDL-Projects, or split by rule without a split file."
         )
     with errors_of(path):
-        if path.stat().st_size > _LONGEST:
-            raise TableFileError(f"expected a split file of at most {_LONGEST:,} bytes.")
-        content = json.loads(read_text(path))
+        content = json.loads(read_text(path, _LONGEST))
         if not isinstance(content, dict) or set(content) != set(keys):
             raise TableFileError(
                 f"expected an object with the keys {keys[0]!r} and {keys[1]!r} but got "
@@ -300,7 +300,8 @@ class _Unpacking(gzip.GzipFile):
     """A packed file that is refused when it unpacks to far more than it should."""
 
     def read(self, size: int | None = -1) -> bytes:
-        data = super().read(size)
+        # More at once would be a header of the archive.
+        data = super().read(_PIECE if size is None or size < 0 else min(size, _PIECE))
         if self.tell() > _UNPACKED:
             raise UnsafeFileError(f"it unpacks to more than {_UNPACKED:,} bytes")
         return data
@@ -312,7 +313,7 @@ def _members(path: Path, source: ImageFiles) -> Iterator[tuple[str, str, IO[byte
     with (
         errors_of(path),
         _Unpacking(path) as unpacking,
-        tarfile.open(fileobj=unpacking, mode="r|") as archive,
+        tarfile.open(fileobj=unpacking, mode="r:") as archive,
     ):
         for member in archive:
             file = wanted.pop(member.name.removeprefix("./"), None)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nasbench_lab.errors import RecipeError
+from nasbench_lab.errors import RecipeError, quoted
 
 
 class Recipe(BaseModel):
@@ -70,7 +70,8 @@ class Recipe(BaseModel):
 def explain(error: ValidationError) -> str:
     """What is wrong with the settings, in one line."""
     return "; ".join(
-        f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()
+        f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {quoted(e['input'])})"
+        for e in error.errors()[:20]
     )
 
 

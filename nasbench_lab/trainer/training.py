@@ -37,6 +37,9 @@ from nasbench_lab.words import counted
 FORMAT = 1
 """Version of how networks are trained and checkpoints written."""
 
+_HEADER = b"nasbench-lab checkpoint, SHA-256 "
+"""How a checkpoint begins; the checksum of the rest follows."""
+
 # What PyTorch and its libraries say, in several types of errors, when memory runs out.
 _NO_MEMORY = ("out of memory", "alloc")
 
@@ -357,13 +360,19 @@ class _Run:
         # PyTorch hides what the system says when a disk is full.
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        with atomic_file(path) as new:
-            new.write_bytes(buffer.getbuffer())
+        content = buffer.getbuffer()
+        with atomic_file(path) as new, open(new, "wb") as file:
+            file.write(_HEADER + hashlib.sha256(content).hexdigest().encode() + b"\n")
+            file.write(content)
 
     def _load(self, path: Path) -> None:
         try:
+            with open(path, "rb") as file:
+                header, content = file.readline(len(_HEADER) + 65), file.read()
+            if header != _HEADER + hashlib.sha256(content).hexdigest().encode() + b"\n":
+                raise ValueError("it is not what was written")
             # Only tensors and plain values are read: no code in the file is run.
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             known = state["key"]
         except FileNotFoundError:
             return  # another process has finished with it
@@ -371,8 +380,8 @@ class _Run:
             raise DataFolderError(f"Cannot read {path}: {error.strerror or error}.") from error
         except Exception as error:  # a damaged file may raise anything
             raise TableFileError(
-                f"{path} cannot be read as a checkpoint ({type(error).__name__}). Delete it to "
-                f"train from the start."
+                f"{path} is damaged, or no checkpoint of this version of nasbench-lab "
+                f"({type(error).__name__}). Delete it to train from the start, or put back a copy."
             ) from error
         if known != self.key:
             raise TableFileError(

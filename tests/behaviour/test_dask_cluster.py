@@ -4,9 +4,12 @@ import builtins
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -137,7 +140,7 @@ def test_workers_run_the_code_that_was_there_at_the_start(cluster, tmp_path):
         plan = _plan([f"{tmp_path / 'own.py'}:Own"], DIGITS, 1, 8, 1, True)
         for file in texts:
             file.unlink()
-        tasks = plan.tasks(None, ())
+        tasks = plan.tasks(None, (), None, False)
         done = [runs for _, (runs, _) in in_processes(tasks, -1, **on(cluster))]
         runs = [run for some in done for run in some]
         assert {tuple(run.trace.architecture[0].tolist()) for run in runs} == {(n,) * 6}
@@ -262,6 +265,8 @@ def test_a_scheduler_that_is_lost_is_an_error_that_loses_nothing(tmp_path):
         ("10.0.0.1", "missing port number"),
         ("", "missing port number"),
         ("ftp://10.0.0.1:8786", "unknown address scheme 'ftp'"),
+        ("tls://10.0.0.1:8786", "TLS"),
+        ("inproc://10.0.0.1", "not enough values"),
     ],
 )
 def test_an_address_that_cannot_be_is_refused_at_once(address, words):
@@ -269,19 +274,44 @@ def test_an_address_that_cannot_be_is_refused_at_once(address, words):
         compare(["random_search"], DIGITS, **SETTINGS, executor="dask", scheduler=address)
 
 
-def test_an_address_where_no_scheduler_is_is_refused(monkeypatch):
-    client = distributed.Client
-    monkeypatch.setattr(
-        distributed,
-        "Client",
-        lambda address, timeout, **more: client(address, timeout="1s", **more),
-    )
-    with pytest.raises(
-        ExperimentError, match=r"No Dask scheduler answers at 'tcp://127\.0\.0\.1:1'"
-    ):
-        compare(
-            ["random_search"], DIGITS, **SETTINGS, executor="dask", scheduler="tcp://127.0.0.1:1"
-        )
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "no answer within 1 s"),
+        (b"", "no answer within 1 s"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, "Unable to allocate"),
+    ],
+)
+def test_an_address_where_no_scheduler_is_is_refused(monkeypatch, answer, words):
+    """Where nobody listens, where somebody says nothing, or something else."""
+    monkeypatch.setattr("nasbench_lab.processes._ANSWER_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        if answer is None:
+            listener.close()
+        else:
+            threading.Thread(target=reply, args=(listener, answer), daemon=True).start()
+        with pytest.raises(
+            ExperimentError, match=f"No Dask scheduler answers at '{address}' .*{words}"
+        ):
+            compare(["random_search"], DIGITS, **SETTINGS, executor="dask", scheduler=address)
+
+
+def reply(listener, answer):
+    """Says the same to all who call."""
+    held = []
+    with suppress(OSError):  # it is closed
+        while True:
+            held.append(listener.accept()[0])
+            held[-1].sendall(answer)
+
+
+def test_a_worker_is_no_scheduler(cluster):
+    cluster.grow(1)
+    with cluster.client() as client:
+        (worker,) = client.scheduler_info()["workers"]
+    with pytest.raises(ExperimentError, match=r"No Dask scheduler answers at .* \(a Worker does"):
+        compare(["random_search"], DIGITS, **SETTINGS, executor="dask", scheduler=worker)
 
 
 def test_a_cluster_needs_an_address():

@@ -450,7 +450,7 @@ def test_a_table_that_was_changed_is_noticed(lab, monkeypatch, tmp_path):
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
-    assert_refused(lab("describe", PROTEINS), "valid_roc_auc.npy has changed", "Delete the folder")
+    assert_refused(lab("describe", PROTEINS), "valid_roc_auc.npy has changed", "Delete that folder")
 
 
 # Interruption

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from damage import write_sealed
 from matplotlib.image import imread
 
 from nasbench_lab.analysis import analyse
@@ -40,7 +41,7 @@ def kept(tmp_path, monkeypatch, timed):
     shutil.copytree(timed.folder, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["info"]["tasks"] = {"own": {"objective": "valid_accuracy", "report": "train_time"}}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_sealed(folder / "manifest.json", manifest)
     assert Table.open(folder).info.tasks == {"own": Task("valid_accuracy", "train_time")}
     return Table.open(folder)
 
@@ -144,7 +145,7 @@ def test_a_table_that_names_no_objective_needs_a_column(lab, kept):
     path = kept.folder / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["info"] |= {"objective": "", "report": "", "tasks": {}}
-    path.write_text(json.dumps(manifest))
+    write_sealed(path, manifest)
     done = lab("analyze", "toy/timed")
     assert done.code == 1
     assert "names no objective. Name the column to study, one of valid_accuracy" in done.err

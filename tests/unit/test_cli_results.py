@@ -210,7 +210,7 @@ def test_missing_runs_and_different_versions_are_noted(lab, folder):
     Result(result.experiment, runs).save("part")
     data = lab("plot", "part", "-o", "f", "--json").data
     missing, versions = data["notes"][:2]
-    assert missing == "1 of the 18 runs are missing."
+    assert missing == "1 of the 27 runs are missing."
     assert versions.startswith("The runs were made with different versions: ")
     done = lab("plot", "part", "-o", "f")
     assert f"Note: {missing}" in done.words

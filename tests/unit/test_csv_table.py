@@ -511,7 +511,7 @@ def test_a_wrong_csv_file_is_refused(imported, tmp_path, data, message):
         ({"arch": ["z:8", None], "acc": [1, 2]}, "row 2: Expected 2 options"),
         ({"arch": ["z:8", "z:8"], "acc": [1, 2]}, "row 1 and row 2 are the same architecture"),
         ({"arch": [7], "acc": [1]}, "row 1: Expected 2 options"),
-        ({"arch": [["z:8"]], "acc": [1]}, "row 1: Expected"),
+        ({"arch": [["z:8"]], "acc": [1]}, "expected texts in 'arch' but got list"),
         ({"arch": pa.array([], pa.string()), "acc": pa.array([], pa.float64())}, "has no rows"),
         ({"arch": ["z:8"]}, "lacks: Unknown column 'acc'"),
         (

@@ -246,6 +246,18 @@ def test_a_run_that_found_nothing_reaches_no_target(limit, tmp_path):
         assert one["best"]["evals"] == one["evals"] == 5  # nothing at evaluation 1
 
 
+def test_a_run_without_any_evaluation_is_not_missing(tmp_path):
+    result = run(["random_search"], DIGITS, budget="0.4s", seeds=12)
+    empty = [not len(one.trace) for one in result.runs]
+    assert 0 < sum(empty) < 12
+    to_ioh(result, tmp_path / "ioh")
+    manager, lines = read_by_iohinspector(tmp_path / "ioh")
+    assert manager.n_runs == 12
+    without = lines["raw_y"] == lines["raw_y_without_incumbent"]
+    assert without.sum() == sum(empty)
+    assert (lines["evaluations"][without] == 1).all()
+
+
 def test_free_repeats_are_not_counted(tmp_path):
     result = run(["local_search", "regularized_evolution"], DIGITS, budget=60, charge_repeats=False)
     assert any((~one.trace.charged).any() for one in result.runs)

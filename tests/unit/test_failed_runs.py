@@ -20,6 +20,7 @@ from nasbench_lab.errors import (
 )
 from nasbench_lab.experiment import compare
 from nasbench_lab.results import Result
+from nasbench_lab.testing import repeats
 
 CORA = "nas-bench-graph/cora"
 
@@ -368,6 +369,20 @@ def test_repeats_are_checked(lab, own):
     sound = lab(*comparison(own, "Sound"), "-o", "sound", "--check-repeat")
     assert sound.code == 0
     assert "2 came out" not in sound.err
+
+
+def test_what_other_packages_keep_among_modules_is_not_the_users_state(monkeypatch):
+    class Endless:
+        """As ``torch.ops``: it has whatever is asked for."""
+
+        __file__ = "_ops.py"
+
+        @property
+        def __dict__(self):
+            raise AssertionError("was looked into")
+
+    monkeypatch.setitem(sys.modules, "endless", Endless())
+    assert list(repeats._state())
 
 
 def test_the_command_has_a_fixed_hash_seed_of_its_own(own):

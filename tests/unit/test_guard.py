@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -61,11 +63,11 @@ def test_draws_from_global_generators_repeat_with_the_seed_and_are_warned_of():
 
 
 def test_a_comparison_gives_the_same_runs_as_single_searches():
-    with pytest.warns(AlgorithmWarning, match="Draws drew from"):
+    with pytest.warns(AlgorithmWarning, match=r"Draws \(test_guard\.py\) drew from"):
         result = compare([Draws], DIGITS, budget=20, seeds=3, n_jobs=1)
     assert {run.warnings[0][:26] for run in result.runs} == {"drew from random and numpy"}
     (note,) = result.notes_on_algorithms()
-    assert note.startswith("Draws drew from random and numpy.random")
+    assert note.startswith("Draws (test_guard.py) drew from random and numpy.random")
     for trace, seed in zip(result.traces(DIGITS, "Draws"), range(3), strict=True):
         with pytest.warns(AlgorithmWarning):
             assert run(Draws, DIGITS, 20, seed=seed).equals(trace)
@@ -274,3 +276,36 @@ def test_a_time_limit_that_was_kept_leaves_nothing_behind():
     if handler is not None:
         assert signal.getsignal(signal.SIGALRM) is handler
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+LIMITED = """
+import sys, threading
+from nasbench_lab.guard import TimeIsUp, time_limit
+
+def limited(seconds):
+    with time_limit(seconds):
+        while seconds < 1:
+            pass
+
+def late():
+    try:
+        limited(0.05)
+    except TimeIsUp:
+        print("late")
+
+for target, arguments in ((limited, (60.0,)), (late, ())):
+    thread = threading.Thread(target=target, args=arguments)
+    thread.start()
+    thread.join()
+sys.setprofile(lambda *_: None)
+limited(60.0)
+sys.setprofile(None)
+"""
+
+
+def test_a_profiler_works_after_a_time_limit_in_another_thread():
+    # Python 3.11 looked for an exception that had been taken back for ever.
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "late\n"

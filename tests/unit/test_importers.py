@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from damage import write_sealed
 from nas_bench_graph.architecture import Arch, gnn_list, gnn_list_proteins, link_list
 
 from nasbench_lab import registry
@@ -253,7 +254,7 @@ def change_manifest(name, change):
     path = table_folder(name) / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
-    path.write_text(json.dumps(manifest))
+    write_sealed(path, manifest)
 
 
 @pytest.mark.parametrize(

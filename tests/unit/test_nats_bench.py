@@ -631,7 +631,7 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path, data_folder
     record = path / f"{min(records):06d}.pickle.pbz2"
     record.write_bytes(bz2.compress(b"\x80\x04(" + b"}" * (100 << 20) + b"l."))
     start = time.monotonic()
-    with pytest.raises(UnsafeFileError, match="bytes of it hold no complete record"):
+    with pytest.raises(UnsafeFileError, match="out of all proportion"):
         import_file(path)
     assert time.monotonic() - start < 30
     assert leftovers(data_folder) == []
@@ -876,7 +876,7 @@ def test_a_kill_between_the_old_table_and_the_new_loses_neither(tmp_path, data_f
         "os.rename = rename; import_file(sys.argv[1])"
     )
     assert subprocess.run([sys.executable, "-c", code, path]).returncode == 9
-    assert kept_tables() == []
+    assert kept_tables() == ["nats-tss"]  # which is where it was moved to
     assert open_table("nats-tss").fingerprint() == before
     assert subprocess.run([sys.executable, "-c", code, path]).returncode == 9
     (path / f"{min(records):06d}.pickle.pbz2").write_bytes(b"BZh9")

@@ -1,11 +1,13 @@
 """Work in several processes."""
 
 import operator
+import time
 from functools import partial
 
 import pytest
-from tasks import grow
+from tasks import Unreadable, fail, grow
 
+from nasbench_lab.errors import WorkerError
 from nasbench_lab.processes import in_processes
 
 
@@ -28,3 +30,19 @@ def test_an_error_of_a_task_arrives():
     tasks = [partial(operator.truediv, 1, n) for n in (1, 0)]
     with pytest.raises(ZeroDivisionError):
         list(in_processes(tasks, 2))
+
+
+@pytest.mark.parametrize("name", ["HeldError", "DemandingError", "BurstingError", "SystemExit"])
+def test_an_error_that_cannot_be_sent_is_told(name):
+    with pytest.raises(WorkerError, match=rf"A task failed: {name}.*tasks\.py, line \d+, in fail"):
+        list(in_processes([partial(fail, name)] * 2, 2))
+
+
+def test_what_cannot_be_read_in_a_worker_is_told():
+    with pytest.raises(WorkerError, match="sent each other cannot be read"):
+        list(in_processes([Unreadable()] * 2, 2))
+
+
+def test_results_may_come_in_order():
+    tasks = [partial(time.sleep, seconds) for seconds in (0.2, 0, 0, 0)]
+    assert [number for number, _ in in_processes(tasks, 2, ordered=True)] == [0, 1, 2, 3]

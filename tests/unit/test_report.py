@@ -384,8 +384,8 @@ def test_lists_in_words():
 
 
 def test_the_page_says_what_was_run(result, page):
-    assert "24 of 24 runs" not in page.words
-    assert "48 of 48, finished" in page.words
+    assert "36 of 36 runs" not in page.words
+    assert "72 of 72, finished" in page.words
     for entry in result.experiment["benchmarks"]:
         assert entry["table"] in page.words
     for one in result.made_with:
@@ -660,7 +660,7 @@ def test_the_command_writes_the_page_beside_the_result(lab, result, text, tmp_pa
     assert (tmp_path / "run" / "report.html").read_text("utf-8") == text
     assert lab("report", "run", "--output", "elsewhere/mine.html").code == 0
     assert (tmp_path / "elsewhere" / "mine.html").exists()
-    assert Result.open(tmp_path / "run").n_expected == 48, "the page does not disturb the result"
+    assert Result.open(tmp_path / "run").n_expected == 72, "the page does not disturb the result"
 
 
 def test_the_command_opens_the_page_if_it_is_asked_to(lab, result, tmp_path, monkeypatch):

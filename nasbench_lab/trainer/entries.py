@@ -1,0 +1,90 @@
+"""What a training leaves in a JSON file: with a checksum, and the name of what it is of."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasbench_lab.errors import DataFolderError, TableFileError
+from nasbench_lab.files import atomic_file, content_checksum
+
+
+def write_entry(file: Path, of: str, entry: Mapping[str, Any]) -> None:
+    """Writes an entry, atomically.
+
+    Args:
+        file: The file.
+        of: What the entry is of; it is read under the same name only.
+        entry: Anything that JSON can hold.
+
+    Raises:
+        DataFolderError: It cannot be written.
+    """
+    content = json.loads(json.dumps({**entry, "of": of}))
+    content["checksum"] = content_checksum(content)
+    with atomic_file(file) as path:
+        path.write_text(json.dumps(content), "utf-8")
+
+
+def read_entry(
+    file: Path, of: str, unsigned: frozenset[str] = frozenset()
+) -> dict[str, Any] | None:
+    """Reads an entry; None if there is none.
+
+    Args:
+        file: The file.
+        of: What the entry is of.
+        unsigned: The fields of entries without checksum, as earlier versions wrote them; those are
+            read too.
+
+    Raises:
+        TableFileError: It is damaged, or of something else.
+        DataFolderError: It cannot be read.
+    """
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        if unsigned and set(content) == unsigned:
+            return dict(content)
+        checksum = content.pop("checksum", None)
+        sound = checksum == content_checksum(content)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataFolderError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except Exception:  # a damaged file may raise anything
+        sound = False
+    if not sound:
+        raise TableFileError(f"{file} is damaged: it has changed since it was written.")
+    if content.pop("of", None) != of:
+        raise TableFileError(f"{file} is of another training than its name says.")
+    return dict(content)
+
+
+def check_possible(
+    file: Path, curves: Mapping[str, Any], times: Mapping[str, Any], sizes: Mapping[str, Any]
+) -> None:
+    """Refuses values that no training can have come to.
+
+    Raises:
+        TableFileError: An accuracy is no percentage, a loss negative, or a time or a size is no
+            number from 0.
+    """
+    for name, values in {**curves, **times, **sizes}.items():
+        held = np.asarray(values, dtype=np.float64)
+        if name.endswith("_loss"):
+            possible = ~(held < 0)  # those of a training that diverged are no numbers
+        else:
+            possible = (held >= 0) & (held <= (100 if name.endswith("_accuracy") else np.inf))
+            possible &= np.isfinite(held)
+        if not possible.all():
+            raise TableFileError(f"{file} says {name} = {held[~possible][0]}, which cannot be.")
+
+
+def tell(error: TableFileError, what: str) -> None:
+    """Tells of a file that is not used, and what is done instead."""
+    logging.getLogger("nasbench_lab").warning("%s %s", error, what)

@@ -1,0 +1,105 @@
+"""Commands that are told to end, or are killed: their processes end with them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from nats_files import cells, write_one, write_simple
+
+SCRIPT = Path(sys.executable).with_name("nasbench-lab")
+COMPARE = ["compare", "-b", "nb201-digits", "-a", "gp_bo", "--budget", "300", "--seeds", "40"]
+VALIDATE = ["validate", "nb201-digits", "--top", "4", "--device", "cpu"]
+RECIPE = """
+name = "mine/few"
+version = "1"
+space = "nb201"
+seeds = [4, 7]
+architectures = 40
+description = "A few."
+citation = "@misc{few}"
+licence = "MIT"
+[training]
+data = "digits"
+skeleton = "tiny"
+epochs = 12
+"""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    texts = cells(64)
+    folder = write_simple(tmp_path_factory.mktemp("archive") / "simple", texts, {})
+    for index, text in enumerate(texts):
+        write_one(folder, index, text, {"12": 1, "200": 1})
+    return folder
+
+
+def start(folder, *arguments):
+    """Starts a command on two processes, and waits for these; also gives all its processes."""
+    command = subprocess.Popen(
+        [SCRIPT, *arguments, "--jobs", "2"],
+        cwd=folder,
+        env={**os.environ, "NASBENCH_LAB_DATA": str(folder / "data")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while True:
+        assert command.poll() is None, command.stderr.read()
+        processes = psutil.Process(command.pid).children(recursive=True)
+        if sum("popen_loky" in " ".join(one.cmdline()) for one in processes) >= 2:
+            return command, processes
+        time.sleep(0.01)
+
+
+def end(command, processes, sent):
+    """Sends a signal to a command alone; its processes end too."""
+    command.send_signal(sent)
+    code = command.wait(timeout=60)
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    for process in alive:
+        process.kill()
+    assert not alive
+    told = command.stderr.read()
+    command.stderr.close()
+    assert "nasbench_lab" not in told  # a worker that was just being started may complain
+    return code
+
+
+SENT = [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
+
+@pytest.mark.parametrize(("sent", "code"), SENT)
+def test_the_workers_of_an_import_end_with_it(archive, tmp_path, sent, code):
+    assert end(*start(tmp_path, "import", archive), sent) == code
+
+
+@pytest.mark.parametrize(("sent", "code"), SENT)
+def test_the_workers_of_a_comparison_end_with_it(tmp_path, sent, code):
+    assert end(*start(tmp_path, *COMPARE), sent) == code
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), SENT)
+@pytest.mark.parametrize("what", ["build-table", "validate"])
+def test_the_workers_of_a_training_end_with_it(tmp_path, what, sent, code):
+    pytest.importorskip("torch", reason="PyTorch is an optional dependency")
+    (tmp_path / "few.toml").write_text(RECIPE)
+    arguments = VALIDATE if what == "validate" else ["build-table", "few.toml", "-o", "t"]
+    assert end(*start(tmp_path, *arguments), sent) == code
+
+
+def test_a_command_under_nohup_does_not_end_when_the_terminal_does(archive, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        command, _ = start(tmp_path, "import", archive)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    command.send_signal(signal.SIGHUP)
+    _, told = command.communicate(timeout=120)
+    assert command.returncode == 0, told
