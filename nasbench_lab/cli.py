@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import signal
 import sys
@@ -12,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperCommand
 
 from nasbench_lab.cli_analyze import ANALYZE_EXAMPLES, analyze
 from nasbench_lab.cli_compare import (
@@ -47,21 +50,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class HeavyCommand(TyperCommand):
+    """A command that loads large libraries."""
+
+    def invoke(self, ctx: Any) -> Any:
+        _check_memory()
+        return super().invoke(ctx)
+
+
 list_app = typer.Typer(help="List what there is.", no_args_is_help=True)
 app.add_typer(list_app, name="list")
-app.command("compare", epilog=COMPARE_EXAMPLES)(compare)
-app.command("run", epilog=RUN_EXAMPLES)(run)
-app.command("merge", epilog=MERGE_EXAMPLES)(merge)
-app.command("plot", epilog=PLOT_EXAMPLES)(plot)
-app.command("report", epilog=REPORT_EXAMPLES)(report)
+app.command("compare", epilog=COMPARE_EXAMPLES, cls=HeavyCommand)(compare)
+app.command("run", epilog=RUN_EXAMPLES, cls=HeavyCommand)(run)
+app.command("merge", epilog=MERGE_EXAMPLES, cls=HeavyCommand)(merge)
+app.command("plot", epilog=PLOT_EXAMPLES, cls=HeavyCommand)(plot)
+app.command("report", epilog=REPORT_EXAMPLES, cls=HeavyCommand)(report)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 app.command("fetch", epilog=FETCH_EXAMPLES)(fetch)
-app.command("export", epilog=EXPORT_EXAMPLES)(export)
+app.command("export", epilog=EXPORT_EXAMPLES, cls=HeavyCommand)(export)
 app.command("draw", epilog=DRAW_EXAMPLES)(draw)
-app.command("analyze", epilog=ANALYZE_EXAMPLES)(analyze)
-app.command("validate", epilog=VALIDATE_EXAMPLES)(validate)
-app.command("build-table", epilog=BUILD_EXAMPLES)(build_table)
-app.command("verify", epilog=VERIFY_EXAMPLES)(verify)
+app.command("analyze", epilog=ANALYZE_EXAMPLES, cls=HeavyCommand)(analyze)
+app.command("validate", epilog=VALIDATE_EXAMPLES, cls=HeavyCommand)(validate)
+app.command("build-table", epilog=BUILD_EXAMPLES, cls=HeavyCommand)(build_table)
+app.command("verify", epilog=VERIFY_EXAMPLES, cls=HeavyCommand)(verify)
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Such as nas-bench-graph/cora.")]
 
@@ -267,6 +280,8 @@ def main() -> None:
     """Runs the command line; errors that were foreseen end in one line, not in a traceback."""
     _fix_hash_seed()
     never_fail()
+    if _room() < math.inf:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # each thread takes some
     # Also when it is told to end, it takes its worker processes with it.
     for name in ("SIGTERM", "SIGHUP"):
         sent = getattr(signal, name, None)
@@ -282,11 +297,59 @@ def main() -> None:
             f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         sys.exit(1)
+    except (MemoryError, ImportError, OSError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        errors.print(
+            f"Error: There is not enough memory ({error or type(error).__name__}). Let fewer "
+            f"processes work at once (--jobs), or raise the limit (ulimit -v). What was finished is "
+            f"kept.",
+            style="red", markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        sys.exit(1)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise
     finally:
         _leave_threads(before, code)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory is lacking, also for the code of a library."""
+    if isinstance(error, ImportError):
+        return "failed to map segment" in str(error)
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+
+
+_LEAST_ROOM = 940 << 20
+"""Bytes of address space that a heavy command takes on one thread, with some to spare."""
+
+
+def _room() -> float:
+    """How many bytes of address space this process may have (``ulimit -v``)."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return math.inf
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return math.inf if limit == resource.RLIM_INFINITY else limit
+
+
+def _check_memory() -> None:
+    """Refuses to begin where there is too little memory.
+
+    The linear algebra of SciPy asks for memory again and again while it is loaded, and never ends.
+
+    Raises:
+        MemoryError: There is too little.
+    """
+    if (room := _room()) < _LEAST_ROOM:
+        raise MemoryError(
+            f"{_LEAST_ROOM >> 20} MB of address space are needed at least, and {room / 2**20:.0f} are "
+            f"allowed"
+        )
+    if room < math.inf:
+        import scipy.linalg  # noqa: F401 (while there is room)
 
 
 def _terminate(sent: int, _: object) -> None:

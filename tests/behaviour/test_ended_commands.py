@@ -1,6 +1,8 @@
-"""Commands that are told to end, or are killed: their processes end with them."""
+"""Commands that are told to end, are killed, or lack memory: they end, and their processes too."""
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 from nats_files import cells, write_one, write_simple
+
+from nasbench_lab import cli
+from nasbench_lab.experiment import compare
 
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")
 COMPARE = ["compare", "-b", "nb201-digits", "-a", "gp_bo", "--budget", "300", "--seeds", "40"]
@@ -103,3 +108,71 @@ def test_a_command_under_nohup_does_not_end_when_the_terminal_does(archive, tmp_
     command.send_signal(signal.SIGHUP)
     _, told = command.communicate(timeout=120)
     assert command.returncode == 0, told
+
+
+def allow(megabytes):
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20,) * 2)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("result") / "r"
+    compare(["random_search"], "nb201-digits", budget=5, seeds=3, n_jobs=1, folder=folder)
+    return folder
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not limit the address space")
+@pytest.mark.parametrize("megabytes", [300, 500, 800])
+@pytest.mark.parametrize("what", ["plot", "report", "compare"])
+def test_with_little_memory_a_command_ends_with_a_clear_error(result, what, megabytes):
+    before = {file: file.read_bytes() for file in result.rglob("*") if file.is_file()}
+    arguments = {"compare": [*COMPARE, "-o", str(result)]}.get(what, [what, str(result)])
+    done = subprocess.run(
+        [SCRIPT, *arguments],
+        preexec_fn=allow(megabytes),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: There is not enough memory (940 MB of address space are")
+    assert "Traceback" not in done.stderr
+    assert before == {file: file.read_bytes() for file in result.rglob("*") if file.is_file()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not limit the address space")
+def test_what_needs_little_memory_gets_by_with_it(tmp_path):
+    done = subprocess.run(
+        [SCRIPT, "describe", "nb201-digits"],
+        preexec_fn=allow(500),
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8 GiB"),
+        ImportError("libarrow.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_a_lack_of_memory_is_told_in_one_line(monkeypatch, capsys, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert told.startswith("Error: There is not enough memory (")
+    assert str(error) in told
+
+
+def test_other_errors_of_their_kind_are_not_taken_for_it(monkeypatch):
+    monkeypatch.setattr(cli, "app", Path("absent").read_text)
+    with pytest.raises(FileNotFoundError):
+        cli.main()
