@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from damage import write_sealed
 from scipy import stats as scipy_stats
 
 import nasbench_lab.trainer
 from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import ExperimentError, MissingPackageError, TrainingError
 from nasbench_lab.experiment import compare
+from nasbench_lab.files import sha256
 from nasbench_lab.registry import table_folder
 from nasbench_lab.spaces import get_space
 from nasbench_lab.table import Table
@@ -342,6 +344,9 @@ def test_a_table_that_was_built_here_comes_out_again(torch, lab, tmp_path, monke
     file = table_folder("tiny") / "valid_loss.npy"
     values = np.load(file)
     np.save(file, values * 1.001)
+    manifest = json.loads((table_folder("tiny") / "manifest.json").read_text())
+    manifest["sha256"]["valid_loss"] = sha256(file)
+    write_sealed(table_folder("tiny") / "manifest.json", manifest)
     out = lab("validate", "tiny", "--table-seeds", "--top", 2)
     assert "not all accuracies and losses came out again" in out.words
 
