@@ -34,7 +34,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from nasbench_lab.bounded_files import read_whole
-from nasbench_lab.errors import AlgorithmFileError
+from nasbench_lab.errors import AlgorithmFileError, text_of
 from nasbench_lab.files import nearest_file, refuse_utf16
 from nasbench_lab.user_modules import Search, Source
 
@@ -193,11 +193,16 @@ def _refused(
     places = [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in paths
     ]
-    where = f" ({places[-1].filename}, line {places[-1].lineno})" if places else ""
+    where = ""
+    if places:
+        last = places[-1]
+        where = f" ({last.filename}, line {last.lineno}, in {last.name})"
     if isinstance(error, SyntaxError) and error.filename:
         where = f" ({error.filename}, line {error.lineno})"
         error = type(error)(error.msg)
-    return AlgorithmFileError(f"{path} cannot be imported: {type(error).__name__}: {error}{where}")
+    return AlgorithmFileError(
+        f"{path} cannot be imported: {type(error).__name__}: {text_of(error)}{where}"
+    )
 
 
 # How they are loaded
