@@ -76,7 +76,11 @@ def end(command, processes, sent):
     return code
 
 
-SENT = [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+SENT = [
+    (signal.SIGKILL, -9),
+    pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+    pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("sent", "code"), SENT)
@@ -122,7 +126,9 @@ def result(tmp_path_factory):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="others do not limit the address space")
-@pytest.mark.parametrize("megabytes", [300, 500, 800])
+@pytest.mark.parametrize(
+    "megabytes", [*(pytest.param(n, marks=pytest.mark.slow) for n in (300, 800)), 500]
+)
 @pytest.mark.parametrize("what", ["plot", "report", "compare"])
 def test_with_little_memory_a_command_ends_with_a_clear_error(result, what, megabytes):
     before = {file: file.read_bytes() for file in result.rglob("*") if file.is_file()}
