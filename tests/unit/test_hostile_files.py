@@ -93,11 +93,11 @@ TEXTS = """
 from nasbench_lab.budget import Budget
 from nasbench_lab.columns import Constraint
 from nasbench_lab.errors import NasbenchLabError
-from nasbench_lab.registry import parse_algorithm, resolve
+from nasbench_lab.registry import parse_algorithm
 from nasbench_lab.spaces import SPACES, get_space
 n = 20_000
 blanks = " " * n
-readers = [parse_algorithm, resolve, Budget.of, Constraint.of]
+readers = [parse_algorithm, Budget.of, Constraint.of]
 readers += [get_space(name).from_string for name in SPACES]
 for text in (
     blanks, blanks + "(", f"a{blanks}(", f"a{blanks}x)", ".py:a" * n + "(", ".py:a(" * n, "(" * n,
