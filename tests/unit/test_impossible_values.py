@@ -6,11 +6,12 @@ import pickle
 import nats_files as files
 import numpy as np
 import pytest
+from damage import write_sealed
 
 from nasbench_lab.bounded_files import errors_of
 from nasbench_lab.columns import AMOUNTS, SHARES, Column, bounds, check_values
 from nasbench_lab.errors import TableFileError, UnknownNameError, quoted, short, text_of
-from nasbench_lab.files import atomic_folder
+from nasbench_lab.files import atomic_folder, sha256
 from nasbench_lab.registry import import_file, kept_tables
 from nasbench_lab.sources import ImportOptions
 from nasbench_lab.spaces import get_space
@@ -313,7 +314,8 @@ def test_indices_beyond_the_rows_are_refused(name, change, make_table):
     np.save(path, change(np.load(path)))
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["bytes"][name] = path.stat().st_size
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    manifest["sha256"][name] = sha256(path)
+    write_sealed(folder / "manifest.json", manifest)
     with pytest.raises(TableFileError, match=rf"{name}.npy (does not hold|holds)"):
         Table.open(folder).values("valid_accuracy")
 

@@ -69,7 +69,13 @@ def make(values, row_of_index=None, space="landscape-product", maximize=True, ke
     for name, array in (("row_of_index", row_of_index), ("keys", keys)):
         if array is not None:
             arrays[name] = np.array(array)
-    return Table(Path("nowhere"), info, [column], arrays, dict.fromkeys(arrays, ""))
+    held = Held(arrays)
+    held.rows = len(next(iter(arrays.values())))
+    return Table(Path("nowhere"), info, [column], held, dict.fromkeys(arrays, ""))
+
+
+class Held(dict):
+    """The arrays of a table that is in no folder, and their number of rows."""
 
 
 def all_of(space):
