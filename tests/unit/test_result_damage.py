@@ -205,7 +205,9 @@ def test_a_table_that_is_replaced_is_noticed_when_the_part_comes_back(tmp_path):
             (tmp_path / "one").rename(tmp_path / "old")
             (tmp_path / "other").rename(tmp_path / "one")
 
-    with pytest.raises(TableFileError, match=f"opened another table '{DIGITS}'"):
+    # A worker that begins between the two renames finds no table at all.
+    said = f"opened another table '{DIGITS}'|cannot be read|was killed"
+    with pytest.raises((TableFileError, WorkerError), match=said):
         compare(["random_search"], benchmark, **settings, progress=replace)
     kept = Result.open(tmp_path / "r")
     assert 0 < len(kept.runs) < 16
