@@ -20,6 +20,7 @@ from nasbench_lab.errors import (
     NasbenchLabError,
     TableFileError,
     UnknownNameError,
+    WorkerError,
 )
 from nasbench_lab.experiment import compare, describe_comparison
 from nasbench_lab.experiment_file import read_experiment
