@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
     from nasbench_lab.benchmark import Benchmark, TableBenchmark
     from nasbench_lab.budget import Budget
-    from nasbench_lab.columns import Constraint, Query
-    from nasbench_lab.drawing import Drawing, draw
+    from nasbench_lab.drawing.drawing import Drawing, draw
     from nasbench_lab.errors import NasbenchLabError
-    from nasbench_lab.experiment import compare, run
     from nasbench_lab.registry import import_file, load_benchmark, open_table
-    from nasbench_lab.results import Result
+    from nasbench_lab.results.result import Result
+    from nasbench_lab.running.comparison import compare, run
     from nasbench_lab.simulator import Workers, simulate
     from nasbench_lab.spaces import SearchSpace, get_space
-    from nasbench_lab.table import Table
+    from nasbench_lab.tables.columns import Constraint, Query
+    from nasbench_lab.tables.table import Table
     from nasbench_lab.trace import Trace
 
 _HOME = {
@@ -33,23 +33,23 @@ _HOME = {
     "Trial": "algorithm",
     "Benchmark": "benchmark",
     "TableBenchmark": "benchmark",
-    "Drawing": "drawing",
-    "draw": "drawing",
+    "Drawing": "drawing.drawing",
+    "draw": "drawing.drawing",
     "NasbenchLabError": "errors",
-    "compare": "experiment",
-    "run": "experiment",
+    "compare": "running.comparison",
+    "run": "running.comparison",
     "import_file": "registry",
     "load_benchmark": "registry",
     "open_table": "registry",
-    "Result": "results",
+    "Result": "results.result",
     "Budget": "budget",
     "Workers": "simulator",
     "simulate": "simulator",
     "SearchSpace": "spaces",
     "get_space": "spaces",
-    "Constraint": "columns",
-    "Query": "columns",
-    "Table": "table",
+    "Constraint": "tables.columns",
+    "Query": "tables.columns",
+    "Table": "tables.table",
     "Trace": "trace",
 }
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.algorithm import Evaluation
-from nasbench_lab.columns import Constraint, Query, Task
+from nasbench_lab.clock import Times, epochs_in_words
 from nasbench_lab.errors import QueryError, UnknownNameError
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
-from nasbench_lab.table import Table
-from nasbench_lab.times import Times, epochs_in_words
+from nasbench_lab.tables.columns import Constraint, Query, Task
+from nasbench_lab.tables.table import Table
 
 CLOCKS = {
     "evaluations": "one unit for each evaluation; for tables without training times",

@@ -26,7 +26,6 @@ from typing import Any
 from nasbench_lab.algorithm import GIVEN, SearchAlgorithm, Seed, build
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.bounded_files import check_regular
-from nasbench_lab.columns import Constraint, Query
 from nasbench_lab.errors import (
     AlgorithmFileError,
     DataFolderError,
@@ -39,13 +38,14 @@ from nasbench_lab.errors import (
 )
 from nasbench_lab.files import atomic_folder, data_folder, folders_with, nearest_file, settle
 from nasbench_lab.guard import check_tables_are_open
-from nasbench_lab.sources import FileFormat, ImportOptions, TableSource, silent
 from nasbench_lab.spaces import SearchSpace
-from nasbench_lab.table import Table
-from nasbench_lab.table_files import MAKE_AGAIN
-from nasbench_lab.user_classes import FileClass, LiveClass, taken_class
-from nasbench_lab.user_code import Code
-from nasbench_lab.user_modules import GROUPS
+from nasbench_lab.tables.columns import Constraint, Query
+from nasbench_lab.tables.folder import MAKE_AGAIN
+from nasbench_lab.tables.sources import FileFormat, ImportOptions, TableSource, silent
+from nasbench_lab.tables.table import Table
+from nasbench_lab.user_code.classes import FileClass, LiveClass, taken_class
+from nasbench_lab.user_code.code import Code
+from nasbench_lab.user_code.modules import GROUPS
 
 
 def _plug_ins(group: str) -> Iterator[Any]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nasbench_lab.columns import Column
 from nasbench_lab.errors import TableFileError, UnknownNameError, quoted, short
 from nasbench_lab.files import read_text
+from nasbench_lab.tables.columns import Column
 from nasbench_lab.words import counted
 
 CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")

@@ -14,11 +14,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import TableFileError
 from nasbench_lab.files import folder_errors
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.table import Table
 from tabular_data._nats_records import KEYS, MOST_SEEDS, SERIES, Floats, Packed
 
 _LARGEST = 1 << 28

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import TableFileError
-from nasbench_lab.safe_pickle import Record, read_pickle
-from nasbench_lab.sources import TableSource
 from nasbench_lab.spaces import get_space
 from nasbench_lab.spaces.nb201 import CONV_1X1, CONV_3X3, EDGES, NONE, POOL, SKIP
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.pickles.reader import Record, read_pickle
+from nasbench_lab.tables.sources import TableSource
+from nasbench_lab.tables.table import Table
 from tabular_data._origins import data_file, package_version
 
 _INSTALL = "pip install 'nasbench-lab[analog]'"

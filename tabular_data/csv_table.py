@@ -58,7 +58,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.bounded_files import check_regular
-from nasbench_lab.columns import TableInfo
 from nasbench_lab.errors import (
     InvalidArchitectureError,
     NasbenchLabError,
@@ -68,9 +67,10 @@ from nasbench_lab.errors import (
     text_of,
 )
 from nasbench_lab.files import refuse_utf16, sha256
-from nasbench_lab.sources import FileFormat, ImportOptions
 from nasbench_lab.spaces import Architectures, SearchSpace, get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import TableInfo
+from nasbench_lab.tables.sources import FileFormat, ImportOptions
+from nasbench_lab.tables.table import Table
 from nasbench_lab.words import counted
 from tabular_data._csv_mapping import MappingFile, Source, read_mapping
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import InvalidArchitectureError, TableFileError
 from nasbench_lab.files import sha256
-from nasbench_lab.safe_pickle import CONTAINERS, NUMBERS, read_pickle
-from nasbench_lab.sources import FileFormat, ImportOptions
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.pickles.reader import CONTAINERS, NUMBERS, read_pickle
+from nasbench_lab.tables.sources import FileFormat, ImportOptions
+from nasbench_lab.tables.table import Table
 
 OFFICIAL_FILE = "HW-NAS-Bench-v1_0.pickle"
 NAME = "hw-nas-bench"

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import TableFileError
 from nasbench_lab.processes import in_processes
-from nasbench_lab.sources import FileFormat, ImportOptions
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.sources import FileFormat, ImportOptions
+from nasbench_lab.tables.table import Table
 from tabular_data._nas_bench_101_records import (
     QUANTITIES,
     SCHEDULES,

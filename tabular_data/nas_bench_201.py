@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from nasbench_lab.bounded_files import Pieces
-from nasbench_lab.columns import TableInfo
 from nasbench_lab.errors import TableFileError
-from nasbench_lab.safe_pickle import PickleReader, errors_of
-from nasbench_lab.sources import FileFormat, ImportOptions
+from nasbench_lab.tables.columns import TableInfo
+from nasbench_lab.tables.pickles.reader import PickleReader, errors_of
+from nasbench_lab.tables.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
 from tabular_data._origins import origin
 from tabular_data.nats_bench import collected, note, records_of, single, tasks

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import TableFileError
-from nasbench_lab.safe_pickle import read_pickle
-from nasbench_lab.sources import TableSource
 from nasbench_lab.spaces import NASBenchGraphSpace, get_space
 from nasbench_lab.spaces.nas_bench_graph import OPERATIONS
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.pickles.reader import read_pickle
+from nasbench_lab.tables.sources import TableSource
+from nasbench_lab.tables.table import Table
 from tabular_data._origins import data_file, package_version
 
 DATASETS = (

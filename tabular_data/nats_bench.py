@@ -23,10 +23,10 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from nasbench_lab.bounded_files import Pieces, check_regular
-from nasbench_lab.columns import TableInfo, Task
 from nasbench_lab.errors import TableFileError, UnsafeFileError
 from nasbench_lab.processes import in_processes
-from nasbench_lab.safe_pickle import (
+from nasbench_lab.tables.columns import TableInfo, Task
+from nasbench_lab.tables.pickles.reader import (
     CONTAINERS,
     MEMORY,
     NUMBERS,
@@ -34,7 +34,7 @@ from nasbench_lab.safe_pickle import (
     SharedError,
     errors_of,
 )
-from nasbench_lab.sources import FileFormat, ImportOptions
+from nasbench_lab.tables.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
 from tabular_data._nats_records import KEYS, Packed, check_schedule, pack, parse
 from tabular_data._origins import origin

@@ -11,8 +11,8 @@ import shutil
 from pathlib import Path
 
 from nasbench_lab.errors import MissingSourceError, TableFileError
-from nasbench_lab.sources import TableSource
-from nasbench_lab.table_files import problems
+from nasbench_lab.tables.folder import problems
+from nasbench_lab.tables.sources import TableSource
 
 _FOLDER = Path(__file__).parent / "nb201_digits"
 _INSTALL = "Install nasbench-lab again."

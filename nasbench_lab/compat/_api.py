@@ -16,7 +16,7 @@ from nasbench_lab.compat._records import (
     ReadOnlyError,
 )
 from nasbench_lab.errors import NasbenchLabError, QueryError
-from nasbench_lab.table import Table
+from nasbench_lab.tables.table import Table
 
 __all__ = ["OfficialBehaviourWarning", "ReadOnlyError"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.columns import Query
 from nasbench_lab.errors import QueryError, TableFileError
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Query
+from nasbench_lab.tables.table import Table
 
 EVALUATION_SETS = ("x-valid", "x-test", "ori-test")
 

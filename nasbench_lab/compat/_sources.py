@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from nasbench_lab import registry
 from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError
-from nasbench_lab.table import Table
+from nasbench_lab.tables.table import Table
 
 Source = Table | str | os.PathLike[str] | Mapping[str, Any] | None
 

@@ -20,7 +20,7 @@ from nasbench_lab.compat._cells import CellStrings
 from nasbench_lab.compat._records import OfficialAssertionError, OfficialKeyError
 from nasbench_lab.compat._sources import KEYS, Opened, Source
 from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError
-from nasbench_lab.table import Table
+from nasbench_lab.tables.table import Table
 
 __all__ = ["ArchResults", "NASBench201API", "ResultsCount"]
 

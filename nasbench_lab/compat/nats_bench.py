@@ -19,7 +19,7 @@ from nasbench_lab.compat._records import ArchResults, OfficialAssertionError, Re
 from nasbench_lab.compat._sources import KEYS, META, Opened, Source
 from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError
 from nasbench_lab.spaces.nb201 import unique_string
-from nasbench_lab.table import Table
+from nasbench_lab.tables.table import Table
 
 __all__ = [
     "ArchResults",

@@ -19,7 +19,7 @@ from nasbench_lab.words import counted
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from nasbench_lab.results import Result
+    from nasbench_lab.results.result import Result
 
 __all__ = ["render", "write_report"]
 
@@ -92,7 +92,7 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
     from markupsafe import Markup
 
     from nasbench_lab.budget import Budget
-    from nasbench_lab.experiment_file import to_toml
+    from nasbench_lab.experiment.toml import to_toml
     from nasbench_lab.report import contents, methods
     from nasbench_lab.report.citations import citations
     from nasbench_lab.report.data import page_data, tables_with_runs, to_json

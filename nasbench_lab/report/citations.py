@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.registry import algorithm_class, algorithm_modules, parse_algorithm
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
 
 
 class Citation(NamedTuple):

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from markupsafe import Markup
 
 from nasbench_lab import stats
-from nasbench_lab.drawing import draw
+from nasbench_lab.drawing.drawing import draw
 from nasbench_lab.errors import QueryError
 from nasbench_lab.report.data import goals_of, tables_with_runs
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
 from nasbench_lab.words import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nasbench_lab.benchmark import TableBenchmark
-    from nasbench_lab.columns import Column
     from nasbench_lab.spaces import Architecture
     from nasbench_lab.stats import Friedman
+    from nasbench_lab.tables.columns import Column
 
 N_BEST = 3
 """How many architectures are shown of a table."""
@@ -338,8 +338,8 @@ def _seen(benchmark: TableBenchmark, column: Column) -> str:
 
 def static_figures(result: Result) -> list[dict[str, str]]:
     """Pareto fronts of several objectives, and the schedule of several workers."""
-    from nasbench_lab.pareto_figures import pareto_figure
-    from nasbench_lab.schedule_figures import schedule_figure
+    from nasbench_lab.figures.pareto import pareto_figure
+    from nasbench_lab.figures.schedule import schedule_figure
 
     names = tables_with_runs(result)
     figures = []
@@ -370,7 +370,7 @@ def _as_image(figure: Any, result: Result) -> dict[str, str]:
     """A figure as an SVG image of its own: its names and styles cannot clash with the page's."""
     from matplotlib import rc_context
 
-    from nasbench_lab.figures import STYLE
+    from nasbench_lab.figures.anytime import STYLE
 
     file = io.BytesIO()
     # A label may hold dollar signs.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nasbench_lab import stats
 from nasbench_lab.errors import BudgetError
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from nasbench_lab import stats
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.registry import parse_algorithm
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
 from nasbench_lab.words import counted, listed
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ test value is looked up in the table only here, after the run.
 
 Functions on arrays and DataFrames of one's own: ``bootstrap_interval``, ``expected_running_time``,
 ``wilcoxon_holm``, ``friedman``, … Functions whose names end in ``_frame`` take a
-``nasbench_lab.results.Result`` and give a pandas DataFrame.
+``nasbench_lab.results.result.Result`` and give a pandas DataFrame.
 """
 
 from nasbench_lab.stats.curves import (

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench_lab.benchmark import Objective, TableBenchmark
-from nasbench_lab.columns import Column, Query
 from nasbench_lab.errors import BudgetError, QueryError, UnknownNameError
 from nasbench_lab.pareto import hypervolume_curve, pareto_front
+from nasbench_lab.tables.columns import Column, Query
 from nasbench_lab.trace import Trace
 
 Floats = NDArray[np.float64]

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nasbench_lab.benchmark import TableBenchmark
-    from nasbench_lab.results import Result
+    from nasbench_lab.results.result import Result
 
 Floats = NDArray[np.float64]
 

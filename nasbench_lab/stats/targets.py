@@ -31,7 +31,7 @@ from nasbench_lab.stats.intervals import expanded_tail
 from nasbench_lab.trace import Trace
 
 if TYPE_CHECKING:
-    from nasbench_lab.results import Result
+    from nasbench_lab.results.result import Result
 
 Floats = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from nasbench_lab.words import counted, listed
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nasbench_lab.results import Result
+    from nasbench_lab.results.result import Result
 
 MAX_SEEDS = 1000
 """Up to so many seeds are tried when it is said how many a comparison needs."""

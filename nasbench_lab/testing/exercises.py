@@ -18,7 +18,7 @@ from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import NasbenchLabError
-from nasbench_lab.experiment import compare
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.testing.contract import ContractError
 
 

@@ -17,12 +17,12 @@ from types import FrameType
 from typing import Any
 
 from nasbench_lab.errors import AlgorithmWarning, NasbenchLabError, WorkerError
-from nasbench_lab.experiment import run
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import is_users
 from nasbench_lab.processes import in_new_process
-from nasbench_lab.result_parts import Run
-from nasbench_lab.results import Result
+from nasbench_lab.results.parts import Run
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import run
 from nasbench_lab.trace import Trace
 
 Search = Callable[[], Trace]

@@ -12,8 +12,8 @@ from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import CLOCKS, Benchmark, Objective
 from nasbench_lab.errors import QueryError, TableFileError, UnknownNameError
 from nasbench_lab.files import data_folder
-from nasbench_lab.sources import silent
 from nasbench_lab.spaces import Architecture, SearchSpace, get_space
+from nasbench_lab.tables.sources import silent
 from nasbench_lab.trainer.datasets import ImageData, load_data
 from nasbench_lab.trainer.entries import check_possible, read_entry, tell, write_entry
 from nasbench_lab.trainer.recipe import RECIPES, Recipe

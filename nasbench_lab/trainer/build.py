@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import (
     DataFolderError,
     RecipeError,
@@ -35,7 +34,8 @@ from nasbench_lab.errors import (
 from nasbench_lab.files import content_checksum, nearest_file, read_text, sha256
 from nasbench_lab.processes import in_processes
 from nasbench_lab.spaces import SearchSpace, get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.table import Table
 from nasbench_lab.trainer.datasets import ImageData, load_data
 from nasbench_lab.trainer.entries import check_possible, read_entry, tell, write_entry
 from nasbench_lab.trainer.recipe import Recipe, explain

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from nasbench_lab.errors import MissingSourceError, TableFileError, UnsafeFileError
 from nasbench_lab.files import read_text
-from nasbench_lab.safe_pickle import ARRAYS, Array, PickleReader, errors_of
+from nasbench_lab.tables.pickles.reader import ARRAYS, Array, PickleReader, errors_of
 
 LabelledImages = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """``(n, height, width, channels)`` bytes and ``(n,)`` class numbers."""

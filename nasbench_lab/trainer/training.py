@@ -27,8 +27,8 @@ from torch.nn import functional
 
 from nasbench_lab.errors import DataFolderError, TableFileError, TrainingError
 from nasbench_lab.files import atomic_file
-from nasbench_lab.sources import silent
 from nasbench_lab.spaces import Architecture, SearchSpace
+from nasbench_lab.tables.sources import silent
 from nasbench_lab.trainer.datasets import SPLITS, ImageData
 from nasbench_lab.trainer.networks import build_network, count, initialise
 from nasbench_lab.trainer.recipe import Recipe

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from nasbench_lab.experiment import compare
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.stats import anytime
 from tabular_data.nas_bench_graph import DATASETS
 

@@ -7,8 +7,8 @@ well, for all algorithms on all tables: ``pytest -m slow -s tests/behaviour/test
 import numpy as np
 import pytest
 
-from nasbench_lab.experiment import compare
 from nasbench_lab.registry import algorithm_modules, load_benchmark
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.simulator import Workers
 from nasbench_lab.stats import bootstrap_interval, curves
 

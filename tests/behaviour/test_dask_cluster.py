@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
-from nasbench_lab.experiment import _plan, compare
 from nasbench_lab.processes import in_processes
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import _plan, compare
 
 distributed = pytest.importorskip("distributed", reason="Dask is an optional dependency")
 
@@ -120,7 +120,7 @@ def test_a_cluster_of_two_gives_what_one_process_gives(cluster, tmp_path):
     assert_same(Result.open(folder), one)
     with cluster.client() as client:
         # The searches were on the cluster: its workers have opened the tables.
-        opened = client.run(lambda: "nasbench_lab.experiment" in sys.modules)
+        opened = client.run(lambda: "nasbench_lab.running.comparison" in sys.modules)
     assert list(opened.values()) == [True, True]
 
 

@@ -15,7 +15,7 @@ import pytest
 from nats_files import cells, write_one, write_simple
 
 from nasbench_lab import cli
-from nasbench_lab.experiment import compare
+from nasbench_lab.running.comparison import compare
 
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")
 COMPARE = ["compare", "-b", "nb201-digits", "-a", "gp_bo", "--budget", "300", "--seeds", "40"]

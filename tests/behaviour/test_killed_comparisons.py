@@ -16,10 +16,10 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from nasbench_lab import result_files
 from nasbench_lab.errors import DataFolderError
-from nasbench_lab.experiment import compare, describe_comparison
-from nasbench_lab.results import Result
+from nasbench_lab.results import folder as result_files
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare, describe_comparison
 
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")
 CORA = "nas-bench-graph/cora"

@@ -7,9 +7,9 @@ search finds almost all of it; what is left is small, and so are all differences
 import numpy as np
 import pytest
 
-from nasbench_lab.experiment import run
 from nasbench_lab.pareto import hypervolume_curve, pareto_front
 from nasbench_lab.registry import load_benchmark
+from nasbench_lab.running.comparison import run
 
 TABLES = {
     "nas-bench-graph/cora": ["valid_accuracy", "latency"],

@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.registry import import_file, table_folder
-from nasbench_lab.table import Table
+from nasbench_lab.tables.table import Table
 
 HP = {"12": "12-epoch", "200": "200-epoch"}
 

@@ -16,7 +16,7 @@ from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.registry import load_benchmark, make_algorithm, open_table, table_folder
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.table import Table
 from nasbench_lab.testing import SyntheticBenchmark
 
 TABLE = "nas-bench-graph/cora"

@@ -6,10 +6,10 @@ The peers are real records of NATS-Bench, and a network written here, edge by ed
 import numpy as np
 import pytest
 
-from nasbench_lab.columns import Query
 from nasbench_lab.registry import import_file
 from nasbench_lab.spaces import get_space
 from nasbench_lab.spaces.nb201 import EDGES, OPERATIONS
+from nasbench_lab.tables.columns import Query
 
 torch = pytest.importorskip("torch", reason="the networks need PyTorch")
 from torch import nn

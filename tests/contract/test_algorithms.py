@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from nasbench_lab.algorithm import SearchAlgorithm, Trial, hyperparameters_of
-from nasbench_lab.experiment import run
 from nasbench_lab.registry import (
     algorithm_class,
     algorithm_modules,
     make_algorithm,
     table_sources,
 )
+from nasbench_lab.running.comparison import run
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import get_space
 from nasbench_lab.testing import ALGORITHM_CHECKS, ContractError, check_algorithm

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from reports import CORA, DIGITS, plain
 
-from nasbench_lab.experiment import compare
 from nasbench_lab.report import write_report
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)

@@ -5,9 +5,9 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 
-from nasbench_lab.experiment import compare
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.simulator import Workers
 
 DIGITS, CORA, ARXIV = "nb201-digits", "nas-bench-graph/cora", "nas-bench-graph/arxiv"

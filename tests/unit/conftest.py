@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from nasbench_lab import cli
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.table import Table
 
 NAN = float("nan")
 EPOCHS = (1, 2, 4)

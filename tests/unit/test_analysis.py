@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nasbench_lab.analysis import (
+from nasbench_lab.errors import QueryError
+from nasbench_lab.landscape.analysis import (
     analyse,
     cost_columns,
     distribution,
@@ -16,11 +17,10 @@ from nasbench_lab.analysis import (
     marginal_effects,
     tolerance,
 )
-from nasbench_lab.columns import Column
-from nasbench_lab.errors import QueryError
-from nasbench_lab.landscape import local_optima, merged, survey
+from nasbench_lab.landscape.landscape import local_optima, merged, survey
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column
+from nasbench_lab.tables.table import Table
 
 NAN = math.nan
 PROTEINS = "nas-bench-graph/proteins"

@@ -8,14 +8,14 @@ import pytest
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm
 from nasbench_lab.benchmark import CLOCKS, TableBenchmark, lacking_times
-from nasbench_lab.columns import Column, Constraint, Query, TableInfo
 from nasbench_lab.errors import BudgetError, HyperparameterError, QueryError
-from nasbench_lab.experiment import run
 from nasbench_lab.registry import load_benchmark, make_algorithm
+from nasbench_lab.running.comparison import run
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import get_space
 from nasbench_lab.stats import anytime
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, Constraint, Query, TableInfo
+from nasbench_lab.tables.table import Table
 
 SEEDS = (1, 2, 3)
 ROWS = 12

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.columns import Query
 from nasbench_lab.errors import DataFolderError, NasbenchLabError, RecipeError, TrainingError
 from nasbench_lab.spaces import get_space
+from nasbench_lab.tables.columns import Query
 
 torch = pytest.importorskip("torch", reason="building needs PyTorch")
 from nasbench_lab.trainer import build

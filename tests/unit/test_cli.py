@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 import nasbench_lab
-from nasbench_lab import cli, cli_compare, registry
+from nasbench_lab import cli, registry
+from nasbench_lab.cli import compare as cli_compare
 from nasbench_lab.errors import MissingSourceError
 from nasbench_lab.files import sha256
 from nasbench_lab.registry import open_table
-from nasbench_lab.results import Result
-from nasbench_lab.sources import TableSource
+from nasbench_lab.results.result import Result
+from nasbench_lab.tables.sources import TableSource
 
 PROTEINS = "nas-bench-graph/proteins"
 CORA = "nas-bench-graph/cora"

@@ -13,13 +13,13 @@ import pytest
 from damage import write_sealed
 from matplotlib.image import imread
 
-from nasbench_lab.analysis import analyse
-from nasbench_lab.columns import Column, Task
-from nasbench_lab.figures import save_figure
-from nasbench_lab.landscape_figures import figures
+from nasbench_lab.figures.anytime import save_figure
+from nasbench_lab.figures.landscape import figures
+from nasbench_lab.landscape.analysis import analyse
 from nasbench_lab.registry import load_benchmark, open_table, table_folder
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, Task
+from nasbench_lab.tables.table import Table
 
 NAN = math.nan
 PROTEINS = "nas-bench-graph/proteins"

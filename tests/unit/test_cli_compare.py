@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
 
 DIGITS = "nb201-digits"
 

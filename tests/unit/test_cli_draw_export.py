@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nasbench_lab.drawing import draw
+from nasbench_lab.drawing.drawing import draw
 from nasbench_lab.spaces import get_space
 
 CELL = "Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc', 'cheb'])"

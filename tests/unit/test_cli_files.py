@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nasbench_lab.registry import import_file, kept_tables, load_benchmark, open_table
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
 
 METRICS = (
     "edgegpu_latency",
@@ -233,7 +233,7 @@ def test_a_kill_while_joining_is_mended_by_importing_again(archive, tmp_path, wh
     write_hardware(path, files.cells(40))
     code = (
         "import os, sys; from nasbench_lab.registry import import_file\n"
-        "from nasbench_lab.table import Table; real = Table.joined\n"
+        "from nasbench_lab.tables.table import Table; real = Table.joined\n"
         "def joined(*a):\n    sys.argv[2] == 'after' and real(*a)\n    os._exit(9)\n"
         "Table.joined = joined; import_file(sys.argv[1])"
     )

@@ -21,7 +21,9 @@ from scipy.stats import friedmanchisquare, rankdata
 from nasbench_lab import stats
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.comparison_figures import (
+from nasbench_lab.errors import BudgetError, ExperimentError, QueryError, UnknownNameError
+from nasbench_lab.figures.anytime import PAPER, save_figure
+from nasbench_lab.figures.comparison import (
     critical_difference_data,
     critical_difference_figure,
     ecdf_data,
@@ -31,10 +33,8 @@ from nasbench_lab.comparison_figures import (
     rank_data,
     rank_figure,
 )
-from nasbench_lab.errors import BudgetError, ExperimentError, QueryError, UnknownNameError
-from nasbench_lab.experiment import compare
-from nasbench_lab.figures import PAPER, save_figure
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare
 
 CORA, PROTEINS = "nas-bench-graph/cora", "nas-bench-graph/proteins"
 CITESEER = "nas-bench-graph/citeseer"

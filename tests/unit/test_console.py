@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nasbench_lab import console
-from nasbench_lab.console import print_rows
+from nasbench_lab.cli import console
+from nasbench_lab.cli.console import print_rows
 from nasbench_lab.words import counted, listed, wrapped
 
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")

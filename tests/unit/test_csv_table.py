@@ -13,9 +13,9 @@ import pytest
 from nasbench_lab.benchmark import CLOCKS as BENCHMARK_CLOCKS
 from nasbench_lab.errors import NasbenchLabError, TableFileError
 from nasbench_lab.files import atomic_folder, sha256
-from nasbench_lab.sources import ImportOptions
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.sources import ImportOptions
+from nasbench_lab.tables.table import Table
 from tabular_data import csv_table
 from tabular_data._csv_mapping import CLOCKS, read_mapping
 from tabular_data.csv_table import FORMAT, convert, recognise

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from damage import damage
 
-from nasbench_lab import registry, table_files
-from nasbench_lab.columns import Column, TableInfo
+from nasbench_lab import registry
 from nasbench_lab.errors import DataFolderError, MissingSourceError, TableFileError
 from nasbench_lab.registry import open_table, table_folder
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables import folder as table_files
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.table import Table
 from tabular_data import nb201_digits
 
 DRAW = np.random.default_rng(1)

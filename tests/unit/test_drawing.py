@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import nasbench_lab
-from nasbench_lab.drawing import COLOURS, Drawing, draw
-from nasbench_lab.drawing_layout import lay_out, used
-from nasbench_lab.drawing_shapes import Box, Line
+from nasbench_lab.drawing.drawing import COLOURS, Drawing, draw
+from nasbench_lab.drawing.layout import lay_out, used
+from nasbench_lab.drawing.shapes import Box, Line
 from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
 from nasbench_lab.spaces import Decision, Edge, Graph, SearchSpace, get_space
 

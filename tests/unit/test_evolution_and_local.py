@@ -25,7 +25,7 @@ from algorithms.local_search import LocalSearch
 from algorithms.random_search import RandomSearch
 from nasbench_lab.algorithm import Evaluation, Trial
 from nasbench_lab.errors import HyperparameterError, InvalidArchitectureError
-from nasbench_lab.landscape import _steepest, survey
+from nasbench_lab.landscape.landscape import _steepest, survey
 from nasbench_lab.registry import load_benchmark, make_algorithm
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import Decision, SearchSpace, get_space

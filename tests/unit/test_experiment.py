@@ -12,7 +12,6 @@ import pytest
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.budget import Budget
-from nasbench_lab.columns import Query
 from nasbench_lab.errors import (
     AlgorithmError,
     AlgorithmFileError,
@@ -23,11 +22,12 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.experiment import compare, random_streams, run
 from nasbench_lab.registry import algorithm_class, load_benchmark, make_algorithm, parse_algorithm
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare, random_streams, run
 from nasbench_lab.simulator import simulate
 from nasbench_lab.stats import bootstrap_interval
+from nasbench_lab.tables.columns import Query
 
 ALGORITHMS = ["random_search", "regularized_evolution", "reinforce", "gp_bo"]
 PROTEINS = "nas-bench-graph/proteins"

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from nasbench_lab import registry
 from nasbench_lab.budget import Budget
-from nasbench_lab.columns import Constraint, Query, Task
 from nasbench_lab.errors import ExperimentError
-from nasbench_lab.experiment import compare, describe_comparison
-from nasbench_lab.experiment_file import read_experiment, to_toml
+from nasbench_lab.experiment.toml import read_experiment, to_toml
 from nasbench_lab.registry import algorithm_class, load_benchmark, open_table
+from nasbench_lab.running.comparison import compare, describe_comparison
 from nasbench_lab.simulator import Workers
+from nasbench_lab.tables.columns import Constraint, Query, Task
 
 CORA = "nas-bench-graph/cora"
 DIGITS = "nb201-digits"

@@ -19,8 +19,8 @@ from nasbench_lab.errors import (
     HyperparameterError,
     WorkerError,
 )
-from nasbench_lab.experiment import compare
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.testing import repeats
 
 CORA = "nas-bench-graph/cora"

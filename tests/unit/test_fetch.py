@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from nasbench_lab import fetch as module
 from nasbench_lab.errors import DataFolderError, MissingSourceError, TableFileError
-from nasbench_lab.fetch import ATTEMPTS, fetch
+from nasbench_lab.tables import fetching as module
+from nasbench_lab.tables.fetching import ATTEMPTS, fetch
 
 DATA = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(len(DATA))

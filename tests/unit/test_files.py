@@ -19,7 +19,7 @@ from nasbench_lab.errors import (
     UnsafeFileError,
 )
 from nasbench_lab.files import atomic_file, atomic_folder, data_folder
-from nasbench_lab.safe_pickle import NUMBERS, read_pickle
+from nasbench_lab.tables.pickles.reader import NUMBERS, read_pickle
 from tabular_data import analog_nasbench, nas_bench_graph
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)

@@ -74,7 +74,7 @@ import io, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from hostile_pickles import HOSTILE
-from nasbench_lab.safe_pickle import NUMBERS, PickleReader
+from nasbench_lab.tables.pickles.reader import NUMBERS, PickleReader
 path = HOSTILE["colliding_pairs_as_keys"](Path(sys.argv[2]))
 signal.signal(signal.SIGALRM, lambda *_: os._exit(7))
 signal.setitimer(signal.ITIMER_REAL, 0.5)
@@ -91,7 +91,7 @@ def test_signals_are_answered_while_a_dict_is_slow(tmp_path):
 
 TEXTS = """
 from nasbench_lab.budget import Budget
-from nasbench_lab.columns import Constraint
+from nasbench_lab.tables.columns import Constraint
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.registry import parse_algorithm
 from nasbench_lab.spaces import SPACES, get_space

@@ -11,9 +11,9 @@ import pytest
 
 from nasbench_lab.errors import TableFileError, UnsafeFileError
 from nasbench_lab.files import atomic_folder, sha256
-from nasbench_lab.sources import ImportOptions
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.sources import ImportOptions
+from nasbench_lab.tables.table import Table
 from tabular_data.hw_nas_bench import DATASETS, FORMAT, METRICS, NAME, convert, recognise
 
 CLASSES = {"cifar10": 10, "cifar100": 100, "ImageNet16-120": 120}

@@ -9,13 +9,13 @@ import pytest
 from damage import write_sealed
 
 from nasbench_lab.bounded_files import errors_of
-from nasbench_lab.columns import AMOUNTS, SHARES, Column, bounds, check_values
 from nasbench_lab.errors import TableFileError, UnknownNameError, quoted, short, text_of
 from nasbench_lab.files import atomic_folder, sha256
 from nasbench_lab.registry import import_file, kept_tables
-from nasbench_lab.sources import ImportOptions
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import AMOUNTS, SHARES, Column, bounds, check_values
+from nasbench_lab.tables.sources import ImportOptions
+from nasbench_lab.tables.table import Table
 from tabular_data import analog_nasbench, hw_nas_bench, nas_bench_graph
 
 LARGEST = float(np.finfo(float).max)

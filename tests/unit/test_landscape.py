@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasbench_lab import landscape as module
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import InvalidArchitectureError, QueryError
-from nasbench_lab.landscape import (
+from nasbench_lab.landscape import landscape as module
+from nasbench_lab.landscape.landscape import (
     autocorrelation,
     fitness_distance,
     local_optima,
@@ -21,7 +20,8 @@ from nasbench_lab.landscape import (
     survey,
 )
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.table import Table
 
 NAN = math.nan
 

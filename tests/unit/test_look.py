@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from nasbench_lab.analysis import analyse
-from nasbench_lab.columns import Column, TableInfo
-from nasbench_lab.comparison_figures import (
+from nasbench_lab.errors import FigureError, UnknownNameError
+from nasbench_lab.figures.anytime import WIDTHS, anytime_figure, save_figure
+from nasbench_lab.figures.comparison import (
     critical_difference_figure,
     ecdf_figure,
     final_figure,
     rank_figure,
 )
-from nasbench_lab.errors import FigureError, UnknownNameError
-from nasbench_lab.experiment import compare
-from nasbench_lab.figure_layout import Look, drawable
-from nasbench_lab.figures import WIDTHS, anytime_figure, save_figure
-from nasbench_lab.landscape_figures import figures
-from nasbench_lab.pareto_figures import _MARKERS, pareto_figure
-from nasbench_lab.schedule_figures import schedule_figure
+from nasbench_lab.figures.landscape import figures
+from nasbench_lab.figures.layout import Look, drawable
+from nasbench_lab.figures.pareto import _MARKERS, pareto_figure
+from nasbench_lab.figures.schedule import schedule_figure
+from nasbench_lab.landscape.analysis import analyse
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.table import Table
 
 CORA = "nas-bench-graph/cora"
 OTHERS = ["nas-bench-graph/citeseer", "nas-bench-graph/pubmed"]

@@ -20,11 +20,11 @@ from nas_bench_101_files import (
 )
 
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.columns import Query
 from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError
 from nasbench_lab.files import sha256
-from nasbench_lab.sources import ImportOptions
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Query
+from nasbench_lab.tables.sources import ImportOptions
+from nasbench_lab.tables.table import Table
 from nasbench_lab.testing import check_benchmark
 from tabular_data import _nas_bench_101_records, nas_bench_101
 from tabular_data.nas_bench_101 import FORMAT

@@ -22,7 +22,6 @@ import numpy as np
 import pytest
 
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.columns import Query
 from nasbench_lab.errors import (
     DataFolderError,
     MissingSourceError,
@@ -40,7 +39,8 @@ from nasbench_lab.registry import (
     open_table,
     table_folder,
 )
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Query
+from nasbench_lab.tables.table import Table
 
 SHORT = {"12": 12, "200": 20, "01": 1, "90": 9}
 """Epochs of the schedules here: what is tested does not depend on how many there are."""

@@ -8,13 +8,13 @@ import pytest
 
 from algorithms.gp_bo import GPBO
 from algorithms.random_search import RandomSearch
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.registry import algorithm_modules, make_algorithm
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import SearchSpace, get_space
 from nasbench_lab.spaces.nb101 import EDGES, NODES, OPERATIONS
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.table import Table
 from nasbench_lab.testing import SyntheticBenchmark
 
 SPACE = get_space("nb101")

@@ -12,10 +12,10 @@ import pytest
 
 from nasbench_lab import cli
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.columns import Query
 from nasbench_lab.errors import MissingSourceError, QueryError
 from nasbench_lab.files import sha256
 from nasbench_lab.registry import load_benchmark, open_table
+from nasbench_lab.tables.columns import Query
 from nasbench_lab.trainer.datasets import load_data
 from nasbench_lab.trainer.recipe import RECIPES
 from tabular_data import nb201_digits

@@ -8,9 +8,9 @@ import nats_files
 import pytest
 
 from nasbench_lab import stats
-from nasbench_lab.experiment import compare
-from nasbench_lab.experiment_file import read_experiment
+from nasbench_lab.experiment.toml import read_experiment
 from nasbench_lab.registry import import_file
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.simulator import Workers
 from nasbench_lab.testing import check_algorithm
 

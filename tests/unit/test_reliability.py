@@ -9,8 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasbench_lab.columns import Column, TableInfo
-from nasbench_lab.reliability import (
+from nasbench_lab.landscape.reliability import (
     VarianceComponents,
     agreement,
     fidelity,
@@ -21,7 +20,8 @@ from nasbench_lab.reliability import (
     variance_components,
 )
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.table import Table
 
 NAN = math.nan
 
@@ -240,7 +240,7 @@ def lone(tmp_path, timed):
     """The toy table with a single epoch."""
     from dataclasses import replace
 
-    from nasbench_lab.table import Table
+    from nasbench_lab.tables.table import Table
 
     column = replace(timed.columns["valid_accuracy"], epochs=None)
     info = replace(timed.info, report="valid_accuracy")

@@ -28,18 +28,18 @@ from reports import (
 from nasbench_lab import stats
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.columns import Column
-from nasbench_lab.comparison_figures import ecdf_figure, rank_figure
 from nasbench_lab.errors import DataFolderError, ExperimentError
-from nasbench_lab.experiment import compare
-from nasbench_lab.figures import PALETTE
+from nasbench_lab.figures.anytime import PALETTE
+from nasbench_lab.figures.comparison import ecdf_figure, rank_figure
 from nasbench_lab.report import render, write_report
 from nasbench_lab.report.citations import STATISTICS, _distinct, _entries
 from nasbench_lab.report.contents import best_architectures, fixed, number
 from nasbench_lab.report.data import BEYOND, page_data, rounded
 from nasbench_lab.report.methods import listed, methods, seeds_in_words
-from nasbench_lab.results import Result
-from nasbench_lab.table import Table
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare
+from nasbench_lab.tables.columns import Column
+from nasbench_lab.tables.table import Table
 
 FOUR_DIGITS = 6e-4
 """Numbers that are drawn have four significant digits: half of the last is 5e-4 of 1.000."""

@@ -10,10 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from nasbench_lab import result_parts
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.csv_files import write_csv
-from nasbench_lab.differences import joined
 from nasbench_lab.errors import (
     DataFolderError,
     ExperimentError,
@@ -22,13 +20,15 @@ from nasbench_lab.errors import (
     UnknownNameError,
     WorkerError,
 )
-from nasbench_lab.experiment import compare, describe_comparison
-from nasbench_lab.experiment_file import read_experiment
+from nasbench_lab.experiment.differences import joined
+from nasbench_lab.experiment.toml import read_experiment
 from nasbench_lab.registry import open_table
-from nasbench_lab.result_files import verify_result
-from nasbench_lab.result_manifest import manifest_text, read_manifest
-from nasbench_lab.results import Result
-from nasbench_lab.table import Table
+from nasbench_lab.results import parts as result_parts
+from nasbench_lab.results.folder import verify_result
+from nasbench_lab.results.manifest import manifest_text, read_manifest
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare, describe_comparison
+from nasbench_lab.tables.table import Table
 
 CORA, DIGITS = "nas-bench-graph/cora", "nb201-digits"
 

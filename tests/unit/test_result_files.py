@@ -14,9 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nasbench_lab import experiment, result_files
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.differences import differences
 from nasbench_lab.errors import (
     AlgorithmError,
     DataFolderError,
@@ -24,11 +22,14 @@ from nasbench_lab.errors import (
     TableFileError,
     WorkerError,
 )
-from nasbench_lab.experiment import compare, describe_comparison
-from nasbench_lab.experiment_file import read_experiment
+from nasbench_lab.experiment.differences import differences
+from nasbench_lab.experiment.toml import read_experiment
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.result_files import find_unfinished, read_manifest, working_on
-from nasbench_lab.results import Result, merged
+from nasbench_lab.results import folder as result_files
+from nasbench_lab.results.folder import find_unfinished, read_manifest, working_on
+from nasbench_lab.results.result import Result, merged
+from nasbench_lab.running import comparison as experiment
+from nasbench_lab.running.comparison import compare, describe_comparison
 from nasbench_lab.simulator import Workers
 
 CORA, DIGITS = "nas-bench-graph/cora", "nb201-digits"
@@ -156,7 +157,7 @@ def test_parts_that_take_long_are_kept_as_they_go(counter, tmp_path, monkeypatch
 
 def test_parts_that_take_long_are_kept_by_other_processes(tmp_path):
     # Workers import the modules anew, and with them how long a part may take.
-    text = COUNTED + "\nfrom nasbench_lab import experiment\n\nexperiment._SHARD_S = 0\n"
+    text = COUNTED + "\nfrom nasbench_lab.running import comparison\n\ncomparison._SHARD_S = 0\n"
     counter = Counter(tmp_path, text)
     try:
         settings = {"budget": 5, "seeds": 24, "n_jobs": 2, "folder": tmp_path / "r"}

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasbench_lab.errors import TableFileError, UnsafeFileError
-from nasbench_lab.safe_pickle import (
+from nasbench_lab.tables.pickles.reader import (
     CONTAINERS,
     NUMBERS,
     PickleReader,

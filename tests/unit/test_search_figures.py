@@ -22,12 +22,12 @@ from nasbench_lab import stats
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import BudgetError, ExperimentError, QueryError, UnknownNameError
-from nasbench_lab.experiment import compare
-from nasbench_lab.figures import PAPER, save_figure
-from nasbench_lab.pareto_figures import pareto_data, pareto_figure
+from nasbench_lab.figures.anytime import PAPER, save_figure
+from nasbench_lab.figures.pareto import pareto_data, pareto_figure
+from nasbench_lab.figures.schedule import schedule_data, schedule_figure
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.results import Result
-from nasbench_lab.schedule_figures import schedule_data, schedule_figure
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.simulator import Workers
 from nasbench_lab.trace import STATUSES
 

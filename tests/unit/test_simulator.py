@@ -8,7 +8,6 @@ import pytest
 from nasbench_lab.algorithm import SearchAlgorithm, Trial
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.budget import Budget
-from nasbench_lab.columns import Query
 from nasbench_lab.errors import (
     AlgorithmError,
     BenchmarkError,
@@ -17,10 +16,11 @@ from nasbench_lab.errors import (
     QueryError,
     UnknownNameError,
 )
-from nasbench_lab.experiment import run
 from nasbench_lab.registry import load_benchmark, make_algorithm
+from nasbench_lab.running.comparison import run
 from nasbench_lab.simulator import PATIENCE, simulate
 from nasbench_lab.spaces import get_space
+from nasbench_lab.tables.columns import Query
 from nasbench_lab.testing import SyntheticBenchmark
 
 CORA = "nas-bench-graph/cora"

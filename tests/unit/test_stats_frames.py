@@ -12,9 +12,9 @@ from statsmodels.stats.multitest import multipletests
 from nasbench_lab import stats
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import BudgetError, QueryError, UnknownNameError
-from nasbench_lab.experiment import compare
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare
 
 NAN, INF = math.nan, math.inf
 BENCHMARKS = ["nb201-digits", "nas-bench-graph/proteins", "nas-bench-graph/cora"]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from nasbench_lab import stats
-from nasbench_lab.experiment import compare
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare
 
 
 def test_means_that_differ_by_rounding_only_share_the_best_rank():

@@ -9,9 +9,9 @@ import scipy.stats
 from nasbench_lab import stats
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import QueryError
-from nasbench_lab.experiment import compare, run
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare, run
 
 NAN, INF = math.nan, math.inf
 

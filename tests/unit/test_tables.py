@@ -13,7 +13,6 @@ import pytest
 from damage import write_sealed
 
 from nasbench_lab import files, registry
-from nasbench_lab.columns import Column, Query, TableInfo
 from nasbench_lab.errors import (
     AbsentEntryError,
     DataFolderError,
@@ -23,9 +22,10 @@ from nasbench_lab.errors import (
     UnknownNameError,
 )
 from nasbench_lab.registry import open_table
-from nasbench_lab.sources import TableSource
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, Query, TableInfo
+from nasbench_lab.tables.sources import TableSource
+from nasbench_lab.tables.table import Table
 
 NAN = float("nan")
 SPACE = get_space("nb201")

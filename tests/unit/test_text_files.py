@@ -8,11 +8,11 @@ import pytest
 
 from nasbench_lab import algorithm
 from nasbench_lab.errors import NasbenchLabError
-from nasbench_lab.experiment import compare
-from nasbench_lab.experiment_file import read_experiment
+from nasbench_lab.experiment.toml import read_experiment
 from nasbench_lab.files import read_text
 from nasbench_lab.registry import algorithm_class, import_file
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare
 
 CORA = "nas-bench-graph/cora"
 

@@ -10,10 +10,10 @@ import pytest
 import nasbench_lab as lab
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import Objective, TableBenchmark
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import ExperimentError, QueryError, TrainingError, UnknownNameError
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.table import Table
 from nasbench_lab.testing import SyntheticBenchmark, check_benchmark
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")

@@ -21,7 +21,7 @@ from nasbench_lab.errors import (
     UnknownNameError,
     UnsafeFileError,
 )
-from nasbench_lab.safe_pickle import ARRAYS, PickleReader, SharedError
+from nasbench_lab.tables.pickles.reader import ARRAYS, PickleReader, SharedError
 from nasbench_lab.trainer import image_files as reader
 from nasbench_lab.trainer.datasets import DATASETS, SPLITS, load_data
 from nasbench_lab.trainer.image_files import FILES, read_images, read_split

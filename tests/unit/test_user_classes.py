@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 
 from nasbench_lab.algorithm import SearchAlgorithm
-from nasbench_lab.differences import differences
 from nasbench_lab.errors import ExperimentError, TableFileError
-from nasbench_lab.experiment import compare
+from nasbench_lab.experiment.differences import differences
 from nasbench_lab.registry import algorithm_class
-from nasbench_lab.result_parts import write_shard
-from nasbench_lab.results import Result, merged
+from nasbench_lab.results.parts import write_shard
+from nasbench_lab.results.result import Result, merged
+from nasbench_lab.running.comparison import compare
 
 DIGITS = "nb201-digits"
 SHORT = {"benchmarks": DIGITS, "budget": 1, "n_jobs": 1}
@@ -190,7 +190,7 @@ import json
 import linecache
 import sys
 from nasbench_lab import SearchAlgorithm
-from nasbench_lab.experiment import compare
+from nasbench_lab.running.comparison import compare
 {top}
 
 def pick():

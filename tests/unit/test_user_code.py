@@ -9,10 +9,10 @@ import traceback
 import pytest
 
 from nasbench_lab.errors import AlgorithmFileError
-from nasbench_lab.experiment import run
 from nasbench_lab.registry import algorithm_class, load_benchmark, make_algorithm
+from nasbench_lab.running.comparison import run
 from nasbench_lab.testing import check_algorithm
-from nasbench_lab.user_code import Code
+from nasbench_lab.user_code.code import Code
 
 DIGITS = "nb201-digits"
 

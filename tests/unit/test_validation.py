@@ -11,15 +11,15 @@ from damage import write_sealed
 from scipy import stats as scipy_stats
 
 import nasbench_lab.trainer
-from nasbench_lab.columns import Column, TableInfo
 from nasbench_lab.errors import ExperimentError, MissingPackageError, TrainingError
-from nasbench_lab.experiment import compare
 from nasbench_lab.files import sha256
 from nasbench_lab.registry import table_folder
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.spaces import get_space
-from nasbench_lab.table import Table
+from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.table import Table
 from nasbench_lab.trainer.recipe import RECIPES
-from nasbench_lab.validation import (
+from nasbench_lab.trainer.validation import (
     Validated,
     Validation,
     _other_images,

@@ -9,8 +9,8 @@ import pytest
 from nasbench_lab import SearchAlgorithm, stats
 from nasbench_lab.benchmark import TableBenchmark, scarcity
 from nasbench_lab.errors import QueryError, UnknownNameError
-from nasbench_lab.experiment import compare
 from nasbench_lab.registry import load_benchmark
+from nasbench_lab.running.comparison import compare
 
 DIGITS, CORA = "nb201-digits", "nas-bench-graph/cora"
 RANKING = load_benchmark(DIGITS).ranking("valid_accuracy")

@@ -12,12 +12,12 @@ import pytest
 from nasbench_lab.algorithm import SearchAlgorithm, Trial
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.budget import Budget
-from nasbench_lab.columns import Query
 from nasbench_lab.errors import AlgorithmError, BudgetError
-from nasbench_lab.experiment import compare, run
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.results import Result
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.comparison import compare, run
 from nasbench_lab.simulator import Workers, simulate
+from nasbench_lab.tables.columns import Query
 from nasbench_lab.trace import STATUSES
 
 DONE, STOPPED, FAILED, CUT_OFF = range(4)

@@ -1,0 +1,3 @@
+from nasbench_lab.cli import main
+
+main()

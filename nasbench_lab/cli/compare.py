@@ -1,0 +1,491 @@
+"""The commands that make results: ``compare``, ``run`` and ``merge``."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+from rich.markup import escape
+
+from nasbench_lab.cli.console import Json, console, errors, one_of, progress
+from nasbench_lab.cli.results import (
+    AxisOption,
+    Metric,
+    MetricOption,
+    ReferenceOption,
+    Statistic,
+    StatisticOption,
+    XAxis,
+    show,
+)
+from nasbench_lab.errors import (
+    AlgorithmError,
+    AlgorithmWarning,
+    ExperimentError,
+    NasbenchLabError,
+    UnknownNameError,
+)
+from nasbench_lab.words import counted
+
+if TYPE_CHECKING:
+    from nasbench_lab.results.result import Result
+
+DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
+DEFAULT_BENCHMARK, DEFAULT_BUDGET = "nb201-digits", "100s"
+RESULTS = Path("results")
+
+COMPARE_EXAMPLES = """Examples:\n
+    nasbench-lab compare\n
+    nasbench-lab compare --benchmark nas-bench-graph/arxiv --budget 100 --seeds 20\n
+    nasbench-lab compare --algorithm random_search --algorithm "gp_bo(kernel=matern)"\n
+    nasbench-lab compare --algorithm random_search --algorithm path/to/my_search.py:MySearch\n
+    nasbench-lab compare -a random_search -a asha -a hyperband --clock resume --workers 4\n
+    nasbench-lab compare -a random_search -a nsga2 --objective valid_accuracy --objective parameters"""
+
+
+class ExecutorName(StrEnum):
+    """The executors of ``nasbench_lab.processes``, as options."""
+
+    PROCESSES = "processes"
+    DASK = "dask"
+
+
+JobsOption = Annotated[
+    int, typer.Option(help="Processes; -1 for one per core, or for all workers of a cluster.")
+]
+ExecutorOption = Annotated[
+    ExecutorName,
+    typer.Option(
+        parser=one_of("executor", ExecutorName),
+        metavar="EXECUTOR",
+        help="Processes of this machine (processes), or a Dask cluster (dask).",
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of Dask's scheduler, such as tcp://HOST:8786."),
+]
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Of real time, for each run; one that takes longer counts as failed, the others go on.",
+    ),
+]
+KeepGoingOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-going", help="Go on after an error of an algorithm; that run counts as failed."
+    ),
+]
+TracebackOption = Annotated[
+    bool, typer.Option("--traceback", help="Show all that Python says of errors of algorithms.")
+]
+CheckRepeatOption = Annotated[
+    bool,
+    typer.Option(
+        "--check-repeat",
+        help="Repeat one run of each algorithm on each benchmark in another process, and say whether "
+        "and why it comes out differently.",
+    ),
+]
+
+
+def compare(
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--algorithm",
+            "-a",
+            metavar="NAME",
+            help="A name, name(key=value), or FILE.py:CLASS; may be repeated.",
+        ),
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option("--benchmark", "-b", metavar="TABLE", help="A table's name; may be repeated."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUDGET",
+            help="Of each run: 200 (evaluations), 12000s (simulated), 500epochs. 200 if unset; "
+            f"{DEFAULT_BUDGET} on {DEFAULT_BENCHMARK}, if no benchmark is named.",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each algorithm.")] = 100,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The result folder. What it holds of this comparison is not run again; more seeds, "
+            "algorithms and tables may join. If unset, the last one in results in which this was "
+            "begun and not finished, or else a new one.",
+        ),
+    ] = None,
+    clock: Annotated[
+        str | None,
+        typer.Option(
+            help="What an evaluation costs: official, train_only, every_epoch, resume, evaluations; "
+            "what the table says if unset."
+        ),
+    ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="What searches see; may be repeated, for several objectives. What the table says "
+            "if unset.",
+        ),
+    ] = None,
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BOUND",
+            help="What architectures must keep to, such as parameters<=0.5; may be repeated.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Evaluations at once, on the simulated clock.")
+    ] = 1,
+    synchronous: Annotated[
+        bool, typer.Option("--synchronous", help="Workers wait for each other: batches.")
+    ] = False,
+    fail: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="CHANCE", help="The chance that an evaluation fails."),
+    ] = 0.0,
+    straggle: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="CHANCE", help="The chance that one takes longer."),
+    ] = 0.0,
+    slowdown: Annotated[
+        float,
+        typer.Option(min=1, metavar="FACTOR", help="How many times as long that then is."),
+    ] = 3.0,
+    free_repeats: Annotated[
+        bool, typer.Option("--free-repeats", help="Evaluating the same again costs nothing.")
+    ] = False,
+    jobs: JobsOption = -1,
+    executor: ExecutorOption = ExecutorName.PROCESSES,
+    scheduler: SchedulerOption = None,
+    time_limit: TimeLimitOption = None,
+    keep_going: KeepGoingOption = False,
+    check_repeat: CheckRepeatOption = False,
+    traceback: TracebackOption = False,
+    metric: MetricOption = None,
+    axis: AxisOption = None,
+    statistic: StatisticOption = Statistic.MEAN,
+    reference: ReferenceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Run search algorithms on benchmarks, and leave a table and an anytime figure.
+
+    Without options: random search, regularized evolution, REINFORCE and Gaussian-process Bayesian
+    optimisation on nb201-digits, 100 simulated seconds, 100 seeds.
+    """
+    from nasbench_lab.registry import load_benchmark
+    from nasbench_lab.simulator import Workers
+
+    arguments = {
+        "algorithms": algorithm or DEFAULT_ALGORITHMS,
+        "benchmarks": [
+            load_benchmark(
+                name, clock=clock, objective=objective or None, constraints=constraint or ()
+            )
+            for name in benchmark or [DEFAULT_BENCHMARK]
+        ],
+        "budget": budget if budget is not None else ("200" if benchmark else DEFAULT_BUDGET),
+        "seeds": seeds,
+        "workers": Workers(workers, synchronous, fail, straggle, slowdown),
+        "charge_repeats": not free_repeats,
+    }
+    handling = _Handling(time_limit, keep_going, check_repeat, traceback)
+    shown = _Shown(metric, axis, statistic, reference, as_json)
+    _execute(arguments, output, jobs, executor, scheduler, handling, shown)
+
+
+RUN_EXAMPLES = """Examples:\n
+    nasbench-lab run my_experiment.toml\n
+    nasbench-lab run results/my-run/experiment.toml --output results/again\n
+    nasbench-lab run my_experiment.toml --executor dask --scheduler tcp://10.0.0.1:8786\n
+The file, of which all but the first three lines may be left out:\n
+    budget = "100s"                  # or 200 (evaluations), "500epochs", "200,100s"\n
+    algorithms = ["random_search", "gp_bo(kernel='matern')", "my_search.py:MySearch"]\n
+    benchmarks = ["nb201-digits"]\n
+    seeds = 100                      # or a list\n
+    charge_repeats = true\n
+    workers = { count = 4, synchronous = false, fail = 0.0, straggle = 0.0, slowdown = 3.0 }\n
+An entry of algorithms may also be { name = "my label", algorithm = "gp_bo" }, and one of benchmarks
+{ table = "nb201-digits", clock = "resume", objectives = ["valid_accuracy"], report =
+"test_accuracy", constraints = ["parameters<=0.02"] }."""
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="A TOML file.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The result folder; results/NAME if unset, after the file, or the folder of the "
+            "file if that is a result.",
+        ),
+    ] = None,
+    jobs: JobsOption = -1,
+    executor: ExecutorOption = ExecutorName.PROCESSES,
+    scheduler: SchedulerOption = None,
+    time_limit: TimeLimitOption = None,
+    keep_going: KeepGoingOption = False,
+    check_repeat: CheckRepeatOption = False,
+    traceback: TracebackOption = False,
+    metric: MetricOption = None,
+    axis: AxisOption = None,
+    statistic: StatisticOption = Statistic.MEAN,
+    reference: ReferenceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment from a file; what is finished in its folder is not run again."""
+    from nasbench_lab.experiment.toml import read_experiment
+
+    arguments = read_experiment(file)
+    if output is None:
+        beside = file.resolve().parent
+        held = (beside / "manifest.json").exists()
+        output = file.parent if held else Path("results") / file.stem
+    handling = _Handling(time_limit, keep_going, check_repeat, traceback)
+    shown = _Shown(metric, axis, statistic, reference, as_json)
+    _execute(arguments, output, jobs, executor, scheduler, handling, shown)
+
+
+class _Handling(NamedTuple):
+    """What is done about the mistakes of algorithms."""
+
+    time_limit: float | None
+    keep_going: bool
+    check_repeat: bool
+    traceback: bool
+
+
+class _Shown(NamedTuple):
+    """What is shown of the result."""
+
+    metric: Metric | None
+    axis: XAxis | None
+    statistic: str
+    reference: str | None
+    as_json: bool
+
+
+def _execute(
+    arguments: dict[str, Any],
+    output: Path | None,
+    jobs: int,
+    executor: ExecutorName,
+    scheduler: str | None,
+    handling: _Handling,
+    shown: _Shown,
+) -> None:
+    """Runs a comparison, or what is left of it, and shows what came of it."""
+    from nasbench_lab.benchmark import scarcity
+    from nasbench_lab.results.folder import cells_of, check_joins, find_unfinished, finished_cells
+    from nasbench_lab.results.manifest import has_manifest
+    from nasbench_lab.results.result import Result
+    from nasbench_lab.running.comparison import compare as run_comparison
+    from nasbench_lab.running.comparison import describe_comparison
+    from nasbench_lab.stats import check_axis, objective_values
+
+    for one in arguments["benchmarks"]:
+        if shown.axis is not None:
+            check_axis(one, shown.axis.value)
+        if shown.metric is Metric.HYPERVOLUME:
+            objective_values(one)
+    with _algorithms_at_work():
+        experiment = describe_comparison(**arguments, time_limit=handling.time_limit)
+    labels = [entry["name"] for entry in experiment["algorithms"]]
+    if shown.reference is not None and shown.reference not in labels:
+        raise UnknownNameError("algorithm of this comparison", shown.reference, labels)
+    for one in arguments["benchmarks"]:
+        for warning in scarcity(one):
+            errors.print(f"Warning: {one.name}: {warning}", markup=False, highlight=False)
+    folder = output or find_unfinished(RESULTS, experiment)
+    if folder is not None and has_manifest(folder):
+        check_joins(folder, experiment)
+        finished = len(finished_cells(folder, experiment))
+        expected = len(experiment["seeds"]) * len(labels) * len(experiment["benchmarks"])
+        errors.print(
+            f"{finished} of {counted(expected, 'run')} are finished in {folder} and not run again.",
+            soft_wrap=True,
+            markup=False,
+        )
+    folder = folder or _new_folder()
+    interrupted = False
+    try:
+        with progress() as advance, _algorithms_at_work():
+            result = run_comparison(
+                **arguments,
+                n_jobs=jobs,
+                executor=executor.value,
+                scheduler=scheduler,
+                folder=folder,
+                progress=advance,
+                time_limit=handling.time_limit,
+                keep_going=handling.keep_going,
+            )
+    except KeyboardInterrupt:
+        interrupted = True
+        if not has_manifest(folder):
+            errors.print("Interrupted before any run was finished.")
+            raise typer.Exit(130) from None
+        there, asked = Result.open(folder), cells_of(experiment)
+        result = Result(experiment, [run for run in there.runs if run.cell in asked])
+    except ExperimentError:
+        raise
+    except NasbenchLabError as error:
+        if isinstance(error, AlgorithmError) and handling.traceback:
+            errors.print(error.traceback, markup=False, highlight=False, soft_wrap=True)
+        if has_manifest(folder):
+            errors.print(
+                f"The runs that were finished are kept in {folder}; the same command goes on there.",
+                soft_wrap=True,
+                markup=False,
+            )
+        raise
+    sound = _tell_failures(result, handling.traceback)
+    figures = show(result, folder, *shown)
+    if interrupted:
+        errors.print(
+            f"Interrupted: {len(result.runs)} of {counted(result.n_expected, 'run')} were finished and "
+            f"are kept in {folder}. The same command goes on there.",
+            soft_wrap=True,
+            markup=False,
+        )
+        raise typer.Exit(130)
+    if not shown.as_json:
+        console.print(
+            f"Figure: {' and '.join(map(str, figures))}\nAll of it on one page: nasbench-lab report "
+            f"{folder}",
+            soft_wrap=True,
+            markup=False,
+        )
+    if handling.check_repeat:
+        sound &= _check_repeats(arguments, result)
+    if not sound:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _algorithms_at_work() -> Iterator[None]:
+    """Sends what is printed to standard error, also from compiled code and other processes.
+
+    Standard output is for the result alone. What algorithms do wrong is told as notes on it.
+    """
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore", AlgorithmWarning)
+        try:
+            kept = os.dup(1)
+            os.dup2(2, 1)
+        except OSError:  # one of them is closed
+            yield
+            return
+        try:
+            yield
+        finally:
+            if sys.__stdout__ is not None:
+                sys.__stdout__.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _tell_failures(result: Result, traceback: bool) -> bool:
+    """Says on standard error which runs failed; returns whether none did."""
+    failed = [run for run in result.runs if run.error is not None]
+    for run in failed:
+        reason, _, details = str(run.error).partition("\n")
+        if traceback:
+            place = f"{run.algorithm} on {run.benchmark} with seed {run.seed}"
+            _say(f"{place} failed: {reason}\n{details}")
+    if failed:
+        names = Counter(run.algorithm for run in failed)
+        counts = ", ".join(f"{count} of {name}" for name, count in names.items())
+        _say(f"{len(failed)} of {len(result.runs)} runs failed: {counts}. The notes say why.")
+    return not failed
+
+
+def _check_repeats(arguments: dict[str, Any], result: Result) -> bool:
+    """Says whether runs come out the same when they are repeated; returns whether all do."""
+    from nasbench_lab.testing.repeats import check_repeats
+
+    with _algorithms_at_work():
+        repeated, different = check_repeats(result, arguments)
+    for text in different:
+        _say(text)
+    _say(
+        f"Repeated in other processes: {repeated} runs, of which {repeated - len(different)} came out "
+        f"the same."
+    )
+    return not different
+
+
+def _say(text: str) -> None:
+    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+MERGE_EXAMPLES = """Examples:\n
+    nasbench-lab merge results/from-a results/from-b --output results/all\n
+Results may be joined that have the same budget, workers and policies. They may differ in their
+algorithms, benchmarks and seeds; tables of one name must be the same."""
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(metavar="RESULT…", help="Result folders.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The new result folder; one in results if unset."),
+    ] = None,
+) -> None:
+    """Join results that were made on different machines; the folders stay as they are."""
+    from nasbench_lab.results.result import Result, merged
+
+    result = merged({str(folder): Result.open(folder) for folder in folders})
+    folder = output or _new_folder()
+    if result.missing_in(folder):  # else it was killed when all was written
+        result.save(folder)
+    for note in result.notes_on_origin():
+        console.print(f"Note: {escape(note)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{len(result.runs)} of {counted(result.n_expected, 'run')}: {folder}",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _new_folder() -> Path:
+    """Makes a folder in ``results``, named after the time and told apart from others of that second."""
+    from nasbench_lab.files import folder_errors
+
+    stem = RESULTS / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    with folder_errors(RESULTS):
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        names = (stem.with_name(stem.name + (f"-{i}" if i > 1 else "")) for i in itertools.count(1))
+        return next(folder for folder in names if _made(folder))
+
+
+def _made(folder: Path) -> bool:
+    """Makes a folder unless there is one, such as of another process that began in this second."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True

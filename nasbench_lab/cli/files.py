@@ -1,0 +1,133 @@
+"""The commands that bring benchmark files: ``import`` and ``fetch``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from nasbench_lab.cli.console import Json, console, print_json, progress
+from nasbench_lab.errors import MissingSourceError, TableFileError, UnknownNameError
+from nasbench_lab.words import counted
+
+IMPORT_EXAMPLES = """Examples:\n
+    nasbench-lab import ~/Downloads/NATS-tss-v1_0-3ffb9-simple.tar\n
+    nasbench-lab import nasbench_only108.tfrecord --no-curves\n
+    nasbench-lab import my_results.csv --mapping my_results.toml\n
+    nasbench-lab import    (everything official in $TORCH_HOME)"""
+
+
+def import_(
+    path: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH", help="Benchmark files or folders; may be in $TORCH_HOME."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The table's name; that of the benchmark if unset.")
+    ] = None,
+    curves: Annotated[
+        bool, typer.Option("--curves/--no-curves", help="Keep all epochs, or only the last.")
+    ] = True,
+    mapping: Annotated[
+        Path | None, typer.Option(help="What the columns of a CSV or Parquet file are.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = -1,
+    as_json: Json = False,
+) -> None:
+    """Make tables of benchmark files: recognised by content, read without running any of it."""
+    from nasbench_lab.benchmark import lacking_times
+    from nasbench_lab.registry import import_file, official_files, torch_home
+
+    paths = path or official_files()
+    if not paths:
+        raise MissingSourceError(
+            f"Name the file to import: there is no official benchmark file in {torch_home()}."
+        )
+    if name is not None and len(paths) > 1:
+        raise TableFileError(f"One name, {name!r}, cannot be given to {len(paths)} tables.")
+    rows: list[dict[str, Any]] = []
+    for one in paths:
+        with progress("records") as advance:
+            table = import_file(
+                one,
+                name=name,
+                curves=curves,
+                jobs=jobs,
+                mapping=mapping,
+                progress=partial(_report, advance, f"importing {Path(one).name}"),
+            )
+        info, missing = table.info, [*table.info.missing, *lacking_times(table)]
+        rows.append({"table": table.name, "entries": len(table), "missing": missing})
+        if as_json:
+            continue
+        console.print(
+            f"[bold]{escape(table.name)}[/bold]: {counted(len(table), 'entry')} for "
+            f"{counted(table.space.size, 'architecture')} "
+            f"of {table.space.name}, {counted(len(table.columns), 'column')}.",
+            highlight=False,
+        )
+        for sentence in missing:
+            console.print(
+                f"Missing: {escape(sentence.rstrip('.'))}.", highlight=False, soft_wrap=True
+            )
+        tasks = [f"{table.name}/{task}" for task in info.tasks] or [table.name]
+        console.print(
+            f"Compare algorithms on it: nasbench-lab compare --benchmark {tasks[0]}"
+            + (f" (or {', '.join(tasks[1:])})" if len(tasks) > 1 else ""),
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+    if as_json:
+        print_json(rows)
+
+
+FETCH_EXAMPLES = """Example:\n
+    nasbench-lab fetch nats-tss --url https://mirror.example.org/NATS-tss-v1_0-3ffb9-simple.tar"""
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="The table to be made of it.")],
+    url: Annotated[str, typer.Option(help="The file on a mirror that you trust.")],
+    checksum: Annotated[
+        str | None, typer.Option("--sha256", help="The SHA-256 that the file must have.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where to put it; $TORCH_HOME or the data folder if unset."),
+    ] = None,
+) -> None:
+    """Download a benchmark file from a mirror; a broken download is continued."""
+    from urllib.parse import unquote, urlsplit
+
+    from nasbench_lab.files import data_folder
+    from nasbench_lab.registry import needed_files
+    from nasbench_lab.tables.fetching import fetch as download
+
+    if name not in needed_files():
+        raise UnknownNameError("table made from a file", name, needed_files())
+    file = Path(unquote(urlsplit(url).path)).name
+    if not file:
+        raise MissingSourceError(f"Expected the address of a file but got {url!r}.")
+    if folder is None:
+        home = os.environ.get("TORCH_HOME")
+        folder = Path(home).expanduser() if home else data_folder() / "downloads"
+    with progress("bytes") as advance:
+        target = download(
+            url,
+            folder / file,
+            sha256=checksum,
+            progress=partial(_report, advance, f"fetching {file}"),
+        )
+    console.print(
+        f"Fetched {target}. Import it: nasbench-lab import {target}", soft_wrap=True, markup=False
+    )
+
+
+def _report(advance: Callable[[int, int, str], None], what: str, done: int, total: int) -> None:
+    advance(done, total, what)

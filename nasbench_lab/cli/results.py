@@ -1,0 +1,533 @@
+"""The commands that look at results: ``plot``, ``report``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from nasbench_lab.cli.console import Json, console, errors, one_of, print_json, print_rows
+from nasbench_lab.errors import BudgetError, ExperimentError, QueryError
+from nasbench_lab.words import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nasbench_lab.figures.layout import Look
+    from nasbench_lab.results.result import Result
+
+PLOT_EXAMPLES = """Examples:\n
+    nasbench-lab plot results/my-run --metric valid_regret --statistic median\n
+    nasbench-lab plot results/my-run --ranks --critical-difference --width page\n
+    nasbench-lab plot results/my-run --schedule --seed 3\n
+    nasbench-lab plot results/my-run --no-title --highlight gp_bo --limits 0.1,10 --log\n
+    nasbench-lab plot results/my-run --all --output paper/figures"""
+
+
+class Metric(StrEnum):
+    """The metrics of ``nasbench_lab.stats.METRICS``, as options."""
+
+    TEST_REGRET = "test_regret"
+    VALID_REGRET = "valid_regret"
+    TEST = "test"
+    VALID = "valid"
+    HYPERVOLUME = "hypervolume"
+
+
+class XAxis(StrEnum):
+    """The axes of an anytime curve, as options."""
+
+    EVALUATIONS = "evaluations"
+    SECONDS = "seconds"
+    EPOCHS = "epochs"
+
+
+class Statistic(StrEnum):
+    """The statistics of ``nasbench_lab.stats.STATISTICS``, as options."""
+
+    MEAN = "mean"
+    MEDIAN = "median"
+    MEDIAN_INTERVAL = "median_interval"
+
+
+MetricOption = Annotated[
+    Metric | None,
+    typer.Option(
+        parser=one_of("metric", Metric),
+        metavar="METRIC",
+        help="What the curves show: test_regret, valid_regret, test, valid or hypervolume. Both "
+        "regrets, side by side, if unset, or of several objectives the hypervolume and the first "
+        "one's regret.",
+    ),
+]
+AxisOption = Annotated[
+    XAxis | None,
+    typer.Option(
+        parser=one_of("axis", XAxis),
+        metavar="AXIS",
+        help="What runs along the figure: evaluations, seconds or epochs. What the budget counts, if "
+        "unset.",
+    ),
+]
+StatisticOption = Annotated[
+    Statistic,
+    typer.Option(
+        parser=one_of("statistic", Statistic),
+        metavar="NAME",
+        help="Of the runs: mean (with 95 % bootstrap interval), median (with quartiles) or "
+        "median_interval (with its exact 95 % interval).",
+    ),
+]
+ReferenceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ALGORITHM",
+        help="Test every algorithm against this one; against the best of each table if unset.",
+    ),
+]
+
+
+NoTitle = Annotated[
+    bool,
+    typer.Option(
+        "--no-title", help="Leave the titles out; of several panels, short ones tell them apart."
+    ),
+]
+
+
+def _limits(text: str) -> tuple[float, float]:
+    """The limits of an axis that an option names."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"Expected the lower and the upper limit, such as 0.1,10, but got {text!r}.",
+            param_hint="limits",
+        ) from None
+    return low, high
+
+
+def _colours(text: str) -> str | list[str]:
+    """The colours, or the colormap, that an option names."""
+    names = [name.strip() for name in text.split(",")]
+    return names[0] if len(names) == 1 else names
+
+
+def _inches(width: str) -> float:
+    """The width of a figure that an option names."""
+    from nasbench_lab.figures.anytime import WIDTHS
+
+    try:
+        inches = WIDTHS[width] if width in WIDTHS else float(width)
+    except ValueError:
+        inches = math.nan
+    if not 2.5 <= inches <= 50:
+        raise typer.BadParameter(
+            f"Expected {', '.join(WIDTHS)} or inches from 2.5 to 50, but got {width!r}."
+        )
+    return inches
+
+
+def plot(
+    folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
+    metric: MetricOption = None,
+    axis: AxisOption = None,
+    statistic: StatisticOption = Statistic.MEAN,
+    ranks: Annotated[
+        bool, typer.Option("--ranks", help="Draw mean ranks over time instead.")
+    ] = False,
+    ecdf: Annotated[
+        bool, typer.Option("--ecdf", help="Draw how many targets were reached over time instead.")
+    ] = False,
+    critical_difference: Annotated[
+        bool,
+        typer.Option(
+            "--critical-difference",
+            help="Draw mean ranks over tables, and which differ by Nemenyi's test, instead.",
+        ),
+    ] = False,
+    final: Annotated[
+        bool, typer.Option("--final", help="Draw what each run came to at its end instead.")
+    ] = False,
+    pareto: Annotated[
+        bool,
+        typer.Option("--pareto", help="Draw Pareto fronts and hypervolume over time instead."),
+    ] = False,
+    schedule: Annotated[
+        bool, typer.Option("--schedule", help="Draw the workers' Gantt chart of one seed instead.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="The seed whose schedule is drawn; the first if unset.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Draw every figure that the result allows.")
+    ] = False,
+    width: Annotated[
+        float,
+        typer.Option(
+            parser=_inches,
+            metavar="WIDTH",
+            help="Of the figures: column (3.35 inches) or page (7 inches) of a paper, or inches.",
+        ),
+    ] = "column",  # type: ignore[assignment]  # typer parses it
+    no_title: NoTitle = False,
+    limits: Annotated[
+        str | None, typer.Option(metavar="LIMITS", help="Of the axis of values, such as 0.1,10.")
+    ] = None,
+    log: Annotated[
+        bool,
+        typer.Option(
+            "--log",
+            help="Make the axis of values logarithmic, as it is anyhow where regrets differ much.",
+        ),
+    ] = False,
+    linear: Annotated[bool, typer.Option("--linear", help="Make it linear.")] = False,
+    colors: Annotated[
+        str | None,
+        typer.Option(
+            parser=_colours,
+            metavar="COLORS",
+            help="Of the algorithms, such as black,red,blue; or one of the colormaps of matplotlib, "
+            "such as viridis.",
+        ),
+    ] = None,
+    highlight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Draw this algorithm in colour before the others, which are grey; may be repeated.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to put it; with the result if unset."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw figures of a result for a paper: PNG, SVG and PDF, with the data beside them as CSV.
+
+    Without options: the anytime figure. The summary is printed by compare and run, and is in the
+    report.
+    """
+    from nasbench_lab.figures.layout import Look
+    from nasbench_lab.results.result import Result
+
+    flags = {
+        "ranks": ranks,
+        "ecdf": ecdf,
+        "critical difference": critical_difference,
+        "final": final,
+        "pareto": pareto,
+        "schedule": schedule,
+    }
+    kinds = [kind for kind, flag in flags.items() if flag or everything]
+    if seed is not None and "schedule" not in kinds:
+        raise typer.BadParameter(
+            "It says which schedule is drawn: give --schedule.", param_hint="seed"
+        )
+    if metric is not None and kinds and not set(kinds) - {"pareto", "schedule"}:
+        raise typer.BadParameter("These figures have no metric.", param_hint="metric")
+    if log and linear:
+        raise typer.BadParameter("It is either --log or --linear.", param_hint="linear")
+    scale = {"limits": limits, "log": log, "linear": linear}
+    if kinds and not set(kinds) - {"critical difference", "schedule"}:
+        for hint in filter(scale.get, scale):
+            raise typer.BadParameter("These figures have no axis of values.", param_hint=hint)
+    look = Look(
+        title=not no_title,
+        limits=None if limits is None else _limits(limits),
+        log=log if log or linear else None,
+        highlight=tuple(highlight or ()),
+    )
+    if colors is not None:
+        look = replace(look, colours=colors)
+    result, where, files = Result.open(folder), output or folder, []
+    look.lines(result.algorithms)
+    if everything or not kinds:
+        files.append(_draw_anytime(result, where, metric, axis, statistic, width, look))
+    left_out = []
+    for kind in kinds:
+        asked = flags[kind] or (kind == "schedule" and seed is not None)
+        if kind == "schedule" and not asked and result.experiment["workers"]["count"] == 1:
+            left_out.append(
+                "No figure of schedule: one worker does one thing after the other; --schedule draws it."
+            )
+            continue
+        try:
+            files.append(_draw(kind, result, where, metric, axis, seed, width, look))
+        except (BudgetError, ExperimentError, QueryError) as error:
+            if kinds == [kind]:
+                raise
+            left_out.append(f"No figure of {kind}: {error}")
+    # Where figures were asked for by name, one that cannot be drawn is an error.
+    failed = bool(left_out) and not everything
+    notes = result.notes_on_origin()
+    if as_json:
+        said: dict[str, Any] = {"left_out": left_out} if everything or failed else {}
+        said |= {"notes": notes} if notes else {}
+        print_json({**said, "figures": [str(file) for some in files for file in some]})
+    for note in [] if as_json else notes:
+        console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
+    for line in [] if as_json else left_out:
+        (errors if failed else console).print(line, markup=False, highlight=False, soft_wrap=True)
+    for first, *others in [] if as_json else files:
+        endings = ", ".join(file.suffix for file in others)
+        console.print(f"Figure: {first}, {endings}", markup=False, highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _draw(
+    kind: str,
+    result: Result,
+    folder: Path,
+    metric: Metric | None,
+    axis: XAxis | None,
+    seed: int | None,
+    width: float,
+    look: Look,
+) -> list[Path]:
+    """Writes one of the figures that have a flag, and its data; returns the files."""
+    from nasbench_lab.figures import comparison
+    from nasbench_lab.figures.anytime import PAPER, save_figure
+    from nasbench_lab.figures.pareto import pareto_data, pareto_figure
+    from nasbench_lab.figures.schedule import schedule_data, schedule_figure
+
+    along = axis.value if axis else result.axis
+    best = metric or ("hypervolume" if _several_objectives(result) else "test_regret")
+    sought = metric or ("hypervolume" if _several_objectives(result) else "valid_regret")
+    # Of each figure the file's name, the data, the figure, and what both are made from.
+    known: dict[str, tuple[str, Callable[..., Any], Callable[..., Any], tuple[Any, ...]]] = {
+        "ranks": (
+            f"ranks_{best}_{along}",
+            comparison.rank_data,
+            comparison.rank_figure,
+            (best, along),
+        ),
+        "ecdf": (
+            f"ecdf_{sought}_{along}",
+            comparison.ecdf_data,
+            comparison.ecdf_figure,
+            (sought, along),
+        ),
+        "critical difference": (
+            f"critical_difference_{best}",
+            comparison.critical_difference_data,
+            comparison.critical_difference_figure,
+            (best,),
+        ),
+        "final": (f"final_{best}", comparison.final_data, comparison.final_figure, (best,)),
+        "pareto": ("pareto", pareto_data, pareto_figure, (along,)),
+        "schedule": (
+            "schedule" if seed is None else f"schedule_{seed}",
+            schedule_data,
+            schedule_figure,
+            (seed,),
+        ),
+    }
+    stem, data_of, figure_of, arguments = known[kind]
+    data = data_of(result, *arguments)
+    figure = figure_of(result, *arguments, width=width, data=data, look=look)
+    return save_figure(figure, folder / stem, PAPER, data)
+
+
+def show(
+    result: Result,
+    folder: Path,
+    metric: Metric | None,
+    axis: XAxis | None,
+    statistic: str,
+    reference: str | None,
+    as_json: bool,
+) -> list[Path]:
+    """Prints the summary and writes the anytime figure for the screen; returns its files."""
+    files = _draw_anytime(result, folder, metric, axis, statistic)
+    if as_json:
+        print_json({**_summary(result, reference), "figures": [str(file) for file in files]})
+    else:
+        _print_summary(result, reference)
+    return files
+
+
+def _draw_anytime(
+    result: Result,
+    folder: Path,
+    metric: Metric | None,
+    axis: XAxis | None,
+    statistic: str,
+    width: float | None = None,
+    look: Look | None = None,
+) -> list[Path]:
+    """Writes the anytime figure: for the screen, or so wide, with its data, for a paper."""
+    from nasbench_lab.figures.anytime import PAPER, anytime_data, anytime_figure, save_figure
+    from nasbench_lab.figures.layout import DEFAULT
+
+    if not result.runs:
+        raise ExperimentError("No run was finished, so there is nothing to show.")
+    if not any(len(run.trace) for run in result.runs):
+        idle = all(not run.trace.cut_off or not len(run.trace.cut_off) for run in result.runs)
+        ended = "" if idle else " that ended within the budget"
+        raise ExperimentError(
+            f"There is nothing to show: {', '.join(result.algorithms)} asked for no evaluation{ended}."
+        )
+    along = axis.value if axis else result.axis
+    several = _several_objectives(result)
+    shown = metric or ["hypervolume" if several else "valid_regret", "test_regret"]
+    stem = f"anytime_{metric or ('objectives' if several else 'regret')}_{along}_{statistic}"
+    data = anytime_data(result, shown, along, statistic=statistic)
+    look = look or DEFAULT
+    figure = anytime_figure(
+        result, shown, along, statistic=statistic, width=width, data=data, look=look
+    )
+    if width is None:
+        return save_figure(figure, folder / stem)
+    return save_figure(figure, folder / stem, PAPER, data)
+
+
+def _several_objectives(result: Result) -> bool:
+    """Whether every benchmark has several, so that the hypervolume can be drawn of all."""
+    return all(len(entry["objectives"]) > 1 for entry in result.experiment["benchmarks"])
+
+
+def _summary(result: Result, reference: str | None = None) -> dict[str, Any]:
+    """The summary, the verdict and the notes, for programs."""
+    summary = result.summary()
+    return {
+        "summary": summary.to_dict(orient="records"),
+        "verdict": result.verdict(reference),
+        "notes": _notes(result, summary),
+    }
+
+
+def _notes(result: Result, summary: pd.DataFrame) -> list[str]:
+    return [*result.notes_on_origin(), *result.notes(summary)]
+
+
+def _print_summary(result: Result, reference: str | None = None) -> None:
+    """Prints a table per benchmark, the verdict, and the notes."""
+    from nasbench_lab.budget import Budget
+
+    summary, explained = result.summary(), set[str]()
+    budget = Budget(**result.experiment["budget"])
+    for name in result.benchmarks:
+        lines = summary[summary["benchmark"] == name].to_dict(orient="records")
+        if not lines:
+            continue
+        counts = sorted({line["runs"] for line in lines})
+        least = f"{counts[0]} to " if len(counts) > 1 else ""
+        runs = f"{least}{counted(counts[-1], 'run')}"
+        console.print(
+            f"\n[bold]{escape(name)}[/bold], {runs} of {budget}, {escape(result.setting(name))}",
+            highlight=False,
+        )
+        print_rows(_summary_rows(result, name, lines, explained), False)
+    console.print(
+        " ".join(text for key, text in _EXPLAINED.items() if key in explained),
+        style="dim",
+        highlight=False,
+    )
+    for line in result.verdict(reference):
+        console.print(f"[bold]Verdict[/bold] {escape(line)}", highlight=False)
+    for note in _notes(result, summary):
+        console.print(f"Note: {escape(note)}", highlight=False)
+
+
+_EXPLAINED = {
+    "mean": "Regret at the end: mean [95 % bootstrap interval].",
+    "median": "Where runs found nothing: the share that found something, and the median regret of all, "
+    "∞ if half found nothing.",
+    "hypervolume": "Hypervolume at the end: share of that of the table's exact Pareto front. Regret: "
+    "of the first objective.",
+    "top": "Top: median evaluations, of whatever length, until the incumbent was among the table's "
+    "best by the objective (with the share of runs that got there).",
+    "failed": "Failed: share of the evaluations.",
+    "ms": "ms: what a run took to compute.",
+}
+"""What the columns of the summary are."""
+
+
+def _summary_rows(
+    result: Result, name: str, lines: list[dict[Any, Any]], explained: set[str]
+) -> list[dict[str, Any]]:
+    """The rows of a benchmark's table; adds to ``explained`` what its columns need."""
+    benchmark = result.benchmark(name)
+    several = len(benchmark.objectives) > 1
+    objective = benchmark.table.column(benchmark.first_objective)
+    seen = "valid" if objective.split == "valid" else objective.name.replace("_", " ")
+    without = any(line["without"] for line in lines)
+    explained |= {"median" if without else "mean", "hypervolume" if several else "top", "ms"}
+    rows: list[dict[str, Any]] = []
+    for line in lines:
+        row: dict[str, Any] = {"algorithm": line["algorithm"]}
+        if len({other["runs"] for other in lines}) > 1:
+            row["runs"] = line["runs"]
+        if several:
+            row["hypervolume"] = _interval(line, "hypervolume", 3)
+        if without:
+            row["found"] = f"{1 - line['without'] / line['runs']:.0%}"
+            row["median test regret"] = _median(line, "test_regret")
+            row[f"median {seen} regret"] = _median(line, "valid_regret")
+        else:
+            row["test regret"] = _interval(line, "test_regret")
+            row[f"{seen} regret"] = _interval(line, "valid_regret")
+        for title, target in {"top 1 %": "top_1pct", "top 10": "top_10"}.items():
+            if not several and not math.isnan(line[f"reached_{target}"]):
+                row[title] = _reached(line, target)
+        if any(other["failed_share"] >= 0.01 for other in lines):
+            row["failed"] = f"{line['failed_share']:.0%}"
+            explained.add("failed")
+        milliseconds = 1e3 * line["wall_s"]
+        row["ms"] = f"{milliseconds:.{1 if milliseconds < 100 else 0}f}"
+        rows.append(row)
+    return rows
+
+
+def _median(line: dict[Any, Any], metric: str) -> str:
+    value = line[f"{metric}_median"]
+    return "∞" if math.isinf(value) else f"{value:.2f}"
+
+
+def _interval(line: dict[Any, Any], metric: str, digits: int = 2) -> str:
+    if math.isnan(line[metric]):
+        return "none"
+    if line["runs"] == 1:
+        return f"{line[metric]:.{digits}f}"
+    low, high = line[f"{metric}_low"], line[f"{metric}_high"]
+    return f"{line[metric]:.{digits}f} [{low:.{digits}f},{high:.{digits}f}]"
+
+
+def _reached(line: dict[Any, Any], target: str) -> str:
+    count = line[f"evals_to_{target}"]
+    share = line[f"reached_{target}"]
+    text = "∞" if math.isinf(count) else f"{count:.0f}"
+    return text if share in (0.0, 1.0) else f"{text} ({share:.0%})"
+
+
+REPORT_EXAMPLES = """Examples:\n
+    nasbench-lab report results/my-run\n
+    nasbench-lab report results/my-run --output report.html --open"""
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
+    reference: ReferenceOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The page; report.html in the folder if unset."),
+    ] = None,
+    show_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write one HTML page that shows a result: figures, tables, methods, citations. Works offline."""
+    from nasbench_lab.report import write_report
+    from nasbench_lab.results.result import Result
+
+    page = write_report(Result.open(folder), output or folder / "report.html", reference)
+    console.print(f"Report: {page}", soft_wrap=True, markup=False, highlight=False)
+    if show_it:
+        typer.launch(page.absolute().as_uri())

@@ -1,0 +1,268 @@
+"""The commands that train: ``build-table`` and ``validate``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from nasbench_lab.cli.console import Json, console, errors, print_json, print_rows, progress
+from nasbench_lab.errors import ExperimentError, UnknownNameError
+from nasbench_lab.trainer import need_torch
+from nasbench_lab.words import counted
+
+if TYPE_CHECKING:
+    from nasbench_lab.spaces import Architecture
+    from nasbench_lab.tables.columns import Column
+    from nasbench_lab.tables.table import Table
+    from nasbench_lab.trainer.validation import Validation
+
+VALIDATE_EXAMPLES = """Examples:\n
+    nasbench-lab validate results/my-run --top 3\n
+    nasbench-lab validate results/my-run --device cuda --epochs 12 --data-folder ~/cifar\n
+    nasbench-lab validate nb201-digits --table-seeds --architecture "|nor_conv_3x3~0|+…" """
+
+BUILD_EXAMPLES = """Example:\n
+    nasbench-lab build-table tabular_data/recipes/nb201-digits.toml"""
+
+DataFolder = Annotated[
+    Path | None, typer.Option(help="Where the data set's files are; the digits need none.")
+]
+Jobs = Annotated[int, typer.Option(help="Processes; -1 for one per core.")]
+
+
+def build_table(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What is built, and how.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The table's folder; in the data folder if unset."),
+    ] = None,
+    data_folder: DataFolder = None,
+    jobs: Jobs = -1,
+    as_json: Json = False,
+) -> None:
+    """Train every network of a space, and make a table of what comes of it.
+
+    A build that was stopped goes on where it was when the command is given again. After training,
+    the time of an epoch is measured, one network after the other: leave the machine alone then.
+    """
+    need_torch()
+    from nasbench_lab.registry import table_folder
+    from nasbench_lab.trainer import build
+
+    folder = output or table_folder(build.read_recipe(recipe).name)
+    try:
+        with progress("networks") as advance:
+            table = build.build_table(
+                recipe, folder, data_folder=data_folder, n_jobs=jobs, progress=advance
+            )
+    except KeyboardInterrupt:
+        errors.print("Interrupted. The same command goes on from here.")
+        raise typer.Exit(130) from None
+    summary = table.info.details["build"]
+    assert isinstance(summary, dict)
+    if as_json:
+        print_json({"table": table.name, "folder": str(folder), **summary})
+        return
+    console.print(
+        f"{table.name}: {counted(summary['networks'], 'network')} trained in "
+        f"{summary['training_wall_s'] / 60:.1f} min ({summary['network_s'] / 60:.1f} min of one "
+        f"process), their times measured in {summary['measuring_wall_s'] / 60:.1f} min. {folder}",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def validate(
+    what: Annotated[
+        str, typer.Argument(metavar="RESULT", help="A result folder, or a table's name.")
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many of the best are trained.")] = 3,
+    architecture: Annotated[
+        list[str] | None,
+        typer.Option("--architecture", help="Train this one instead of the best; may be repeated."),
+    ] = None,
+    benchmark: Annotated[
+        str | None, typer.Option("--benchmark", "-b", help="Which, if the result has several.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many, other than the table's own.")] = 3,
+    table_seeds: Annotated[
+        bool, typer.Option("--table-seeds", help="Train the table's own seeds, to check entries.")
+    ] = False,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of the training; the table's own if unset.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
+    data_folder: DataFolder = None,
+    jobs: Jobs = -1,
+    as_json: Json = False,
+) -> None:
+    """Train the best architectures that a comparison found, and compare with the table.
+
+    The test accuracy comes first: no search saw it. The validation accuracy is what the search
+    chose by, so the table's is too good on average. Both are tested with Student's t, the variance
+    pooled over the best architectures, or Welch's for those named with --architecture, and the
+    p-values by Holm; beside "agree" stands how far from the table the truth may still be. The
+    outcome is added to the result folder.
+    """
+    need_torch()
+    from nasbench_lab.trainer.validation import (
+        new_seeds,
+        recipe_of,
+        table_trials,
+    )
+    from nasbench_lab.trainer.validation import validate as run_validation
+
+    folder = Path(what) if Path(what, "manifest.json").is_file() else None
+    table, column, found = _chosen(what, folder, benchmark, architecture, top)
+    recipe = recipe_of(table, column, epochs)
+    if table_seeds and epochs is not None:
+        raise ExperimentError("--table-seeds checks the table's own training; leave --epochs out.")
+    if epochs is None and not any(table_trials(table, recipe, a) for a, _ in found):
+        raise ExperimentError(
+            f"{table.name!r} does not say what came of {counted(recipe.epochs, 'epoch')} on "
+            f"{recipe.data} by "
+            f"split, so there would be nothing to compare with. To train nevertheless, say for how "
+            f"long: --epochs."
+        )
+    if not as_json:
+        whose = "its own recipe" if "recipe" in table.info.details else "the published recipe"
+        errors.print(
+            f"Training {counted(len(found), 'architecture')} of {table.name} on {recipe.data} for "
+            f"{counted(recipe.epochs, 'epoch')} by {whose}.",
+            highlight=False,
+        )
+    with progress("epochs") as advance:
+        validation = run_validation(
+            table,
+            found,
+            recipe,
+            seeds=None if table_seeds else new_seeds(table, seeds),
+            pooled=not architecture,
+            device=device,
+            files=data_folder,
+            n_jobs=jobs,
+            progress=advance,
+        )
+    # First what is to be kept: the output may be closed.
+    files = validation.save(folder) if folder is not None else []
+    _show(validation, as_json)
+    if files and not as_json:
+        console.print(
+            f"Added to the result: {', '.join(map(str, files))}", soft_wrap=True, markup=False
+        )
+
+
+def _chosen(
+    what: str, folder: Path | None, name: str | None, architectures: list[str] | None, top: int
+) -> tuple[Table, Column, list[tuple[Architecture, dict[str, int]]]]:
+    """The table, the column that results are reported in, and what is to be trained."""
+    from nasbench_lab.registry import load_benchmark
+    from nasbench_lab.results.result import Result
+    from nasbench_lab.trainer.validation import top_architectures
+
+    result = Result.open(Path(what)) if folder or Path(what).exists() else None
+    if result is None:
+        opened = load_benchmark(what)
+    else:
+        names = result.benchmarks
+        if name is None and len(names) > 1:
+            raise ExperimentError(
+                f"The result has several benchmarks; name one with --benchmark: {', '.join(names)}."
+            )
+        if name is not None and name not in names:
+            raise UnknownNameError("benchmark of this result", name, names)
+        opened = result.benchmark(name or names[0])
+    table, space = opened.table, opened.space
+    column = table.column(opened.report)
+    if architectures:
+        return table, column, [(space.from_string(text), {}) for text in architectures]
+    if result is not None:
+        return table, column, top_architectures(result, opened.name, top)
+    rows = table.ranking(opened.first_objective)[:top]
+    return table, column, [(tuple(a), {}) for a in table.architectures[rows].tolist()]
+
+
+def _show(validation: Validation, as_json: bool) -> None:
+    from nasbench_lab.tables.columns import ranges
+
+    frame = validation.to_frame()
+    rows = frame.to_dict(orient="records")
+    if as_json:
+        print_json(rows)
+        return
+    seeds = ranges(validation.seeds)
+    console.print(
+        f"{validation.table}: {counted(len(validation.entries), 'architecture')}, "
+        f"{counted(validation.epochs, 'epoch')}, seed{'s' * (len(validation.seeds) != 1)} "
+        f"{seeds}, on {validation.device}",
+        highlight=False,
+        markup=False,
+    )
+    for number, entry in enumerate(validation.entries, start=1):
+        found = ", ".join(f"{n} of {k}" for k, n in entry.found_by.items())
+        ends = f": where runs ended, {found}" if found else ""
+        console.print(
+            f"{number}: {escape(entry.architecture)}{ends}", highlight=False, soft_wrap=True
+        )
+    order = {entry.architecture: i for i, entry in enumerate(validation.entries, start=1)}
+    shown = [
+        {
+            "accuracy (%)": f"{row['split']}, {order[row['architecture']]}",
+            "table": _spread(row["table"], row["table_sd"], row["table_n"]),
+            "trained": _spread(row["trained"], row["trained_sd"], row["trained_n"]),
+            "difference": _signed(row["difference"], row["half_width"]),
+            "p": "" if math.isnan(row["p"]) else f"{row['p']:.2g}",
+            "": {None: "cannot say", True: "agree", False: "differ"}[row["agree"]],
+        }
+        for row in rows
+    ]
+    print_rows(shown, False)
+    console.print(_meaning(validation), highlight=False)
+
+
+def _meaning(validation: Validation) -> str:
+    """What the lines above say and what not."""
+    if all(entry.same is not None for entry in validation.entries):
+        if all(entry.same for entry in validation.entries):
+            return (
+                "With the table's own seeds: the same accuracies and losses after every epoch, to the "
+                "bit."
+            )
+        return (
+            "With the table's own seeds, not all accuracies and losses came out again. Other "
+            "processors and versions of PyTorch round otherwise; the means should still be close."
+        )
+    if not any(entry.table for entry in validation.entries):
+        return (
+            f"The table holds no training of {counted(validation.epochs, 'epoch')} of this data "
+            f"set, so there is "
+            f"nothing to compare with: each schedule is a training of its own."
+        )
+    words = (
+        "Mean ± standard deviation (trials). Difference ± half of its 95 % interval: so far from the "
+        "table may the truth be. Searches chose by valid, so the table's valid is too good on "
+        "average; its test much less so."
+    )
+    if validation.other_images:
+        words += (
+            f" Our {' and '.join(validation.other_images)} images are others than the table's: the "
+            f"split file of NAS-Bench-201 is not in the data folder."
+        )
+    return words
+
+
+def _spread(mean: float, deviation: float, n: int) -> str:
+    if not n:
+        return "none"
+    spread = "" if math.isnan(deviation) else f" ± {deviation:.2f}"
+    return f"{mean:.2f}{spread} ({n})"
+
+
+def _signed(difference: float, half_width: float) -> str:
+    if math.isnan(difference):
+        return ""
+    return f"{difference:+.2f}" + ("" if math.isnan(half_width) else f" ± {half_width:.2f}")

@@ -1,0 +1,1 @@
+"""What a comparison is: a class, and its form as a file."""

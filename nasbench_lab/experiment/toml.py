@@ -1,0 +1,428 @@
+"""Experiments as TOML files: what ``compare`` is asked for, to be kept, sent and repeated."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import operator
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
+
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.budget import Budget
+from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError, quoted, text_of
+from nasbench_lab.files import nearest_file, read_text
+from nasbench_lab.registry import load_benchmark, make_algorithm, parse_algorithm
+from nasbench_lab.simulator import Workers
+from nasbench_lab.tables.columns import Constraint, Query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Place = tuple[str | int, ...]
+"""Keys and positions that lead to a value of the file."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def _or_table(key: str, kind: type) -> BeforeValidator:
+    """Takes a bare value for a table that has this key only."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, kind) else value)
+
+
+class _Algorithm(_Entry):
+    algorithm: str
+    name: str | None = None
+
+
+def _trial(value: Any) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"Expected 'mean', 'random' or a trial's seed but got {value!r}.")
+    return value
+
+
+class _Query(_Entry):
+    metric: str
+    split: str | None = None
+    dataset: str | None = None
+    schedule: str | None = None
+    epoch: int | None = None
+    trial: Annotated[int | str, PlainValidator(_trial)] = "mean"
+    trained_on: str | None = None
+
+    def query(self) -> Query:
+        return Query(**self.model_dump())
+
+
+_QueryOrName = Annotated[_Query, _or_table("metric", str)]
+
+
+class _Constraint(_Entry):
+    query: _QueryOrName
+    limit: float = Field(allow_inf_nan=False)
+    at_most: bool = True
+
+
+def _read_constraint(value: Any) -> Any:
+    """Takes a constraint as text apart."""
+    if not isinstance(value, str):
+        return value
+    constraint = Constraint.of(value)
+    metric = constraint.query.metric
+    return {"query": metric, "limit": constraint.limit, "at_most": constraint.at_most}
+
+
+class _Benchmark(_Entry):
+    table: str
+    clock: str | None = None
+    objectives: list[_QueryOrName] = Field(default=[])
+    report: _QueryOrName | None = None
+    constraints: list[Annotated[_Constraint, BeforeValidator(_read_constraint)]] = Field(default=[])
+
+
+class _Workers(_Entry):
+    count: int = 1
+    synchronous: bool = False
+    fail: float = 0.0
+    straggle: float = 0.0
+    slowdown: float = 3.0
+
+
+def _budget(value: Any) -> Budget:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(
+            f"Expected a budget such as 200, '12000s' or '500epochs' but got {value!r}."
+        )
+    return Budget.of(value if isinstance(value, str) else str(value))
+
+
+MOST_SEEDS = 1_000_000
+"""How many seeds an experiment may have: far more than anybody runs, and no burden on memory."""
+
+
+def seeds_of(seeds: int | Sequence[int]) -> list[int]:
+    """Takes a number of seeds for that many from 0 on.
+
+    Raises:
+        ExperimentError: There is none, or one is negative, twice, or no whole number; or there are
+            too many.
+    """
+    wrong = ExperimentError(
+        f"Expected a number of seeds, or a list of whole numbers from 0 on, none of them twice, but "
+        f"got {seeds!r}."
+    )
+    if isinstance(seeds, bool):
+        raise wrong
+    try:
+        some = seeds if isinstance(seeds, Iterable) else range(operator.index(seeds))
+        listed = [operator.index(seed) for seed in itertools.islice(some, MOST_SEEDS + 1)]
+    except TypeError:
+        raise wrong from None
+    if len(listed) > MOST_SEEDS:
+        raise ExperimentError(
+            f"Expected at most {MOST_SEEDS:,} seeds but got "
+            f"{'more' if isinstance(seeds, Iterable) else f'{seeds:,}'}."
+        )
+    if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
+        raise wrong
+    if max(listed) >= 2**63:  # result files keep them in 64 bits
+        raise ExperimentError(f"Expected seeds below 2**63 but got {max(listed)}.")
+    return listed
+
+
+class _Experiment(_Entry):
+    algorithms: list[Annotated[_Algorithm, _or_table("algorithm", str)]] = Field(min_length=1)
+    benchmarks: list[Annotated[_Benchmark, _or_table("table", str)]] = Field(min_length=1)
+    budget: Annotated[Budget, PlainValidator(_budget)]
+    seeds: Annotated[list[int], PlainValidator(seeds_of)] = Field(
+        default=100, validate_default=True
+    )
+    charge_repeats: bool = True
+    workers: Annotated[_Workers, _or_table("count", int)] = _Workers()
+
+
+_ENTRIES: dict[str, type[_Entry]] = {
+    "": _Experiment,
+    "algorithms": _Algorithm,
+    "benchmarks": _Benchmark,
+    "objectives": _Query,
+    "report": _Query,
+    "constraints": _Constraint,
+    "query": _Query,
+    "workers": _Workers,
+}
+"""What the tables of the file are, by the key that holds them."""
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "too_short": "at least one entry",
+}
+"""What values are to be, by what pydantic calls it when they are not."""
+
+
+def read_experiment(file: Path | str) -> dict[str, Any]:
+    """Reads an experiment file.
+
+    Args:
+        file: The TOML file. Paths of algorithms in it are relative to its folder.
+
+    Returns:
+        The arguments of ``nasbench_lab.compare``.
+
+    Raises:
+        ExperimentError: It cannot be read; the message names line and key of what is wrong.
+
+    Example:
+        The shortest such file::
+
+            budget = 200
+            algorithms = ["random_search", "gp_bo(kernel=matern)"]
+            benchmarks = ["nas-bench-graph/cora"]
+    """
+    file = Path(file)
+    try:
+        text = read_text(file, 1 << 20)
+        data = tomllib.loads(text)
+    except OSError as error:
+        raise ExperimentError(
+            f"Cannot read {file}: {error.strerror}.{nearest_file(file)}"
+        ) from error
+    except (ValueError, RecursionError) as error:  # no TOML, or no UTF-8
+        raise ExperimentError(f"{file} is no TOML file: {text_of(error)}.") from error
+    try:
+        entries = _Experiment.model_validate(data)
+    except ValidationError as error:
+        raise ExperimentError(
+            "\n".join(
+                _located(file, text, tuple(one["loc"]), _said(one))
+                for one in error.errors(include_url=False)[:20]
+            )
+        ) from error
+
+    @contextmanager
+    def at(*place: str | int) -> Iterator[None]:
+        try:
+            yield
+        except NasbenchLabError as error:
+            raise ExperimentError(_located(file, text, place, str(error))) from error
+
+    for key, value in entries.workers:
+        with at("workers", key):
+            Workers(**{key: value})
+    benchmarks: list[TableBenchmark] = []
+    for i, entry in enumerate(entries.benchmarks):
+        benchmark = _open(entry, i, at)
+        with at("benchmarks", i, "table"):
+            if benchmark.name in (other.name for other in benchmarks):
+                raise ExperimentError(f"There are two benchmarks {benchmark.name!r}.")
+        with at("budget"):
+            entries.budget.check(benchmark)
+        benchmarks.append(benchmark)
+    algorithms: dict[str, str] = {}
+    for i, one in enumerate(entries.algorithms):
+        with at("algorithms", i):
+            spec = _beside(file, one.algorithm)
+            name, hyperparameters = parse_algorithm(spec)
+            for benchmark in benchmarks:
+                make_algorithm(
+                    name,
+                    benchmark.space,
+                    maximize=tuple(objective.maximize for objective in benchmark.objectives),
+                    fidelities=benchmark.fidelities,
+                    **hyperparameters,
+                )
+            label = spec.rpartition(".py:")[2] if one.name is None else one.name
+            if not label.strip():
+                raise ExperimentError("Expected a name of at least one letter but got none.")
+            if label in algorithms:
+                raise ExperimentError(f"There are two algorithms {label!r}. Give one another name.")
+            algorithms[label] = spec
+    return {
+        "algorithms": algorithms,
+        "benchmarks": benchmarks,
+        "budget": entries.budget,
+        "seeds": entries.seeds,
+        "workers": Workers(**entries.workers.model_dump()),
+        "charge_repeats": entries.charge_repeats,
+    }
+
+
+def _open(
+    entry: _Benchmark, number: int, at: Callable[..., AbstractContextManager[None]]
+) -> TableBenchmark:
+    """Opens a benchmark; an error is said of the first setting that brings it about."""
+    given: dict[str, Any] = {}
+    steps: list[tuple[Place, dict[str, Any]]] = [(("table",), given)]
+    if entry.clock is not None:
+        given = {**given, "clock": entry.clock}
+        steps.append((("clock",), given))
+    objectives = [objective.query() for objective in entry.objectives]
+    for i in range(len(objectives)):
+        given = {**given, "objective": objectives[: i + 1]}
+        steps.append((("objectives", i), given))
+    if entry.report is not None:
+        given = {**given, "report": entry.report.query()}
+        steps.append((("report",), given))
+    constraints = [Constraint(c.query.query(), c.limit, c.at_most) for c in entry.constraints]
+    for i in range(len(constraints)):
+        given = {**given, "constraints": constraints[: i + 1]}
+        steps.append((("constraints", i), given))
+    try:
+        return load_benchmark(entry.table, **given)
+    except NasbenchLabError as error:
+        problem = error
+    for place, settings in steps:
+        try:
+            load_benchmark(entry.table, **settings)
+        except NasbenchLabError as error:
+            if str(error) == str(problem):
+                with at("benchmarks", number, *place):
+                    raise
+    raise problem
+
+
+def _beside(file: Path, spec: str) -> str:
+    """An algorithm's path made relative to the experiment file, not to where Python runs."""
+    path, colon, name = spec.rpartition(".py:")
+    beside = file.parent / Path(f"{path}.py").expanduser()
+    return f"{beside.resolve()}:{name}" if colon else spec
+
+
+_SHORT = 1 << 14
+"""Characters of a file in which the line of an error is looked for."""
+
+
+def _located(file: Path, text: str, place: Place, problem: str) -> str:
+    """A problem with the line and key that it is about."""
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    # Finding the line takes the square of the file's length.
+    line = f", line {_line(text, place)}" if len(text) <= _SHORT else ""
+    return f"{file}{line}, {key.removeprefix('.')}: {problem}"
+
+
+def _line(text: str, place: Place) -> int:
+    """The line where a value begins, or if there is none, where what should hold it begins.
+
+    The lines up to some line are a TOML file too, if arrays and tables that go on after it are closed.
+    So a value begins after the last such line at which it is not there yet.
+    """
+    lines = text.split("\n")
+    while place:
+        begin = 1
+        for n in range(1, len(lines) + 1):
+            value: Any = _head("\n".join(lines[:n]))
+            if value is None:
+                continue
+            try:
+                for part in place:
+                    value = value[part]
+            except (KeyError, IndexError, TypeError):
+                begin = n + 1
+            else:
+                return begin
+        place = place[:-1]
+    return 1
+
+
+def _head(text: str) -> dict[str, Any] | None:
+    """Reads the first lines of a TOML file, unless they end within a value."""
+    for closing in ("", "]", "]}", "]}]"):
+        try:
+            return tomllib.loads(f"{text}\n{closing}")
+        except tomllib.TOMLDecodeError:
+            continue
+    return None
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    """What pydantic says of a value, in words for people."""
+    kind, place = error["type"], error["loc"]
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return str(UnknownNameError("key", str(place[-1]), _entry(place[:-1]).model_fields))
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    if kind == "model_type":
+        bare = "a whole number" if _entry(place) is _Workers else "text"
+        expected = f"{bare}, or a table of {', '.join(_entry(place).model_fields)},"
+    else:
+        expected = _EXPECTED[kind]
+    return f"Expected {expected} but got {quoted(error['input'])}."
+
+
+def _entry(place: Place) -> type[_Entry]:
+    """What kind of table is at a place."""
+    return _ENTRIES[next((part for part in reversed(place) if isinstance(part, str)), "")]
+
+
+def to_toml(experiment: Mapping[str, Any]) -> str:
+    """Writes an experiment as the file that ``read_experiment`` reads.
+
+    Args:
+        experiment: As ``Result.experiment`` has it.
+    """
+    import tomli_w
+
+    # NumPy's numbers are made plain.
+    experiment = json.loads(json.dumps(experiment, default=np.generic.item))
+    seeds = experiment["seeds"]
+    algorithms: list[Any] = []
+    for one in experiment["algorithms"]:
+        spec = f"{one['file']}:{one['algorithm']}" if "file" in one else one["algorithm"]
+        plain = one["name"] == spec.rpartition(".py:")[2]
+        algorithms.append(spec if plain else {"name": one["name"], "algorithm": spec})
+    content: dict[str, Any] = {
+        "budget": _budget_text(experiment["budget"]),
+        "seeds": len(seeds) if seeds == list(range(len(seeds))) else seeds,
+        "charge_repeats": experiment["charge_repeats"],
+        "algorithms": algorithms,
+        "workers": experiment["workers"],
+        "benchmarks": [
+            {
+                "table": one["name"],
+                "clock": one["clock"],
+                "objectives": [_query_text(query) for query in one["queries"]],
+                "report": _query_text(one["report"]),
+                "constraints": [_constraint_text(constraint) for constraint in one["constraints"]],
+            }
+            for one in experiment["benchmarks"]
+        ],
+    }
+    return f"# nasbench-lab run experiment.toml\n{tomli_w.dumps(content)}"
+
+
+def _budget_text(limits: Mapping[str, Any]) -> str | int:
+    if list(limits) == ["evaluations"]:
+        return int(limits["evaluations"])
+    units = {"evaluations": "", "seconds": "s", "epochs": "epochs"}
+    return ", ".join(f"{limits[name]!r}{unit}" for name, unit in units.items() if name in limits)
+
+
+def _query_text(query: Mapping[str, Any]) -> str | dict[str, Any]:
+    """A query by its metric alone where it says nothing else."""
+    given = {key: value for key, value in query.items() if value is not None}
+    if given.get("trial") == "mean":
+        del given["trial"]
+    return str(given["metric"]) if len(given) == 1 else given
+
+
+def _constraint_text(constraint: Mapping[str, Any]) -> str | dict[str, Any]:
+    query = _query_text(constraint["query"])
+    if not isinstance(query, str) or re.search(r"[<>=\s]", query):
+        return {**constraint, "query": query}
+    return f"{query}{'<=' if constraint['at_most'] else '>='}{constraint['limit']!r}"

@@ -1,0 +1,543 @@
+"""Figures of a study of a table: one message each."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.figures.anytime import PALETTE, STYLE, STYLES, WIDTHS
+from nasbench_lab.figures.layout import drawable
+from nasbench_lab.landscape.analysis import Analysis, bulk
+from nasbench_lab.landscape.landscape import ROUNDING
+from nasbench_lab.landscape.reliability import half_way
+from nasbench_lab.tables.columns import Column
+from nasbench_lab.words import counted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
+
+BLUE, RED, GREEN = PALETTE[:3]
+GREY = "0.55"
+
+_PANEL = (3.3, 2.5)
+"""Width and height of a panel, in inches."""
+
+_COSTS = 2
+"""How many costs the figure of the distribution shows."""
+
+
+def figures(analysis: Analysis, *, title: bool = True) -> dict[str, Figure]:
+    """All figures of a study that apply, by name.
+
+    Args:
+        analysis: The study.
+        title: Whether figures and their panels have titles.
+    """
+    from matplotlib import rc_context
+
+    makers: dict[str, Callable[[Analysis], Figure]] = {"distribution": distribution_figure}
+    if analysis.noise is not None:
+        makers["noise"] = noise_figure
+    if analysis.fidelity is not None:
+        makers["fidelity"] = fidelity_figure
+    makers |= {"marginal_effects": effects_figure, "landscape": landscape_figure}
+    with rc_context(STYLE):
+        made = {name: make(analysis) for name, make in makers.items()}
+    for figure in [] if title else made.values():
+        figure.suptitle("")
+        for panel in figure.axes:
+            panel.set_title("", loc="left")
+    return made
+
+
+def _panels(analysis: Analysis, n: int) -> tuple[Figure, list[Axes]]:
+    """A figure of ``n`` panels, in two columns unless there are three or one."""
+    from matplotlib.figure import Figure
+
+    columns = n if n in (1, 3) else 2
+    rows = -(-n // columns)
+    size = (_PANEL[0] * columns, 0.2 + _PANEL[1] * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    _heading(figure, analysis)
+    panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for panel in panels:
+        panel.set_axisbelow(True)
+        panel.set_visible(panel in panels[:n])
+    return figure, panels[:n]
+
+
+def _heading(figure: Figure, analysis: Analysis, text: str = "") -> None:
+    """Says above all panels what the figure is of."""
+    column = analysis.landscape.column
+    table = analysis.landscape.table.name
+    heading = drawable(f"{table}, {column.name.replace('_', ' ')}{text}")
+    # A letter is about 0.062 inches wide.
+    lines = textwrap.fill(heading, int(figure.get_figwidth() / 0.062))
+    figure.suptitle(lines, fontsize=8, color="0.35", x=0.01, ha="left")
+
+
+def _name(column: Column) -> str:
+    """A column's name for people; of a long one of several parts, what it measures on what."""
+    text = column.name
+    if "." in text:
+        text = column.quantity
+        if column.split and not text.startswith(column.split):
+            text = f"{column.split} {text}"
+    return drawable(text.replace("_", " ").replace("roc auc", "ROC AUC"))
+
+
+def _number(value: float, column: Column) -> str:
+    """A value with its unit, to two decimals of a percentage or three digits of anything else."""
+    text = f"{value:.2f}" if column.unit == "%" else f"{value:.3g}"
+    return f"{text} {column.unit}"
+
+
+def _label(column: Column) -> str:
+    """A column as an axis shows it, with its unit."""
+    return f"{_name(column)} ({drawable(column.unit)})"
+
+
+def _points(column: Column) -> str:
+    """The unit of a difference."""
+    return "percentage points" if column.unit == "%" else column.unit
+
+
+def _density(panel: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    """How many points lie where, on a logarithmic scale from light to dark blue."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("blues", ("#CCE3F0", BLUE, "#002A42"))
+    panel.hexbin(x, y, gridsize=40, cmap=colours, bins="log", mincnt=1, linewidths=0.1)
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """Limits of an axis that has room for what lies between two numbers, also if they are equal."""
+    margin = 0.04 * (high - low) or 0.1 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def _leave_room(panel: Axes, column: Column) -> None:
+    """Makes room for a legend where the worse values are."""
+    low, high = panel.get_ylim()
+    room = 0.3 * (high - low)
+    panel.set_ylim((low - room, high) if column.maximize else (low, high + room))
+
+
+def _logarithmic(axis: Axis) -> None:
+    """Plain numbers on a logarithmic axis; 2 and 5 between powers of ten if these are few."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    low, high = axis.get_view_interval()
+    axis.set_major_formatter("{x:g}")
+    between = [2.0, 5.0] if high < 50 * low else []
+    axis.set_minor_locator(LogLocator(subs=between))
+    axis.set_minor_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+
+
+def distribution_figure(analysis: Analysis) -> Figure:
+    """How the values are spread, how rare good ones are, and what they cost."""
+    landscape, table = analysis.landscape, analysis.landscape.table
+    columns = [landscape.column]
+    if analysis.report != landscape.column and analysis.report.unit == landscape.column.unit:
+        columns.append(analysis.report)
+    shown = {column.name for column in (landscape.column, analysis.report)}
+    costs = [
+        name
+        for name in analysis.distribution["column"]
+        if name not in shown
+        and not np.isnan(landscape.values + table.values(name)[landscape.rows]).all()
+    ][:_COSTS]
+    figure, panels = _panels(analysis, 2 + len(costs))
+    names = [_name(column) for column in columns]
+    if len(set(names)) < len(names):
+        names = [column.name for column in columns]
+    _histogram(panels[0], analysis, dict(zip(names, columns, strict=True)))
+    _rarity(panels[1], analysis, dict(zip(names, columns, strict=True)))
+    for panel, name in zip(panels[2:], costs, strict=True):
+        _cost(panel, analysis, table.column(name))
+    return figure
+
+
+def _histogram(panel: Axes, analysis: Analysis, columns: dict[str, Column]) -> None:
+    landscape = analysis.landscape
+    many = [landscape.table.values(column.name)[landscape.rows] for column in columns.values()]
+    many = [values[~np.isnan(values)] for values in many]
+    ends = np.array([bulk(values) for values in many])
+    low, high = ends[:, 0].min(), ends[:, 1].max()
+    bins = np.linspace(low, high if high > low else low + 1, 51).tolist()
+    for values, name, colour in zip(many, columns, PALETTE, strict=False):
+        weights = np.full(len(values), 100 / len(values))
+        panel.hist(values, bins, weights=weights, color=colour, alpha=0.3)
+        panel.hist(values, bins, weights=weights, color=colour, histtype="step", label=name)
+    for outside, place, side, text in (
+        ((many[0] < low).mean(), 0.02, "left", "← {:.2g} % are below"),
+        ((many[0] > high).mean(), 0.98, "right", "{:.2g} % are above →"),
+    ):
+        if outside:
+            words = text.format(100 * outside)
+            where: dict[str, Any] = {
+                "transform": panel.transAxes,
+                "ha": side,
+                "color": "0.35",
+                "fontsize": 7,
+            }
+            panel.text(place, 0.3, words, **where)
+    first = analysis.landscape.column
+    same = len(columns) > 1 and len({column.quantity for column in columns.values()}) == 1
+    panel.set_xlabel(
+        f"{first.quantity.replace('_', ' ')} ({first.unit})" if same else _label(first)
+    )
+    panel.set_ylabel("architectures (%)")
+    line = analysis.distribution.iloc[0]
+    quartiles = [_number(line[key], first).removesuffix(f" {first.unit}") for key in ("q25", "q75")]
+    panel.set_title(
+        f"Half have {' to '.join(quartiles)}, the best {_number(line['best'], first)}", loc="left"
+    )
+    if len(columns) > 1:
+        panel.legend(frameon=False, loc="upper left" if first.maximize else "upper right")
+
+
+def _rarity(panel: Axes, analysis: Analysis, columns: dict[str, Column]) -> None:
+    landscape, first = analysis.landscape, analysis.landscape.column
+    for (name, column), colour, style in zip(columns.items(), PALETTE, STYLES, strict=False):
+        values = landscape.table.values(column.name)[landscape.rows]
+        values, best = values[~np.isnan(values)], landscape.table.optimum(column.name)
+        regret = np.abs(values - best)
+        # What is left of 0 by rounding has no place on such axes.
+        regret[regret <= ROUNDING * np.maximum(np.abs(values), abs(best))] = 0.0
+        regret = np.sort(regret)
+        share = 100 * np.arange(1, len(regret) + 1) / len(regret)
+        shown = regret > 0
+        panel.step(
+            regret[shown], share[shown], color=colour, linestyle=style, where="post", label=name
+        )
+    # Where all are equal, there is nothing to show on such axes.
+    if any(np.size(line.get_xdata()) for line in panel.get_lines()):
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        _logarithmic(panel.xaxis)
+        _logarithmic(panel.yaxis)
+    panel.set_xlabel(f"distance from the best ({_points(first)})")
+    panel.set_ylabel("architectures this near (%)")
+    line = analysis.distribution.iloc[0]
+    points = "point" if first.unit == "%" else first.unit
+    panel.set_title(
+        f"{100 * line['near_share']:.3g} % are within {line['near']:.3g} {points} of the best",
+        loc="left",
+    )
+    if len(columns) > 1:
+        panel.legend(frameon=False, loc="lower right")
+
+
+def _cost(panel: Axes, analysis: Analysis, cost: Column) -> None:
+    landscape = analysis.landscape
+    x, y = landscape.table.values(cost.name)[landscape.rows], landscape.values
+    both = ~(np.isnan(x) | np.isnan(y))
+    x, y = x[both], y[both]
+    # From the cheapest on, those that are better than all that cost less.
+    sign = 1.0 if landscape.column.maximize else -1.0
+    order = np.lexsort((-sign * y, x))
+    front = order[np.append(True, np.diff(np.maximum.accumulate(sign * y[order])) > 0)]
+    (low, high), (left, right) = bulk(y), bulk(x)
+    inside = (y >= low) & (y <= high) & (x >= left) & (x <= right)
+    _density(panel, x[inside], y[inside])
+    panel.step(x[front], y[front], color=RED, linewidth=0.9, where="post")
+    panel.plot(x[front], y[front], "o", color=RED, ms=2.5, label="best for its cost")
+    panel.set_xlim(_widened(left, right))
+    panel.set_ylim(_widened(low, high))
+    _leave_room(panel, landscape.column)
+    panel.set_xlabel(_label(cost))
+    panel.set_ylabel(_label(landscape.column))
+    name = _name(cost)
+    panel.set_title(
+        f"{name[0].upper()}{name[1:]}: {_number(x[front[-1]], cost)} at the best", loc="left"
+    )
+    panel.plot([], [], "h", color=BLUE, ms=5, label="architectures, darker for more")
+    panel.legend(
+        loc="lower right" if landscape.column.maximize else "upper left",
+        handlelength=1,
+        frameon=False,
+    )
+
+
+def noise_figure(analysis: Analysis) -> Figure:
+    """How far two trials agree, and how much trials vary at each level."""
+    noise, column = analysis.noise, analysis.landscape.column
+    assert noise is not None
+    figure, (left, right) = _panels(analysis, 2)
+    pair = max(noise.pairs.to_dict(orient="records"), key=lambda pair: pair["rows"])
+    trials = np.asarray(analysis.landscape.table.trials(column.name), dtype=np.float64)
+    a, b = (trials[:, column.trials.index(pair[key])] for key in ("trial_a", "trial_b"))
+    both = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[both], b[both]
+    ends = (min(a.min(), b.min()), max(a.max(), b.max()))
+    _density(left, a, b)
+    left.plot(ends, ends, color=GREY, linewidth=0.8, linestyle="--")
+    left.set_xlabel(f"{_name(column)}, trial {pair['trial_a']} ({column.unit})")
+    left.set_ylabel(f"trial {pair['trial_b']} ({column.unit})")
+    top = pair["top_spearman"]
+    of_top = "" if np.isnan(top) else f", of the top 10 % {top:.3f}"
+    left.set_title(f"Spearman's ρ {pair['spearman']:.3f}{of_top}", loc="left")
+    right.plot(noise.levels["mean"], noise.levels["within_std"], color=BLUE, marker="o", ms=3.5)
+    lowest, highest = noise.levels["within_std"].min(), noise.levels["within_std"].max()
+    if highest > 3 * lowest > 0:
+        right.set_yscale("log")
+        _logarithmic(right.yaxis)
+    else:
+        right.set_ylim(0, 1.2 * highest or 1.0)
+    right.set_xlabel(f"mean of each tenth of the rows ({column.unit})")
+    right.set_ylabel(f"σ of trials ({_points(column)})")
+    share = 100 * (1 - noise.components.reliability())
+    right.set_title(
+        "All trials are equal"
+        if np.isnan(share)
+        else f"{share:.3g} % of the variance of a trial is noise",
+        loc="left",
+    )
+    return figure
+
+
+def fidelity_figure(analysis: Analysis) -> Figure:
+    """How early the ranking of the end is known."""
+    from matplotlib.figure import Figure
+
+    frame = analysis.fidelity
+    assert frame is not None
+    figure = Figure(figsize=(_PANEL[0] + 1.7, _PANEL[1] + 0.2), layout="constrained")
+    _heading(figure, analysis)
+    panel = figure.subplots()
+    names = {
+        "spearman": "Spearman's ρ",
+        "kendall": "Kendall's τ",
+        "overlap_top_10pct": "top 10 % in common",
+        "overlap_top_1pct": "top 1 % in common",
+    }
+    few = len(frame) <= 12
+    for (name, text), colour, style in zip(names.items(), PALETTE, STYLES, strict=False):
+        panel.plot(
+            frame["epoch"],
+            frame[name],
+            color=colour,
+            linestyle=style,
+            label=text,
+            marker="o" if few else None,
+            markersize=3.5,
+        )
+    half = half_way(frame)
+    panel.set_title(
+        f"After {counted(int(half['epoch']), 'epoch')}, ρ is {half['spearman']:.2f}", loc="left"
+    )
+    lowest = float(frame[list(names)].min().min())
+    panel.set_ylim(min(0.0, lowest) if lowest == lowest else 0.0, 1.02)
+    panel.set_xlabel("epoch")
+    panel.set_ylabel("agreement with the last epoch")
+    panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3)
+    return figure
+
+
+def effects_figure(analysis: Analysis) -> Figure:
+    """What each option is worth on average, and how much each decision explains."""
+    from matplotlib.figure import Figure
+
+    column, space = analysis.landscape.column, analysis.landscape.table.space
+    # Decisions with the same options share a panel, with the options along it.
+    blocks: list[list[int]] = []
+    for i, decision in enumerate(space.decisions):
+        if blocks and decision.options == space.decisions[blocks[-1][0]].options:
+            blocks[-1].append(i)
+        else:
+            blocks.append([i])
+    # A letter of a label is about 0.055 inches wide.
+    names = 0.055 * max(len(d.name) for d in space.decisions)
+    room = max(WIDTHS["page"] - 2.3 - names, 1.0)
+    folded: list[tuple[list[int], range]] = []
+    widths = []
+    for block in blocks:
+        options = space.decisions[block[0]].options
+        each = max(0.45, 0.1 + 0.055 * max(len(str(option)) for option in options))
+        rows = math.ceil(len(options) * each / room)
+        many = math.ceil(len(options) / rows)
+        widths.append(many * each)
+        folded += [(block, range(len(options))[i : i + many]) for i in range(0, len(options), many)]
+    heights = [len(block) for block, _ in folded]
+    size = (2.3 + names + max(widths), 1.1 + 0.2 * sum(heights) + 0.4 * len(folded))
+    figure = Figure(figsize=size, layout="constrained")
+    _heading(
+        figure,
+        analysis,
+        f": mean with an option less that of all ({_points(column)}). Without interactions, options "
+        f"explain {100 * analysis.additive_r2:.0f} % of the variance.",
+    )
+    grid = figure.add_gridspec(
+        len(folded), 2, height_ratios=[h + 0.8 for h in heights], width_ratios=[max(widths), 1.6]
+    )
+    largest = float(analysis.marginal_effects["effect"].abs().max()) or 1.0
+    begin = [row for row, (_, some) in enumerate(folded) if some.start == 0]
+    for row, (block, some) in enumerate(folded):
+        _effects_block(figure, grid[row, 0], analysis, block, some, largest)
+    # What a decision explains stands beside its first options.
+    for row in begin:
+        _shares_block(figure, grid[row, 1], analysis, folded[row][0], row == begin[-1])
+    return figure
+
+
+def _effects_block(
+    figure: Figure,
+    place: SubplotSpec,
+    analysis: Analysis,
+    block: list[int],
+    some: range,
+    largest: float,
+) -> None:
+    """Draws the effects of some options of decisions that have the same."""
+    space = analysis.landscape.table.space
+    decisions = [space.decisions[i] for i in block]
+    starts = np.cumsum([0, *space.n_options])
+    effects = np.array(
+        [analysis.marginal_effects["effect"][starts[i] : starts[i + 1]] for i in block]
+    )[:, some.start : some.stop]
+    panel = figure.add_subplot(place)
+    # Blue is better: in the direction of the column.
+    colours = "RdBu" if analysis.landscape.column.maximize else "RdBu_r"
+    edges = [np.arange(n + 1) - 0.5 for n in reversed(effects.shape)]
+    panel.pcolormesh(
+        *edges, effects, cmap=colours, vmin=-largest, vmax=largest, edgecolors="w", linewidth=0.8
+    )
+    panel.invert_yaxis()
+    for (i, j), effect in np.ndenumerate(effects):
+        dark = abs(effect) > 0.55 * largest
+        panel.text(
+            j,
+            i,
+            _signed(effect, largest),
+            ha="center",
+            va="center",
+            color="w" if dark else "k",
+            fontsize=6.5,
+        )
+    panel.set_xticks(range(effects.shape[1]), [str(decisions[0].options[i]) for i in some])
+    panel.set_yticks(range(len(block)), [d.name for d in decisions])
+    panel.tick_params(length=0, labelsize=7)
+    panel.xaxis.tick_top()
+    panel.grid(False)
+    panel.spines[:].set_visible(False)
+
+
+def _signed(effect: float, largest: float) -> str:
+    """A number with the digits that tell it from others of this size; a dash if there is none."""
+    if np.isnan(effect):
+        return "–"
+    digits = max(0, 1 - int(np.floor(np.log10(largest))))
+    return f"{round(effect, digits) + 0.0:+.{digits}f}".replace("-", "−")
+
+
+def _shares_block(
+    figure: Figure, place: SubplotSpec, analysis: Analysis, block: list[int], last: bool
+) -> None:
+    shares = 100 * analysis.importance["share"].to_numpy()
+    panel = figure.add_subplot(place)
+    panel.barh(range(len(block)), shares[block], color=BLUE, height=0.7, zorder=2)
+    panel.set_ylim(len(block) - 0.5, -0.5)
+    largest = float(shares.max())
+    panel.set_xlim(0, 1.05 * largest if largest > 0 else 1.0)
+    panel.set_yticks([])
+    panel.grid(False, axis="y")
+    if last:
+        panel.set_xlabel("variance explained (%)")
+    else:
+        panel.tick_params(labelbottom=False)
+
+
+def landscape_figure(analysis: Analysis) -> Figure:
+    """How values fall away from the best, how rugged the space is, and where ascents end."""
+    known = analysis.fitness_distance is not None
+    figure, panels = _panels(analysis, 3 if known else 2)
+    if analysis.landscape.caveat:
+        _heading(figure, analysis, f"; {analysis.landscape.caveat}")
+    if known:
+        _fitness_distance(panels[0], analysis)
+    _autocorrelation(panels[-2], analysis)
+    _local_optima(panels[-1], analysis)
+    return figure
+
+
+def _fitness_distance(panel: Axes, analysis: Analysis) -> None:
+    found, column = analysis.fitness_distance, analysis.landscape.column
+    assert found is not None
+    boxes: list[dict[str, Any]] = []
+    frame = found.to_frame()
+    for distance in frame["distance"]:
+        some = found.values[found.distances == distance]
+        low, q25, median, q75, high = np.quantile(some, [0.1, 0.25, 0.5, 0.75, 0.9])
+        boxes.append({"whislo": low, "q1": q25, "med": median, "q3": q75, "whishi": high})
+    panel.bxp(
+        boxes,
+        positions=frame["distance"],
+        widths=0.55,
+        showfliers=False,
+        patch_artist=True,
+        boxprops={"facecolor": "#CCE3F0", "edgecolor": BLUE, "linewidth": 0.8},
+        medianprops={"color": BLUE, "linewidth": 1.4},
+        whiskerprops={"color": BLUE, "linewidth": 0.8},
+        capprops={"color": BLUE, "linewidth": 0.8},
+    )
+    best = frame["max" if column.maximize else "min"]
+    panel.plot(frame["distance"], best, color=RED, marker="o", ms=3, linewidth=0.8, label="best")
+    panel.plot([], [], "s", color=BLUE, mfc="#CCE3F0", ms=6, label="quartiles, 10 and 90 %")
+    _leave_room(panel, column)
+    panel.legend(frameon=False, loc="lower left" if column.maximize else "upper left")
+    panel.grid(False, axis="x")
+    panel.set_xlabel("moves from the global optimum")
+    panel.set_ylabel(_label(column))
+    correlation = f"{found.correlation:.2f}".replace("-", "−").replace("nan", "unknown")
+    panel.set_title(f"Fitness–distance correlation {correlation}", loc="left")
+
+
+def _autocorrelation(panel: Axes, analysis: Analysis) -> None:
+    found = analysis.autocorrelation
+    lags = np.arange(len(found.values))
+    panel.plot(lags, found.values, color=BLUE, marker="o", ms=3.5, linestyle="", label="measured")
+    if np.isfinite(found.length) and found.length > 0:
+        fine = np.linspace(0, lags[-1], 200)
+        text = f"exp(−s / {found.length:.2f})"
+        panel.plot(fine, np.exp(-fine / found.length), color=GREY, linewidth=1.0, label=text)
+        panel.legend(frameon=False)
+    panel.set_ylim(min(-0.05, float(np.nan_to_num(found.values).min()) - 0.05), 1.05)
+    panel.set_xlabel("moves of a random walk, s")
+    panel.set_ylabel("autocorrelation")
+    length = "unknown" if np.isnan(found.length) else f"{found.length:.2g} moves"
+    panel.set_title(f"Correlation length {length}", loc="left")
+
+
+def _local_optima(panel: Axes, analysis: Analysis) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    optima, column = analysis.local_optima, analysis.landscape.column
+    best = analysis.landscape.fitness[optima.rows] == analysis.landscape.fitness.max()
+    share = 100 * optima.basins / optima.basins.sum()
+    for some, colour, text in ((~best, BLUE, "local optimum"), (best, RED, "global optimum")):
+        panel.scatter(optima.values[some], share[some], 14, color=colour, alpha=0.75, linewidths=0)
+        if some.any():
+            panel.scatter([], [], 14, color=colour, label=text)
+    if share.max() > 3 * share.min():
+        panel.set_yscale("log")
+        _logarithmic(panel.yaxis)
+    else:
+        panel.set_ylim(0, 1.2 * share.max())
+    panel.xaxis.set_major_locator(MaxNLocator(5))
+    panel.set_xlabel(_label(column))
+    panel.set_ylabel("ascents that end there (%)")
+    panel.set_title(
+        f"{share[best].sum():.3g} % of ascents find the best of {len(best):,} "
+        f"{'optimum' if len(best) == 1 else 'optima'}{'' if optima.complete else ' seen'}",
+        loc="left",
+    )
+    panel.legend(frameon=False, handlelength=1)

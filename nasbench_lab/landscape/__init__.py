@@ -1,0 +1,1 @@
+"""What the values of a table look like as a landscape."""

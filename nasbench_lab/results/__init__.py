@@ -1,0 +1,1 @@
+"""What came of a comparison, in memory and on disk."""

@@ -1,0 +1,362 @@
+"""Result folders: a manifest, and the runs in parts.
+
+A folder survives whatever happens to the processes that write it. Each file is there in full or not
+at all; what was finished is read and not run again; several processes may work on one folder. An
+experiment may grow there: seeds, algorithms and benchmarks join those that it has.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.errors import DataFolderError, ExperimentError, NasbenchLabError
+from nasbench_lab.experiment.differences import differences, joined
+from nasbench_lab.experiment.toml import to_toml
+from nasbench_lab.files import atomic_file, folder_errors, tidy
+from nasbench_lab.results.manifest import has_manifest, read_manifest, write_manifest
+from nasbench_lab.results.parts import (
+    Cell,
+    Run,
+    read_head,
+    read_shard,
+    setting,
+    shards_in,
+)
+from nasbench_lab.spaces import Architecture
+
+if sys.platform != "win32":
+    import fcntl
+
+_PACKAGES = ("nasbench-lab", "numpy", "scipy", "scikit-learn", "nas-bench-graph")
+
+
+def made_with() -> dict[str, Any]:
+    """What this process runs with: versions of what results depend on, and the platform."""
+    return {
+        "versions": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def describe_benchmark(benchmark: TableBenchmark) -> dict[str, Any]:
+    """What a result's manifest says of a benchmark."""
+    return {
+        "name": benchmark.name,
+        "space": benchmark.space.name,
+        "queries": [asdict(query) for query in benchmark.queries],
+        "report": asdict(benchmark.report),
+        "objectives": [asdict(objective) for objective in benchmark.objectives],
+        "constraints": [asdict(constraint) for constraint in benchmark.constraints],
+        "clock": benchmark.clock,
+        "source": dict(benchmark.table.info.source),
+        "table": benchmark.fingerprint,
+    }
+
+
+# The folder
+
+
+@contextmanager
+def working_on(folder: Path, experiment: Mapping[str, Any]) -> Iterator[bool]:
+    """Makes a result folder, or goes on with one that the experiment can join, while the block runs.
+
+    Beside the manifest lies ``experiment.toml``, which is the same as a file for people. Yields
+    whether the folder was there before. If no run is finished in it at the end, and no other process
+    works on it, it is taken away again.
+
+    Args:
+        folder: The folder.
+        experiment: What is to be run.
+
+    Raises:
+        ExperimentError: The folder holds what contradicts; the message says what differs.
+        DataFolderError: It cannot be written.
+        TableFileError: What is there is damaged, or no result.
+    """
+    runs = folder / "runs"
+    if has_manifest(folder):
+        check_joins(folder, experiment)
+    with folder_errors(folder):
+        lock, alone = _lock(runs)
+    try:
+        with folder_errors(folder), _alone_at_manifest(folder):
+            existed = _put_manifest(folder, experiment)
+        if alone:
+            _flock(lock, shared=True)
+        for place in (folder, runs):
+            tidy(place)
+        yield existed
+    finally:
+        # Where this fails the shared lock is lost, which is no longer needed.
+        if _flock(lock, shared=False) and _is_locked(lock, runs) and not shards_in(folder):
+            beside = folder / "experiment.toml"
+            there = read_manifest(folder)["experiment"] if has_manifest(folder) else experiment
+            if _is_of(beside, there):  # and not a file of the user's own
+                beside.unlink(missing_ok=True)
+            (folder / "manifest.json").unlink(missing_ok=True)
+            for empty in (runs, folder):  # other files in it stay
+                with suppress(OSError):
+                    empty.rmdir()
+        os.close(lock)
+
+
+@contextmanager
+def _alone_at_manifest(folder: Path) -> Iterator[None]:
+    """Lets one process at a time read a manifest and write what it becomes."""
+    if sys.platform == "win32":  # where a folder cannot be locked
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # of a file system that knows no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _put_manifest(folder: Path, experiment: Mapping[str, Any]) -> bool:
+    """Has the manifest name an experiment too; returns whether there was one."""
+    beside, existed = folder / "experiment.toml", has_manifest(folder)
+    whole, made = dict(experiment), made_with()
+    if existed:
+        there = read_manifest(folder)
+        whole, made = check_joins(folder, experiment), there["made_with"]
+        if whole == there["experiment"]:
+            if not beside.exists():
+                _write_toml(beside, whole)
+            return True
+        mine = _is_of(beside, there["experiment"])
+    else:
+        _check_parts(folder, experiment)
+        mine = not beside.exists()
+    if mine:
+        _write_toml(beside, whole)
+    try:
+        write_manifest(folder, whole, made, replace=existed)
+    except FileExistsError:  # another process was first, and there are no locks
+        return _put_manifest(folder, experiment)
+    return existed
+
+
+def _write_toml(path: Path, experiment: Mapping[str, Any]) -> None:
+    with atomic_file(path) as new:
+        new.write_text(to_toml(experiment), encoding="utf-8")
+
+
+def _is_of(toml: Path, experiment: Mapping[str, Any]) -> bool:
+    """Whether a file is what is written for an experiment, or is not there."""
+    try:
+        return toml.read_text(encoding="utf-8") == to_toml(experiment)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):  # a file of the user's own
+        return False
+
+
+def _check_parts(folder: Path, experiment: Mapping[str, Any]) -> None:
+    """Refuses parts whose manifest is gone unless they are of this experiment.
+
+    Raises:
+        ExperimentError: The message says what differs.
+        TableFileError: A part is damaged.
+    """
+    here = made_with()["versions"]
+    for shard in shards_in(folder):
+        head = read_head(shard)
+        try:
+            names = (head["setting"][key][0]["name"] for key in ("benchmarks", "algorithms"))
+            found = differences(head["setting"], setting(experiment, *names))
+        except ExperimentError as error:
+            found = [str(error)]
+        for origin in head["made_with"]:
+            if "versions" in origin:
+                found += differences(origin["versions"], here)
+        if found:
+            raise ExperimentError(
+                f"{folder} holds parts of a result whose manifest.json is gone, and it cannot go on "
+                f"there with this experiment: of {shard.name}, {'; '.join(found)}. Give the command "
+                f"that made it, or name another folder."
+            )
+
+
+def _lock(runs: Path) -> tuple[int, bool]:
+    """A lock that processes at work on a folder share; it ends with the process, however that ends.
+
+    Returns:
+        The lock, and whether no other process works on the folder. Until such a lock is shared, none
+        can begin.
+    """
+    while True:
+        runs.mkdir(parents=True, exist_ok=True)
+        if sys.platform == "win32":  # where a folder cannot be locked
+            return os.open(os.devnull, os.O_RDONLY), False
+        try:
+            lock = os.open(runs, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        # Not the shared lock first: a lock that cannot be changed into another is lost.
+        alone = _flock(lock, shared=False)
+        if not alone:
+            _flock(lock, shared=True)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock), os.stat(runs)):
+                return lock, alone
+        os.close(lock)  # another process has just taken the folder away
+
+
+def _flock(lock: int, *, shared: bool) -> bool:
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # somebody else has it, or the file system knows no locks
+        return False
+    return True
+
+
+def _is_locked(lock: int, runs: Path) -> bool:
+    """Whether a lock is still of the folder of that name."""
+    if sys.platform == "win32":
+        return True
+    try:
+        return os.path.samestat(os.fstat(lock), os.stat(runs))
+    except OSError:
+        return False
+
+
+def check_joins(folder: Path, experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuses to go on in a folder with what contradicts it, or with other versions.
+
+    Returns:
+        What the folder holds and the experiment together.
+
+    Raises:
+        ExperimentError: The message shows what differs.
+        TableFileError: The folder holds no result that can be read.
+    """
+    manifest = read_manifest(folder)
+    whole, found = joined(manifest["experiment"], experiment)
+    if found:
+        raise ExperimentError(
+            f"{folder} holds another experiment, so it cannot go on there: {'; '.join(found)}. Give "
+            f"the same settings to go on (seeds, algorithms and tables may join), or name another "
+            f"folder."
+        )
+    if found := _other_versions(manifest):
+        raise ExperimentError(
+            f"{folder} was made with other versions, whose results might differ, so it cannot go on "
+            f"there: {'; '.join(found)}. Install those versions to go on, or name another folder."
+        )
+    return whole
+
+
+def _other_versions(manifest: Mapping[str, Any]) -> list[str]:
+    return differences(manifest["made_with"]["versions"], made_with()["versions"])
+
+
+def find_unfinished(results: Path, experiment: Mapping[str, Any]) -> Path | None:
+    """The last folder in ``results`` in which this very experiment was begun and not finished."""
+    for folder in sorted(results.glob("*"), reverse=True):
+        try:
+            manifest = read_manifest(folder)
+            if differences(manifest["experiment"], experiment) or _other_versions(manifest):
+                continue
+            finished = finished_cells(folder, experiment)
+        except NasbenchLabError:  # no result, or a damaged one
+            continue
+        if len(finished) < len(cells_of(experiment)):
+            return folder
+    return None
+
+
+def cells_of(experiment: Mapping[str, Any]) -> set[Cell]:
+    """The cells of an experiment."""
+    names = [[entry["name"] for entry in experiment[k]] for k in ("benchmarks", "algorithms")]
+    return {(b, a, seed) for b in names[0] for a in names[1] for seed in experiment["seeds"]}
+
+
+def finished_cells(folder: Path, experiment: Mapping[str, Any]) -> set[Cell]:
+    """Which runs of an experiment are finished in a folder, by what the parts say of themselves.
+
+    Raises:
+        TableFileError: A part is damaged; the message names it.
+        DataFolderError: One cannot be read for another reason.
+    """
+    found = {
+        (run["benchmark"], run["algorithm"], run["seed"])
+        for shard in shards_in(folder)
+        for run in read_head(shard)["runs"]
+    }
+    return found & cells_of(experiment)
+
+
+def check_kept(folder: Path, cells: Collection[Cell]) -> None:
+    """Refuses to go on where runs that were finished are gone.
+
+    Raises:
+        DataFolderError: The message says how many are.
+    """
+    there = set()
+    if has_manifest(folder):
+        for shard in shards_in(folder):
+            with suppress(NasbenchLabError):
+                runs = read_head(shard)["runs"]
+                there |= {(run["benchmark"], run["algorithm"], run["seed"]) for run in runs}
+    if missing := len(set(cells) - there):
+        raise gone(folder, missing, len(cells))
+
+
+def gone(folder: Path, missing: int, finished: int) -> DataFolderError:
+    """The error of runs that were finished, and were then taken away."""
+    return DataFolderError(
+        f"{missing} of {finished} finished runs are gone: {folder} was deleted, moved or changed by "
+        f"others while the comparison ran. The same command runs what is missing."
+    )
+
+
+def read_result(folder: Path) -> tuple[dict[str, Any], list[Run]]:
+    """The experiment of a result folder, and all finished runs, each once.
+
+    Raises:
+        TableFileError: A file is damaged, or of another experiment, table or code than the manifest
+            says; the message names it.
+        UnknownNameError: A space is not on this machine.
+        DataFolderError: A file cannot be read for another reason.
+    """
+    shards = shards_in(folder)
+    # After these were listed: what other processes add is in the manifest first.
+    experiment = read_manifest(folder)["experiment"]
+    parsed: dict[tuple[str, str], Architecture] = {}
+    runs: dict[Cell, Run] = {}
+    for shard in shards:
+        for run in read_shard(shard, experiment, parsed):
+            runs.setdefault(run.cell, run)
+    return experiment, list(runs.values())
+
+
+def verify_result(folder: Path | str) -> list[str]:
+    """Reads all files of a result folder; returns what is wrong, a text for each file."""
+    folder, problems = Path(folder), []
+    experiment: dict[str, Any] | None = None
+    try:
+        experiment = read_manifest(folder)["experiment"]
+    except NasbenchLabError as error:
+        problems.append(str(error))
+    parsed: dict[tuple[str, str], Architecture] = {}
+    for shard in shards_in(folder):
+        try:
+            read_shard(shard, experiment, parsed)
+        except NasbenchLabError as error:
+            problems.append(str(error))
+    return problems

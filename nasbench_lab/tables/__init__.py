@@ -1,0 +1,1 @@
+"""Tables of what architectures are worth, on disk and in memory."""

@@ -1,0 +1,1 @@
+"""Reads pickled files without executing anything of them."""

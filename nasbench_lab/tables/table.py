@@ -1,0 +1,507 @@
+"""Tables: what the architectures of a space are worth, as columns on disk.
+
+A table is a folder with ``manifest.json`` and one NumPy file per column, opened by memory map. A
+column has shape ``(rows, trials, epochs)``; the architectures that share a row are isomorphic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError, did_you_mean
+from nasbench_lab.files import atomic_folder, link_or_copy
+from nasbench_lab.guard import check_tables_are_open
+from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
+from nasbench_lab.tables.columns import Column, Query, TableInfo, check_values, ranges
+from nasbench_lab.tables.folder import (
+    MAKE_AGAIN,
+    Arrays,
+    check_name,
+    problems,
+    read_folder,
+    save,
+    write_manifest,
+)
+from nasbench_lab.words import counted
+
+
+class Table:
+    """An opened table. Make one with ``Table.open`` or ``open_table``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        info: TableInfo,
+        columns: Sequence[Column],
+        arrays: Arrays,
+        checksums: Mapping[str, str],
+    ) -> None:
+        self.folder = folder
+        self.info = info
+        self.name = info.name
+        self.space: SearchSpace = get_space(info.space)
+        self.columns = {column.name: column for column in columns}
+        self._arrays = arrays
+        self._checksums = checksums
+        self._values: dict[Query, NDArray[np.float64]] = {}
+        self._rankings: dict[Query, NDArray[np.int64]] = {}
+        self._found: dict[Query, Column] = {}
+        self._epochs: dict[str, tuple[int, ...]] = {}
+        self._row_of_index = arrays["row_of_index"] if "row_of_index" in checksums else None
+        self._keys = arrays["keys"] if "keys" in checksums else None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Table {self.name!r}: {counted(len(self), 'row')}, columns {', '.join(self.columns)}>"
+        )
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return self._arrays.rows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process maps the files itself.
+        return Table.open, (self.folder, self._arrays.remedy)
+
+    # On disk
+
+    @classmethod
+    def open(cls, folder: Path | str, remedy: str = MAKE_AGAIN) -> Table:
+        """Opens the table in a folder by memory map.
+
+        Each file is compared with its checksum when it is first needed, once until it changes.
+
+        Args:
+            folder: The folder.
+            remedy: What errors say is to be done about damage.
+
+        Raises:
+            TableFileError: A file is missing, truncated or damaged.
+            DataFolderError: A file cannot be read.
+            AlgorithmError: A search asks for it, in its run.
+        """
+        check_tables_are_open(f"the table in {folder}")
+        return cls(Path(folder), *read_folder(Path(folder), remedy))
+
+    @staticmethod
+    def write(
+        folder: Path,
+        info: TableInfo,
+        columns: Mapping[Column, NDArray[Any] | Callable[[], NDArray[Any]]],
+        row_of_index: NDArray[Any] | None = None,
+        *,
+        keys: NDArray[np.int64] | None = None,
+        extra: Mapping[str, NDArray[Any]] | None = None,
+        place: Callable[[int], str] | None = None,
+    ) -> None:
+        """Writes a table into an existing empty folder.
+
+        Args:
+            folder: The folder; ``create`` makes one atomically.
+            info: What the table is.
+            columns: Each column and its values, ``(rows, trials, epochs)``, or ``(rows,)`` for one
+                trial and no epochs. NaN where there is no measurement. A function is called for its
+                values when they are written, so that not all need be in memory.
+            row_of_index: ``(space.size,)`` row of each architecture by its index in the space, -1
+                where the table has none. None where rows are indices.
+            keys: For spaces too large for that: ``(rows,)`` indices of the canonical architectures
+                of the rows, in ascending order.
+            extra: Other arrays that a reader of this table needs, by name.
+            place: How a row is called: the file and record that it comes from. If it is given, as
+                every importer does, values are checked against ``columns.bounds``.
+
+        Raises:
+            TableFileError: A value cannot be one of its quantity, such as an accuracy of 200 %.
+            ValueError: Columns, rows and names do not fit together.
+        """
+        space = get_space(info.space)
+        extra = dict(extra or {})
+        if row_of_index is not None:
+            extra["row_of_index"] = row_of_index
+        if keys is not None:
+            extra["keys"] = keys
+        names = [column.name for column in columns]
+        for name in (*names, *extra):
+            check_name(name)
+            if (*names, *extra).count(name) > 1:
+                raise ValueError(f"Columns of {info.name!r} have one name twice: {name!r}.")
+        missing = {info.objective, info.report} - {*names, ""}
+        for task in info.tasks.values():
+            missing |= {task.objective, task.report} - set(names)
+        if missing:
+            raise ValueError(f"{info.name!r} has no column {', '.join(sorted(missing))}.")
+        rows = -1
+        for column, given in columns.items():
+            values = np.asarray(given() if callable(given) else given)
+            values = values.reshape(-1, len(column.trials), len(column.epochs or (0,)))
+            if rows not in (-1, len(values)):
+                raise ValueError(
+                    f"Columns of {info.name!r} have different numbers of rows: {rows} and "
+                    f"{len(values)}."
+                )
+            rows = len(values)
+            if place is not None:
+                check_values(column, values, place)
+            save(folder, column.name, values)
+            del values  # before the next are made
+        if keys is not None:
+            if keys.shape != (rows,) or (np.diff(keys) <= 0).any():
+                raise ValueError(f"Keys of {info.name!r} are not {rows} ascending numbers.")
+        elif row_of_index is None and rows != space.size:
+            raise ValueError(f"{info.name!r} has {rows} rows for {space.size} architectures.")
+        if row_of_index is not None and (
+            row_of_index.shape != (space.size,) or row_of_index.max(initial=-1) >= rows
+        ):
+            raise ValueError(f"row_of_index of {info.name!r} does not fit space and rows.")
+        for name, values in extra.items():
+            save(folder, name, values)
+        write_manifest(folder, info, list(columns), rows)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        info: TableInfo,
+        columns: Mapping[Column, NDArray[Any] | Callable[[], NDArray[Any]]],
+        row_of_index: NDArray[Any] | None = None,
+        **arrays: Any,
+    ) -> Table:
+        """Writes a table atomically and opens it; arguments as for ``write``."""
+        with atomic_folder(Path(folder), replace=True) as new:
+            cls.write(new, info, columns, row_of_index, **arrays)
+        return cls.open(folder)
+
+    def check_join(self, other: Table) -> None:
+        """Refuses columns of another table that are of other architectures.
+
+        Raises:
+            TableFileError: The other table is over another space, or the files that the two were
+                made from disagree about the official order of architectures.
+        """
+        if other.space != self.space:
+            raise TableFileError(
+                f"The columns of {other.name!r} are over {other.space.name!r} and cannot join "
+                f"{self.name!r}, which is over {self.space.name!r}."
+            )
+        name = "official_order"
+        if name in self._checksums and name in other._checksums:
+            n = min(len(self.extra(name)), len(other.extra(name)))
+            differing = np.flatnonzero(self.extra(name)[:n] != other.extra(name)[:n])
+            if differing.size:
+                i = int(differing[0])
+                here, there = (
+                    self.space.to_string(self.space.at(int(table.extra(name)[i])))
+                    for table in (self, other)
+                )
+                raise TableFileError(
+                    f"The files of {self.name!r} ({self.info.source.get('file')}) and "
+                    f"{other.name!r} ({other.info.source.get('file')}) disagree: at official index "
+                    f"{i} the one has {here}, the other {there}."
+                )
+
+    def joined(self, other: Table) -> Table:
+        """Adds the columns of another table over the same space to this one's folder, atomically.
+
+        What the folder held remains as it was. Columns of a name that is there already, from an
+        earlier version of the other table, are replaced.
+
+        Raises:
+            TableFileError: ``check_join`` refuses it.
+            DataFolderError: The folder cannot be written.
+        """
+        self.check_join(other)
+        rows = other.row(self.architectures)
+        kept = [column for name, column in self.columns.items() if name not in other.columns]
+        details = dict(self.info.details)
+        joins = details.get("joined")
+        details["joined"] = {
+            **(joins if isinstance(joins, dict) else {}),
+            other.name: dict(other.info.source),
+        }
+        with atomic_folder(self.folder, replace=True) as new:
+            for name in self._checksums:
+                if name not in other.columns:
+                    link_or_copy(self.folder / f"{name}.npy", new / f"{name}.npy")
+            for name in other.columns:
+                values = np.asarray(other._arrays[name][np.maximum(rows, 0)], dtype=np.float64)
+                values[rows < 0] = np.nan
+                save(new, name, values)
+            write_manifest(
+                new,
+                replace(self.info, details=details),
+                [*kept, *other.columns.values()],
+                len(self),
+                {name: sum_ for name, sum_ in self._checksums.items() if name not in other.columns},
+            )
+        return Table.open(self.folder)
+
+    def extra(self, name: str) -> NDArray[Any]:
+        """An array that was written beside the columns.
+
+        Raises:
+            QueryError: The table has none of this name.
+        """
+        if name not in self._checksums or name in self.columns:
+            raise QueryError(f"Table {self.name!r} has no array {name!r} beside its columns.")
+        return self._arrays[name]
+
+    def fingerprint(self, columns: Iterable[str] | None = None) -> str:
+        """A checksum of some columns, or all, and of which row is whose.
+
+        Results are read against the table that they were made with.
+        """
+        names = set(self.columns if columns is None else columns)
+        if columns is not None:
+            names |= {"row_of_index", "keys"} & set(self._checksums)
+        else:
+            names = set(self._checksums)
+        text = json.dumps({name: self._checksums[name] for name in names}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def verify(self) -> None:
+        """Compares every file with its checksum, also what was found sound before.
+
+        Raises:
+            TableFileError: Some differ.
+            DataFolderError: One cannot be read.
+        """
+        if found := problems(self.folder, self._arrays.remedy):
+            raise TableFileError("\n".join(found))
+
+    # Rows
+
+    @overload
+    def row(self, architecture: tuple[int, ...]) -> int: ...
+    @overload
+    def row(self, architecture: Architectures) -> NDArray[np.int64]: ...
+    def row(self, architecture: Any) -> Any:
+        """The row of an architecture, or ``(n,)`` rows; -1 where the table has none.
+
+        Raises:
+            InvalidArchitectureError: It is not of the table's space.
+        """
+        if self._keys is not None:
+            index = self.space.index(self.space.canonical(architecture))
+            position = np.minimum(np.searchsorted(self._keys, index), len(self._keys) - 1)
+            found = np.where(self._keys[position] == index, position, -1)
+            return found if isinstance(architecture, np.ndarray) else int(found)
+        index = self.space.index(architecture)
+        if self._row_of_index is None:
+            return index
+        if isinstance(architecture, np.ndarray):
+            return self._row_of_index[index].astype(np.int64)
+        return self._row_of_index.item(index)
+
+    @cached_property
+    def architectures(self) -> Architectures:
+        """``(rows, d)``: the architecture of each row, the canonical one where several share it."""
+        if self._keys is not None:
+            return self.space.at(np.asarray(self._keys))
+        if self._row_of_index is None:
+            return self.space.at(np.arange(len(self)))
+        indices = np.flatnonzero(self._row_of_index >= 0)
+        rows, first, counts = np.unique(
+            self._row_of_index[indices], return_index=True, return_counts=True
+        )
+        found = self.space.at(indices[first])
+        found[counts > 1] = self.space.canonical(found[counts > 1])
+        result = np.full((len(self), len(self.space.decisions)), -1)
+        result[rows] = found
+        return result
+
+    # Questions
+
+    def column(self, query: Query | str) -> Column:
+        """The one column that a query means.
+
+        Raises:
+            QueryError: None or several fit; the message lists what the table holds.
+        """
+        query = Query.of(query)
+        if query in self._found:
+            return self._found[query]
+        fitting = [column for column in self.columns.values() if column.fits(query)]
+        exact = [column for column in fitting if column.name == query.metric]
+        if len(exact or fitting) != 1:
+            wanted = {k: getattr(query, k) for k in _NARROWING}
+            asked = ", ".join([query.metric, *(f"{k}={v}" for k, v in wanted.items() if v)])
+            if fitting:
+                problem = f"has several columns for {asked}: {_names(fitting)}"
+            else:
+                # Those of the same quantity say more than all of a large table.
+                alike = [c for c in self.columns.values() if query.metric in (c.name, c.quantity)]
+                problem = (
+                    f"has no column for {asked}. It holds {_names(alike or self.columns.values())}"
+                )
+            guess = "" if fitting else did_you_mean(query.metric, self.columns)
+            raise QueryError(f"Table {self.name!r} {problem}.{guess}")
+        self._found[query] = (exact or fitting)[0]
+        return self._found[query]
+
+    def trials(self, query: Query | str) -> NDArray[np.float64]:
+        """``(rows, trials)`` values of a query's column at its epoch; NaN where there is none.
+
+        Raises:
+            QueryError: The table does not hold that column or epoch.
+        """
+        query = Query.of(query)
+        column = self.column(query)
+        array = self._arrays[column.name]
+        if query.epoch is None:
+            return array[:, :, -1]
+        if column.epochs is None or query.epoch not in column.epochs:
+            holds = (
+                "only the value at the end of training"
+                if column.epochs is None
+                else f"epochs {ranges(column.epochs)}"
+            )
+            raise QueryError(
+                f"Column {column.name!r} of {self.name!r} holds {holds}, not epoch {query.epoch}."
+            )
+        return array[:, :, column.epochs.index(query.epoch)]
+
+    def epochs(self, query: Query | str) -> tuple[int, ...]:
+        """The epochs at which a query's column has a value of any entry; none if it has no epochs.
+
+        Raises:
+            QueryError: The table does not hold that column.
+        """
+        column = self.column(query)
+        if column.name not in self._epochs:
+            array = self._arrays[column.name]
+            # All but always the first entries tell.
+            known = (~np.isnan(array[:64])).any(axis=(0, 1)).tolist()
+            self._epochs[column.name] = tuple(
+                epoch
+                for i, epoch in enumerate(column.epochs or ())
+                if known[i] or not np.isnan(array[:, :, i]).all()
+            )
+        return self._epochs[column.name]
+
+    def check(self, query: Query | str) -> None:
+        """Refuses a query that the table cannot answer.
+
+        Raises:
+            QueryError: It does not hold that column, epoch or trial.
+        """
+        query = Query.of(query)
+        column = self.column(query)
+        self.trials(query)
+        if query.trial not in ("mean", "random", *column.trials):
+            raise QueryError(
+                f"Column {column.name!r} of {self.name!r} holds the trials "
+                f"{ranges(column.trials)}, not {query.trial!r}."
+            )
+
+    def counts(self, query: Query | str) -> NDArray[np.int64]:
+        """``(rows,)``: how many trials of a query's column exist, and so make up its mean."""
+        return np.asarray((~np.isnan(self.trials(query))).sum(axis=1))
+
+    def values(self, query: Query | str) -> NDArray[np.float64]:
+        """``(rows,)`` values of a query, by its trial policy; NaN where there is none.
+
+        Raises:
+            QueryError: The table cannot answer, or the trial is to be random.
+        """
+        query = Query.of(query)
+        if query not in self._values:
+            self.check(query)
+            column, trials = self.column(query), self.trials(query)
+            if query.trial == "mean":
+                counts = self.counts(query)
+                with np.errstate(invalid="ignore", over="ignore"):
+                    values = np.nansum(trials.astype(np.float64), axis=1) / counts
+                    if np.isinf(values).any():  # so is the sum, perhaps, of what has a mean
+                        parts = trials.astype(np.float64) / np.maximum(counts, 1)[:, None]
+                        ends = np.fmin.reduce(trials, axis=1), np.fmax.reduce(trials, axis=1)
+                        mean = np.clip(np.nansum(parts, axis=1), *ends)
+                        values = np.where(np.isinf(values), mean, values)
+            elif query.trial == "random":
+                raise QueryError("A random trial is drawn at each evaluation; ask for trials().")
+            else:
+                values = trials[:, column.trials.index(query.trial)].astype(np.float64)
+            values.flags.writeable = False
+            self._values[query] = values
+        return self._values[query]
+
+    @overload
+    def query(self, architecture: tuple[int, ...], query: Query | str) -> float: ...
+    @overload
+    def query(self, architecture: Architectures, query: Query | str) -> NDArray[np.float64]: ...
+    def query(self, architecture: Any, query: Query | str) -> Any:
+        """What the table says of an architecture, or of many.
+
+        Args:
+            architecture: A tuple, or an ``(n, d)`` array.
+            query: The question, or a column's name.
+
+        Returns:
+            A float in the column's unit, or ``(n,)`` floats.
+
+        Raises:
+            AbsentEntryError: The table has no entry for an architecture.
+            InvalidArchitectureError: An architecture is not of the table's space.
+            QueryError: The table cannot answer the question.
+        """
+        values = self.values(query)
+        rows = self.row(architecture)
+        if isinstance(architecture, np.ndarray):
+            if (absent := np.flatnonzero(rows < 0)).size:
+                raise self._absent(tuple(architecture[absent[0]].tolist()))
+            return values[rows]
+        if rows < 0:
+            raise self._absent(architecture)
+        return values.item(rows)
+
+    def _absent(self, architecture: Architecture) -> AbsentEntryError:
+        return AbsentEntryError(
+            f"Table {self.name!r} has no entry for {self.space.to_string(architecture)}. It holds "
+            f"{counted(len(self), 'entry')} for the {self.space.size:,} architectures of "
+            f"{self.space.name!r}, and values are never made up."
+        )
+
+    def optimum(self, query: Query | str) -> float:
+        """The best value of a column, in its unit and direction.
+
+        Raises:
+            QueryError: The column holds no value at all.
+        """
+        values = self.values(query)
+        if np.isnan(values).all():
+            raise QueryError(f"Column {self.column(query).name!r} of {self.name!r} is empty.")
+        return float(np.nanmax(values) if self.column(query).maximize else np.nanmin(values))
+
+    def ranking(self, query: Query | str) -> NDArray[np.int64]:
+        """Rows from best to worst, those without a value left out; ties in order of rows."""
+        query = Query.of(query)
+        if query not in self._rankings:
+            values = self.values(query)
+            order = np.argsort(-values if self.column(query).maximize else values, kind="stable")
+            self._rankings[query] = order[~np.isnan(values[order])]
+        return self._rankings[query]
+
+
+_NARROWING = ("dataset", "trained_on", "split", "schedule")
+
+
+def _names(columns: Iterable[Column]) -> str:
+    parts = []
+    for column in columns:
+        known = [
+            column.dataset,
+            column.trained_on and f"trained on {column.trained_on}",
+            column.split,
+            column.schedule and f"schedule {column.schedule}",
+        ]
+        detail = ", ".join(str(k) for k in known if k)
+        parts.append(f"{column.name} ({detail})" if detail else column.name)
+    return "; ".join(parts)

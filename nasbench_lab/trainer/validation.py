@@ -1,0 +1,486 @@
+"""Validation: the best architectures that a comparison found, trained for real.
+
+**The test of agreement.** For each architecture the table holds some trials, and training gives some
+more, with seeds that the table has not seen. If both are draws from one distribution, the difference
+of their means divided by its standard error follows Student's t. Three seeds say little of a standard
+deviation, so for the best architectures of a comparison, whose spread is alike, it is pooled over
+both sides of all of them, and the degrees of freedom add up. Architectures that were named by hand
+may differ in spread; each is tested by itself then (Welch 1947). The p-values of several
+architectures are Holm's (1979). Below 0.05 the two *differ*. Otherwise they *agree*, as far as can be
+seen: the true difference may still be anywhere in its 95 % interval, which is stated with it (for
+each architecture by itself, not adjusted as p is).
+
+The search chose these architectures by their validation accuracy in the table, so that number is too
+good on average (the winner's curse). The test accuracy is much less so, since no search saw it, but
+not entirely unbiased: a seed that is lucky on one is somewhat luckier on the other. It comes first.
+
+With the table's own seeds nothing is tested: the values are the same, to the bit, or they are not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.csv_files import write_csv
+from nasbench_lab.errors import ExperimentError, TrainingError
+from nasbench_lab.files import atomic_file
+from nasbench_lab.landscape.landscape import ROUNDING
+from nasbench_lab.processes import in_processes
+from nasbench_lab.results.result import Result
+from nasbench_lab.spaces import Architecture
+from nasbench_lab.tables.columns import Column, Query
+from nasbench_lab.tables.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from nasbench_lab.trainer.recipe import Recipe
+    from nasbench_lab.trainer.training import Training
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.05
+"""The level of the test."""
+
+SPLITS = ("test", "valid")
+"""What is compared, the fair one first."""
+
+
+@dataclass(frozen=True)
+class Validated:
+    """One architecture in the table and trained.
+
+    Args:
+        architecture: In the syntax of its space.
+        found_by: For each algorithm how many of its runs evaluated it.
+        table: For each split that the table holds of the same training, its trials, in per cent.
+        trained: For each split the accuracies of the seeds that were trained, in per cent.
+        same: With the table's own seeds, whether all that the table holds came out again.
+    """
+
+    architecture: str
+    found_by: dict[str, int]
+    table: dict[str, Floats]
+    trained: dict[str, Floats]
+    same: bool | None = None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What came of validating some architectures of one table.
+
+    Args:
+        table: The table's name.
+        seeds: The seeds that were trained.
+        epochs: The epochs that were trained.
+        device: Where.
+        entries: The architectures, best first.
+        pooled: Whether the standard deviation is pooled over all architectures.
+        other_images: Splits whose images are others than the table's, so that nothing can be said.
+        origin: What else a reader may want to know: recipe, versions, data, table.
+    """
+
+    table: str
+    seeds: tuple[int, ...]
+    epochs: int
+    device: str
+    entries: Sequence[Validated]
+    pooled: bool = True
+    other_images: tuple[str, ...] = ()
+    origin: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that something was measured on, test first."""
+        return [s for s in SPLITS if any(s in entry.trained for entry in self.entries)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line per split and architecture.
+
+        Columns: ``split``; ``architecture``; ``found_by``; ``table`` and ``trained`` means in per
+        cent with ``_sd`` (NaN for one trial) and ``_n``; ``difference`` (trained minus table, in
+        percentage points) with ``half_width`` of its 95 % interval; ``p`` by Holm; ``agree``, None
+        where nothing can be said. With the table's own seeds, ``agree`` says whether all is the
+        same.
+        """
+        import pandas as pd
+
+        lines: list[dict[str, Any]] = []
+        for split in self.splits:
+            compared = [entry for entry in self._with(split) if split in entry.table]
+            pairs = [(entry.table[split], entry.trained[split]) for entry in compared]
+            tests = dict(zip(map(id, compared), agreement(pairs, pooled=self.pooled), strict=True))
+            for entry in self._with(split):
+                line: dict[str, Any] = {
+                    "split": split,
+                    "architecture": entry.architecture,
+                    "found_by": ", ".join(f"{k} ({n})" for k, n in entry.found_by.items()),
+                }
+                for side, values in (
+                    ("table", entry.table.get(split, np.empty(0))),
+                    ("trained", entry.trained[split]),
+                ):
+                    line[side] = float(values.mean()) if len(values) else math.nan
+                    line[f"{side}_sd"] = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+                    line[f"{side}_n"] = len(values)
+                test = tests.get(id(entry), Agreement(math.nan, math.nan, math.nan))
+                if entry.same is not None or split in self.other_images:
+                    test = Agreement(test.difference, math.nan, math.nan)
+                line |= {"difference": test.difference, "half_width": test.half_width, "p": test.p}
+                line["agree"] = entry.same if math.isnan(test.p) else test.p >= LEVEL
+                lines.append(line)
+        return pd.DataFrame(lines)
+
+    def plot(self) -> Figure:
+        """The table's trials beside the trained ones, one panel per split."""
+        from nasbench_lab.figures.anytime import validation_figure
+
+        return validation_figure(self)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Adds ``validation-TABLE.json``, ``.csv``, ``.png`` and ``.svg`` to a folder.
+
+        What an earlier validation of the same table left there is replaced.
+
+        Raises:
+            DataFolderError: The folder cannot be written.
+        """
+        from nasbench_lab.figures.anytime import save_figure
+
+        frame = self.to_frame()
+        stem = folder / f"validation-{self.table.replace('/', '-')}"
+        with atomic_file(stem.with_name(f"{stem.name}.csv")) as path:
+            write_csv(frame, path)
+        about = {"table": self.table, "seeds": self.seeds, "epochs": self.epochs, **self.origin}
+        lines = json.loads(frame.to_json(orient="records", double_precision=15))
+        for line, entry in zip(lines, [e for s in self.splits for e in self._with(s)], strict=True):
+            split = line["split"]
+            line["table_trials"] = entry.table.get(split, np.empty(0)).tolist()
+            line["trained_trials"] = entry.trained[split].tolist()
+        with atomic_file(stem.with_name(f"{stem.name}.json")) as path:
+            text = json.dumps({**about, "device": self.device, "architectures": lines}, indent=1)
+            path.write_text(text + "\n")
+        written = [stem.with_name(f"{stem.name}.{ending}") for ending in ("csv", "json")]
+        return [*written, *save_figure(self.plot(), stem)]
+
+    def _with(self, split: str) -> list[Validated]:
+        return [entry for entry in self.entries if split in entry.trained]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The test of one architecture: difference and half its interval in points, and Holm's p."""
+
+    difference: float
+    half_width: float
+    p: float
+
+
+def agreement(pairs: Sequence[tuple[Floats, Floats]], *, pooled: bool = True) -> list[Agreement]:
+    """Tests for each pair of samples whether they have one mean; see the module's text.
+
+    Args:
+        pairs: The table's trials and the trained ones of each architecture.
+        pooled: Whether the standard deviation is pooled over all of them (Student), or each sample
+            has its own (Welch).
+    """
+    from scipy.stats import t as student
+
+    if not pooled:
+        return _welch(pairs)
+    samples = [sample for pair in pairs for sample in pair]
+    freedom = sum(len(sample) - 1 for sample in samples)
+    if freedom < 1:
+        return [Agreement(float(b.mean() - a.mean()), math.nan, math.nan) for a, b in pairs]
+    squares = math.fsum((len(s) - 1) * _variance(s) for s in samples if len(s) > 1)
+    deviation = math.sqrt(squares / freedom)
+    differences, halves, ps = [], [], []
+    for a, b in pairs:
+        difference = float(b.mean() - a.mean())
+        error = deviation * math.sqrt(1 / len(a) + 1 / len(b))
+        if error == 0:
+            # All trials of all are alike: any difference at all is one.
+            p = 1.0 if math.isclose(a.mean(), b.mean(), rel_tol=ROUNDING) else 0.0
+        else:
+            p = 2 * float(student.sf(abs(difference) / error, freedom))
+        differences.append(difference)
+        halves.append(error * float(student.ppf(1 - LEVEL / 2, freedom)))
+        ps.append(p)
+    return [Agreement(*values) for values in zip(differences, halves, holm(ps), strict=True)]
+
+
+def _welch(pairs: Sequence[tuple[Floats, Floats]]) -> list[Agreement]:
+    from scipy.stats import t as student
+
+    known: list[tuple[float, float, float]] = []
+    for a, b in pairs:
+        difference, half, p = float(b.mean() - a.mean()), math.nan, math.nan
+        if len(a) > 1 and len(b) > 1:
+            u, v = _variance(a) / len(a), _variance(b) / len(b)
+            if u + v == 0:
+                half, p = 0.0, 1.0 if math.isclose(a.mean(), b.mean(), rel_tol=ROUNDING) else 0.0
+            else:
+                freedom = (u + v) ** 2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1))
+                error = math.sqrt(u + v)
+                half = error * float(student.ppf(1 - LEVEL / 2, freedom))
+                p = 2 * float(student.sf(abs(difference) / error, freedom))
+        known.append((difference, half, p))
+    tested = iter(holm([p for _, _, p in known if not math.isnan(p)]))
+    return [
+        Agreement(difference, half, p if math.isnan(p) else next(tested))
+        for difference, half, p in known
+    ]
+
+
+def _variance(sample: Floats) -> float:
+    """The variance of a sample; of equal values exactly 0, although their mean may be rounded."""
+    return float(sample.var(ddof=1)) if np.ptp(sample) else 0.0
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Adjusted p-values (Holm 1979): none of several true hypotheses is rejected by chance."""
+    adjusted, largest = [1.0] * len(ps), 0.0
+    for rank, i in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def top_architectures(
+    result: Result, benchmark: str, top: int
+) -> list[tuple[Architecture, dict[str, int]]]:
+    """What the runs ended with, the best by the table's mean objective.
+
+    Returns:
+        Each with the number of runs of each algorithm whose final incumbent it was; best first, and
+        of equals the lower row. Fewer than ``top``, if the runs ended with fewer.
+
+    Raises:
+        ExperimentError: No run evaluated anything.
+    """
+    opened = result.benchmark(benchmark)
+    values = opened.table.values(opened.first_objective)
+    finders: dict[int, dict[str, int]] = {}
+    for algorithm in result.algorithms:
+        for trace in result.traces(benchmark, algorithm):
+            last = trace.incumbents()[-1] if len(trace) else -1
+            if last >= 0 and (row := int(trace.row[last])) >= 0:
+                found = finders.setdefault(row, {})
+                found[algorithm] = found.get(algorithm, 0) + 1
+    rows = np.array([row for row in sorted(finders) if not math.isnan(values[row])], dtype=int)
+    if not rows.size:
+        raise ExperimentError(f"No run on {benchmark!r} evaluated an architecture successfully.")
+    sign = 1.0 if opened.objectives[0].maximize else -1.0
+    best = rows[np.argsort(-sign * values[rows], kind="stable")[:top]]
+    return [
+        (tuple(opened.table.architectures[row].tolist()), finders[row]) for row in best.tolist()
+    ]
+
+
+def recipe_of(table: Table, column: Column, epochs: int | None = None) -> Recipe:
+    """The recipe that a table's networks were trained by.
+
+    A table that was built here says so itself; for others it is the published one of the column's
+    data set and schedule.
+
+    Args:
+        table: The table.
+        column: What is to be reproduced.
+        epochs: Another number of epochs.
+
+    Raises:
+        TrainingError: It is not known how to train the table's networks.
+    """
+    from nasbench_lab.trainer.recipe import RECIPES, Recipe
+
+    built = table.info.details.get("recipe")
+    if isinstance(built, dict):
+        recipe = Recipe(**built["training"])
+    elif table.space.name in ("nb201", "nats-sss") and column.dataset in RECIPES:
+        recipe = RECIPES[column.dataset]
+        if column.schedule is not None and column.schedule.isdecimal():
+            recipe = recipe.replace(epochs=int(column.schedule))
+        if column.trained_on is not None and column.dataset == "cifar10":
+            recipe = recipe.replace(trained_on=column.trained_on)
+    else:
+        raise TrainingError(
+            f"The architectures of {table.name!r} cannot be trained here: there are networks for the "
+            f"spaces nb201 and nats-sss on {', '.join(RECIPES)}, while this is {table.space.name} on "
+            f"{column.dataset}."
+        )
+    return recipe if epochs is None else recipe.replace(epochs=epochs)
+
+
+def table_trials(table: Table, recipe: Recipe, architecture: Architecture) -> dict[str, Floats]:
+    """What a table holds of the same training: for each split the trials at its end, in per cent."""
+    row = table.row(architecture)
+    found = {}
+    for split in SPLITS:
+        columns = [
+            column
+            for column in table.columns.values()
+            if column.quantity == "accuracy"
+            and column.unit == "%"
+            and column.dataset == recipe.data
+            and column.split == split
+            and column.trained_on in (None, recipe.trained_on)
+            and _trained_for(column) == recipe.epochs
+        ]
+        if len(columns) == 1 and row >= 0:
+            values = table.trials(columns[0].name)[row]
+            if (held := values[~np.isnan(values)]).size:
+                found[split] = held.astype(np.float64)
+    return found
+
+
+def _trained_for(column: Column) -> int | None:
+    """The epochs of the training that a column's last value comes from."""
+    if column.schedule is not None and column.schedule.isdecimal():
+        return int(column.schedule)
+    return column.epochs[-1] if column.epochs else None
+
+
+def new_seeds(table: Table, n: int) -> tuple[int, ...]:
+    """The lowest seeds that are no trial of the table's."""
+    used = {trial for column in table.columns.values() for trial in column.trials}
+    free = (seed for seed in range(n + len(used)) if seed not in used)
+    return tuple(seed for seed, _ in zip(free, range(n), strict=False))
+
+
+def validate(
+    table: Table,
+    architectures: Sequence[tuple[Architecture, dict[str, int]]],
+    recipe: Recipe,
+    *,
+    seeds: Sequence[int] | None = None,
+    pooled: bool = True,
+    device: str = "auto",
+    files: Path | None = None,
+    n_jobs: int = -1,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> Validation:
+    """Trains architectures of a table and sets the outcome beside what the table holds.
+
+    On the CPU several processes train, one architecture each; on a GPU one after the other, where it
+    can in mixed precision. What was trained is kept, see ``TrainingBenchmark``, so a validation that
+    was stopped goes on.
+
+    Args:
+        table: The table.
+        architectures: Each with who found it.
+        recipe: How they are trained.
+        seeds: The seeds; None for the table's own, all anew, to check its entries.
+        pooled: Whether the architectures' spread is alike, see the module's text.
+        device: ``auto``, ``cpu``, ``cuda``, …
+        files: The folder with the data set's files.
+        n_jobs: How many processes train on the CPU; -1 for one per core.
+        progress: Called with (epochs done, epochs in all, what is done).
+
+    Raises:
+        TrainingError: There is no such device, memory runs out, or the table's own seeds are wanted
+            of a table that was not built by a recipe.
+        MissingSourceError: The data set's files are not there.
+    """
+    from nasbench_lab.trainer.benchmark import TrainingBenchmark
+    from nasbench_lab.trainer.training import train
+
+    if n_jobs == 0:
+        raise TrainingError("Expected at least one process, or -1 for one per core, but got 0.")
+    own = seeds is None
+    if seeds is None:
+        seeds = _own_seeds(table)
+    benchmark = TrainingBenchmark(table.space, recipe, seeds=seeds, device=device, files=files)
+    what, steps = f"training on {benchmark.device}", len(architectures) * recipe.epochs
+    trained: dict[int, Training] = {}
+    if benchmark.device != "cpu" or n_jobs == 1 or len(architectures) == 1:
+        n_jobs = 1
+        benchmark.progress = lambda done, total: progress(
+            len(trained) * recipe.epochs + done, steps, what
+        )
+    tasks: list[Callable[[], Training]] = [
+        partial(
+            train, table.space, architecture, recipe, benchmark.data,
+            seeds=benchmark.seeds, device=benchmark.device,
+        )
+        if own
+        else partial(benchmark.training, architecture)
+        for architecture, _ in architectures
+    ]  # fmt: skip
+    progress(0, steps, what)
+    for number, training in in_processes(tasks, n_jobs):
+        trained[number] = training
+        progress(len(trained) * recipe.epochs, steps, what)
+    entries = [
+        Validated(
+            table.space.to_string(architecture),
+            found_by,
+            table_trials(table, recipe, architecture),
+            {
+                split: trained[number].curves[f"{split}_accuracy"][:, -1]
+                for split in SPLITS
+                if split in trained[number].seconds
+            },
+            _same(table, architecture, trained[number]) if own else None,
+        )
+        for number, (architecture, found_by) in enumerate(architectures)
+    ]
+    return Validation(
+        table.name,
+        benchmark.seeds,
+        recipe.epochs,
+        benchmark.device,
+        entries,
+        pooled,
+        _other_images(recipe, benchmark.data.halves),
+        {
+            "recipe": recipe.model_dump(mode="json"),
+            "torch": version("torch"),
+            "data": benchmark.data.checksum,
+            "halves": benchmark.data.halves,
+            "table_fingerprint": table.fingerprint(),
+            "table_seeds": own,
+        },
+    )
+
+
+def _own_seeds(table: Table) -> tuple[int, ...]:
+    """The seeds that a table was built with."""
+    recipe = table.info.details.get("recipe")
+    if not isinstance(recipe, dict):
+        raise TrainingError(
+            f"{table.name!r} was not built by a recipe, so its networks cannot be trained again as "
+            f"they were. Train with seeds of your own, which is without --table-seeds."
+        )
+    return tuple(recipe["seeds"])
+
+
+def _same(table: Table, architecture: Architecture, training: Training) -> bool:
+    """Whether a training gives all accuracies and losses that a table holds, to the bit."""
+    row = table.row(architecture)
+    for name in training.curves.keys() & table.columns.keys():
+        column, curves = table.columns[name], training.curves[name]
+        if column.epochs is None or len(column.epochs) != curves.shape[1] or row < 0:
+            return False
+        for i, epoch in enumerate(column.epochs):
+            held = table.trials(Query(name, epoch=epoch))[row]
+            if not np.array_equal(held, curves[:, i].astype(held.dtype)):
+                return False
+    return True
+
+
+def _other_images(recipe: Recipe, halves: str) -> tuple[str, ...]:
+    """The splits of a published table that hold other images than ours, for want of its file."""
+    if halves != "rule":
+        return ()
+    return ("valid",) if recipe.data == "cifar10" else ("test", "valid")

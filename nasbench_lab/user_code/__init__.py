@@ -1,0 +1,1 @@
+"""Algorithms that are not installed: a user's files, notebooks and modules."""
