@@ -96,8 +96,8 @@ def _open(name: str) -> tuple[Table, Task | None]:
 def _write(analysis: Analysis, folder: Path, *, title: bool) -> list[Path]:
     """Writes tables, summary and figures; takes away what an earlier study has and this has not."""
     from nasbench_lab.csv_files import write_csv
-    from nasbench_lab.figures.anytime import save_figure
     from nasbench_lab.figures.landscape import figures
+    from nasbench_lab.figures.saving import save_figure
     from nasbench_lab.files import atomic_file, folder_errors
 
     files = []

@@ -121,7 +121,7 @@ def _colours(text: str) -> str | list[str]:
 
 def _inches(width: str) -> float:
     """The width of a figure that an option names."""
-    from nasbench_lab.figures.anytime import WIDTHS
+    from nasbench_lab.figures import WIDTHS
 
     try:
         inches = WIDTHS[width] if width in WIDTHS else float(width)
@@ -294,8 +294,8 @@ def _draw(
     look: Look,
 ) -> list[Path]:
     """Writes one of the figures that have a flag, and its data; returns the files."""
-    from nasbench_lab.figures import comparison
-    from nasbench_lab.figures.anytime import PAPER, save_figure
+    from nasbench_lab.figures import comparison, save_figure
+    from nasbench_lab.figures.layout import PAPER
     from nasbench_lab.figures.pareto import pareto_data, pareto_figure
     from nasbench_lab.figures.schedule import schedule_data, schedule_figure
 
@@ -365,8 +365,8 @@ def _draw_anytime(
     look: Look | None = None,
 ) -> list[Path]:
     """Writes the anytime figure: for the screen, or so wide, with its data, for a paper."""
-    from nasbench_lab.figures.anytime import PAPER, anytime_data, anytime_figure, save_figure
-    from nasbench_lab.figures.layout import DEFAULT
+    from nasbench_lab.figures import anytime_data, anytime_figure, save_figure
+    from nasbench_lab.figures.layout import DEFAULT, PAPER
 
     if not result.runs:
         raise ExperimentError("No run was finished, so there is nothing to show.")

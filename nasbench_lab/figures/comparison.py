@@ -10,7 +10,6 @@ import numpy as np
 
 from nasbench_lab import stats
 from nasbench_lab.errors import ExperimentError
-from nasbench_lab.figures.anytime import counted, described, finished
 from nasbench_lab.figures.layout import (
     DEFAULT,
     WIDTHS,
@@ -28,6 +27,7 @@ from nasbench_lab.figures.layout import (
     text_width,
     wrapped,
 )
+from nasbench_lab.figures.runs import described, drawn_tables, runs_in_words
 from nasbench_lab.landscape.landscape import ROUNDING
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def rank_figure(
         UnknownNameError: An unknown metric or axis.
         BudgetError: Epochs or seconds, where a benchmark has none.
     """
-    finished(result)
+    drawn_tables(result)
     data = rank_data(result, metric, axis) if data is None else data
     if not len(data):
         raise ExperimentError(
@@ -127,7 +127,7 @@ def ecdf_figure(
         UnknownNameError: An unknown metric or axis.
         BudgetError: Epochs or seconds, where a benchmark has none.
     """
-    finished(result)
+    drawn_tables(result)
     data = ecdf_data(result, metric, axis) if data is None else data
     if not len(data):
         raise ExperimentError("No run had an incumbent, so that no target was reached.")
@@ -206,7 +206,7 @@ def final_figure(
         ExperimentError: There are no finished runs.
         UnknownNameError: An unknown metric.
     """
-    names = finished(result)
+    names = drawn_tables(result)
     data = final_data(result, metric) if data is None else data
     drawn = look.lines(result.algorithms)
     with styled():
@@ -236,7 +236,7 @@ def final_figure(
             panel.tick_params(labelleft=j % across == 0)
             panel.set_ylim(len(labels) - 0.4, -0.6)
             panel.grid(visible=False, axis="y")
-            said = f"{name}, {counted(result, name)}, their median and quartiles"
+            said = f"{name}, {runs_in_words(result, name)}, their median and quartiles"
             label_panel(
                 panel,
                 (size[0] - room, size[1]),

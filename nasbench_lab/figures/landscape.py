@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.figures.anytime import PALETTE, STYLE, STYLES, WIDTHS
-from nasbench_lab.figures.layout import drawable
+from nasbench_lab.figures.layout import PALETTE, STYLE, STYLES, WIDTHS, drawable
 from nasbench_lab.landscape.analysis import Analysis, bulk
 from nasbench_lab.landscape.landscape import ROUNDING
 from nasbench_lab.landscape.reliability import half_way

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab import stats
-from nasbench_lab.figures.anytime import counted, finished
 from nasbench_lab.figures.layout import (
     DEFAULT,
     Look,
@@ -22,6 +21,7 @@ from nasbench_lab.figures.layout import (
     shown_as,
     styled,
 )
+from nasbench_lab.figures.runs import drawn_tables, runs_in_words
 from nasbench_lab.pareto import pareto_front
 from nasbench_lab.trace import Trace
 
@@ -52,7 +52,7 @@ def pareto_data(result: Result, axis: stats.Axis | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    names = finished(result)
+    names = drawn_tables(result)
     along = result.axis if axis is None else axis
     curves = stats.curve_frame(result, "hypervolume", along)
     missing = pd.DataFrame(
@@ -158,7 +158,7 @@ def pareto_figure(
         UnknownNameError: An unknown axis.
         BudgetError: Epochs or seconds, where a benchmark has none.
     """
-    names = finished(result)
+    names = drawn_tables(result)
     data = pareto_data(result, axis) if data is None else data
     with styled():
         figure, panels, size = panel_grid(2 * len(names), width, 2)
@@ -171,7 +171,7 @@ def pareto_figure(
             along = result.axis if axis is None else axis
             scale_axis(right, along)
             mean = shown_as(stats.STATISTICS["mean"], len(result.algorithms))
-            said = look.heading(f"{name}, {counted(result, name)}, {mean}", name, len(names))
+            said = look.heading(f"{name}, {runs_in_words(result, name)}, {mean}", name, len(names))
             missing = "missing hypervolume (share of the table's)"
             label_panel(right, size, said, axis_label(along), missing)
             handles |= {str(line.get_label()): line for line in left.get_lines()}
@@ -212,7 +212,7 @@ def _draw_fronts(
     title = f"{name}, runs of median hypervolume, {result.setting(name)}"
     title += f", first two of {n} objectives" if n > 2 else ""
     first, second, *_ = (stats.label(objective) for objective in benchmark.objectives)
-    heading = look.heading(title, name, len(finished(result)))
+    heading = look.heading(title, name, len(drawn_tables(result)))
     label_panel(panel, size, heading, second, first)
 
 

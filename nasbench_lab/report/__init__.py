@@ -95,10 +95,10 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
     from nasbench_lab.experiment.toml import to_toml
     from nasbench_lab.report import contents, methods
     from nasbench_lab.report.citations import citations
-    from nasbench_lab.report.data import page_data, tables_with_runs, to_json
+    from nasbench_lab.report.data import page_data, to_json
     from nasbench_lab.stats import Axis
 
-    if not tables_with_runs(result):
+    if not result.tables_with_runs:
         raise ExperimentError("There are no finished runs to report.")
     data = page_data(result)
     diagrams = contents.friedman_diagrams(result)

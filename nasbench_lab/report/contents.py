@@ -15,7 +15,7 @@ from markupsafe import Markup
 from nasbench_lab import stats
 from nasbench_lab.drawing.drawing import draw
 from nasbench_lab.errors import QueryError
-from nasbench_lab.report.data import goals_of, tables_with_runs
+from nasbench_lab.report.data import goals_of
 from nasbench_lab.results.result import Result
 from nasbench_lab.words import listed
 
@@ -79,7 +79,7 @@ def result_tables(result: Result, reference: str | None) -> list[dict[str, Any]]
     goals = {goal: _metric(goal) for goal in goals_of(result)}
     frames = {goal: stats.table_frame(result, metric, reference) for goal, metric in goals.items()}
     tables = []
-    for name in tables_with_runs(result):
+    for name in result.tables_with_runs:
         benchmark = result.benchmark(name)
         here = []
         for goal, frame in frames.items():
@@ -145,7 +145,7 @@ def target_tables(result: Result) -> list[dict[str, Any]]:
     metric = "hypervolume" if "hypervolume" in goals_of(result) else "valid_regret"
     frame = stats.target_frame(result, metric)
     tables = []
-    for name in tables_with_runs(result):
+    for name in result.tables_with_runs:
         part = frame[frame["benchmark"] == name]
         if not len(part):
             continue
@@ -254,7 +254,7 @@ def _diagram(friedman: Friedman) -> dict[str, Any]:
 def best_architectures(result: Result) -> list[dict[str, Any]]:
     """By benchmark, the best by the objective of all incumbents that runs ended with."""
     found = []
-    for name in tables_with_runs(result):
+    for name in result.tables_with_runs:
         benchmark = result.benchmark(name)
         chosen = _chosen(result, name)
         ranking = benchmark.ranking(benchmark.first_objective)
@@ -341,7 +341,7 @@ def static_figures(result: Result) -> list[dict[str, str]]:
     from nasbench_lab.figures.pareto import pareto_figure
     from nasbench_lab.figures.schedule import schedule_figure
 
-    names = tables_with_runs(result)
+    names = result.tables_with_runs
     figures = []
     if all(len(result.benchmark(name).objectives) > 1 for name in names):
         figures.append(
@@ -370,7 +370,7 @@ def _as_image(figure: Any, result: Result) -> dict[str, str]:
     """A figure as an SVG image of its own: its names and styles cannot clash with the page's."""
     from matplotlib import rc_context
 
-    from nasbench_lab.figures.anytime import STYLE
+    from nasbench_lab.figures.layout import STYLE
 
     file = io.BytesIO()
     # A label may hold dollar signs.
@@ -423,7 +423,7 @@ def platforms(result: Result) -> list[dict[str, str]]:
 
 def goal_words(result: Result) -> dict[str, str]:
     """What each goal is called in short: by the split, if all tables have the same."""
-    opened = [result.benchmark(name) for name in tables_with_runs(result)]
+    opened = [result.benchmark(name) for name in result.tables_with_runs]
     valid = all(b.table.column(b.first_objective).split == "valid" for b in opened)
     test = all(b.table.column(b.report).split == "test" for b in opened)
     words = {

@@ -48,7 +48,7 @@ def page_data(result: Result) -> dict[str, Any]:
         (ranks and ECDF over all tables) and ``statistics`` (names of what a curve and its band can
         be).
     """
-    names = tables_with_runs(result)
+    names = result.tables_with_runs
     goals = goals_of(result)
     axes = {name: _axes(result.benchmark(name)) for name in names}
     tables = [
@@ -82,15 +82,6 @@ def page_data(result: Result) -> dict[str, Any]:
         "all": every,
         "statistics": stats.STATISTICS,
     }
-
-
-def tables_with_runs(result: Result) -> list[str]:
-    """The benchmarks on which something was evaluated, in their order."""
-    return [
-        name
-        for name in result.benchmarks
-        if any(len(t) for a in result.algorithms for t in result.traces(name, a))
-    ]
 
 
 def goals_of(result: Result) -> list[str]:

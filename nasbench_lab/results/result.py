@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from nasbench_lab.figures.anytime import Look
+    from nasbench_lab.figures import Look
 
 _TARGETS = {"top_1pct": "best 1 %", "top_10": "top 10"}
 """The targets of the summary, and what ``stats.target_value`` calls them."""
@@ -81,6 +81,15 @@ class Result:
     def benchmarks(self) -> list[str]:
         """Names of the benchmarks, in the order asked for."""
         return [entry["name"] for entry in self.experiment["benchmarks"]]
+
+    @property
+    def tables_with_runs(self) -> list[str]:
+        """Names of the benchmarks on which something was evaluated, in the order asked for."""
+        return [
+            name
+            for name in self.benchmarks
+            if any(len(t) for a in self.algorithms for t in self.traces(name, a))
+        ]
 
     @property
     def n_expected(self) -> int:
@@ -334,8 +343,8 @@ class Result:
         statistic: str = "mean",
         look: Look | None = None,
     ) -> Figure:
-        """The anytime figure; arguments as for ``nasbench_lab.figures.anytime.anytime_figure``."""
-        from nasbench_lab.figures.anytime import Look, anytime_figure
+        """The anytime figure; arguments as for ``nasbench_lab.figures_figure``."""
+        from nasbench_lab.figures import Look, anytime_figure
 
         return anytime_figure(self, metric, axis, statistic=statistic, look=look or Look())
 

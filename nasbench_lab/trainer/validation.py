@@ -144,7 +144,7 @@ class Validation:
 
     def plot(self) -> Figure:
         """The table's trials beside the trained ones, one panel per split."""
-        from nasbench_lab.figures.anytime import validation_figure
+        from nasbench_lab.figures.validation import validation_figure
 
         return validation_figure(self)
 
@@ -156,7 +156,7 @@ class Validation:
         Raises:
             DataFolderError: The folder cannot be written.
         """
-        from nasbench_lab.figures.anytime import save_figure
+        from nasbench_lab.figures.saving import save_figure
 
         frame = self.to_frame()
         stem = folder / f"validation-{self.table.replace('/', '-')}"

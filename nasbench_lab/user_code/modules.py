@@ -251,7 +251,7 @@ def is_installed(path: str | None) -> bool:
 @cache
 def _installed_folders() -> tuple[Path, ...]:
     names = {e.module.partition(".")[0] for group in GROUPS for e in entry_points(group=group)}
-    found = [Path(__file__).parent]
+    found = [Path(__file__).parents[1]]
     found += [Path(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib")]
     for name in sorted(names):
         with suppress(ImportError, ValueError):  # a plug-in that is damaged

@@ -13,7 +13,7 @@ import pytest
 from damage import write_sealed
 from matplotlib.image import imread
 
-from nasbench_lab.figures.anytime import save_figure
+from nasbench_lab.figures import save_figure
 from nasbench_lab.figures.landscape import figures
 from nasbench_lab.landscape.analysis import analyse
 from nasbench_lab.registry import load_benchmark, open_table, table_folder

@@ -10,7 +10,7 @@ from figure_checks import holds_all_of
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-import nasbench_lab.figures.anytime
+import nasbench_lab.figures
 from nasbench_lab import stats
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results.result import Result
@@ -221,13 +221,13 @@ def test_missing_runs_and_different_versions_are_noted(lab, folder):
 def drawn(monkeypatch):
     """The figures that are written, by the name of their files."""
     figures = {}
-    save = nasbench_lab.figures.anytime.save_figure
+    save = nasbench_lab.figures.save_figure
 
     def keep(figure, stem, *arguments):
         figures[stem.name] = figure
         return save(figure, stem, *arguments)
 
-    monkeypatch.setattr(nasbench_lab.figures.anytime, "save_figure", keep)
+    monkeypatch.setattr(nasbench_lab.figures, "save_figure", keep)
     return figures
 
 

@@ -22,7 +22,7 @@ from nasbench_lab import stats
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import BudgetError, ExperimentError, QueryError, UnknownNameError
-from nasbench_lab.figures.anytime import PAPER, save_figure
+from nasbench_lab.figures import save_figure
 from nasbench_lab.figures.comparison import (
     critical_difference_data,
     critical_difference_figure,
@@ -33,6 +33,7 @@ from nasbench_lab.figures.comparison import (
     rank_data,
     rank_figure,
 )
+from nasbench_lab.figures.layout import PAPER
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
 

@@ -21,8 +21,8 @@ from matplotlib.text import Text
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import BudgetError, DataFolderError, UnknownNameError
-from nasbench_lab.figures.anytime import PAPER, WIDTHS, anytime_data, anytime_figure, save_figure
-from nasbench_lab.figures.layout import PALETTE, wrapped
+from nasbench_lab.figures import WIDTHS, anytime_data, anytime_figure, save_figure
+from nasbench_lab.figures.layout import PALETTE, PAPER, wrapped
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.stats import METRICS, bootstrap_interval, curves, grid, quantile_interval

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from nasbench_lab.errors import FigureError, UnknownNameError
-from nasbench_lab.figures.anytime import WIDTHS, anytime_figure, save_figure
+from nasbench_lab.figures import WIDTHS, anytime_figure, save_figure
 from nasbench_lab.figures.comparison import (
     critical_difference_figure,
     ecdf_figure,

@@ -29,8 +29,8 @@ from nasbench_lab import stats
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import DataFolderError, ExperimentError
-from nasbench_lab.figures.anytime import PALETTE
 from nasbench_lab.figures.comparison import ecdf_figure, rank_figure
+from nasbench_lab.figures.layout import PALETTE
 from nasbench_lab.report import render, write_report
 from nasbench_lab.report.citations import STATISTICS, _distinct, _entries
 from nasbench_lab.report.contents import best_architectures, fixed, number

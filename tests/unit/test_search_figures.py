@@ -22,7 +22,8 @@ from nasbench_lab import stats
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import BudgetError, ExperimentError, QueryError, UnknownNameError
-from nasbench_lab.figures.anytime import PAPER, save_figure
+from nasbench_lab.figures import save_figure
+from nasbench_lab.figures.layout import PAPER
 from nasbench_lab.figures.pareto import pareto_data, pareto_figure
 from nasbench_lab.figures.schedule import schedule_data, schedule_figure
 from nasbench_lab.registry import load_benchmark
