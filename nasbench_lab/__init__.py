@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from nasbench_lab.errors import NasbenchLabError
     from nasbench_lab.registry import import_file, load_benchmark, open_table
     from nasbench_lab.results.result import Result
-    from nasbench_lab.running.comparison import compare, run
-    from nasbench_lab.simulator import Workers, simulate
+    from nasbench_lab.running.comparison import compare
+    from nasbench_lab.running.search import run
+    from nasbench_lab.simulator import simulate
     from nasbench_lab.spaces import SearchSpace, get_space
     from nasbench_lab.tables.columns import Constraint, Query
     from nasbench_lab.tables.table import Table
     from nasbench_lab.trace import Trace
+    from nasbench_lab.workers import Workers
 
 _HOME = {
     "Evaluation": "algorithm",
@@ -37,13 +39,13 @@ _HOME = {
     "draw": "drawing.drawing",
     "NasbenchLabError": "errors",
     "compare": "running.comparison",
-    "run": "running.comparison",
+    "run": "running.search",
     "import_file": "registry",
     "load_benchmark": "registry",
     "open_table": "registry",
     "Result": "results.result",
     "Budget": "budget",
-    "Workers": "simulator",
+    "Workers": "workers",
     "simulate": "simulator",
     "SearchSpace": "spaces",
     "get_space": "spaces",

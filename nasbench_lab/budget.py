@@ -49,7 +49,7 @@ class Budget:
     epochs: int | None = None
 
     def __post_init__(self) -> None:
-        limits = {k: v for k, v in asdict(self).items() if v is not None}
+        limits = self.describe()
         if not limits:
             raise BudgetError(
                 "A run needs a budget: budget=200 (evaluations), budget='12000s' (simulated "
@@ -104,6 +104,10 @@ class Budget:
                 )
             limits[unit] = number if unit == "seconds" or number % 1 else int(number)
         return cls(**limits)
+
+    def describe(self) -> dict[str, Any]:
+        """What a trace or manifest notes: the limits that are given."""
+        return {name: limit for name, limit in asdict(self).items() if limit is not None}
 
     def __str__(self) -> str:
         parts = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import heapq
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,65 +29,10 @@ from nasbench_lab.guard import closed_tables
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.trace import STATUSES, Trace
 from nasbench_lab.words import counted
+from nasbench_lab.workers import Workers
 
 PATIENCE = 10_000
 """How many asks in a row may spend nothing of the budget before a run is stopped as endless."""
-
-
-@dataclass(frozen=True)
-class Workers:
-    """The simulated machines.
-
-    Args:
-        count: How many evaluations run at once.
-        synchronous: Whether workers wait until all are free before any of them asks again.
-        fail: The chance that an evaluation fails, at a moment drawn uniformly from its time. What
-            was trained in it is lost; a trial may be continued from where it was before.
-        straggle: The chance that an evaluation takes ``slowdown`` times as long.
-        slowdown: At least 1.
-
-    Raises:
-        BudgetError: A number is out of its range.
-    """
-
-    count: int = 1
-    synchronous: bool = False
-    fail: float = 0.0
-    straggle: float = 0.0
-    slowdown: float = 3.0
-
-    def __post_init__(self) -> None:
-        whole = isinstance(self.count, int | np.integer) and not isinstance(self.count, bool)
-        if not whole or self.count < 1:
-            raise BudgetError(
-                f"Expected at least 1 worker, a whole number, but got {self.count!r}."
-            )
-        if not isinstance(self.synchronous, bool | np.bool_):
-            raise BudgetError(
-                f"Expected synchronous to be True or False, not {self.synchronous!r}."
-            )
-        for name in ("fail", "straggle"):
-            chance = getattr(self, name)
-            if not isinstance(chance, int | float | np.number) or not 0 <= chance <= 1:
-                raise BudgetError(
-                    f"Expected a chance from 0 to 1 that evaluations {name} but got {chance!r}."
-                )
-        number = isinstance(self.slowdown, int | float | np.number)
-        if not number or not 1 <= self.slowdown < math.inf:
-            raise BudgetError(f"Expected a slowdown of at least 1 but got {self.slowdown!r}.")
-
-    @classmethod
-    def of(cls, workers: Workers | int) -> Workers:
-        """Takes a number of workers for that many that are asynchronous and never fail."""
-        return workers if isinstance(workers, Workers) else cls(workers)
-
-    def describe(self) -> dict[str, Any]:
-        """What a trace or manifest notes: the count, and what differs from the defaults."""
-        return {
-            key: value
-            for key, value in asdict(self).items()
-            if key == "count" or value != getattr(Workers, key)
-        }
 
 
 def simulate(
@@ -169,7 +114,7 @@ def _noted(
 ) -> dict[str, Any]:
     return {
         **(settings or {}),
-        "budget": {k: v for k, v in asdict(budget).items() if v is not None},
+        "budget": budget.describe(),
         "clock": benchmark.clock,
         "charge_repeats": charge_repeats,
         "workers": workers.describe(),

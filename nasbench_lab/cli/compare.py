@@ -7,12 +7,12 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -36,8 +36,11 @@ from nasbench_lab.errors import (
     UnknownNameError,
 )
 from nasbench_lab.words import counted
+from nasbench_lab.workers import Workers
 
 if TYPE_CHECKING:
+    from nasbench_lab.benchmark import TableBenchmark
+    from nasbench_lab.experiment.experiment import Experiment
     from nasbench_lab.results.result import Result
 
 DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
@@ -165,15 +168,15 @@ def compare(
     fail: Annotated[
         float,
         typer.Option(min=0, max=1, metavar="CHANCE", help="The chance that an evaluation fails."),
-    ] = 0.0,
+    ] = Workers.fail,
     straggle: Annotated[
         float,
         typer.Option(min=0, max=1, metavar="CHANCE", help="The chance that one takes longer."),
-    ] = 0.0,
+    ] = Workers.straggle,
     slowdown: Annotated[
         float,
         typer.Option(min=1, metavar="FACTOR", help="How many times as long that then is."),
-    ] = 3.0,
+    ] = Workers.slowdown,
     free_repeats: Annotated[
         bool, typer.Option("--free-repeats", help="Evaluating the same again costs nothing.")
     ] = False,
@@ -195,25 +198,27 @@ def compare(
     Without options: random search, regularized evolution, REINFORCE and Gaussian-process Bayesian
     optimisation on nb201-digits, 100 simulated seconds, 100 seeds.
     """
+    from nasbench_lab.experiment.experiment import Experiment
     from nasbench_lab.registry import load_benchmark
-    from nasbench_lab.simulator import Workers
 
-    arguments = {
-        "algorithms": algorithm or DEFAULT_ALGORITHMS,
-        "benchmarks": [
-            load_benchmark(
-                name, clock=clock, objective=objective or None, constraints=constraint or ()
-            )
-            for name in benchmark or [DEFAULT_BENCHMARK]
-        ],
-        "budget": budget if budget is not None else ("200" if benchmark else DEFAULT_BUDGET),
-        "seeds": seeds,
-        "workers": Workers(workers, synchronous, fail, straggle, slowdown),
-        "charge_repeats": not free_repeats,
-    }
-    handling = _Handling(time_limit, keep_going, check_repeat, traceback)
+    benchmarks = [
+        load_benchmark(name, clock=clock, objective=objective or None, constraints=constraint or ())
+        for name in benchmark or [DEFAULT_BENCHMARK]
+    ]
     shown = _Shown(metric, axis, statistic, reference, as_json)
-    _execute(arguments, output, jobs, executor, scheduler, handling, shown)
+    _check_shown(shown, benchmarks)
+    with _algorithms_at_work():
+        experiment = Experiment.of(
+            algorithm or DEFAULT_ALGORITHMS,
+            benchmarks,
+            budget=budget if budget is not None else ("200" if benchmark else DEFAULT_BUDGET),
+            seeds=seeds,
+            workers=Workers(workers, synchronous, fail, straggle, slowdown),
+            charge_repeats=not free_repeats,
+            time_limit=time_limit,
+        )
+    handling = _Handling(time_limit, keep_going, check_repeat, traceback)
+    _execute(experiment, output, jobs, executor, scheduler, handling, shown)
 
 
 RUN_EXAMPLES = """Examples:\n
@@ -259,14 +264,16 @@ def run(
     """Run an experiment from a file; what is finished in its folder is not run again."""
     from nasbench_lab.experiment.toml import read_experiment
 
-    arguments = read_experiment(file)
+    with _algorithms_at_work():
+        experiment = read_experiment(file, time_limit)
+    shown = _Shown(metric, axis, statistic, reference, as_json)
+    _check_shown(shown, [benchmark.benchmark for benchmark in experiment.benchmarks])
     if output is None:
         beside = file.resolve().parent
         held = (beside / "manifest.json").exists()
         output = file.parent if held else Path("results") / file.stem
     handling = _Handling(time_limit, keep_going, check_repeat, traceback)
-    shown = _Shown(metric, axis, statistic, reference, as_json)
-    _execute(arguments, output, jobs, executor, scheduler, handling, shown)
+    _execute(experiment, output, jobs, executor, scheduler, handling, shown)
 
 
 class _Handling(NamedTuple):
@@ -288,8 +295,23 @@ class _Shown(NamedTuple):
     as_json: bool
 
 
+def _check_shown(shown: _Shown, benchmarks: Sequence[TableBenchmark]) -> None:
+    """Refuses to begin what could not be shown at the end.
+
+    Raises:
+        NasbenchLabError: The message says what cannot be drawn.
+    """
+    from nasbench_lab.stats import check_axis, objective_values
+
+    for benchmark in benchmarks:
+        if shown.axis is not None:
+            check_axis(benchmark, shown.axis.value)
+        if shown.metric is Metric.HYPERVOLUME:
+            objective_values(benchmark)
+
+
 def _execute(
-    arguments: dict[str, Any],
+    experiment: Experiment,
     output: Path | None,
     jobs: int,
     executor: ExecutorName,
@@ -297,35 +319,25 @@ def _execute(
     handling: _Handling,
     shown: _Shown,
 ) -> None:
-    """Runs a comparison, or what is left of it, and shows what came of it."""
+    """Runs an experiment, or what is left of it, and shows what came of it."""
     from nasbench_lab.benchmark import scarcity
-    from nasbench_lab.results.folder import cells_of, check_joins, find_unfinished, finished_cells
+    from nasbench_lab.results.folder import check_joins, find_unfinished, finished_cells
     from nasbench_lab.results.manifest import has_manifest
     from nasbench_lab.results.result import Result
-    from nasbench_lab.running.comparison import compare as run_comparison
-    from nasbench_lab.running.comparison import describe_comparison
-    from nasbench_lab.stats import check_axis, objective_values
+    from nasbench_lab.running.comparison import run_experiment
 
-    for one in arguments["benchmarks"]:
-        if shown.axis is not None:
-            check_axis(one, shown.axis.value)
-        if shown.metric is Metric.HYPERVOLUME:
-            objective_values(one)
-    with _algorithms_at_work():
-        experiment = describe_comparison(**arguments, time_limit=handling.time_limit)
-    labels = [entry["name"] for entry in experiment["algorithms"]]
-    if shown.reference is not None and shown.reference not in labels:
-        raise UnknownNameError("algorithm of this comparison", shown.reference, labels)
-    for one in arguments["benchmarks"]:
-        for warning in scarcity(one):
-            errors.print(f"Warning: {one.name}: {warning}", markup=False, highlight=False)
+    if shown.reference is not None and shown.reference not in experiment.labels:
+        raise UnknownNameError("algorithm of this comparison", shown.reference, experiment.labels)
+    for benchmark in experiment.benchmarks:
+        for warning in scarcity(benchmark.benchmark):
+            _say(f"Warning: {benchmark.name}: {warning}")
     folder = output or find_unfinished(RESULTS, experiment)
     if folder is not None and has_manifest(folder):
         check_joins(folder, experiment)
         finished = len(finished_cells(folder, experiment))
-        expected = len(experiment["seeds"]) * len(labels) * len(experiment["benchmarks"])
         errors.print(
-            f"{finished} of {counted(expected, 'run')} are finished in {folder} and not run again.",
+            f"{finished} of {counted(experiment.n_runs, 'run')} are finished in {folder} and not run "
+            f"again.",
             soft_wrap=True,
             markup=False,
         )
@@ -333,8 +345,8 @@ def _execute(
     interrupted = False
     try:
         with progress() as advance, _algorithms_at_work():
-            result = run_comparison(
-                **arguments,
+            result = run_experiment(
+                experiment,
                 n_jobs=jobs,
                 executor=executor.value,
                 scheduler=scheduler,
@@ -348,8 +360,8 @@ def _execute(
         if not has_manifest(folder):
             errors.print("Interrupted before any run was finished.")
             raise typer.Exit(130) from None
-        there, asked = Result.open(folder), cells_of(experiment)
-        result = Result(experiment, [run for run in there.runs if run.cell in asked])
+        there = Result.open(folder).runs
+        result = Result(experiment, [run for run in there if run.cell in experiment.cells])
     except ExperimentError:
         raise
     except NasbenchLabError as error:
@@ -380,7 +392,7 @@ def _execute(
             markup=False,
         )
     if handling.check_repeat:
-        sound &= _check_repeats(arguments, result)
+        sound &= _check_repeats(result)
     if not sound:
         raise typer.Exit(1)
 
@@ -423,12 +435,12 @@ def _tell_failures(result: Result, traceback: bool) -> bool:
     return not failed
 
 
-def _check_repeats(arguments: dict[str, Any], result: Result) -> bool:
+def _check_repeats(result: Result) -> bool:
     """Says whether runs come out the same when they are repeated; returns whether all do."""
     from nasbench_lab.testing.repeats import check_repeats
 
     with _algorithms_at_work():
-        repeated, different = check_repeats(result, arguments)
+        repeated, different = check_repeats(result)
     for text in different:
         _say(text)
     _say(
@@ -456,11 +468,14 @@ def merge(
     ] = None,
 ) -> None:
     """Join results that were made on different machines; the folders stay as they are."""
+    from nasbench_lab.results.folder import missing_runs
     from nasbench_lab.results.result import Result, merged
 
     result = merged({str(folder): Result.open(folder) for folder in folders})
     folder = output or _new_folder()
-    if result.missing_in(folder):  # else it was killed when all was written
+    if missing_runs(
+        folder, result.experiment, result.runs
+    ):  # else it was killed when all was written
         result.save(folder)
     for note in result.notes_on_origin():
         console.print(f"Note: {escape(note)}", highlight=False, soft_wrap=True)

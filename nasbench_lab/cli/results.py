@@ -254,7 +254,7 @@ def plot(
     left_out = []
     for kind in kinds:
         asked = flags[kind] or (kind == "schedule" and seed is not None)
-        if kind == "schedule" and not asked and result.experiment["workers"]["count"] == 1:
+        if kind == "schedule" and not asked and result.experiment.workers.count == 1:
             left_out.append(
                 "No figure of schedule: one worker does one thing after the other; --schedule draws it."
             )
@@ -392,7 +392,7 @@ def _draw_anytime(
 
 def _several_objectives(result: Result) -> bool:
     """Whether every benchmark has several, so that the hypervolume can be drawn of all."""
-    return all(len(entry["objectives"]) > 1 for entry in result.experiment["benchmarks"])
+    return all(len(benchmark.objectives) > 1 for benchmark in result.experiment.benchmarks)
 
 
 def _summary(result: Result, reference: str | None = None) -> dict[str, Any]:
@@ -411,10 +411,7 @@ def _notes(result: Result, summary: pd.DataFrame) -> list[str]:
 
 def _print_summary(result: Result, reference: str | None = None) -> None:
     """Prints a table per benchmark, the verdict, and the notes."""
-    from nasbench_lab.budget import Budget
-
     summary, explained = result.summary(), set[str]()
-    budget = Budget(**result.experiment["budget"])
     for name in result.benchmarks:
         lines = summary[summary["benchmark"] == name].to_dict(orient="records")
         if not lines:
@@ -423,7 +420,8 @@ def _print_summary(result: Result, reference: str | None = None) -> None:
         least = f"{counts[0]} to " if len(counts) > 1 else ""
         runs = f"{least}{counted(counts[-1], 'run')}"
         console.print(
-            f"\n[bold]{escape(name)}[/bold], {runs} of {budget}, {escape(result.setting(name))}",
+            f"\n[bold]{escape(name)}[/bold], {runs} of {result.experiment.budget}, "
+            f"{escape(result.setting(name))}",
             highlight=False,
         )
         print_rows(_summary_rows(result, name, lines, explained), False)

@@ -1,4 +1,4 @@
-"""What tells one experiment from another, in words."""
+"""What tells the JSON forms of two experiments apart, in words."""
 
 from __future__ import annotations
 
@@ -13,26 +13,6 @@ import numpy as np
 def differences(there: Any, here: Any) -> list[str]:
     """What differs between two experiments, in words."""
     return list(_differences(_plain(there), _plain(here), ""))
-
-
-def joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """What two experiments are together.
-
-    Algorithms, benchmarks and seeds that only one has join those of the other.
-
-    Returns:
-        The experiment that holds both, and what contradicts, in words: what is said differently of
-        what both have.
-    """
-    whole, here = dict(one), dict(other)
-    for key in ("algorithms", "benchmarks"):
-        ours, theirs = ({entry["name"]: entry for entry in some[key]} for some in (one, other))
-        whole[key] = [*one[key], *(theirs[name] for name in theirs if name not in ours)]
-        here[key] = [theirs.get(entry["name"], entry) for entry in whole[key]]
-    known = set(one["seeds"])
-    new = [seed for seed in other["seeds"] if seed not in known]
-    whole["seeds"] = here["seeds"] = sorted([*known, *new]) if new else list(one["seeds"])
-    return whole, differences(whole, here)
 
 
 def code_differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:

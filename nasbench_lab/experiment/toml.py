@@ -1,13 +1,11 @@
-"""Experiments as TOML files: what ``compare`` is asked for, to be kept, sent and repeated."""
+"""Experiments as TOML files, to be kept, sent and repeated."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import operator
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,10 +16,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError, quoted, text_of
+from nasbench_lab.experiment.building import trial_of_algorithms
+from nasbench_lab.experiment.experiment import AlgorithmSetting, Experiment, labels_of, seeds_of
 from nasbench_lab.files import nearest_file, read_text
-from nasbench_lab.registry import load_benchmark, make_algorithm, parse_algorithm
-from nasbench_lab.simulator import Workers
+from nasbench_lab.registry import load_benchmark
 from nasbench_lab.tables.columns import Constraint, Query
+from nasbench_lab.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,11 +90,11 @@ class _Benchmark(_Entry):
 
 
 class _Workers(_Entry):
-    count: int = 1
-    synchronous: bool = False
-    fail: float = 0.0
-    straggle: float = 0.0
-    slowdown: float = 3.0
+    count: int = Workers.count
+    synchronous: bool = Workers.synchronous
+    fail: float = Workers.fail
+    straggle: float = Workers.straggle
+    slowdown: float = Workers.slowdown
 
 
 def _budget(value: Any) -> Budget:
@@ -103,40 +103,6 @@ def _budget(value: Any) -> Budget:
             f"Expected a budget such as 200, '12000s' or '500epochs' but got {value!r}."
         )
     return Budget.of(value if isinstance(value, str) else str(value))
-
-
-MOST_SEEDS = 1_000_000
-"""How many seeds an experiment may have: far more than anybody runs, and no burden on memory."""
-
-
-def seeds_of(seeds: int | Sequence[int]) -> list[int]:
-    """Takes a number of seeds for that many from 0 on.
-
-    Raises:
-        ExperimentError: There is none, or one is negative, twice, or no whole number; or there are
-            too many.
-    """
-    wrong = ExperimentError(
-        f"Expected a number of seeds, or a list of whole numbers from 0 on, none of them twice, but "
-        f"got {seeds!r}."
-    )
-    if isinstance(seeds, bool):
-        raise wrong
-    try:
-        some = seeds if isinstance(seeds, Iterable) else range(operator.index(seeds))
-        listed = [operator.index(seed) for seed in itertools.islice(some, MOST_SEEDS + 1)]
-    except TypeError:
-        raise wrong from None
-    if len(listed) > MOST_SEEDS:
-        raise ExperimentError(
-            f"Expected at most {MOST_SEEDS:,} seeds but got "
-            f"{'more' if isinstance(seeds, Iterable) else f'{seeds:,}'}."
-        )
-    if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
-        raise wrong
-    if max(listed) >= 2**63:  # result files keep them in 64 bits
-        raise ExperimentError(f"Expected seeds below 2**63 but got {max(listed)}.")
-    return listed
 
 
 class _Experiment(_Entry):
@@ -174,14 +140,12 @@ _EXPECTED = {
 """What values are to be, by what pydantic calls it when they are not."""
 
 
-def read_experiment(file: Path | str) -> dict[str, Any]:
+def read_experiment(file: Path | str, time_limit: float | None = None) -> Experiment:
     """Reads an experiment file.
 
     Args:
         file: The TOML file. Paths of algorithms in it are relative to its folder.
-
-    Returns:
-        The arguments of ``nasbench_lab.compare``.
+        time_limit: Seconds that the building of the algorithms may take.
 
     Raises:
         ExperimentError: It cannot be read; the message names line and key of what is wrong.
@@ -232,33 +196,32 @@ def read_experiment(file: Path | str) -> dict[str, Any]:
         with at("budget"):
             entries.budget.check(benchmark)
         benchmarks.append(benchmark)
-    algorithms: dict[str, str] = {}
-    for i, one in enumerate(entries.algorithms):
-        with at("algorithms", i):
-            spec = _beside(file, one.algorithm)
-            name, hyperparameters = parse_algorithm(spec)
-            for benchmark in benchmarks:
-                make_algorithm(
-                    name,
-                    benchmark.space,
-                    maximize=tuple(objective.maximize for objective in benchmark.objectives),
-                    fidelities=benchmark.fidelities,
-                    **hyperparameters,
-                )
-            label = spec.rpartition(".py:")[2] if one.name is None else one.name
-            if not label.strip():
-                raise ExperimentError("Expected a name of at least one letter but got none.")
-            if label in algorithms:
-                raise ExperimentError(f"There are two algorithms {label!r}. Give one another name.")
-            algorithms[label] = spec
-    return {
-        "algorithms": algorithms,
-        "benchmarks": benchmarks,
-        "budget": entries.budget,
-        "seeds": entries.seeds,
-        "workers": Workers(**entries.workers.model_dump()),
-        "charge_repeats": entries.charge_repeats,
-    }
+    algorithms: list[AlgorithmSetting] = []
+    with trial_of_algorithms(time_limit):
+        for i, algorithm in enumerate(entries.algorithms):
+            with at("algorithms", i):
+                spec = _beside(file, algorithm.algorithm)
+                label = algorithm.name
+                if label is None:
+                    (label,) = labels_of([spec])
+                if not label.strip():
+                    raise ExperimentError("Expected a name of at least one letter but got none.")
+                if label in (other.name for other in algorithms):
+                    raise ExperimentError(
+                        f"There are two algorithms {label!r}. Give one another name."
+                    )
+                setting = AlgorithmSetting.of(label, spec)
+                for benchmark in benchmarks:
+                    setting.check(benchmark)
+                algorithms.append(setting)
+    return Experiment.made(
+        algorithms,
+        benchmarks,
+        entries.budget,
+        entries.seeds,
+        Workers(**entries.workers.model_dump()),
+        entries.charge_repeats,
+    )
 
 
 def _open(
@@ -370,37 +333,36 @@ def _entry(place: Place) -> type[_Entry]:
     return _ENTRIES[next((part for part in reversed(place) if isinstance(part, str)), "")]
 
 
-def to_toml(experiment: Mapping[str, Any]) -> str:
-    """Writes an experiment as the file that ``read_experiment`` reads.
-
-    Args:
-        experiment: As ``Result.experiment`` has it.
-    """
+def to_toml(experiment: Experiment) -> str:
+    """Writes an experiment as the file that ``read_experiment`` reads."""
     import tomli_w
 
     # NumPy's numbers are made plain.
-    experiment = json.loads(json.dumps(experiment, default=np.generic.item))
-    seeds = experiment["seeds"]
+    plain = json.loads(json.dumps(experiment.to_json(), default=np.generic.item))
+    seeds = plain["seeds"]
     algorithms: list[Any] = []
-    for one in experiment["algorithms"]:
-        spec = f"{one['file']}:{one['algorithm']}" if "file" in one else one["algorithm"]
-        plain = one["name"] == spec.rpartition(".py:")[2]
-        algorithms.append(spec if plain else {"name": one["name"], "algorithm": spec})
+    for algorithm in experiment.algorithms:
+        (usual,) = labels_of([algorithm.spec])
+        algorithms.append(
+            algorithm.spec
+            if algorithm.name == usual
+            else {"name": algorithm.name, "algorithm": algorithm.spec}
+        )
     content: dict[str, Any] = {
-        "budget": _budget_text(experiment["budget"]),
+        "budget": _budget_text(plain["budget"]),
         "seeds": len(seeds) if seeds == list(range(len(seeds))) else seeds,
-        "charge_repeats": experiment["charge_repeats"],
+        "charge_repeats": experiment.charge_repeats,
         "algorithms": algorithms,
-        "workers": experiment["workers"],
+        "workers": plain["workers"],
         "benchmarks": [
             {
-                "table": one["name"],
-                "clock": one["clock"],
-                "objectives": [_query_text(query) for query in one["queries"]],
-                "report": _query_text(one["report"]),
-                "constraints": [_constraint_text(constraint) for constraint in one["constraints"]],
+                "table": benchmark["name"],
+                "clock": benchmark["clock"],
+                "objectives": [_query_text(query) for query in benchmark["queries"]],
+                "report": _query_text(benchmark["report"]),
+                "constraints": [_constraint_text(one) for one in benchmark["constraints"]],
             }
-            for one in experiment["benchmarks"]
+            for benchmark in plain["benchmarks"]
         ],
     }
     return f"# nasbench-lab run experiment.toml\n{tomli_w.dumps(content)}"

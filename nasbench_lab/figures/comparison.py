@@ -171,7 +171,7 @@ def _curves(
 
 def _seeds(result: Result, lines: pd.DataFrame) -> str:
     """How many seeds the lines of a rank frame rest on, if that is not all."""
-    every = len(result.experiment["seeds"])
+    every = len(result.experiment.seeds)
     count = int(lines["seeds"].iloc[0]) if "seeds" in lines else every
     return f", {count} of {every} seeds" if count < every else ""
 

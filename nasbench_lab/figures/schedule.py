@@ -123,7 +123,7 @@ def schedule_figure(
     data = schedule_data(result, seed) if data is None else data
     names = [n for n in result.benchmarks if any(n == name for name, _ in traces)]
     algorithms = [a for a in result.algorithms if any(a == algorithm for _, algorithm in traces)]
-    workers = result.experiment["workers"]["count"]
+    workers = result.experiment.workers.count
     if width is None:
         across = len(names)
         inches = 7.0 if across == 1 else 4.4
@@ -172,7 +172,7 @@ def _runs_of(result: Result, seed: int | None) -> tuple[int, dict[tuple[str, str
         ExperimentError: There are no finished runs, or none of the seed.
     """
     known = {run.seed for run in result.runs if len(run.trace) or run.trace.cut_off}
-    seeds = [s for s in result.experiment["seeds"] if s in known]
+    seeds = [s for s in result.experiment.seeds if s in known]
     if not seeds:
         raise ExperimentError("There are no finished runs to plot.")
     if seed is None:

@@ -91,7 +91,6 @@ def _sum(text: str) -> str:
 def _contents(result: Result, reference: str | None) -> dict[str, Any]:
     from markupsafe import Markup
 
-    from nasbench_lab.budget import Budget
     from nasbench_lab.experiment.toml import to_toml
     from nasbench_lab.report import contents, methods
     from nasbench_lab.report.citations import citations
@@ -111,8 +110,8 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
         "data": data,
         "axes": {a: any(a in t["axes"] for t in data["tables"]) for a in get_args(Axis)},
         "json": Markup(to_json(data)),
-        "budget": str(Budget(**result.experiment["budget"])),
-        "seeds": methods.seeds_in_words(result.experiment["seeds"]),
+        "budget": str(result.experiment.budget),
+        "seeds": methods.seeds_in_words(result.experiment.seeds),
         "described_tables": contents.described_tables(result),
         "platforms": contents.platforms(result),
         "toml": to_toml(result.experiment),

@@ -92,17 +92,17 @@ def citations(result: Result, statistics: dict[str, str]) -> list[Citation]:
         found += [
             (text, name) for text in _entries(result.benchmark(name).table.info.citation, name)
         ]
-    for entry in result.experiment["algorithms"]:
-        citation = _citation_of(entry)
-        found += [(text, entry["name"]) for text in _entries(citation, entry["name"])]
+    for algorithm in result.experiment.algorithms:
+        citation = _citation_of(algorithm.algorithm)
+        found += [(text, algorithm.name) for text in _entries(citation, algorithm.name)]
     found += [(STATISTICS[key], use) for key, use in statistics.items()]
     return _distinct(found)
 
 
-def _citation_of(entry: dict[str, str]) -> str:
+def _citation_of(algorithm: str) -> str:
     """What an installed algorithm says of its source; a result must not make us load other code."""
     try:
-        name, _ = parse_algorithm(entry["algorithm"])
+        name, _ = parse_algorithm(algorithm)
     except NasbenchLabError:
         return ""
     return algorithm_class(name).citation if name in algorithm_modules() else ""

@@ -353,7 +353,7 @@ def static_figures(result: Result) -> list[dict[str, str]]:
                 **_as_image(pareto_figure, result),
             }
         )
-    if result.experiment["workers"]["count"] > 1:
+    if result.experiment.workers.count > 1:
         figures.append(
             {
                 "id": "schedule",
@@ -391,18 +391,18 @@ def _as_image(figure: Any, result: Result) -> dict[str, str]:
 def described_tables(result: Result) -> list[dict[str, Any]]:
     """What is known of each table: version, checksum, space, what is searched on and reported."""
     described = []
-    for entry in result.experiment["benchmarks"]:
-        benchmark = result.benchmark(entry["name"])
+    for setting in result.experiment.benchmarks:
+        benchmark = setting.benchmark
         described.append(
             {
-                "name": entry["name"],
-                "version": str(entry["source"].get("version", "")),
-                "checksum": entry["table"],
-                "space": entry["space"],
+                "name": setting.name,
+                "version": str(setting.source.get("version", "")),
+                "checksum": setting.table,
+                "space": setting.space,
                 "entries": f"{len(benchmark.table):,}",
                 "searched": listed([o.name for o in benchmark.objectives]),
                 "reported": benchmark.table.column(benchmark.report).name,
-                "setting": result.setting(entry["name"]),
+                "setting": result.setting(setting.name),
                 "licence": benchmark.table.info.licence,
             }
         )

@@ -76,7 +76,7 @@ def page_data(result: Result) -> dict[str, Any]:
             every["ecdf"].pop(axis, None)
     return {
         "algorithms": result.algorithms,
-        "seeds": len(result.experiment["seeds"]),
+        "seeds": len(result.experiment.seeds),
         "axis": result.axis,
         "tables": tables,
         "all": every,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nasbench_lab import stats
-from nasbench_lab.budget import Budget
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.registry import parse_algorithm
 from nasbench_lab.results.result import Result
 from nasbench_lab.words import counted, listed
+from nasbench_lab.workers import Workers
 
 if TYPE_CHECKING:
     from nasbench_lab.benchmark import TableBenchmark
@@ -89,8 +89,8 @@ def _compared(result: Result) -> list[str]:
 def _settings(result: Result) -> list[str]:
     """What labels stand for, where they do not say it, and which hyperparameters are set."""
     renamed, changed = [], []
-    for entry in result.experiment["algorithms"]:
-        label, written = entry["name"], entry["algorithm"]
+    for algorithm in result.experiment.algorithms:
+        label, written = algorithm.name, algorithm.algorithm
         if _parts(label) != _parts(written):
             renamed.append(f"{label} is {written}")
         if _parts(written)[1]:
@@ -113,48 +113,47 @@ def _parts(text: str) -> tuple[str, dict[str, Any]]:
 
 def _runs(result: Result) -> list[str]:
     experiment = result.experiment
-    seeds, workers = experiment["seeds"], experiment["workers"]
-    budget = Budget(**experiment["budget"])
+    seeds = experiment.seeds
     each = " of each algorithm" if len(result.algorithms) > 1 else ""
     each += " on each benchmark" if len(result.benchmarks) > 1 else ""
     runs = f"There {'are' if len(seeds) > 1 else 'is'} {counted(len(seeds), 'run')}{each}"
-    sentences = [f"{runs} ({seeds_in_words(seeds)}), with a budget of {budget} per run."]
+    sentences = [f"{runs} ({seeds_in_words(seeds)}), with a budget of {experiment.budget} per run."]
     if len(result.runs) < result.n_expected:
         sentences.append(
             f"Of these {result.n_expected} runs, {len(result.runs)} are finished and shown here."
         )
     clocks: dict[str, list[str]] = {}
-    for entry in experiment["benchmarks"]:
-        clocks.setdefault(entry["clock"], []).append(entry["name"])
+    for benchmark in experiment.benchmarks:
+        clocks.setdefault(benchmark.clock, []).append(benchmark.name)
     for clock, names in clocks.items():
         where = f" on {listed(names)}" if len(clocks) > 1 else ""
         sentences.append(f"On the simulated clock{where}, {_CHARGED[clock]}.")
     sentences.append(
         "Evaluating an architecture again costs again."
-        if experiment["charge_repeats"]
+        if experiment.charge_repeats
         else "Evaluating an architecture again costs nothing."
     )
-    return [*sentences, *_workers(workers)]
+    return [*sentences, *_workers(experiment.workers)]
 
 
-def _workers(workers: dict[str, Any]) -> list[str]:
+def _workers(workers: Workers) -> list[str]:
     """What is said of several workers, and of workers that fail or straggle."""
     sentences = []
-    if workers["count"] > 1:
+    if workers.count > 1:
         waiting = (
             "synchronously: none starts another evaluation before all are done"
-            if workers.get("synchronous")
+            if workers.synchronous
             else "asynchronously: each starts another evaluation as soon as it is free"
         )
-        sentences.append(f"{workers['count']} simulated workers evaluate {waiting}.")
-    if workers.get("fail"):
+        sentences.append(f"{workers.count} simulated workers evaluate {waiting}.")
+    if workers.fail:
         sentences.append(
-            f"An evaluation fails with a chance of {workers['fail']:g}, at a random moment of its time."
+            f"An evaluation fails with a chance of {workers.fail:g}, at a random moment of its time."
         )
-    if workers.get("straggle"):
+    if workers.straggle:
         sentences.append(
-            f"With a chance of {workers['straggle']:g}, an evaluation takes "
-            f"{workers.get('slowdown', 3.0):g} times as long."
+            f"With a chance of {workers.straggle:g}, an evaluation takes "
+            f"{workers.slowdown:g} times as long."
         )
     return sentences
 
@@ -234,7 +233,7 @@ def _column(column: Any) -> str:
 
 
 def _constrained(result: Result) -> bool:
-    return any(entry["constraints"] for entry in result.experiment["benchmarks"])
+    return any(benchmark.constraints for benchmark in result.experiment.benchmarks)
 
 
 def _statistics(result: Result, ranked_on: Sequence[str], reference: str | None) -> list[str]:

@@ -10,26 +10,25 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import DataFolderError, ExperimentError, NasbenchLabError
-from nasbench_lab.experiment.differences import differences, joined
+from nasbench_lab.experiment.differences import differences
+from nasbench_lab.experiment.experiment import Cell, Experiment
 from nasbench_lab.experiment.toml import to_toml
 from nasbench_lab.files import atomic_file, folder_errors, tidy
-from nasbench_lab.results.manifest import has_manifest, read_manifest, write_manifest
+from nasbench_lab.results.manifest import Manifest, has_manifest, read_manifest, write_manifest
 from nasbench_lab.results.parts import (
-    Cell,
     Run,
     read_head,
     read_shard,
-    setting,
+    shard_name,
     shards_in,
+    write_shard,
 )
 from nasbench_lab.spaces import Architecture
 
@@ -48,26 +47,11 @@ def made_with() -> dict[str, Any]:
     }
 
 
-def describe_benchmark(benchmark: TableBenchmark) -> dict[str, Any]:
-    """What a result's manifest says of a benchmark."""
-    return {
-        "name": benchmark.name,
-        "space": benchmark.space.name,
-        "queries": [asdict(query) for query in benchmark.queries],
-        "report": asdict(benchmark.report),
-        "objectives": [asdict(objective) for objective in benchmark.objectives],
-        "constraints": [asdict(constraint) for constraint in benchmark.constraints],
-        "clock": benchmark.clock,
-        "source": dict(benchmark.table.info.source),
-        "table": benchmark.fingerprint,
-    }
-
-
 # The folder
 
 
 @contextmanager
-def working_on(folder: Path, experiment: Mapping[str, Any]) -> Iterator[bool]:
+def working_on(folder: Path, experiment: Experiment) -> Iterator[bool]:
     """Makes a result folder, or goes on with one that the experiment can join, while the block runs.
 
     Beside the manifest lies ``experiment.toml``, which is the same as a file for people. Yields
@@ -100,7 +84,7 @@ def working_on(folder: Path, experiment: Mapping[str, Any]) -> Iterator[bool]:
         # Where this fails the shared lock is lost, which is no longer needed.
         if _flock(lock, shared=False) and _is_locked(lock, runs) and not shards_in(folder):
             beside = folder / "experiment.toml"
-            there = read_manifest(folder)["experiment"] if has_manifest(folder) else experiment
+            there = read_manifest(folder).experiment if has_manifest(folder) else experiment
             if _is_of(beside, there):  # and not a file of the user's own
                 beside.unlink(missing_ok=True)
             (folder / "manifest.json").unlink(missing_ok=True)
@@ -125,18 +109,18 @@ def _alone_at_manifest(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _put_manifest(folder: Path, experiment: Mapping[str, Any]) -> bool:
+def _put_manifest(folder: Path, experiment: Experiment) -> bool:
     """Has the manifest name an experiment too; returns whether there was one."""
     beside, existed = folder / "experiment.toml", has_manifest(folder)
-    whole, made = dict(experiment), made_with()
+    whole, made = experiment, made_with()
     if existed:
         there = read_manifest(folder)
-        whole, made = check_joins(folder, experiment), there["made_with"]
-        if whole == there["experiment"]:
+        whole, made = check_joins(folder, experiment), there.made_with
+        if whole == there.experiment:
             if not beside.exists():
                 _write_toml(beside, whole)
             return True
-        mine = _is_of(beside, there["experiment"])
+        mine = _is_of(beside, there.experiment)
     else:
         _check_parts(folder, experiment)
         mine = not beside.exists()
@@ -149,12 +133,12 @@ def _put_manifest(folder: Path, experiment: Mapping[str, Any]) -> bool:
     return existed
 
 
-def _write_toml(path: Path, experiment: Mapping[str, Any]) -> None:
+def _write_toml(path: Path, experiment: Experiment) -> None:
     with atomic_file(path) as new:
         new.write_text(to_toml(experiment), encoding="utf-8")
 
 
-def _is_of(toml: Path, experiment: Mapping[str, Any]) -> bool:
+def _is_of(toml: Path, experiment: Experiment) -> bool:
     """Whether a file is what is written for an experiment, or is not there."""
     try:
         return toml.read_text(encoding="utf-8") == to_toml(experiment)
@@ -164,7 +148,7 @@ def _is_of(toml: Path, experiment: Mapping[str, Any]) -> bool:
         return False
 
 
-def _check_parts(folder: Path, experiment: Mapping[str, Any]) -> None:
+def _check_parts(folder: Path, experiment: Experiment) -> None:
     """Refuses parts whose manifest is gone unless they are of this experiment.
 
     Raises:
@@ -176,7 +160,7 @@ def _check_parts(folder: Path, experiment: Mapping[str, Any]) -> None:
         head = read_head(shard)
         try:
             names = (head["setting"][key][0]["name"] for key in ("benchmarks", "algorithms"))
-            found = differences(head["setting"], setting(experiment, *names))
+            found = differences(head["setting"], experiment.setting(*names))
         except ExperimentError as error:
             found = [str(error)]
         for origin in head["made_with"]:
@@ -235,7 +219,7 @@ def _is_locked(lock: int, runs: Path) -> bool:
         return False
 
 
-def check_joins(folder: Path, experiment: Mapping[str, Any]) -> dict[str, Any]:
+def check_joins(folder: Path, experiment: Experiment) -> Experiment:
     """Refuses to go on in a folder with what contradicts it, or with other versions.
 
     Returns:
@@ -246,7 +230,7 @@ def check_joins(folder: Path, experiment: Mapping[str, Any]) -> dict[str, Any]:
         TableFileError: The folder holds no result that can be read.
     """
     manifest = read_manifest(folder)
-    whole, found = joined(manifest["experiment"], experiment)
+    whole, found = manifest.experiment.joined(experiment)
     if found:
         raise ExperimentError(
             f"{folder} holds another experiment, so it cannot go on there: {'; '.join(found)}. Give "
@@ -261,32 +245,26 @@ def check_joins(folder: Path, experiment: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def _other_versions(manifest: Mapping[str, Any]) -> list[str]:
-    return differences(manifest["made_with"]["versions"], made_with()["versions"])
+def _other_versions(manifest: Manifest) -> list[str]:
+    return differences(manifest.made_with["versions"], made_with()["versions"])
 
 
-def find_unfinished(results: Path, experiment: Mapping[str, Any]) -> Path | None:
+def find_unfinished(results: Path, experiment: Experiment) -> Path | None:
     """The last folder in ``results`` in which this very experiment was begun and not finished."""
     for folder in sorted(results.glob("*"), reverse=True):
         try:
             manifest = read_manifest(folder)
-            if differences(manifest["experiment"], experiment) or _other_versions(manifest):
+            if manifest.experiment.differences(experiment) or _other_versions(manifest):
                 continue
             finished = finished_cells(folder, experiment)
         except NasbenchLabError:  # no result, or a damaged one
             continue
-        if len(finished) < len(cells_of(experiment)):
+        if len(finished) < experiment.n_runs:
             return folder
     return None
 
 
-def cells_of(experiment: Mapping[str, Any]) -> set[Cell]:
-    """The cells of an experiment."""
-    names = [[entry["name"] for entry in experiment[k]] for k in ("benchmarks", "algorithms")]
-    return {(b, a, seed) for b in names[0] for a in names[1] for seed in experiment["seeds"]}
-
-
-def finished_cells(folder: Path, experiment: Mapping[str, Any]) -> set[Cell]:
+def finished_cells(folder: Path, experiment: Experiment) -> set[Cell]:
     """Which runs of an experiment are finished in a folder, by what the parts say of themselves.
 
     Raises:
@@ -298,7 +276,7 @@ def finished_cells(folder: Path, experiment: Mapping[str, Any]) -> set[Cell]:
         for shard in shards_in(folder)
         for run in read_head(shard)["runs"]
     }
-    return found & cells_of(experiment)
+    return found & experiment.cells
 
 
 def check_kept(folder: Path, cells: Collection[Cell]) -> None:
@@ -325,7 +303,7 @@ def gone(folder: Path, missing: int, finished: int) -> DataFolderError:
     )
 
 
-def read_result(folder: Path) -> tuple[dict[str, Any], list[Run]]:
+def read_result(folder: Path) -> tuple[Experiment, list[Run]]:
     """The experiment of a result folder, and all finished runs, each once.
 
     Raises:
@@ -336,7 +314,7 @@ def read_result(folder: Path) -> tuple[dict[str, Any], list[Run]]:
     """
     shards = shards_in(folder)
     # After these were listed: what other processes add is in the manifest first.
-    experiment = read_manifest(folder)["experiment"]
+    experiment = read_manifest(folder).experiment
     parsed: dict[tuple[str, str], Architecture] = {}
     runs: dict[Cell, Run] = {}
     for shard in shards:
@@ -345,12 +323,78 @@ def read_result(folder: Path) -> tuple[dict[str, Any], list[Run]]:
     return experiment, list(runs.values())
 
 
+def save_runs(folder: Path, experiment: Experiment, runs: Sequence[Run]) -> None:
+    """Writes a result folder, or what one lacks that was left by a process that was killed.
+
+    Raises:
+        DataFolderError: The folder cannot be written, or holds a result already.
+        ExperimentError: It holds a run that came out differently.
+    """
+    missing = missing_runs(folder, experiment, runs)
+    if runs and not missing:
+        raise _other_result(folder)
+    with working_on(folder, experiment):
+        for b, benchmark in enumerate(experiment.tables):
+            for a, algorithm in enumerate(experiment.labels):
+                if part := [run for run in missing if run.cell[:2] == (benchmark, algorithm)]:
+                    name = shard_name(f"{b:03d}-{a:03d}", (run.cell for run in part))
+                    write_shard(folder, experiment, name, part)
+
+
+def missing_runs(folder: Path, experiment: Experiment, runs: Sequence[Run]) -> list[Run]:
+    """The runs that a folder lacks, which is new or holds some of them.
+
+    Raises:
+        DataFolderError: It holds another result.
+        ExperimentError: It holds a run that came out differently.
+    """
+    if not has_manifest(folder):
+        return list(runs)
+    if read_manifest(folder).experiment.differences(experiment):
+        raise _other_result(folder)
+    there = read_result(folder)[1]
+    merged_runs({str(folder): there, "what is to be written": runs})
+    finished = {run.cell for run in there}
+    return [run for run in runs if run.cell not in finished]
+
+
+def _other_result(folder: Path) -> DataFolderError:
+    return DataFolderError(f"{folder} holds a result already. Name another folder.")
+
+
+def merged_runs(groups: Mapping[str, Iterable[Run]]) -> list[Run]:
+    """The runs of several results, each once.
+
+    Args:
+        groups: The runs of each result, by what it is called in messages.
+
+    Raises:
+        ExperimentError: A run that two have came out differently in them.
+    """
+    runs: dict[Cell, tuple[str, Run]] = {}
+    for name, group in groups.items():
+        for run in group:
+            holder, first = runs.setdefault(run.cell, (name, run))
+            if not first.trace.equals(run.trace):
+                raise ExperimentError(
+                    f"{holder} and {name} cannot be joined: {run.algorithm} on {run.benchmark} with "
+                    f"seed {run.seed} came out differently in them. Their runs were made with "
+                    f"{_versions_of(first)} and {_versions_of(run)}."
+                )
+    return [run for _, run in runs.values()]
+
+
+def _versions_of(run: Run) -> str:
+    versions = run.made_with.get("versions", {})
+    return ", ".join(f"{name} {number}" for name, number in versions.items()) or "unknown versions"
+
+
 def verify_result(folder: Path | str) -> list[str]:
     """Reads all files of a result folder; returns what is wrong, a text for each file."""
     folder, problems = Path(folder), []
-    experiment: dict[str, Any] | None = None
+    experiment: Experiment | None = None
     try:
-        experiment = read_manifest(folder)["experiment"]
+        experiment = read_manifest(folder).experiment
     except NasbenchLabError as error:
         problems.append(str(error))
     parsed: dict[tuple[str, str], Architecture] = {}

@@ -10,17 +10,14 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nasbench_lab.benchmark import Objective
-from nasbench_lab.budget import Budget
 from nasbench_lab.errors import DataFolderError, TableFileError
+from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.files import atomic_file, nearest_file, read_text
-from nasbench_lab.simulator import Workers
-from nasbench_lab.tables.columns import Constraint, Query
 
 FORMAT = 4
 """Version of the result folder's layout."""
@@ -28,45 +25,8 @@ FORMAT = 4
 _MANIFEST = "manifest.json"
 
 
-def _not_blank(name: str) -> str:
-    if not name.strip():
-        raise ValueError(f"expected a name of at least one letter but got {name!r:.80}")
-    return name
-
-
-_Name = Annotated[str, AfterValidator(_not_blank)]
-
-
 class _Part(BaseModel):
     model_config = ConfigDict(strict=True)
-
-
-class _Algorithm(_Part):
-    name: _Name
-    algorithm: str
-    file: str | None = None
-    code: dict[str, str] = {}
-
-
-class _Benchmark(_Part):
-    name: _Name
-    space: str
-    queries: list[Query] = Field(min_length=1)
-    report: Query
-    objectives: list[Objective] = Field(min_length=1)
-    constraints: list[Constraint]
-    clock: str
-    source: dict[str, Any]
-    table: str
-
-
-class _Experiment(_Part):
-    algorithms: list[_Algorithm] = Field(min_length=1)
-    benchmarks: list[_Benchmark] = Field(min_length=1)
-    budget: Budget
-    seeds: list[int] = Field(min_length=1)
-    workers: Workers
-    charge_repeats: bool
 
 
 class _MadeWith(_Part):
@@ -74,8 +34,20 @@ class _MadeWith(_Part):
 
 
 class _Manifest(_Part):
-    experiment: _Experiment
+    experiment: Experiment
     made_with: _MadeWith
+
+
+class Manifest(NamedTuple):
+    """What a manifest says.
+
+    Args:
+        experiment: What is or was to be run.
+        made_with: The versions that began it, as ``folder.made_with``.
+    """
+
+    experiment: Experiment
+    made_with: dict[str, Any]
 
 
 def has_manifest(folder: Path) -> bool:
@@ -89,16 +61,16 @@ def checksum(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def manifest_text(experiment: Mapping[str, Any], made_with: Mapping[str, Any]) -> str:
+def manifest_text(experiment: Experiment, made_with: Mapping[str, Any]) -> str:
     """A manifest as it is written."""
-    content = {"format": FORMAT, "experiment": experiment, "made_with": made_with}
+    content = {"format": FORMAT, "experiment": experiment.to_json(), "made_with": made_with}
     content["sha256"] = checksum(content)
     return json.dumps(content, indent=1, default=np.generic.item) + "\n"
 
 
 def write_manifest(
     folder: Path,
-    experiment: Mapping[str, Any],
+    experiment: Experiment,
     made_with: Mapping[str, Any],
     *,
     replace: bool,
@@ -115,8 +87,8 @@ def write_manifest(
             os.fsync(written.fileno())
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The experiment of a result folder, and ``made_with``: the versions that began it.
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a result folder.
 
     Raises:
         TableFileError: There is no manifest of a result, it is of another format, or it was edited
@@ -144,18 +116,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"it keeps what is finished."
         )
     try:
-        _Manifest.model_validate_json(json.dumps(manifest))
-        for key in ("algorithms", "benchmarks"):
-            names = [entry["name"] for entry in manifest["experiment"][key]]
-            if len(set(names)) < len(names):
-                raise ValueError(f"two {key} have one name")
+        experiment = _Manifest.model_validate_json(json.dumps(manifest)).experiment
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise _no_result(folder, f"{_MANIFEST}, {place}: {first['msg']}") from error
     except Exception as error:  # what others have written may raise anything
         raise _no_result(folder, f"{type(error).__name__}: {error}") from error
-    return {"experiment": manifest["experiment"], "made_with": manifest["made_with"]}
+    return Manifest(experiment, manifest["made_with"])
 
 
 def _of_another_format(manifest: dict[str, Any]) -> str:

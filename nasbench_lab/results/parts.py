@@ -21,6 +21,7 @@ import numpy as np
 from nasbench_lab.benchmark import Objective
 from nasbench_lab.errors import ExperimentError, TableFileError, UnknownNameError
 from nasbench_lab.experiment.differences import code_differences, differences
+from nasbench_lab.experiment.experiment import Cell, Experiment
 from nasbench_lab.files import atomic_file
 from nasbench_lab.results.manifest import cannot_read
 from nasbench_lab.spaces import Architecture, SearchSpace, get_space
@@ -29,9 +30,6 @@ from nasbench_lab.trace import COLUMNS, Trace
 
 _NUMBERS = tuple(name for name in COLUMNS if name not in ("architecture", "values"))
 _HEAD, _HEAD_SUM = b"nasbench_lab.part", b"nasbench_lab.sha256"
-
-Cell = tuple[str, str, int]
-"""Benchmark, algorithm and seed: what tells a run from the others of its experiment."""
 
 
 @dataclass(frozen=True)
@@ -71,30 +69,6 @@ class Run:
         return self.benchmark, self.algorithm, self.seed
 
 
-def constraints_of(entry: Mapping[str, Any]) -> list[Constraint]:
-    """The constraints of a manifest's benchmark."""
-    return [
-        Constraint(Query(**one["query"]), one["limit"], one["at_most"])
-        for one in entry["constraints"]
-    ]
-
-
-def setting(experiment: Mapping[str, Any], benchmark: str, algorithm: str) -> dict[str, Any]:
-    """What the runs of an algorithm on a benchmark depend on besides their seeds.
-
-    It is laid out as an experiment, without what else that holds.
-
-    Raises:
-        ExperimentError: The experiment lacks one of the two.
-    """
-    one: dict[str, Any] = {}
-    for key, name in ("algorithms", algorithm), ("benchmarks", benchmark):
-        one[key] = [entry for entry in experiment[key] if entry["name"] == name]
-        if not one[key]:
-            raise ExperimentError(f"the experiment has no {name!r} among its {key}")
-    return one | {key: experiment[key] for key in ("budget", "charge_repeats", "workers")}
-
-
 # Writing
 
 
@@ -119,9 +93,7 @@ def shards_in(folder: Path) -> list[Path]:
     return sorted((folder / "runs").glob("[!.]*.parquet"))
 
 
-def write_shard(
-    folder: Path, experiment: Mapping[str, Any], name: str, runs: Sequence[Run]
-) -> None:
+def write_shard(folder: Path, experiment: Experiment, name: str, runs: Sequence[Run]) -> None:
     """Writes runs of one algorithm on one benchmark as a Parquet file, all or nothing.
 
     The file has one line per evaluation, those that were cut off after the others of their run. What
@@ -173,7 +145,7 @@ def write_shard(
     ]
     table = pa.table(columns)
     head = {
-        "setting": setting(experiment, runs[0].benchmark, runs[0].algorithm),
+        "setting": experiment.setting(runs[0].benchmark, runs[0].algorithm),
         "runs": per_run,
         "made_with": origins,
         "code": versions,
@@ -292,7 +264,7 @@ def _read_table(shard: Path) -> tuple[Any, dict[str, Any]]:
 
 def read_shard(
     shard: Path,
-    experiment: Mapping[str, Any] | None,
+    experiment: Experiment | None,
     parsed: dict[tuple[str, str], Architecture],
 ) -> list[Run]:
     """The runs of a part.
@@ -328,7 +300,7 @@ def read_shard(
 def _check_origin(
     shard: Path,
     head: Mapping[str, Any],
-    experiment: Mapping[str, Any],
+    experiment: Experiment,
     benchmark: Mapping[str, Any],
     algorithm: Mapping[str, Any],
 ) -> None:
@@ -338,7 +310,7 @@ def _check_origin(
         TableFileError: The message says what differs.
     """
     try:
-        expected = setting(experiment, benchmark["name"], algorithm["name"])
+        expected = experiment.setting(benchmark["name"], algorithm["name"])
         found = differences(head["setting"], expected)
     except ExperimentError as error:
         found = [str(error)]
@@ -382,7 +354,10 @@ def _decoded(
         [table.column(f"objective_{i}").to_numpy() for i in range(len(objectives))], axis=1
     )
     policies = {key: given[key] for key in ("budget", "charge_repeats", "workers")}
-    constraints = [str(c) for c in constraints_of(entry)]
+    constraints = [
+        str(Constraint(Query(**one["query"]), one["limit"], one["at_most"]))
+        for one in entry["constraints"]
+    ]
     runs, first = [], 0
     for one in head["runs"]:
         settings = {

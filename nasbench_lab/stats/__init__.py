@@ -72,6 +72,7 @@ from nasbench_lab.stats.significance import (
     wilcoxon_holm,
     wilcoxon_p,
 )
+from nasbench_lab.stats.summary import summary_frame
 from nasbench_lab.stats.targets import (
     TOP_TARGETS,
     default_targets,
@@ -152,6 +153,7 @@ __all__ = [
     "spent_to_targets",
     "statistic_shown",
     "summarise",
+    "summary_frame",
     "table_frame",
     "tables_needed",
     "target_frame",

@@ -25,11 +25,12 @@ from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, InvalidArchitectureError, NasbenchLabError
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.registry import make_algorithm, running, take
-from nasbench_lab.simulator import Workers, simulate
+from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import Architecture, Decision, SearchSpace, get_space
 from nasbench_lab.testing.repeats import differs_elsewhere, reasons
 from nasbench_lab.trace import Trace
 from nasbench_lab.words import counted
+from nasbench_lab.workers import Workers
 
 
 class ContractError(NasbenchLabError, AssertionError):

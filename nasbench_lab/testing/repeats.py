@@ -8,21 +8,22 @@ import inspect
 import os
 import pickle
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from functools import partial
 from types import FrameType
 from typing import Any
 
-from nasbench_lab.errors import AlgorithmWarning, NasbenchLabError, WorkerError
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.errors import NasbenchLabError, WorkerError
+from nasbench_lab.experiment.experiment import AlgorithmSetting, Experiment
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import is_users
 from nasbench_lab.processes import in_new_process
 from nasbench_lab.results.parts import Run
 from nasbench_lab.results.result import Result
-from nasbench_lab.running.comparison import run
+from nasbench_lab.running.search import search as run_search
 from nasbench_lab.trace import Trace
 
 Search = Callable[[], Trace]
@@ -31,51 +32,53 @@ _OTHER_SEEDS = ("1", "2")
 """Hash seeds under which a search is repeated. Two, as small sets may be in one order by chance."""
 
 
-def check_repeats(result: Result, arguments: Mapping[str, Any]) -> tuple[int, list[str]]:
+def check_repeats(result: Result) -> tuple[int, list[str]]:
     """Repeats a run of each algorithm on each benchmark, in processes with other hash seeds.
 
     It is the last one: what is kept from one run to the next shows there.
 
     Args:
-        result: A comparison.
-        arguments: Of ``compare``, which made it.
+        result: A comparison that this process has made.
 
     Returns:
         How many runs were repeated, and a sentence on each that came out differently.
     """
-    given = arguments["algorithms"]
-    listed = given.values() if isinstance(given, Mapping) else given
-    algorithms = dict(zip(result.algorithms, listed, strict=True))
+    experiment = result.experiment
     chosen: dict[tuple[str, str], Run] = {
         (one.benchmark, one.algorithm): one for one in result.runs if one.error is None
     }
     different = []
     for (name, label), known in chosen.items():
-        search = partial(
-            _run_again,
-            algorithms[label],
-            result.benchmark(name),
-            arguments["budget"],
-            known.seed,
-            workers=arguments["workers"],
-            charge_repeats=arguments["charge_repeats"],
+        repeated = partial(
+            _run_again, experiment, experiment.algorithm(label), result.benchmark(name), known.seed
         )
         place = f"{label} on {name} with seed {known.seed}"
         try:
-            others = in_other_processes(search, _OTHER_SEEDS)
+            others = in_other_processes(repeated, _OTHER_SEEDS)
         except NasbenchLabError as error:
             different.append(f"{place} could not be repeated: {error}")
             continue
         if not all(known.trace.equals(other) for other in others):
-            why = "; ".join(reasons(search))
+            why = "; ".join(reasons(repeated))
             different.append(f"{place} came out differently when it was repeated: it {why}.")
     return len(chosen), different
 
 
-def _run_again(*arguments: Any, **options: Any) -> Trace:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AlgorithmWarning)
-        return run(*arguments, **options)
+def _run_again(
+    experiment: Experiment, algorithm: AlgorithmSetting, benchmark: TableBenchmark, seed: int
+) -> Trace:
+    taken, hyperparameters = algorithm.taken
+    with kept_generators():
+        trace, _ = run_search(
+            taken,
+            benchmark,
+            experiment.budget,
+            seed,
+            experiment.workers,
+            experiment.charge_repeats,
+            hyperparameters,
+        )
+    return trace
 
 
 def in_other_processes(search: Search, hash_seeds: Sequence[str]) -> list[Trace]:

@@ -9,7 +9,7 @@ import pytest
 
 from nasbench_lab.registry import algorithm_modules, load_benchmark
 from nasbench_lab.running.comparison import compare
-from nasbench_lab.simulator import Workers
+from nasbench_lab.workers import Workers
 from nasbench_lab.stats import bootstrap_interval, curves
 
 ALGORITHMS = [name for name in sorted(algorithm_modules()) if name != "random_search"]

@@ -12,7 +12,8 @@ from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.benchmark import Benchmark, Objective
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError
-from nasbench_lab.simulator import Workers, simulate
+from nasbench_lab.simulator import simulate
+from nasbench_lab.workers import Workers
 from nasbench_lab.spaces import Decision, SearchSpace
 from nasbench_lab.trace import COLUMNS, STATUSES, Trace
 

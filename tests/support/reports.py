@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
-from nasbench_lab.simulator import Workers
+from nasbench_lab.workers import Workers
 
 DIGITS, CORA, ARXIV = "nb201-digits", "nas-bench-graph/cora", "nas-bench-graph/arxiv"
 CITESEER = "nas-bench-graph/citeseer"

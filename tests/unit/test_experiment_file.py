@@ -18,7 +18,7 @@ from nasbench_lab.errors import ExperimentError
 from nasbench_lab.experiment.toml import read_experiment, to_toml
 from nasbench_lab.registry import algorithm_class, load_benchmark, open_table
 from nasbench_lab.running.comparison import compare, describe_comparison
-from nasbench_lab.simulator import Workers
+from nasbench_lab.workers import Workers
 from nasbench_lab.tables.columns import Constraint, Query, Task
 
 CORA = "nas-bench-graph/cora"

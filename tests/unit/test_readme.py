@@ -11,7 +11,7 @@ from nasbench_lab import stats
 from nasbench_lab.experiment.toml import read_experiment
 from nasbench_lab.registry import import_file
 from nasbench_lab.running.comparison import compare
-from nasbench_lab.simulator import Workers
+from nasbench_lab.workers import Workers
 from nasbench_lab.testing import check_algorithm
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

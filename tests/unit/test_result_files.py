@@ -30,7 +30,7 @@ from nasbench_lab.results.folder import find_unfinished, read_manifest, working_
 from nasbench_lab.results.result import Result, merged
 from nasbench_lab.running import comparison as experiment
 from nasbench_lab.running.comparison import compare, describe_comparison
-from nasbench_lab.simulator import Workers
+from nasbench_lab.workers import Workers
 
 CORA, DIGITS = "nas-bench-graph/cora", "nb201-digits"
 SHORT = {"budget": 5, "n_jobs": 1}

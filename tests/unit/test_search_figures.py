@@ -29,7 +29,7 @@ from nasbench_lab.figures.schedule import schedule_data, schedule_figure
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
-from nasbench_lab.simulator import Workers
+from nasbench_lab.workers import Workers
 from nasbench_lab.trace import STATUSES
 
 DIGITS = "nb201-digits"
