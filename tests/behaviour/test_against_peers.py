@@ -8,7 +8,7 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.running.comparison import run
+from nasbench_lab.running.search import run
 
 TABLE = "analognas-bench/cifar10"
 

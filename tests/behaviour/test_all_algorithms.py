@@ -9,8 +9,8 @@ import pytest
 
 from nasbench_lab.registry import algorithm_modules, load_benchmark
 from nasbench_lab.running.comparison import compare
-from nasbench_lab.workers import Workers
 from nasbench_lab.stats import bootstrap_interval, curves
+from nasbench_lab.workers import Workers
 
 ALGORITHMS = [name for name in sorted(algorithm_modules()) if name != "random_search"]
 # Table, clock, the two budgets, the axis along which they are, and the workers.

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
+from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.processes import in_processes
 from nasbench_lab.results.result import Result
-from nasbench_lab.running.comparison import _plan, compare
+from nasbench_lab.running.comparison import compare
+from nasbench_lab.running.tasks import tasks_of
 
 distributed = pytest.importorskip("distributed", reason="Dask is an optional dependency")
 
@@ -137,14 +139,14 @@ def test_workers_run_the_code_that_was_there_at_the_start(cluster, tmp_path):
     for n in (3, 0):
         for file, text in texts.items():
             file.write_text(text.replace("3", str(n)))
-        plan = _plan([f"{tmp_path / 'own.py'}:Own"], DIGITS, 1, 8, 1, True)
+        experiment = Experiment.of(f"{tmp_path / 'own.py'}:Own", DIGITS, budget=1, seeds=8)
         for file in texts:
             file.unlink()
-        tasks = plan.tasks(None, (), None, False)
+        tasks = tasks_of(experiment, (), None, None, False)
         done = [runs for _, (runs, _) in in_processes(tasks, -1, **on(cluster))]
         runs = [run for some in done for run in some]
         assert {tuple(run.trace.architecture[0].tolist()) for run in runs} == {(n,) * 6}
-        assert [run.code for run in runs] == [plan.experiment["algorithms"][0]["code"]] * 8
+        assert [run.code for run in runs] == [experiment.algorithms[0].code] * 8
 
 
 def test_the_work_of_a_worker_that_is_killed_is_done_by_another(cluster, tmp_path):

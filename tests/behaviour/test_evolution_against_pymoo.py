@@ -15,7 +15,7 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.optimize import minimize
 
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.running.comparison import run
+from nasbench_lab.running.search import run
 
 TABLES = ("nb201-digits", "analognas-bench/cifar10")
 POPULATION = 20

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from nasbench_lab.errors import DataFolderError
+from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.results import folder as result_files
 from nasbench_lab.results.result import Result
-from nasbench_lab.running.comparison import compare, describe_comparison
+from nasbench_lab.running.comparison import compare
 
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")
 CORA = "nas-bench-graph/cora"
@@ -188,7 +189,7 @@ def test_the_workers_of_a_killed_process_end_too(tmp_path):
 
 
 def test_an_interrupted_process_leaves_the_folder_to_another_at_work(tmp_path):
-    experiment = describe_comparison(["random_search"], CORA, budget=5, seeds=2)
+    experiment = Experiment.of(["random_search"], CORA, budget=5, seeds=2)
     with result_files.working_on(tmp_path / "r", experiment) as existed:
         assert not existed
         with result_files.working_on(tmp_path / "r", experiment) as existed:

@@ -9,7 +9,7 @@ import pytest
 
 from nasbench_lab.pareto import hypervolume_curve, pareto_front
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.running.comparison import run
+from nasbench_lab.running.search import run
 
 TABLES = {
     "nas-bench-graph/cora": ["valid_accuracy", "latency"],

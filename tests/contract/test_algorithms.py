@@ -15,7 +15,7 @@ from nasbench_lab.registry import (
     make_algorithm,
     table_sources,
 )
-from nasbench_lab.running.comparison import run
+from nasbench_lab.running.search import run
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import get_space
 from nasbench_lab.testing import ALGORITHM_CHECKS, ContractError, check_algorithm

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nasbench_lab.registry import algorithm_modules
-from nasbench_lab.running.comparison import run
+from nasbench_lab.running.search import run
 
 FILE = Path(__file__).with_name("traces.json")
 TABLES = {"nas-bench-graph/cora": 60, "nas-bench-graph/proteins": 40, "nb201-digits": 60}

@@ -13,9 +13,9 @@ from nasbench_lab.benchmark import Benchmark, Objective
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError
 from nasbench_lab.simulator import simulate
-from nasbench_lab.workers import Workers
 from nasbench_lab.spaces import Decision, SearchSpace
 from nasbench_lab.trace import COLUMNS, STATUSES, Trace
+from nasbench_lab.workers import Workers
 
 SPACE = SearchSpace("six", [Decision("only", "abcdef")])
 # Architectures 0 and 1 are isomorphic, and the table lacks the last two.

@@ -10,7 +10,7 @@ from nasbench_lab.algorithm import Evaluation, SearchAlgorithm
 from nasbench_lab.benchmark import CLOCKS, TableBenchmark, lacking_times
 from nasbench_lab.errors import BudgetError, HyperparameterError, QueryError
 from nasbench_lab.registry import load_benchmark, make_algorithm
-from nasbench_lab.running.comparison import run
+from nasbench_lab.running.search import run
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import get_space
 from nasbench_lab.stats import anytime

@@ -17,12 +17,14 @@ import pytest
 
 import nasbench_lab
 from nasbench_lab import cli, registry
+from nasbench_lab.budget import Budget
 from nasbench_lab.cli import compare as cli_compare
 from nasbench_lab.errors import MissingSourceError
 from nasbench_lab.files import sha256
 from nasbench_lab.registry import open_table
 from nasbench_lab.results.result import Result
 from nasbench_lab.tables.sources import TableSource
+from nasbench_lab.workers import Workers
 
 PROTEINS = "nas-bench-graph/proteins"
 CORA = "nas-bench-graph/cora"
@@ -178,12 +180,12 @@ def test_what_compare_is_told_reaches_the_runs(lab):
         "anytime_valid_evaluations_median.svg",
     ]
     experiment = Result.open("r").experiment
-    assert experiment["budget"] == {"evaluations": 6}
-    assert (experiment["workers"], experiment["charge_repeats"]) == ({"count": 3}, False)
-    assert experiment["seeds"] == [0, 1]
-    assert [entry["name"] for entry in experiment["benchmarks"]] == [PROTEINS, CORA]
+    assert experiment.budget == Budget(6)
+    assert (experiment.workers, experiment.charge_repeats) == (Workers(3), False)
+    assert experiment.seeds == (0, 1)
+    assert experiment.tables == [PROTEINS, CORA]
     own = Path("own.py").resolve()
-    assert experiment["algorithms"][1] == {
+    assert experiment.algorithms[1].to_json() == {
         "name": "Fine", "algorithm": "Fine", "file": str(own), "code": {"own.py": sha256(own)}
     }  # fmt: skip
     assert {worker for run in Result.open("r").runs for worker in run.trace.worker} == {0, 1, 2}

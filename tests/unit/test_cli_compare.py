@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nasbench_lab.results.result import Result
+from nasbench_lab.workers import Workers
 
 DIGITS = "nb201-digits"
 
@@ -33,14 +34,10 @@ def two_objectives(lab):
 def test_what_workers_are_like_reaches_the_runs(scheduled):
     assert Path(scheduled.data["figures"][0]).name == "anytime_regret_seconds_mean.png"
     experiment = Result.open("r").experiment
-    assert experiment["workers"] == {
-        "count": 3, "synchronous": True, "fail": 0.2, "straggle": 0.1
-    }  # fmt: skip
-    (benchmark,) = experiment["benchmarks"]
-    assert [(c["query"]["metric"], c["limit"]) for c in benchmark["constraints"]] == [
-        ("parameters", 0.03), ("flops", 3.0)
-    ]  # fmt: skip
-    assert benchmark["clock"] == "resume"
+    assert experiment.workers == Workers(3, synchronous=True, fail=0.2, straggle=0.1)
+    (benchmark,) = experiment.benchmarks
+    assert list(map(str, benchmark.constraints)) == ["parameters<=0.03", "flops<=3.0"]
+    assert benchmark.clock == "resume"
     result = Result.open("r")
     assert all(run.trace.cut_off is not None for run in result.runs)
     assert any((run.trace.since > 0).any() for run in result.runs)
@@ -97,7 +94,7 @@ def test_several_objectives_are_told_with_their_hypervolume(lab, two_objectives)
     summary = result.summary()
     assert summary["hypervolume"].between(0.3, 1).all()
     assert (summary["hypervolume_low"] <= summary["hypervolume"]).all()
-    assert result.experiment["algorithms"][1]["algorithm"] == "gp_bo(weights=(1, 50))"
+    assert result.experiment.algorithms[1].algorithm == "gp_bo(weights=(1, 50))"
     assert lab("plot", "r", "--pareto").words == "Figure: r/pareto.png, .svg, .pdf, .csv"
     assert "Pareto front of the table" in Path("r/pareto.svg").read_text()
     assert lab("plot", "r", "--metric", "hypervolume", "--json").code == 0

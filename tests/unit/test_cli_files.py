@@ -175,9 +175,9 @@ def test_a_comparison_in_simulated_seconds(lab, archive, tmp_path):
     assert "nats-tss/cifar100, 3 runs of 400 simulated seconds" in done.words
     result = Result.open(tmp_path / "out")
     assert result.benchmarks == ["nats-tss/cifar100", "nats-tss"]
-    for entry in result.experiment["benchmarks"]:
-        assert entry["clock"] == "official"
-    assert result.experiment["charge_repeats"] is True
+    for benchmark in result.experiment.benchmarks:
+        assert benchmark.clock == "official"
+    assert result.experiment.charge_repeats is True
     assert all((run.trace.end <= 400).all() and len(run.trace) for run in result.runs)
     assert result.benchmark("nats-tss/cifar100").report.metric == "cifar100.200.x-test.accuracy"
 

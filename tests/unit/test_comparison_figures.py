@@ -1,6 +1,7 @@
 """Ranks, run times, final values and the critical-difference diagram: what is drawn is what is so."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -304,9 +305,8 @@ def test_tables_that_are_left_out_are_told(three_tables):
     result = three_tables
     fourth = "nas-bench-graph/arxiv"
     other = compare(ALGORITHMS[:2], fourth, budget=5, seeds=2, n_jobs=1)
-    experiment = {**result.experiment}
-    experiment["benchmarks"] = experiment["benchmarks"] + other.experiment["benchmarks"]
-    part = Result(experiment, [*result.runs, *other.runs])
+    benchmarks = result.experiment.benchmarks + other.experiment.benchmarks
+    part = Result(replace(result.experiment, benchmarks=benchmarks), [*result.runs, *other.runs])
     assert set(critical_difference_data(result)["of_tables"]) == {""}
     assert set(critical_difference_data(part)["of_tables"]) == {f"{PROTEINS}, {CORA}, {CITESEER}"}
     title = critical_difference_figure(part).axes[0].texts[0].get_text()
@@ -445,7 +445,7 @@ def test_unfinished_results_are_drawn_as_far_as_they_go(result):
         if not (run.benchmark == CORA and run.algorithm == "local_search")
         and not (run.algorithm == "random_search" and run.seed > 3)
     ]
-    part = Result(result.experiment, kept, {n: result.benchmark(n) for n in result.benchmarks})
+    part = Result(result.experiment, kept)
     panels = visible(rank_figure(part))
     assert [len(panel.get_lines()) for panel in panels] == [3, 2]
     titles = [" ".join(panel.get_title(loc="left").split()) for panel in panels]
@@ -461,7 +461,7 @@ def test_unfinished_results_are_drawn_as_far_as_they_go(result):
     with pytest.raises(QueryError, match="there are 1: on fewer"):
         critical_difference_figure(part)
     no_common_seed = [r for r in kept if (r.algorithm == "random_search") == (r.seed == 0)]
-    apart = Result(result.experiment, no_common_seed, {CORA: result.benchmark(CORA)})
+    apart = Result(result.experiment, no_common_seed)
     with pytest.raises(ExperimentError, match="no seed that all algorithms have finished"):
         rank_figure(apart)
 

@@ -24,7 +24,8 @@ from nasbench_lab.errors import (
 )
 from nasbench_lab.registry import algorithm_class, load_benchmark, make_algorithm, parse_algorithm
 from nasbench_lab.results.result import Result
-from nasbench_lab.running.comparison import compare, random_streams, run
+from nasbench_lab.running.comparison import compare
+from nasbench_lab.running.search import random_streams, run
 from nasbench_lab.simulator import simulate
 from nasbench_lab.stats import bootstrap_interval
 from nasbench_lab.tables.columns import Query
@@ -291,9 +292,9 @@ def test_a_random_trial_policy_is_kept(timed, tmp_path):
         timed, objective=Query("valid_accuracy", trial="random"), clock="train_only"
     )
     result = compare(["random_search"], benchmark, budget=9, seeds=2, n_jobs=1, folder=tmp_path)
-    entry = Result.open(tmp_path).experiment["benchmarks"][0]
-    assert Query(**entry["queries"][0]) == benchmark.queries[0]
-    assert entry["clock"] == "train_only"
+    entry = Result.open(tmp_path).experiment.benchmarks[0]
+    assert entry.queries == benchmark.queries
+    assert entry.clock == "train_only"
     assert_same_runs(result, Result.open(tmp_path), 2)
 
 
@@ -436,9 +437,11 @@ def test_someone_elses_manifest_is_not_overwritten(tmp_path):
 def test_a_result_is_not_judged_by_another_table(folder, tmp_path):
     made = Result.open(folder)
     other = "0" * 64
-    made.experiment["benchmarks"][0]["table"] = other
+    first, *rest = made.experiment.benchmarks
+    benchmarks = (dataclasses.replace(first, table=other), *rest)
+    experiment = dataclasses.replace(made.experiment, benchmarks=benchmarks)
     runs = [dataclasses.replace(run, table=other) for run in made.runs]
-    Result(made.experiment, runs).save(tmp_path / "other")
+    Result(experiment, runs).save(tmp_path / "other")
     opened = Result.open(tmp_path / "other")
     assert len(opened.to_frame()) == 120
     with pytest.raises(TableFileError, match="not the one that this result was made with"):

@@ -5,7 +5,7 @@ import re
 import shutil
 import string
 import tomllib
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from nasbench_lab import registry
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import ExperimentError
+from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.experiment.toml import read_experiment, to_toml
 from nasbench_lab.registry import algorithm_class, load_benchmark, open_table
-from nasbench_lab.running.comparison import compare, describe_comparison
-from nasbench_lab.workers import Workers
+from nasbench_lab.running.comparison import compare, run_experiment
 from nasbench_lab.tables.columns import Constraint, Query, Task
+from nasbench_lab.workers import Workers
 
 CORA = "nas-bench-graph/cora"
 DIGITS = "nb201-digits"
@@ -46,12 +47,12 @@ def own(tmp_path):
 def assert_comes_back(tmp_path, **arguments):
     """What a comparison is can be told from its file, wherever that lies."""
     arguments = {"algorithms": ["random_search"], "benchmarks": CORA, "budget": 5} | arguments
-    experiment = describe_comparison(**arguments)
+    experiment = Experiment.of(**arguments)
     file = tmp_path / "elsewhere" / "experiment.toml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(to_toml(experiment), encoding="utf-8")
     read = read_experiment(file)
-    assert describe_comparison(**read) == experiment
+    assert read == experiment
     return read
 
 
@@ -118,10 +119,11 @@ def test_benchmarks_come_back(tmp_path, asked):
 
 def test_a_constraint_that_is_no_text_is_a_table():
     # A table of one's own may name its columns as it likes.
-    experiment = describe_comparison(["random_search"], CORA, budget=5)
+    experiment = Experiment.of(["random_search"], CORA, budget=5)
     constraint = Constraint(Query("size <= of it"), 0.5)
-    experiment["benchmarks"][0]["constraints"] = [asdict(constraint)]
-    (entry,) = tomllib.loads(to_toml(experiment))["benchmarks"]
+    benchmark = replace(experiment.benchmarks[0], constraints=(constraint,))
+    text = to_toml(replace(experiment, benchmarks=(benchmark,)))
+    (entry,) = tomllib.loads(text)["benchmarks"]
     assert entry["constraints"] == [{"query": "size <= of it", "limit": 0.5, "at_most": True}]
 
 
@@ -223,7 +225,7 @@ def test_a_class_from_a_file_comes_back_as_that_file(tmp_path, own):
 
 
 def test_the_file_is_for_people():
-    text = to_toml(describe_comparison(["random_search", "gp_bo"], CORA, budget="7", seeds=9))
+    text = to_toml(Experiment.of(["random_search", "gp_bo"], CORA, budget="7", seeds=9))
     assert (
         text
         == """# nasbench-lab run experiment.toml
@@ -272,7 +274,7 @@ benchmarks = ["nas-bench-graph/cora"]
 
 def test_the_shortest_file_has_the_defaults_of_compare(write):
     read = read_experiment(write(SHORTEST))
-    assert describe_comparison(**read) == describe_comparison(["random_search"], CORA, budget=5)
+    assert read == Experiment.of(["random_search"], CORA, budget=5)
 
 
 def test_every_form_is_read(write):
@@ -299,8 +301,7 @@ constraints = [{ query = "parameters", limit = 1 }, "flops>=0.1", { query = { me
 """.replace('"accuracy",\n    split', '"accuracy", split')
         )
     )
-    experiment = describe_comparison(**read)
-    assert experiment == describe_comparison(
+    assert read == Experiment.of(
         {"mine": "gp_bo(kernel='matern')", "random_search": "random_search"},
         load_benchmark(
             DIGITS,
@@ -327,7 +328,7 @@ constraints = [{ query = "parameters", limit = 1 }, "flops>=0.1", { query = { me
     ],
 )
 def test_how_the_text_is_kept_does_not_matter(write, text):
-    assert read_experiment(write(text))["algorithms"] == {"random_search": "random_search"}
+    assert read_experiment(write(text)).labels == ["random_search"]
 
 
 def test_paths_are_relative_to_the_file(write, tmp_path, monkeypatch):
@@ -339,10 +340,10 @@ def test_paths_are_relative_to_the_file(write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (file, "project/e.toml"):
         read = read_experiment(path)
-        (entry,) = describe_comparison(**read)["algorithms"]
-        assert entry["file"] == str(tmp_path / "project" / "searches" / "own.py")
-        assert entry["name"] == "Own(value='up/../own.py')"
-    result = compare(**{**read, "seeds": 2}, n_jobs=1)
+        (entry,) = read.algorithms
+        assert entry.file == str(tmp_path / "project" / "searches" / "own.py")
+        assert entry.name == "Own(value='up/../own.py')"
+    result = run_experiment(replace(read, seeds=(0, 1)), n_jobs=1)
     assert len(result.runs) == 2
 
 
@@ -351,7 +352,7 @@ def test_a_path_may_begin_at_home(write, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     read = read_experiment(write(SHORTEST.replace("random_search", "~/own.py:Own")))
-    assert read["algorithms"] == {"Own": f"{tmp_path / 'home' / 'own.py'}:Own"}
+    assert [one.spec for one in read.algorithms] == [f"{tmp_path / 'home' / 'own.py'}:Own"]
 
 
 def test_a_table_without_an_objective_of_its_own_is_given_one(write, make_table, monkeypatch):
@@ -365,7 +366,7 @@ def test_a_table_without_an_objective_of_its_own_is_given_one(write, make_table,
     read = read_experiment(
         write(text + 'objectives = ["valid_accuracy"]\nreport = "test_accuracy"')
     )
-    assert read["benchmarks"][0].clock == "train_only"
+    assert read.benchmarks[0].clock == "train_only"
 
 
 # What is wrong
@@ -830,4 +831,5 @@ def test_what_compare_writes_is_json_of_its_manifest(tmp_path):
     result = compare(["random_search"], CORA, budget=5, seeds=2, n_jobs=1, folder=tmp_path / "r")
     manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
     read = read_experiment(tmp_path / "r" / "experiment.toml")
-    assert describe_comparison(**read) == manifest["experiment"] == result.experiment
+    assert read == result.experiment
+    assert json.loads(json.dumps(read.to_json())) == manifest["experiment"]

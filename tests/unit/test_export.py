@@ -165,7 +165,7 @@ def read_by_iohinspector(folder, monotonic=False):
 
 def check_curves(result, lines, metrics):
     """Whether the lines say of each evaluation count what our own curves say."""
-    seeds = sorted(result.experiment["seeds"])
+    seeds = sorted(result.experiment.seeds)
     seen = 0
     for (name, algorithm, run_id), own in lines.groupby(
         ["function_name", "algorithm_name", "run_id"]

@@ -422,11 +422,7 @@ def test_one_run_without_success_among_others(timed_result, axis, tmp_path):
     first, *others = timed_result.runs
     values = np.full_like(first.trace.values, np.nan)
     failed = replace(first, trace=replace(first.trace, values=values))
-    result = Result(
-        timed_result.experiment,
-        [failed, *others],
-        {"toy/timed": timed_result.benchmark("toy/timed")},
-    )
+    result = Result(timed_result.experiment, [failed, *others])
     figure = anytime_figure(result, axis=axis)
     draw(figure, tmp_path)
     (panel,) = visible(figure)

@@ -15,7 +15,8 @@ from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.errors import AlgorithmError, AlgorithmWarning
 from nasbench_lab.guard import SeededGenerators, TimeIsUp, contained, kept_generators, time_limit
 from nasbench_lab.registry import load_benchmark, open_table
-from nasbench_lab.running.comparison import compare, run
+from nasbench_lab.running.comparison import compare
+from nasbench_lab.running.search import run
 from nasbench_lab.simulator import simulate
 from nasbench_lab.tables.table import Table
 from nasbench_lab.testing import SyntheticBenchmark

@@ -11,8 +11,8 @@ from nasbench_lab import stats
 from nasbench_lab.experiment.toml import read_experiment
 from nasbench_lab.registry import import_file
 from nasbench_lab.running.comparison import compare
-from nasbench_lab.workers import Workers
 from nasbench_lab.testing import check_algorithm
+from nasbench_lab.workers import Workers
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -149,7 +149,7 @@ def test_each_function_that_answers_a_question_is_there():
 def test_the_experiment_file_is_read(tmp_path):
     (source,) = (block for block in TOML if "algorithms =" in block)
     (tmp_path / "my_experiment.toml").write_text(source)
-    arguments = read_experiment(tmp_path / "my_experiment.toml")
-    assert list(arguments["algorithms"]) == ["random_search", "gp_bo(kernel='matern')"]
-    assert arguments["workers"] == Workers(4, fail=0.05)
-    assert str(arguments["benchmarks"][1].constraints[0]) == "parameters<=0.5"
+    experiment = read_experiment(tmp_path / "my_experiment.toml")
+    assert experiment.labels == ["random_search", "gp_bo(kernel='matern')"]
+    assert experiment.workers == Workers(4, fail=0.05)
+    assert str(experiment.benchmarks[1].constraints[0]) == "parameters<=0.5"

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import re
 from dataclasses import replace
 from functools import partial
@@ -29,6 +28,7 @@ from nasbench_lab import stats
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import DataFolderError, ExperimentError
+from nasbench_lab.experiment.experiment import AlgorithmSetting
 from nasbench_lab.figures.comparison import ecdf_figure, rank_figure
 from nasbench_lab.figures.layout import PALETTE
 from nasbench_lab.report import render, write_report
@@ -355,8 +355,8 @@ def test_methods_of_one_column_that_is_searched_and_reported(make_table):
     ],
 )
 def test_methods_say_which_hyperparameters_are_set(result, label, written, said):
-    entries = [{"name": label, "algorithm": written}, {"name": "b", "algorithm": "b"}]
-    (compared, *_) = methods(Result({**result.experiment, "algorithms": entries}, []), [])
+    algorithms = AlgorithmSetting(label, written), AlgorithmSetting("b", "b")
+    (compared, *_) = methods(Result(replace(result.experiment, algorithms=algorithms), []), [])
     before, _, after = compared.partition(". ")
     assert before.startswith("We compared the search algorithms")
     assert after.startswith(said)
@@ -386,8 +386,8 @@ def test_lists_in_words():
 def test_the_page_says_what_was_run(result, page):
     assert "36 of 36 runs" not in page.words
     assert "72 of 72, finished" in page.words
-    for entry in result.experiment["benchmarks"]:
-        assert entry["table"] in page.words
+    for benchmark in result.experiment.benchmarks:
+        assert benchmark.table in page.words
     for one in result.made_with:
         assert one["platform"] in page.words
         assert f"numpy {one['versions']['numpy']}" in page.words
@@ -424,9 +424,9 @@ def test_a_result_cannot_make_a_report_run_code(result, tmp_path):
     (tmp_path / "evil.py").write_text(
         f"open({str(marker)!r}, 'w')\nclass Evil:\n    citation = 'x'\n"
     )
-    experiment = json.loads(json.dumps(result.experiment))
-    experiment["algorithms"][0]["algorithm"] = f"{tmp_path / 'evil.py'}:Evil"
-    render(Result(experiment, result.runs))
+    first, *others = result.experiment.algorithms
+    evil = replace(first, algorithm=f"{tmp_path / 'evil.py'}:Evil")
+    render(Result(replace(result.experiment, algorithms=(evil, *others)), result.runs))
     assert not marker.exists()
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,14 +21,14 @@ from nasbench_lab.errors import (
     UnknownNameError,
     WorkerError,
 )
-from nasbench_lab.experiment.differences import joined
+from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.experiment.toml import read_experiment
 from nasbench_lab.registry import open_table
 from nasbench_lab.results import parts as result_parts
 from nasbench_lab.results.folder import verify_result
 from nasbench_lab.results.manifest import manifest_text, read_manifest
 from nasbench_lab.results.result import Result
-from nasbench_lab.running.comparison import compare, describe_comparison
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.tables.table import Table
 
 CORA, DIGITS = "nas-bench-graph/cora", "nb201-digits"
@@ -399,7 +400,7 @@ def test_more_of_everything_joins(tmp_path):
     assert (len(opened.runs), opened.n_expected) == (16, 16)
     assert opened.algorithms == ["random_search", "gp_bo"]
     # The file for people says the same.
-    said = describe_comparison(**read_experiment(folder / "experiment.toml"))
+    said = read_experiment(folder / "experiment.toml")
     assert said == opened.experiment
     # Less shows less, and takes nothing away.
     less = compare(["random_search"], CORA, **settings, seeds=1)
@@ -424,16 +425,15 @@ def test_what_contradicts_does_not_join_and_changes_nothing(tmp_path):
 
 
 def test_two_experiments_of_one_kind_are_one():
-    entry = {"name": "a", "algorithm": "a"}
-    one = {"algorithms": [entry], "benchmarks": [], "seeds": [2, 0], "budget": {"evaluations": 1}}
-    other = {**one, "algorithms": [{"name": "b", "algorithm": "b"}], "seeds": [0]}
-    whole, found = joined(one, other)
-    assert found == []
-    assert [entry["name"] for entry in whole["algorithms"]] == ["a", "b"]
-    assert whole["seeds"] == [2, 0]
-    assert joined(one, {**one, "seeds": [1]})[0]["seeds"] == [0, 1, 2]
-    _, found = joined(one, {**one, "algorithms": [{**entry, "algorithm": "c"}]})
-    assert found == ['algorithms a algorithm "a" there, "c" here']
+    one = Experiment.of({"a": "random_search"}, CORA, budget=1, seeds=[2, 0])
+    other = Experiment.of({"b": "reinforce"}, CORA, budget=1, seeds=[0])
+    whole, contradictions = one.joined(other)
+    assert contradictions == []
+    assert whole.labels == ["a", "b"]
+    assert whole.seeds == (2, 0)
+    assert one.joined(replace(one, seeds=(1,)))[0].seeds == (0, 1, 2)
+    _, contradictions = one.joined(Experiment.of({"a": "reinforce"}, CORA, budget=1, seeds=[2, 0]))
+    assert contradictions == ['algorithms a algorithm "random_search" there, "reinforce" here']
 
 
 # Verifying

@@ -23,13 +23,14 @@ from nasbench_lab.errors import (
     WorkerError,
 )
 from nasbench_lab.experiment.differences import differences
+from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.experiment.toml import read_experiment
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results import folder as result_files
 from nasbench_lab.results.folder import find_unfinished, read_manifest, working_on
 from nasbench_lab.results.result import Result, merged
-from nasbench_lab.running import comparison as experiment
-from nasbench_lab.running.comparison import compare, describe_comparison
+from nasbench_lab.running import tasks
+from nasbench_lab.running.comparison import compare
 from nasbench_lab.workers import Workers
 
 CORA, DIGITS = "nas-bench-graph/cora", "nb201-digits"
@@ -141,7 +142,7 @@ def _runs_in(path):
 
 def test_parts_that_take_long_are_kept_as_they_go(counter, tmp_path, monkeypatch):
     settings = {"budget": 5, "seeds": 40, "n_jobs": 1, "folder": tmp_path / "r"}
-    monkeypatch.setattr(experiment, "_SHARD_S", 0)
+    monkeypatch.setattr(tasks, "_SHARD_S", 0)
     with pytest.raises(StopError):
         compare([counter.spec], CORA, **settings, progress=stop_at(13))
     before = files(tmp_path / "r")
@@ -157,7 +158,7 @@ def test_parts_that_take_long_are_kept_as_they_go(counter, tmp_path, monkeypatch
 
 def test_parts_that_take_long_are_kept_by_other_processes(tmp_path):
     # Workers import the modules anew, and with them how long a part may take.
-    text = COUNTED + "\nfrom nasbench_lab.running import comparison\n\ncomparison._SHARD_S = 0\n"
+    text = COUNTED + "\nfrom nasbench_lab.running import tasks\n\ntasks._SHARD_S = 0\n"
     counter = Counter(tmp_path, text)
     try:
         settings = {"budget": 5, "seeds": 24, "n_jobs": 2, "folder": tmp_path / "r"}
@@ -174,7 +175,7 @@ def test_parts_that_take_long_are_kept_by_other_processes(tmp_path):
         assert len(files(tmp_path / "r")) > 24
     finally:
         loky.get_reusable_executor().shutdown(wait=True)
-        experiment._SHARD_S = 5.0
+        tasks._SHARD_S = 5.0
     assert_same(
         result, compare([counter.spec, "random_search"], CORA, budget=5, seeds=24, n_jobs=1)
     )
@@ -188,7 +189,7 @@ def test_parts_that_another_process_began_and_left_are_finished(tmp_path, monkey
         """Begins what is left, and is killed before it ends any part of it."""
         if not others:
             others.append(1)
-            monkeypatch.setattr(experiment, "_SHARD_S", 0)
+            monkeypatch.setattr(tasks, "_SHARD_S", 0)
             with pytest.raises(StopError):
                 compare(["random_search"], CORA, **settings, progress=stop_at(9))
             monkeypatch.undo()
@@ -202,7 +203,7 @@ def test_parts_that_another_process_began_and_left_are_finished(tmp_path, monkey
 def test_a_part_that_was_deleted_is_done_again_whatever_the_others_hold(tmp_path, monkeypatch):
     settings = {"budget": 5, "seeds": 80, "n_jobs": 1, "folder": tmp_path / "r"}
     whole = compare(["random_search"], CORA, budget=5, seeds=80, n_jobs=1)
-    monkeypatch.setattr(experiment, "_SHARD_S", 0)
+    monkeypatch.setattr(tasks, "_SHARD_S", 0)
     compare(["random_search"], CORA, **settings)
     monkeypatch.undo()
     rng = np.random.default_rng(0)
@@ -396,7 +397,7 @@ def test_a_damaged_part_is_named_and_done_again_once_it_is_deleted(counter, tmp_
 
 
 def test_who_came_second_still_works_on_the_folder_when_the_first_leaves(tmp_path):
-    described = describe_comparison(["random_search"], CORA, budget=5, seeds=2)
+    described = Experiment.of(["random_search"], CORA, budget=5, seeds=2)
     folder = tmp_path / "r"
     with ExitStack() as second:
         with working_on(folder, described):
@@ -406,7 +407,7 @@ def test_who_came_second_still_works_on_the_folder_when_the_first_leaves(tmp_pat
         with working_on(folder, described) as existed:
             assert existed
         assert writing.exists(), "what another process is writing was taken for left behind"
-        assert read_manifest(folder)["experiment"]["seeds"] == [0, 1]
+        assert read_manifest(folder).experiment.seeds == (0, 1)
     writing.unlink(missing_ok=True)
     with working_on(folder, described):
         pass
@@ -427,7 +428,7 @@ def test_what_killed_processes_were_writing_is_tidied_up(tmp_path):
 def test_an_experiment_file_of_ones_own_stays(tmp_path):
     file = tmp_path / "experiment.toml"
     file.write_text("# mine")
-    described = describe_comparison(["random_search"], CORA, budget=5, seeds=2)
+    described = Experiment.of(["random_search"], CORA, budget=5, seeds=2)
     with working_on(tmp_path, described):
         assert (tmp_path / "manifest.json").exists()
     assert file.read_text() == "# mine"
@@ -510,7 +511,7 @@ def test_a_manifest_that_is_not_ours_is_refused_and_passed_over(tmp_path, damage
     ):
         with pytest.raises(TableFileError, match="cannot be read as a result"):
             attempt()
-    described = describe_comparison(["random_search"], CORA, budget=5, seeds=2)
+    described = Experiment.of(["random_search"], CORA, budget=5, seeds=2)
     assert find_unfinished(tmp_path, described) is None
 
 
@@ -518,7 +519,7 @@ def other_machine(monkeypatch, **versions):
     """Makes this process one of another machine, with other versions."""
     here = result_files.made_with()
     made = {**here, "platform": "elsewhere", "versions": here["versions"] | versions}
-    for module in (result_files, experiment):
+    for module in (result_files, tasks):
         monkeypatch.setattr(module, "made_with", lambda: made)
     return made
 

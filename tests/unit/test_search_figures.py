@@ -29,8 +29,8 @@ from nasbench_lab.figures.schedule import schedule_data, schedule_figure
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
-from nasbench_lab.workers import Workers
 from nasbench_lab.trace import STATUSES
+from nasbench_lab.workers import Workers
 
 DIGITS = "nb201-digits"
 CORA = "nas-bench-graph/cora"
@@ -299,8 +299,7 @@ def test_runs_that_are_not_finished_are_left_out(timed, tmp_path):
     runs = [
         r for r in whole.runs if r.seed == 7 and (r.benchmark, r.algorithm) != (CORA, "Halving")
     ]
-    opened = {benchmark.name: benchmark for benchmark in benchmarks}
-    figure = schedule_figure(Result(whole.experiment, runs, opened))
+    figure = schedule_figure(Result(whole.experiment, runs))
     draw(figure, tmp_path)
     titles = [panel.get_title(loc="left") for panel in visible(figure)]
     assert titles == [
@@ -311,7 +310,7 @@ def test_runs_that_are_not_finished_are_left_out(timed, tmp_path):
     _, last, _ = visible(figure)
     assert last.get_xlabel() == "simulated time (evaluations)"
     assert any(label.get_visible() for label in last.get_xticklabels())
-    figure = schedule_figure(Result(whole.experiment, runs[:1], opened))
+    figure = schedule_figure(Result(whole.experiment, runs[:1]))
     assert len(figure.axes) == 1
 
 

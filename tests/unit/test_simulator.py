@@ -17,7 +17,7 @@ from nasbench_lab.errors import (
     UnknownNameError,
 )
 from nasbench_lab.registry import load_benchmark, make_algorithm
-from nasbench_lab.running.comparison import run
+from nasbench_lab.running.search import run
 from nasbench_lab.simulator import PATIENCE, simulate
 from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Query

@@ -58,7 +58,7 @@ def timed_result():
 def part(result, keep):
     """The result with some of its runs."""
     runs = [run for run in result.runs if keep(run)]
-    return Result(result.experiment, runs, {n: result.benchmark(n) for n in result.benchmarks})
+    return Result(result.experiment, runs)
 
 
 def known_at(trace, benchmark, metric, axis, point):

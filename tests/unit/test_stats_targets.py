@@ -11,7 +11,8 @@ from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import QueryError
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results.result import Result
-from nasbench_lab.running.comparison import compare, run
+from nasbench_lab.running.comparison import compare
+from nasbench_lab.running.search import run
 
 NAN, INF = math.nan, math.inf
 
@@ -288,5 +289,5 @@ def test_default_targets_where_nothing_lies_between(make_table):
     benchmark = TableBenchmark(make_table(valid=np.ones((11, 2, 3)), test=np.ones((11, 2, 3))))
     result = compare(["random_search"], benchmark, budget=3, seeds=1, n_jobs=1)
     assert stats.default_targets(result, benchmark.name) == [0]
-    empty = Result(result.experiment, [], {benchmark.name: benchmark})
+    empty = Result(result.experiment, [])
     assert stats.default_targets(empty, benchmark.name) == [0]

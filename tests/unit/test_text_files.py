@@ -66,7 +66,7 @@ def reads(tmp_path, monkeypatch):
         return tmp_path / name
 
     def experiment(encoded):
-        return read_experiment(write("e.toml", encoded(EXPERIMENT)))["budget"].evaluations == 5
+        return read_experiment(write("e.toml", encoded(EXPERIMENT))).budget.evaluations == 5
 
     def recipe(encoded):
         from nasbench_lab.trainer.build import read_recipe

@@ -61,9 +61,9 @@ def test_all_runs_are_of_the_code_that_was_there_at_the_start(tmp_path, n_jobs):
     result = compare([spec], DIGITS, budget=1, seeds=24, n_jobs=n_jobs, folder=folder)
     assert len(result.runs) == 24
     assert asked(result) == {(0,) * 6}
-    (entry,) = Result.open(folder).experiment["algorithms"]
-    assert list(entry["code"]) == ["helper.py", "late.py", "mine.py"]
-    assert [dict(run.code) for run in Result.open(folder).runs] == [entry["code"]] * 24
+    (entry,) = Result.open(folder).experiment.algorithms
+    assert list(entry.code) == ["helper.py", "late.py", "mine.py"]
+    assert [dict(run.code) for run in Result.open(folder).runs] == [entry.code] * 24
     assert (tmp_path / "mine.py").read_text() != before["mine.py"]
     # The workers, which stay, run another code now.
     assert asked(compare([spec], DIGITS, budget=1, seeds=24, n_jobs=n_jobs)) == {(1, 1, 1, 0, 0, 0)}
@@ -132,10 +132,12 @@ def test_results_of_two_versions_are_not_joined(tmp_path):
 def test_a_part_that_ran_other_code_is_refused(tmp_path, other, words):
     spec = write_mine(tmp_path)
     result = compare([spec], **SHORT, seeds=2)
-    result.experiment["algorithms"][0]["code"] = {"mine.py": "1", "more.py": "2"}
+    (algorithm,) = result.experiment.algorithms
+    changed = replace(algorithm, code={"mine.py": "1", "more.py": "2"})
+    experiment = replace(result.experiment, algorithms=(changed,))
     good, bad = [replace(run, code={"mine.py": "1", "more.py": "2"}) for run in result.runs]
-    Result(result.experiment, [good]).save(tmp_path / "r")
-    write_shard(tmp_path / "r", result.experiment, "000-000-000001", [replace(bad, code=other)])
+    Result(experiment, [good]).save(tmp_path / "r")
+    write_shard(tmp_path / "r", experiment, "000-000-000001", [replace(bad, code=other)])
     with pytest.raises(TableFileError, match=rf"000-000-000001\.parquet .*Mine ran in it.*{words}"):
         Result.open(tmp_path / "r")
 
@@ -205,7 +207,7 @@ if __name__ == "__main__":
     result = compare([Mine], "nb201-digits", budget=1, seeds=4, n_jobs=2, folder="r")
     {then}
     print(json.dumps([[t.architecture.tolist() for t in result.traces("nb201-digits", "Mine")],
-        list(result.experiment["algorithms"][0]["code"])]))
+        list(result.experiment.algorithms[0].code)]))
 """
 
 
@@ -274,10 +276,10 @@ def test_a_class_knows_the_source_of_what_it_uses():
     class Local(Base):
         pass
 
-    (entry,) = compare([Local], **SHORT, seeds=1).experiment["algorithms"]
+    (entry,) = compare([Local], **SHORT, seeds=1).experiment.algorithms
     name = "test_a_class_knows_the_source_of_what_it_uses.<locals>"
-    assert {f"{name}.{one}" for one in ("Base", "Local", "pick")} <= set(entry["code"])
-    assert "file" not in entry
+    assert {f"{name}.{one}" for one in ("Base", "Local", "pick")} <= set(entry.code)
+    assert entry.file is None
 
 
 def cell(text, names):
@@ -297,6 +299,6 @@ def test_a_class_of_a_notebook_is_told_apart_by_its_cells():
         if "Mine" in names:
             experiments.append(compare([names["Mine"]], **SHORT, seeds=1).experiment)
     one, same, other = experiments
-    assert list(one["algorithms"][0]["code"]) == ["Mine", "pick"]
-    assert differences(one, same) == []
-    assert differences(one, other) == ["algorithms Mine: pick has changed"]
+    assert list(one.algorithms[0].code) == ["Mine", "pick"]
+    assert one.differences(same) == []
+    assert one.differences(other) == ["algorithms Mine: pick has changed"]

@@ -10,7 +10,7 @@ import pytest
 
 from nasbench_lab.errors import AlgorithmFileError
 from nasbench_lab.registry import algorithm_class, load_benchmark, make_algorithm
-from nasbench_lab.running.comparison import run
+from nasbench_lab.running.search import run
 from nasbench_lab.testing import check_algorithm
 from nasbench_lab.user_code.code import Code
 

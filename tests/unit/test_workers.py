@@ -15,11 +15,12 @@ from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, BudgetError
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results.result import Result
-from nasbench_lab.running.comparison import compare, run
+from nasbench_lab.running.comparison import compare
+from nasbench_lab.running.search import run
 from nasbench_lab.simulator import simulate
-from nasbench_lab.workers import Workers
 from nasbench_lab.tables.columns import Query
 from nasbench_lab.trace import STATUSES
+from nasbench_lab.workers import Workers
 
 DONE, STOPPED, FAILED, CUT_OFF = range(4)
 
