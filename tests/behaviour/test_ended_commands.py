@@ -14,7 +14,7 @@ import psutil
 import pytest
 from nats_files import cells, write_one, write_simple
 
-from nasbench_lab import cli
+from nasbench_lab.cli import app as cli
 from nasbench_lab.running.comparison import compare
 
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from nasbench_lab import cli
+from nasbench_lab.cli import app as cli
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table

@@ -154,7 +154,7 @@ def test_a_task_of_a_table_comes_back(tmp_path, make_table, monkeypatch):
 )
 def test_labels_come_back(tmp_path, label):
     read = assert_comes_back(tmp_path, algorithms={label: "gp_bo", "other": "random_search"})
-    assert list(read["algorithms"]) == [label, "other"]
+    assert read.labels == [label, "other"]
 
 
 VALUES = [
@@ -180,7 +180,7 @@ VALUES = [
 def test_hyperparameters_of_every_kind_come_back(tmp_path, own, value):
     spec = f"{own}(value={value!r})"
     read = assert_comes_back(tmp_path, algorithms={"mine": spec})
-    assert read["algorithms"] == {"mine": spec}
+    assert {one.name: one.spec for one in read.algorithms} == {"mine": spec}
 
 
 literals = st.recursive(
@@ -221,7 +221,7 @@ def test_whatever_is_compared_comes_back(tmp_path, values, seeds, evaluations, s
 
 def test_a_class_from_a_file_comes_back_as_that_file(tmp_path, own):
     read = assert_comes_back(tmp_path, algorithms=[algorithm_class(own)])
-    assert read["algorithms"] == {"Own": own}
+    assert {one.name: one.spec for one in read.algorithms} == {"Own": own}
 
 
 def test_the_file_is_for_people():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nasbench_lab import cli
+from nasbench_lab.cli import app as cli
 from nasbench_lab.errors import (
     AlgorithmError,
     AlgorithmFileError,

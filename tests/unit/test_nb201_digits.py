@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasbench_lab import cli
+from nasbench_lab.cli import app as cli
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import MissingSourceError, QueryError
 from nasbench_lab.files import sha256
