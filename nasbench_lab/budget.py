@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_lab.benchmark import Benchmark
+from nasbench_lab.clock import counts_seconds
 from nasbench_lab.errors import BudgetError, short
 from nasbench_lab.words import counted
 
@@ -123,7 +124,7 @@ class Budget:
         Raises:
             BudgetError: The benchmark has no training times, or does not know its epochs.
         """
-        if self.seconds is not None and benchmark.clock == "evaluations":
+        if self.seconds is not None and not counts_seconds(benchmark.clock):
             raise BudgetError(
                 f"{benchmark.name!r} cannot keep a budget in simulated seconds: it holds no training "
                 f"times, or none that pay for its last epoch, and its clock counts evaluations. Give "

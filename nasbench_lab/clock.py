@@ -1,4 +1,4 @@
-"""What an evaluation costs by the training and validation times of a table."""
+"""Clocks: what an evaluation costs, by the training and validation times of a table."""
 
 from __future__ import annotations
 
@@ -7,9 +7,39 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import QueryError
+from nasbench_lab.errors import QueryError, UnknownNameError
 from nasbench_lab.tables.columns import Column, Query, ranges
 from nasbench_lab.tables.table import Table
+
+CLOCKS = {
+    "evaluations": "one unit for each evaluation; for tables without training times",
+    "train_only": "the training time up to the epoch",
+    "official": "the training time up to the epoch and one validation pass",
+    "every_epoch": "the training time up to the epoch and a validation pass after each epoch",
+    "resume": "as official, but a trial that continues pays only for its new epochs",
+}
+"""What each clock charges for an evaluation. All but ``evaluations`` count seconds."""
+
+SENTENCES = {
+    "evaluations": "each evaluation counts as one unit, as the table holds no training times",
+    "train_only": "an evaluation takes the training time that the table holds",
+    "official": "an evaluation takes the training time and one validation pass, as the table has them",
+    "every_epoch": "an evaluation takes the training time and a validation pass after each epoch, as "
+    "the table has them",
+    "resume": "an evaluation takes the training time and one validation pass, as the table has them, "
+    "and a trial that continues pays for its new epochs only",
+}
+"""What each clock charges, as a part of a sentence."""
+
+
+def counts_seconds(clock: str) -> bool:
+    """Whether a clock counts seconds, or evaluations."""
+    return clock != "evaluations"
+
+
+def resumes(clock: str) -> bool:
+    """Whether a trial that continues pays for its new epochs only."""
+    return clock == "resume"
 
 
 class Times:
@@ -61,6 +91,32 @@ class Times:
             if epoch is not None and self._every(self._valid, epoch):
                 held.append("every_epoch")
         return held
+
+    def clock(self, name: str | None, epoch: int | None) -> str:
+        """The clock that evaluations at an epoch are charged by.
+
+        Args:
+            name: One of ``CLOCKS``; by default what the table says, else the first that it holds
+                the times for of ``official``, ``train_only`` and ``evaluations``.
+            epoch: The epoch, or None for the end where the table knows that only.
+
+        Raises:
+            UnknownNameError: There is no such clock.
+            QueryError: The table does not hold the times that it needs.
+        """
+        kept = self.clocks(epoch)
+        if name is None:
+            usual = (self._table.info.clock, "official", "train_only", "evaluations")
+            return next(clock for clock in usual if clock in kept)
+        if name not in CLOCKS:
+            raise UnknownNameError("clock", name, CLOCKS)
+        if name not in kept:
+            raise QueryError(
+                f"{self._table.name!r} does not hold the times that clock {name!r} needs "
+                f"({CLOCKS[name]}{f' after epoch {epoch}' if epoch else ''}). Clocks it can keep: "
+                f"{', '.join(kept)}."
+            )
+        return name
 
     def _reach(self, column: Column | None, epoch: int | None) -> bool:
         """Whether a column of times says what training to an epoch, or the pass after it, takes."""

@@ -511,7 +511,7 @@ def load_benchmark(
             ``"nats-tss/cifar100"``.
         objective: What a search sees, one query or several; by default what the table says.
         report: What results are reported in; by default what the table says.
-        clock: One of ``nasbench_lab.benchmark.CLOCKS``.
+        clock: One of ``nasbench_lab.clock.CLOCKS``.
         constraints: What architectures must keep to, such as ``"parameters<=0.5"``.
 
     Raises:

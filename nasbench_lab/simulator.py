@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.budget import Budget
+from nasbench_lab.clock import resumes
 from nasbench_lab.errors import (
     AlgorithmError,
     BenchmarkError,
@@ -177,7 +178,7 @@ class _Run:
         self.algorithm, self.benchmark, self.workers = algorithm, benchmark, workers
         self.budget, self.charge_repeats, self.noise = budget, charge_repeats, noise
         self.faults = faults if workers.fail or workers.straggle else None
-        self.resumes = benchmark.clock == "resume"
+        self.resumes = resumes(benchmark.clock)
         watching = type(algorithm).should_stop is not SearchAlgorithm.should_stop
         self.shown = benchmark.fidelities if watching else ()
         self.done: list[_Job] = []

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.benchmark import Objective
+from nasbench_lab.clock import resumes
 from nasbench_lab.spaces import SearchSpace
 from nasbench_lab.words import counted
 
@@ -107,7 +108,7 @@ class Trace:
 
     def epochs(self) -> NDArray[np.int64]:
         """``(n,)`` how many epochs have counted up to and including each, as a budget counts them."""
-        resumed = self.since if self.settings.get("clock") == "resume" else 0
+        resumed = self.since if resumes(self.settings.get("clock", "")) else 0
         return np.cumsum(np.where(self.charged, np.maximum(self.epoch, 0) - resumed, 0))
 
     def scores(self, objective: int = 0) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab import stats
+from nasbench_lab.clock import counts_seconds
 from nasbench_lab.errors import ExperimentError
 from nasbench_lab.figures.layout import DEFAULT, PALETTE, Look, legend_above, styled, wrapped
 from nasbench_lab.tables.columns import ranges
@@ -212,8 +213,8 @@ def _draw_schedules(
     *above, (panel, (trace, _)) = panels.items()
     for other, _ in above:
         other.tick_params(labelbottom=False)
-    counted = trace.settings["clock"] == "evaluations"
-    panel.set_xlabel("simulated time (evaluations)" if counted else "simulated seconds")
+    in_seconds = counts_seconds(trace.settings["clock"])
+    panel.set_xlabel("simulated seconds" if in_seconds else "simulated time (evaluations)")
     if colours is not None:
         # Up to six of the epochs that occur, about evenly apart.
         near = np.searchsorted(epochs, np.geomspace(epochs[0], epochs[-1], 6).round(6))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nasbench_lab import stats
+from nasbench_lab.clock import SENTENCES
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.registry import parse_algorithm
 from nasbench_lab.results.result import Result
@@ -14,17 +15,6 @@ from nasbench_lab.workers import Workers
 
 if TYPE_CHECKING:
     from nasbench_lab.benchmark import TableBenchmark
-
-_CHARGED = {
-    "evaluations": "each evaluation counts as one unit, as the table holds no training times",
-    "train_only": "an evaluation takes the training time that the table holds",
-    "official": "an evaluation takes the training time and one validation pass, as the table has them",
-    "every_epoch": "an evaluation takes the training time and a validation pass after each epoch, as "
-    "the table has them",
-    "resume": "an evaluation takes the training time and one validation pass, as the table has them, "
-    "and a trial that continues pays for its new epochs only",
-}
-"""What the clocks of ``nasbench_lab.benchmark.CLOCKS`` charge, as a part of a sentence."""
 
 
 def methods(result: Result, ranked_on: Sequence[str], reference: str | None = None) -> list[str]:
@@ -127,7 +117,7 @@ def _runs(result: Result) -> list[str]:
         clocks.setdefault(benchmark.clock, []).append(benchmark.name)
     for clock, names in clocks.items():
         where = f" on {listed(names)}" if len(clocks) > 1 else ""
-        sentences.append(f"On the simulated clock{where}, {_CHARGED[clock]}.")
+        sentences.append(f"On the simulated clock{where}, {SENTENCES[clock]}.")
     sentences.append(
         "Evaluating an architecture again costs again."
         if experiment.charge_repeats

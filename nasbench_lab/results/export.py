@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab import stats
+from nasbench_lab.clock import counts_seconds
 from nasbench_lab.csv_files import write_csv
 from nasbench_lab.errors import DataFolderError, ExperimentError
 from nasbench_lab.files import atomic_folder
@@ -195,7 +196,7 @@ def _write_function(folder: Path, number: int, runs: list[Run], result: Result) 
 
 
 def _columns(benchmark: TableBenchmark) -> list[str]:
-    seconds = [] if benchmark.clock == "evaluations" else ["simulated_seconds"]
+    seconds = ["simulated_seconds"] if counts_seconds(benchmark.clock) else []
     epochs = [] if benchmark.epochs is None else ["epochs"]
     return ["evaluations", "raw_y", "test_regret", *seconds, *epochs]
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench_lab.benchmark import Objective, TableBenchmark
+from nasbench_lab.clock import counts_seconds
 from nasbench_lab.errors import BudgetError, QueryError, UnknownNameError
 from nasbench_lab.pareto import hypervolume_curve, pareto_front
 from nasbench_lab.tables.columns import Column, Query
@@ -213,7 +214,7 @@ def check_axis(benchmark: TableBenchmark, axis: str) -> None:
             f"Runs on {benchmark.name!r} cannot be shown against epochs: it holds only what its "
             f"architectures reached in the end. Use the axis 'evaluations'."
         )
-    if axis == "seconds" and benchmark.clock == "evaluations":
+    if axis == "seconds" and not counts_seconds(benchmark.clock):
         raise BudgetError(
             f"Runs on {benchmark.name!r} cannot be shown against simulated seconds: it holds no "
             f"training times, and its clock counts evaluations. Use the axis 'evaluations'."

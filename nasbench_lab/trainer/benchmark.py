@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_lab.algorithm import Evaluation
-from nasbench_lab.benchmark import CLOCKS, Benchmark, Objective
+from nasbench_lab.benchmark import Benchmark, Objective
+from nasbench_lab.clock import CLOCKS, counts_seconds, resumes
 from nasbench_lab.errors import QueryError, TableFileError, UnknownNameError
 from nasbench_lab.files import data_folder
 from nasbench_lab.spaces import Architecture, SearchSpace, get_space
@@ -162,7 +163,7 @@ class TrainingBenchmark(Benchmark):
             return None
 
     def _cost(self, training: Training, epoch: int, since: int | None) -> float:
-        if self.clock == "evaluations":
+        if not counts_seconds(self.clock):
             return 1.0
         trained, passes = training.seconds["train"][:epoch], training.seconds["valid"][:epoch]
         cost = math.fsum(trained)
@@ -170,7 +171,7 @@ class TrainingBenchmark(Benchmark):
             cost += math.fsum(passes)
         elif self.clock != "train_only":
             cost += math.fsum(passes) / epoch
-        if self.clock == "resume" and since is not None:
+        if resumes(self.clock) and since is not None:
             cost -= math.fsum(trained[:since])
         return cost / len(self.seeds)
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm
-from nasbench_lab.benchmark import CLOCKS, TableBenchmark, lacking_times
+from nasbench_lab.benchmark import TableBenchmark, lacking_times
+from nasbench_lab.clock import CLOCKS
 from nasbench_lab.errors import BudgetError, HyperparameterError, QueryError
 from nasbench_lab.registry import load_benchmark, make_algorithm
 from nasbench_lab.running.search import run

@@ -17,8 +17,8 @@ import pytest
 
 import nasbench_lab
 from nasbench_lab import registry
-from nasbench_lab.cli import app as cli
 from nasbench_lab.budget import Budget
+from nasbench_lab.cli import app as cli
 from nasbench_lab.cli import compare as cli_compare
 from nasbench_lab.errors import MissingSourceError
 from nasbench_lab.files import sha256

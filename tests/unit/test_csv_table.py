@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nasbench_lab.benchmark import CLOCKS as BENCHMARK_CLOCKS
+from nasbench_lab.clock import CLOCKS as BENCHMARK_CLOCKS
 from nasbench_lab.errors import NasbenchLabError, TableFileError
 from nasbench_lab.files import atomic_folder, sha256
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space

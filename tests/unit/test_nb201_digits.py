@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasbench_lab.cli import app as cli
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.cli import app as cli
 from nasbench_lab.errors import MissingSourceError, QueryError
 from nasbench_lab.files import sha256
 from nasbench_lab.registry import load_benchmark, open_table

@@ -1,93 +1,24 @@
-"""Benchmarks: what a search algorithm's trials are evaluated by."""
+"""A benchmark that looks the answer up in a table."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.algorithm import Evaluation
-from nasbench_lab.clock import Times, epochs_in_words
-from nasbench_lab.errors import QueryError, UnknownNameError
-from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
-from nasbench_lab.tables.columns import Constraint, Query, Task
+from nasbench_lab.benchmark.interface import Benchmark
+from nasbench_lab.benchmark.questions import Questions
+from nasbench_lab.clock import Times, counts_seconds, epochs_in_words, resumes
+from nasbench_lab.errors import QueryError
+from nasbench_lab.spaces import Architecture, Architectures
+from nasbench_lab.tables.columns import Constraint, Query
 from nasbench_lab.tables.table import Table
-
-CLOCKS = {
-    "evaluations": "one unit for each evaluation; for tables without training times",
-    "train_only": "the training time up to the epoch",
-    "official": "the training time up to the epoch and one validation pass",
-    "every_epoch": "the training time up to the epoch and a validation pass after each epoch",
-    "resume": "as official, but a trial that continues pays only for its new epochs",
-}
-"""What each clock charges for an evaluation. All but ``evaluations`` count seconds."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """One of the numbers that a search is after.
-
-    Args:
-        name: Such as ``"valid_accuracy"``.
-        unit: Such as ``"%"``.
-        maximize: Whether more is better.
-    """
-
-    name: str
-    unit: str
-    maximize: bool = True
-
-
-class Benchmark(ABC):
-    """A space, objectives and a clock. Tables and real training answer through this interface."""
-
-    name: str
-    space: SearchSpace
-    objectives: tuple[Objective, ...]
-    clock: str
-    """One of ``CLOCKS``."""
-    epochs: int | None
-    """Epochs of a full evaluation, or None where the benchmark does not know."""
-    fidelities: tuple[int, ...] = ()
-    """The epochs it can evaluate after, ascending; empty where it knows the end only."""
-    noisy: bool = False
-    """Whether evaluations draw from ``rng``."""
-    constraints: tuple[Constraint, ...] = ()
-    """What architectures must keep to."""
-    dataset: str | None = None
-    """The data set that the networks are trained for, or None where the benchmark does not know."""
-
-    @abstractmethod
-    def evaluate(
-        self,
-        architecture: Architecture,
-        epoch: int | None = None,
-        rng: np.random.Generator | None = None,
-        since: int | None = None,
-    ) -> Evaluation:
-        """Evaluates one architecture.
-
-        Args:
-            architecture: An architecture of ``space``.
-            epoch: After how many epochs, or None for all.
-            rng: Where the noise of a random trial comes from; never the search's own generator.
-            since: The epoch that this trial was trained to before. Only given if the clock is
-                ``resume``, which charges what came after.
-
-        Returns:
-            The validation metrics and the cost; NaN values if the evaluation failed.
-
-        Raises:
-            InvalidArchitectureError: The architecture is not of the space.
-            QueryError: The benchmark does not know that epoch.
-        """
 
 
 class TableBenchmark(Benchmark):
@@ -128,88 +59,16 @@ class TableBenchmark(Benchmark):
     ) -> None:
         self.table, self.task, self.space = table, task, table.space
         self.name = table.name if task is None else f"{table.name}/{task}"
-        default = Task(table.info.objective, table.info.report)
-        if task is not None:
-            if task not in table.info.tasks:
-                raise UnknownNameError(f"task of {table.name!r}", task, table.info.tasks)
-            default = table.info.tasks[task]
-        if objective is None:
-            objective = default.objective
-        several = [objective] if isinstance(objective, str | Query) else objective
-        self.queries = tuple(map(Query.of, several))
-        self.report = Query.of(report or default.report or self.queries[0])
-        if not all(query.metric for query in self.queries):
-            raise QueryError(
-                f"{table.name!r} has no objective of its own, as it lacks validation or test "
-                f"accuracies. Name what the search is to see, and what is reported."
-            )
-        if isinstance(constraints, Constraint | str):
-            constraints = [constraints]
-        self.constraints = tuple(map(Constraint.of, constraints or ()))
-        seen = [*self.queries, *(constraint.query for constraint in self.constraints)]
-        columns = [table.column(query) for query in seen]
-        for query in [*seen, self.report]:
-            table.check(query)
-        if self.report.trial == "random":
-            raise QueryError("Results are reported by the mean or one seed, not a random trial.")
-        for column in columns:
-            if column.on_test_data:
-                raise QueryError(
-                    f"{column.name!r} of {table.name!r} is measured on test data, which a search "
-                    f"must not see. Search on {default.objective!r} and name the test metric as "
-                    f"the report."
-                )
-        self.objectives = tuple(
-            Objective(c.name, c.unit, c.maximize) for c in columns[: len(self.queries)]
-        )
-        # Which training is paid for; of some objectives, such as parameters, there is none.
-        trained = [i for i, c in enumerate(columns) if c.epochs or c.split]
-        main = next((i for i in trained if columns[i].epochs), (trained or [0])[0])
-        for i in trained:
-            if any(getattr(columns[i], k) != getattr(columns[main], k) for k in _TRAINING):
-                raise QueryError(
-                    f"{columns[main].name!r} and {columns[i].name!r} of {table.name!r} are of "
-                    f"different trainings; a search that sees both would pay for one."
-                )
-        if len({c.name for c in columns[: len(self.queries)]}) < len(self.queries):
-            raise QueryError("Expected objectives that differ, but one was given twice.")
-        epochs, self.dataset = columns[main].epochs, columns[main].dataset
-        self.epochs = seen[main].epoch or (epochs[-1] if epochs else None)
-        for query, column in zip(seen, columns, strict=True):
-            at = query.epoch or (column.epochs[-1] if column.epochs else None)
-            if self.epochs is None or at is None:
-                continue
-            if query in self.queries and at != self.epochs:
-                raise QueryError(
-                    f"Objectives are seen after the same epoch, but {column.name!r} of "
-                    f"{table.name!r} after {at} and {columns[main].name!r} after {self.epochs}."
-                )
-            if query.epoch is not None and query.epoch > self.epochs:
-                raise QueryError(
-                    f"{column.name!r} is bounded after epoch {query.epoch}, but a search on "
-                    f"{table.name!r} ends after {self.epochs}."
-                )
-        self._times = Times(table, columns[main])
-        held = self._times.clocks(self.epochs)
-        if clock is None and table.info.clock in held:
-            clock = table.info.clock
-        if clock is None:
-            clock = next(name for name in ("official", "train_only", "evaluations") if name in held)
-        if clock not in CLOCKS:
-            raise UnknownNameError("clock", clock, CLOCKS)
-        if clock not in held:
-            raise QueryError(
-                f"{table.name!r} does not hold the times that clock {clock!r} needs ({CLOCKS[clock]}"
-                f"){f' after epoch {self.epochs}' if self.epochs else ''}. Clocks it can keep: "
-                f"{', '.join(held)}."
-            )
-        self.clock = clock
-        self._unpaid: tuple[int, ...] = ()
-        if self.epochs is not None:
-            held_epochs = [set(columns[i].epochs or (self.epochs,)) for i in trained]
-            known = [e for e in sorted(set.intersection(*held_epochs)) if e <= self.epochs]
-            self.fidelities = tuple(e for e in known if clock in self._times.clocks(e))
-            self._unpaid = tuple(e for e in known if e not in self.fidelities)
+        questions = Questions.of(table, task, objective, report, constraints)
+        self.queries, self.report = questions.queries, questions.report
+        self.constraints, self.objectives = questions.constraints, questions.objectives
+        self.epochs, self.dataset = questions.epochs, questions.main.dataset
+        self.noisy = any(query.trial == "random" for query in self.queries)
+        self._times = Times(table, questions.main)
+        self.clock = self._times.clock(clock, self.epochs)
+        paid = [e for e in questions.common if self.clock in self._times.clocks(e)]
+        self.fidelities = tuple(paid)
+        self._unpaid = tuple(e for e in questions.common if e not in paid)
         self.fallback = fallback
         if fallback is not None:
             self._check_fallback(fallback)
@@ -217,18 +76,22 @@ class TableBenchmark(Benchmark):
         self._columns: dict[int | None, _Columns] = {}
         self._rows: dict[Architecture, int] = {}
         self._feasible: NDArray[np.bool_] | None = None
-        self.noisy = any(query.trial == "random" for query in self.queries)
-        if self.constraints and not self.feasible.any():
-            raise QueryError(
-                f"No entry of {table.name!r} keeps to {', '.join(map(str, self.constraints))}"
-                f"{' at once' if len(self.constraints) > 1 else ''}. "
-                + " ".join(
-                    f"{int((c.violation(some) == 0).sum())} keep to {c}, of values from "
-                    f"{np.nanmin(some):.6g} to {np.nanmax(some):.6g}."
-                    for c in self.constraints
-                    for some in [self._bounded(c)]
-                )
-            )
+        self._check_constraints()
+
+    def _check_constraints(self) -> None:
+        """Refuses constraints that no entry keeps to."""
+        if not self.constraints or self.feasible.any():
+            return
+        bounded = [(constraint, self._bounded(constraint)) for constraint in self.constraints]
+        counts = " ".join(
+            f"{int((constraint.violation(values) == 0).sum())} keep to {constraint}, of values from "
+            f"{np.nanmin(values):.6g} to {np.nanmax(values):.6g}."
+            for constraint, values in bounded
+        )
+        raise QueryError(
+            f"No entry of {self.table.name!r} keeps to {', '.join(map(str, self.constraints))}"
+            f"{' at once' if len(self.constraints) > 1 else ''}. {counts}"
+        )
 
     def _check_fallback(self, fallback: Benchmark) -> None:
         """Refuses a fallback whose answers do not belong beside the table's."""
@@ -336,7 +199,7 @@ class TableBenchmark(Benchmark):
 
         One that the table lacks is a failed evaluation, if there is no fallback.
         """
-        if since is not None and self.clock == "resume":
+        if since is not None and resumes(self.clock):
             if self.fallback is not None and self._row(architecture) < 0:
                 return self.fallback.evaluate(architecture, epoch, rng, since)._replace(row=-1)
             if self.noisy and self._row(architecture) >= 0:
@@ -351,7 +214,7 @@ class TableBenchmark(Benchmark):
             return self.fallback.evaluate(architecture, epoch, rng)._replace(row=-1)
         if row < 0:
             values = (math.nan,) * len(columns)
-            cost = 1.0 if self.clock == "evaluations" else 0.0
+            cost = 1.0 if not counts_seconds(self.clock) else 0.0
             result = Evaluation(values, cost, self.epochs if epoch is None else epoch, row)
         elif self.noisy:
             return self._evaluate_random(row, epoch, rng)
@@ -387,7 +250,7 @@ class TableBenchmark(Benchmark):
         values = np.stack([column[rows] for column in columns], axis=1)
         absent = rows < 0
         values[absent] = np.nan
-        return values, np.where(absent, 1.0 if self.clock == "evaluations" else 0.0, costs[rows])
+        return values, np.where(absent, 1.0 if not counts_seconds(self.clock) else 0.0, costs[rows])
 
     def _at(self, epoch: int | None) -> _Columns:
         """``(rows,)`` values of each objective, costs and violations at an epoch."""
@@ -397,7 +260,7 @@ class TableBenchmark(Benchmark):
                 self.table.values(replace(q, trial="mean") if q.trial == "random" else q)
                 for q in questions
             ]
-            if self.clock == "evaluations":
+            if not counts_seconds(self.clock):
                 costs = np.ones(len(self.table))
             else:
                 costs = self._times.costs(self.clock, self.epochs if epoch is None else epoch)
@@ -462,7 +325,7 @@ class TableBenchmark(Benchmark):
                 continue
             if drawn not in held:
                 drawn = list(held)[int(rng.random() * len(held))]
-                if self.clock != "evaluations":
+                if counts_seconds(self.clock):
                     at = self.epochs if epoch is None else epoch
                     own = self._times.costs(self.clock, at, drawn).item(row)
                     if not math.isnan(own):
@@ -474,45 +337,7 @@ class TableBenchmark(Benchmark):
         return result if since is None else self._resumed(result, since, timed)
 
 
-def scarcity(benchmark: TableBenchmark) -> list[str]:
-    """Warnings of a benchmark on which a search finds next to nothing, in sentences."""
-    table, few = benchmark.table, []
-    allowed = int(benchmark.feasible.sum())
-    if benchmark.constraints and (allowed < _FEW or allowed < _FEW_SHARE * len(table)):
-        kept = ", ".join(map(str, benchmark.constraints))
-        few.append(
-            f"only {allowed:,} of {len(table):,} entries keep to {kept}, so many runs may find none."
-        )
-    if len(table) < _FEW_SHARE * benchmark.space.size:
-        drawn = benchmark.space.sample(np.random.default_rng(0), _DRAWS)
-        held = float((table.row(drawn) >= 0).mean())
-        if held < 10 * _FEW_SHARE:
-            few.append(
-                f"the table holds {held:.1%} of random architectures of its space; the evaluations "
-                f"of all others fail."
-            )
-    return few
-
-
-_FEW, _FEW_SHARE = 20, 0.01
-"""Fewer entries than these are few."""
-
-_DRAWS = 1000
-
-
-def lacking_times(table: Table) -> list[str]:
-    """Which epochs and clocks the times of a table cannot pay for, in sentences."""
-    sentences: list[str] = []
-    for task in (None, *table.info.tasks):
-        with suppress(QueryError):  # it names no objective
-            sentences += TableBenchmark(table, task).lacking_times()
-    return list(dict.fromkeys(sentences))
-
-
 _Columns = tuple[list[NDArray[np.float64]], NDArray[np.float64], NDArray[np.float64] | None]
-
-_TRAINING = ("dataset", "trained_on", "schedule")
-"""What makes two columns ones of the same training."""
 
 
 def _restore(

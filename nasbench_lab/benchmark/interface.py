@@ -1,0 +1,72 @@
+"""What every benchmark answers, be it a table or real training."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.spaces import Architecture, SearchSpace
+from nasbench_lab.tables.columns import Constraint
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One of the numbers that a search is after.
+
+    Args:
+        name: Such as ``"valid_accuracy"``.
+        unit: Such as ``"%"``.
+        maximize: Whether more is better.
+    """
+
+    name: str
+    unit: str
+    maximize: bool = True
+
+
+class Benchmark(ABC):
+    """A space, objectives and a clock. Tables and real training answer through this interface."""
+
+    name: str
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    clock: str
+    """One of ``CLOCKS``."""
+    epochs: int | None
+    """Epochs of a full evaluation, or None where the benchmark does not know."""
+    fidelities: tuple[int, ...] = ()
+    """The epochs it can evaluate after, ascending; empty where it knows the end only."""
+    noisy: bool = False
+    """Whether evaluations draw from ``rng``."""
+    constraints: tuple[Constraint, ...] = ()
+    """What architectures must keep to."""
+    dataset: str | None = None
+    """The data set that the networks are trained for, or None where the benchmark does not know."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        architecture: Architecture,
+        epoch: int | None = None,
+        rng: np.random.Generator | None = None,
+        since: int | None = None,
+    ) -> Evaluation:
+        """Evaluates one architecture.
+
+        Args:
+            architecture: An architecture of ``space``.
+            epoch: After how many epochs, or None for all.
+            rng: Where the noise of a random trial comes from; never the search's own generator.
+            since: The epoch that this trial was trained to before. Only given if the clock is
+                ``resume``, which charges what came after.
+
+        Returns:
+            The validation metrics and the cost; NaN values if the evaluation failed.
+
+        Raises:
+            InvalidArchitectureError: The architecture is not of the space.
+            QueryError: The benchmark does not know that epoch.
+        """

@@ -1,0 +1,152 @@
+"""What a benchmark asks of its table, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nasbench_lab.benchmark.interface import Objective
+from nasbench_lab.errors import QueryError, UnknownNameError
+from nasbench_lab.tables.columns import Column, Constraint, Query, Task
+from nasbench_lab.tables.table import Table
+
+_TRAINING = ("dataset", "trained_on", "schedule")
+"""What makes two columns ones of the same training."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a benchmark asks of its table.
+
+    Args:
+        queries: What a search sees.
+        report: What results are reported in.
+        constraints: What architectures must keep to.
+        objectives: Name, unit and direction of each query.
+        main: The column whose training is paid for.
+        epochs: After how many epochs a search is told, or None where the table does not know.
+        common: The epochs up to that one at which all that depends on training is known.
+    """
+
+    queries: tuple[Query, ...]
+    report: Query
+    constraints: tuple[Constraint, ...]
+    objectives: tuple[Objective, ...]
+    main: Column
+    epochs: int | None
+    common: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        table: Table,
+        task: str | None,
+        objective: Query | str | Sequence[Query | str] | None,
+        report: Query | str | None,
+        constraints: Constraint | str | Sequence[Constraint | str] | None,
+    ) -> Questions:
+        """Checks what is to be asked; arguments as for ``TableBenchmark``.
+
+        Raises:
+            QueryError: The table cannot answer, or a search must not ask it.
+            UnknownNameError: The table has no such task.
+        """
+        default = _default(table, task)
+        given = default.objective if objective is None else objective
+        queries = tuple(map(Query.of, [given] if isinstance(given, str | Query) else given))
+        reported = Query.of(report or default.report or queries[0])
+        if not all(query.metric for query in queries):
+            raise QueryError(
+                f"{table.name!r} has no objective of its own, as it lacks validation or test "
+                f"accuracies. Name what the search is to see, and what is reported."
+            )
+        if isinstance(constraints, Constraint | str):
+            constraints = [constraints]
+        bounds = tuple(map(Constraint.of, constraints or ()))
+        seen = [*queries, *(constraint.query for constraint in bounds)]
+        columns = [table.column(query) for query in seen]
+        for query in [*seen, reported]:
+            table.check(query)
+        if reported.trial == "random":
+            raise QueryError("Results are reported by the mean or one seed, not a random trial.")
+        _check_split(table, columns, default)
+        trained = [i for i, column in enumerate(columns) if column.epochs or column.split]
+        main = next((i for i in trained if columns[i].epochs), (trained or [0])[0])
+        _check_training(table, [columns[i] for i in trained], columns[main])
+        if len({column.name for column in columns[: len(queries)]}) < len(queries):
+            raise QueryError("Expected objectives that differ, but one was given twice.")
+        last = columns[main].epochs
+        epochs = seen[main].epoch or (last[-1] if last else None)
+        if epochs is not None:
+            _check_epochs(table, seen, columns, len(queries), columns[main], epochs)
+        return cls(
+            queries,
+            reported,
+            bounds,
+            tuple(Objective(c.name, c.unit, c.maximize) for c in columns[: len(queries)]),
+            columns[main],
+            epochs,
+            _common_epochs([columns[i] for i in trained], epochs),
+        )
+
+
+def _default(table: Table, task: str | None) -> Task:
+    """What is searched on and reported if nothing else is said."""
+    if task is None:
+        return Task(table.info.objective, table.info.report)
+    if task not in table.info.tasks:
+        raise UnknownNameError(f"task of {table.name!r}", task, table.info.tasks)
+    return table.info.tasks[task]
+
+
+def _check_split(table: Table, columns: Sequence[Column], default: Task) -> None:
+    """Refuses what a search must not see."""
+    for column in columns:
+        if column.on_test_data:
+            raise QueryError(
+                f"{column.name!r} of {table.name!r} is measured on test data, which a search "
+                f"must not see. Search on {default.objective!r} and name the test metric as "
+                f"the report."
+            )
+
+
+def _check_training(table: Table, columns: Sequence[Column], main: Column) -> None:
+    """Refuses columns of several trainings, of which one only would be paid for."""
+    for column in columns:
+        if any(getattr(column, key) != getattr(main, key) for key in _TRAINING):
+            raise QueryError(
+                f"{main.name!r} and {column.name!r} of {table.name!r} are of different trainings; a "
+                f"search that sees both would pay for one."
+            )
+
+
+def _check_epochs(
+    table: Table,
+    seen: Sequence[Query],
+    columns: Sequence[Column],
+    n_objectives: int,
+    main: Column,
+    epochs: int,
+) -> None:
+    """Refuses objectives after different epochs, and bounds after the end of a search."""
+    for i, (query, column) in enumerate(zip(seen, columns, strict=True)):
+        at = query.epoch or (column.epochs[-1] if column.epochs else None)
+        if at is None:
+            continue
+        if i < n_objectives and at != epochs:
+            raise QueryError(
+                f"Objectives are seen after the same epoch, but {column.name!r} of "
+                f"{table.name!r} after {at} and {main.name!r} after {epochs}."
+            )
+        if query.epoch is not None and query.epoch > epochs:
+            raise QueryError(
+                f"{column.name!r} is bounded after epoch {query.epoch}, but a search on "
+                f"{table.name!r} ends after {epochs}."
+            )
+
+
+def _common_epochs(columns: Sequence[Column], epochs: int | None) -> tuple[int, ...]:
+    if epochs is None:
+        return ()
+    known = [set(column.epochs or (epochs,)) for column in columns]
+    return tuple(epoch for epoch in sorted(set.intersection(*known)) if epoch <= epochs)
