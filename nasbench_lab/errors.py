@@ -92,6 +92,10 @@ class QueryError(NasbenchLabError, ValueError):
     """A question that the table cannot answer, or that names more than one column."""
 
 
+class ShadowedPackageError(NasbenchLabError, ImportError):
+    """A package of nasbench-lab that something else of its name hides."""
+
+
 class BudgetError(NasbenchLabError, ValueError):
     """A budget that is absent, not positive, or in a unit that the benchmark does not know."""
 

@@ -33,6 +33,7 @@ from nasbench_lab.cli.results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, repor
 from nasbench_lab.cli.train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.cli.verify import VERIFY_EXAMPLES, verify
 from nasbench_lab.errors import (
+    AlgorithmFileError,
     DataFolderError,
     MissingSourceError,
     NasbenchLabError,
@@ -128,7 +129,11 @@ def list_algorithms(as_json: Json = False) -> None:
 
     rows = []
     for name in sorted(algorithm_modules()):
-        cls = algorithm_class(name)
+        try:
+            cls = algorithm_class(name)
+        except AlgorithmFileError as error:  # of a plug-in that is broken
+            errors.print(f"Warning: {error}", markup=False, highlight=False, soft_wrap=True)
+            continue
         module = sys.modules[cls.__module__]
         rows.append(
             {
@@ -145,10 +150,10 @@ def list_algorithms(as_json: Json = False) -> None:
 @list_app.command("spaces")
 def list_spaces(as_json: Json = False) -> None:
     """List all search spaces."""
-    from nasbench_lab.spaces import SPACES, get_space
+    from nasbench_lab.spaces import get_space, space_names
 
     rows: list[dict[str, Any]] = []
-    for name in sorted(SPACES):
+    for name in sorted(space_names()):
         space = get_space(name)
         rows.append(
             {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from nasbench_lab.errors import NasbenchLabError
+from nasbench_lab.errors import AlgorithmFileError, NasbenchLabError
 from nasbench_lab.registry import algorithm_class, algorithm_modules, parse_algorithm
 from nasbench_lab.results.result import Result
 
@@ -105,7 +105,10 @@ def _citation_of(algorithm: str) -> str:
         name, _ = parse_algorithm(algorithm)
     except NasbenchLabError:
         return ""
-    return algorithm_class(name).citation if name in algorithm_modules() else ""
+    try:
+        return algorithm_class(name).citation if name in algorithm_modules() else ""
+    except AlgorithmFileError:  # of a plug-in that is broken
+        return ""
 
 
 def _entries(citation: str, name: str) -> list[str]:

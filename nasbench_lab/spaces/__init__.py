@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import entry_points
 
+from nasbench_lab import plug_ins
 from nasbench_lab.errors import UnknownNameError
 from nasbench_lab.spaces.base import (
     Architecture,
@@ -48,10 +48,22 @@ A plug-in names its own in the entry-point group ``nasbench_lab.spaces``.
 """
 
 
+@cache
+def _plugged_in() -> dict[str, SearchSpace]:
+    """The spaces of plug-ins, by name."""
+    return dict(plug_ins.plug_ins(plug_ins.SPACES, _made)[::-1])  # the first of a name counts
+
+
+def _made(make: Callable[[], SearchSpace]) -> SearchSpace:
+    space = make()
+    if not isinstance(space, SearchSpace):
+        raise TypeError(f"Expected a SearchSpace but it makes {space!r}.")
+    return space
+
+
 def space_names() -> list[str]:
     """The names of all spaces, those of plug-ins last."""
-    plugged_in = (entry.name for entry in entry_points(group="nasbench_lab.spaces"))
-    return list(dict.fromkeys((*SPACES, *plugged_in)))
+    return list(dict.fromkeys((*SPACES, *_plugged_in())))
 
 
 @cache
@@ -63,8 +75,6 @@ def get_space(name: str) -> SearchSpace:
     """
     if name in SPACES:
         return SPACES[name]()
-    plugged_in = {entry.name: entry for entry in entry_points(group="nasbench_lab.spaces")}
-    if name not in plugged_in:
-        raise UnknownNameError("space", name, {**SPACES, **plugged_in})
-    space: SearchSpace = plugged_in[name].load()()
-    return space
+    if name not in _plugged_in():
+        raise UnknownNameError("space", name, space_names())
+    return _plugged_in()[name]

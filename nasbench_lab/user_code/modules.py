@@ -27,10 +27,8 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from nasbench_lab import plug_ins
 from nasbench_lab.errors import AlgorithmFileError
-
-GROUPS = ("nasbench_lab.algorithms", "nasbench_lab.tables")
-"""The entry points of plug-ins, whose packages are no code of the user's."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +248,9 @@ def is_installed(path: str | None) -> bool:
 
 @cache
 def _installed_folders() -> tuple[Path, ...]:
-    names = {e.module.partition(".")[0] for group in GROUPS for e in entry_points(group=group)}
+    groups = plug_ins.ALGORITHMS, plug_ins.TABLES, plug_ins.SPACES
+    entries = [entry for group in groups for entry in entry_points(group=group)]
+    names = {entry.module.partition(".")[0] for entry in entries}
     found = [Path(__file__).parents[1]]
     found += [Path(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib")]
     for name in sorted(names):

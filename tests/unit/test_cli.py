@@ -215,8 +215,9 @@ def test_list_tables_says_which_are_there(lab, monkeypatch, tmp_path):
     source = registry.table_sources()[PROTEINS]
     absent = TableSource("other/table", "the package other", missing, lambda folder: None)
     known = {PROTEINS: source, CORA: registry.table_sources()[CORA], "other/table": absent}
-    monkeypatch.setattr(registry, "table_sources", lambda: known)
-    monkeypatch.setattr(registry, "file_formats", list)
+    for module in (registry, registry.tables):
+        monkeypatch.setattr(module, "table_sources", lambda: known)
+    monkeypatch.setattr(registry.tables, "file_formats", list)
     monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
     open_table(PROTEINS)
     made = {"table": CORA, "state": f"made at first use, from {source.version()}"}

@@ -131,9 +131,11 @@ def stand_in(monkeypatch, table, **changes):
     """Makes a table one of those that are known by name."""
     monkeypatch.setattr(table, "info", replace(table.info, **changes))
     known = registry.table_names()
-    monkeypatch.setattr(registry, "table_names", lambda: [*known, table.name])
+    monkeypatch.setattr(registry.tables, "table_names", lambda: [*known, table.name])
     monkeypatch.setattr(
-        registry, "open_table", lambda name: table if name == table.name else open_table(name)
+        registry.tables,
+        "open_table",
+        lambda name: table if name == table.name else open_table(name),
     )
 
 

@@ -239,7 +239,7 @@ def conversions(data, monkeypatch):
         source.convert(folder)
 
     watched = {source.name: replace(source, convert=convert)}
-    monkeypatch.setattr(registry, "table_sources", lambda: watched)
+    monkeypatch.setattr(registry.tables, "table_sources", lambda: watched)
     return done
 
 

@@ -501,7 +501,7 @@ def test_a_broken_conversion_leaves_nothing(data, monkeypatch):
         raise TableFileError("toy.bench: record 5 is damaged")
 
     sources = {"toy/cells": TableSource("toy/cells", "nothing", lambda: "toy 1", convert)}
-    monkeypatch.setattr(registry, "table_sources", lambda: sources)
+    monkeypatch.setattr(registry.tables, "table_sources", lambda: sources)
     with pytest.raises(TableFileError, match="record 5 is damaged"):
         open_table("toy/cells")
     assert everything_below(data) == ["tables", "tables/toy"]
@@ -523,7 +523,7 @@ def test_a_table_that_another_process_made_meanwhile_is_never_taken_away(data, m
         monkeypatch.setattr(os, "rename", watched_rename)
 
     sources = {"toy/cells": TableSource("toy/cells", "nothing", lambda: "toy 1", convert)}
-    monkeypatch.setattr(registry, "table_sources", lambda: sources)
+    monkeypatch.setattr(registry.tables, "table_sources", lambda: sources)
     open_table("toy/cells").verify()
     assert seen == [True]
     assert [p.name for p in folder.parent.iterdir()] == ["cells"]

@@ -1,0 +1,51 @@
+"""Finds search algorithms and tables, ours and those of plug-ins, by name.
+
+The entry-point groups ``nasbench_lab.algorithms`` and ``nasbench_lab.tables`` each name packages. A
+package of algorithms holds one algorithm per module, and the module's name is the algorithm's;
+modules that start with an underscore are not looked at. A package of tables has a list ``TABLES`` of
+``TableSource``, and may have a list ``FORMATS`` of ``FileFormat``.
+"""
+
+from nasbench_lab.registry.algorithms import (
+    Taken,
+    algorithm_class,
+    algorithm_modules,
+    make_algorithm,
+    parse_algorithm,
+    running,
+    take,
+)
+from nasbench_lab.registry.importing import import_file, official_files, torch_home
+from nasbench_lab.registry.tables import (
+    file_formats,
+    kept_tables,
+    load_benchmark,
+    needed_files,
+    open_table,
+    remedy,
+    table_folder,
+    table_names,
+    table_sources,
+)
+
+__all__ = [
+    "Taken",
+    "algorithm_class",
+    "algorithm_modules",
+    "file_formats",
+    "import_file",
+    "kept_tables",
+    "load_benchmark",
+    "make_algorithm",
+    "needed_files",
+    "official_files",
+    "open_table",
+    "parse_algorithm",
+    "remedy",
+    "running",
+    "table_folder",
+    "table_names",
+    "table_sources",
+    "take",
+    "torch_home",
+]

@@ -1,0 +1,164 @@
+"""Makes tables of the files that benchmarks are published as."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from nasbench_lab.bounded_files import check_regular
+from nasbench_lab.errors import DataFolderError, MissingSourceError, TableFileError, short
+from nasbench_lab.files import atomic_folder, nearest_file
+from nasbench_lab.registry.tables import (
+    LONGEST_NAME,
+    file_formats,
+    kept_tables,
+    needed_files,
+    table_folder,
+    table_sources,
+)
+from nasbench_lab.tables.sources import ImportOptions, silent
+from nasbench_lab.tables.table import Table
+
+
+def torch_home() -> Path:
+    """Where the official packages look for their files: ``$TORCH_HOME``, else ``~/.torch``."""
+    named = os.environ.get("TORCH_HOME")
+    return Path(named).expanduser() if named else Path.home() / ".torch"
+
+
+def official_files() -> list[Path]:
+    """The official files in ``torch_home``: of each format's tables the first form that is there."""
+    found = []
+    for one in file_formats():
+        tables = set()
+        for name in one.official:
+            path = torch_home() / name
+            table = one.recognise(path) if path.exists() else None
+            if table is not None and table not in tables:
+                tables.add(table)
+                found.append(path)
+    return found
+
+
+def import_file(
+    path: Path | str,
+    *,
+    name: str | None = None,
+    curves: bool = True,
+    jobs: int = -1,
+    mapping: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Table:
+    """Makes a table of a benchmark file, and keeps it in the data folder under its name.
+
+    The file is recognised by its content, never by its name, and no byte of it is executed. A table
+    of that name is replaced once the new one is complete; until then, and if anything fails, it
+    stays as it was.
+
+    Args:
+        path: A file or folder; if there is none of this name, one in ``torch_home``.
+        name: The table's name; None for the one that the format has.
+        curves: Whether the values of all epochs are kept, or only those at the end.
+        jobs: How many processes read; -1 for one per core.
+        mapping: Says what the columns of a CSV or Parquet file are; by default the file of the same
+            name that ends in ``.toml``.
+        progress: Called with the number of records read, and their number in all or 0.
+
+    Raises:
+        MissingSourceError: There is no such file.
+        TableFileError: It is of no known format, damaged, hostile, or disagrees with itself.
+        DataFolderError: The data folder cannot be written.
+    """
+    path = Path(path).expanduser()
+    if not path.exists() and not path.is_absolute() and (torch_home() / path).exists():
+        path = torch_home() / path
+    if not path.exists():
+        raise MissingSourceError(
+            f"There is no file {path}, nor one of that name in {torch_home()}.{nearest_file(path)}"
+        )
+    path = path.resolve()
+    if not path.is_dir():
+        try:
+            check_regular(path)
+        except OSError as error:
+            raise TableFileError(f"{path} cannot be imported: {error.strerror}.") from error
+    recognised = ((one, one.recognise(path)) for one in file_formats())
+    found = next(((one, table) for one, table in recognised if table is not None), None)
+    if found is None:
+        kinds = "; ".join(
+            one.name + (f" ({', '.join(one.tables.values())})" if one.tables else "")
+            for one in file_formats()
+        )
+        raise TableFileError(
+            f"{path} is none of the files that can be imported, or its beginning is damaged. "
+            f"Expected one of: {kinds}."
+        )
+    one, usual = found
+    if mapping is not None:
+        if one.named_by is None:
+            raise TableFileError(
+                f"{path} is of {one.name}, whose columns are known: leave the mapping file out."
+            )
+        usual = one.named_by(Path(mapping))
+    name = name or usual
+    _check_name(name)
+    if name in needed_files() and name not in one.tables:
+        raise TableFileError(
+            f"{name!r} is the name of the table of {needed_files()[name]}; {path} is of another "
+            f"format. Give it another name."
+        )
+    options = ImportOptions(name, curves, jobs, mapping and Path(mapping), progress or silent)
+    folder = table_folder(name)
+    with atomic_folder(folder, replace=True) as new:
+        one.convert(path, new, options)
+        table = Table.open(new)
+        joins = _joins(table)
+        for larger, smaller in joins:
+            larger.check_join(smaller)
+        # Before the new table is there: should this be killed, the import is plainly not done yet.
+        for larger, smaller in joins:
+            if larger.name == name:
+                table = table.joined(smaller)
+            else:
+                larger.joined(table)
+    found_there = Table.open(folder)
+    if found_there.info.source != table.info.source:
+        raise TableFileError(
+            f"Another process made a table {name!r} of {found_there.info.source.get('file')} "
+            f"meanwhile, which stays. Import {path} under another name, or again."
+        )
+    return found_there
+
+
+def _check_name(name: str) -> None:
+    """Refuses a name that is no folder of its own in the data folder."""
+    wrong = ""
+    if len(name) > LONGEST_NAME:
+        wrong = f"at most {LONGEST_NAME} characters"
+    elif not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
+        wrong = "letters, digits and _ . + -, with / between parts, none starting with a dot"
+    elif name in table_sources() or name == "compat":
+        wrong = "a name that no other table or group of tables has"
+    elif any(a.startswith(f"{b}/") for o in kept_tables() for a, b in ((name, o), (o, name))):
+        wrong = "a name that does not lie within another table's, nor another within it"
+    if wrong:
+        raise TableFileError(f"Expected as name of a table {wrong}, but got {short(name)!r}.")
+
+
+def _joins(table: Table) -> list[tuple[Table, Table]]:
+    """Pairs of a table and another whose columns join it, such as hardware costs."""
+    pairs = []
+    for name in kept_tables():
+        if name == table.name:
+            continue
+        try:
+            other = Table.open(table_folder(name))
+        except (TableFileError, DataFolderError):
+            continue  # it says so when it is asked for
+        if name in table.info.joins:
+            pairs.append((other, table))
+        if table.name in other.info.joins:
+            pairs.append((table, other))
+    return pairs

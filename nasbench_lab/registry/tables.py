@@ -1,0 +1,203 @@
+"""Finds tables by name, and opens them as benchmarks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.errors import (
+    DataFolderError,
+    MissingSourceError,
+    TableFileError,
+    UnknownNameError,
+)
+from nasbench_lab.files import atomic_folder, data_folder, folders_with, settle
+from nasbench_lab.guard import check_tables_are_open
+from nasbench_lab.plug_ins import TABLES, plug_ins
+from nasbench_lab.tables.columns import Constraint, Query
+from nasbench_lab.tables.folder import MAKE_AGAIN
+from nasbench_lab.tables.sources import FileFormat, TableSource
+from nasbench_lab.tables.table import Table
+
+
+@cache
+def _plugged_in() -> list[tuple[list[TableSource], list[FileFormat]]]:
+    """The tables and file formats of each plug-in."""
+    return [plug_in for _, plug_in in plug_ins(TABLES, _tables_in)]
+
+
+def _tables_in(package: ModuleType) -> tuple[list[TableSource], list[FileFormat]]:
+    return list(package.TABLES), list(getattr(package, "FORMATS", []))
+
+
+@cache
+def table_sources() -> dict[str, TableSource]:
+    """All known tables by name."""
+    found: dict[str, TableSource] = {}
+    for sources, _ in _plugged_in():
+        for source in sources:
+            found.setdefault(source.name, source)
+    return found
+
+
+@cache
+def file_formats() -> list[FileFormat]:
+    """All kinds of files that tables can be made from."""
+    return [file_format for _, formats in _plugged_in() for file_format in formats]
+
+
+def needed_files() -> dict[str, str]:
+    """Each table that is made from a file of the user's, and the official file that it needs."""
+    return {name: file for one in file_formats() for name, file in one.tables.items()}
+
+
+LONGEST_NAME = 200
+"""Characters of a table's name, which is that of its folder too."""
+
+
+def table_folder(name: str) -> Path:
+    """Where the table of this name is kept once it has been made."""
+    return data_folder() / "tables" / name
+
+
+def kept_tables() -> list[str]:
+    """The names of all tables in the data folder."""
+    return sorted(folders_with("manifest.json", data_folder() / "tables"))
+
+
+def table_names() -> list[str]:
+    """The names of all tables that are known or kept in the data folder."""
+    return sorted({*kept_tables(), *table_sources(), *needed_files()})
+
+
+def open_table(name: str) -> Table:
+    """Opens a table; one from an installed package is converted when it is first asked for.
+
+    Args:
+        name: Such as ``"nas-bench-graph/cora"``.
+
+    Raises:
+        UnknownNameError: There is no such table.
+        MissingSourceError: The table is known, but what it is made from is not installed, or was
+            not imported.
+        TableFileError: The table or its source is damaged.
+        DataFolderError: The data folder cannot be read or written.
+        AlgorithmError: A search asks for it, in its run.
+    """
+    check_tables_are_open(f"the table {name!r}")
+    if len(name) > LONGEST_NAME:
+        raise UnknownNameError("table", name, table_names())
+    source = table_sources().get(name)
+    folder = table_folder(name)
+    kept = _is_kept(folder)
+    if source is None:
+        if kept:
+            return _open(name)
+        if name in needed_files():
+            raise MissingSourceError(
+                f"Table {name!r} is not installed. Import the file that the benchmark's authors "
+                f"publish ({needed_files()[name]}): nasbench-lab import PATH"
+            )
+        raise UnknownNameError("table", name, table_names())
+    try:
+        version = source.version()
+    except MissingSourceError:
+        if not kept:
+            raise
+        return _open(name)
+    if kept:
+        try:
+            table = _open(name)
+        except TableFileError as error:
+            if not error.outdated:
+                raise
+        else:
+            if table.info.source.get("version") == version:
+                return table
+    with atomic_folder(folder, replace=True) as new:
+        source.convert(new)
+    return _open(name)
+
+
+def _is_kept(folder: Path) -> bool:
+    try:
+        settle(folder)
+        os.stat(folder / "manifest.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DataFolderError(f"Cannot read {folder}: {error.strerror}.") from error
+    return True
+
+
+def remedy(name: str) -> str:
+    """What is to be done about damage to a table: only what can be made again is to be deleted."""
+    source = table_sources().get(name)
+    if source is None:
+        return MAKE_AGAIN
+    try:
+        source.version()
+    except MissingSourceError:
+        return f"Put back a copy of it, or install {source.needs}: the table is made from that."
+    return "Delete that folder; the table is then made again when it is next used."
+
+
+def _open(name: str) -> Table:
+    table = Table.open(table_folder(name), remedy(name))
+    if table.name != name:
+        raise TableFileError(
+            f"{table.folder} holds the table {table.name!r} instead of {name!r}. Put it where it "
+            f"belongs, {table_folder(table.name)}, or import it under the other name (--name)."
+        )
+    return table
+
+
+def load_benchmark(
+    name: str,
+    *,
+    objective: Query | str | Sequence[Query | str] | None = None,
+    report: Query | str | None = None,
+    clock: str | None = None,
+    constraints: Constraint | str | Sequence[Constraint | str] = (),
+) -> TableBenchmark:
+    """Opens a table as a benchmark.
+
+    Args:
+        name: The table, such as ``"nas-bench-graph/cora"``, or table and task, such as
+            ``"nats-tss/cifar100"``.
+        objective: What a search sees, one query or several; by default what the table says.
+        report: What results are reported in; by default what the table says.
+        clock: One of ``nasbench_lab.clock.CLOCKS``.
+        constraints: What architectures must keep to, such as ``"parameters<=0.5"``.
+
+    Raises:
+        UnknownNameError: There is no such table or clock.
+        MissingSourceError: What the table is made from is not installed.
+        QueryError: The table cannot answer, or the objective is measured on test data.
+        AlgorithmError: A search asks for it, in its run.
+
+    Example:
+        >>> benchmark = load_benchmark("nas-bench-graph/cora")
+        >>> benchmark.space.size
+        59049
+    """
+    table, task = _split_task(name)
+    return TableBenchmark(
+        open_table(table),
+        task,
+        objective=objective,
+        report=report,
+        clock=clock,
+        constraints=constraints,
+    )
+
+
+def _split_task(name: str) -> tuple[str, str | None]:
+    """Splits ``"nats-tss/cifar100"`` into table and task, where the table is known by name."""
+    known = table_names()
+    table, slash, task = name.rpartition("/")
+    return (table, task) if slash and name not in known and table in known else (name, None)
