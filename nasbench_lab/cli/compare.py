@@ -10,24 +10,27 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 from rich.markup import escape
 
-from nasbench_lab.cli.console import Json, console, errors, one_of, progress
-from nasbench_lab.cli.results import (
+from nasbench_lab.cli.console import Json, console, errors, progress
+from nasbench_lab.cli.options import (
     AxisOption,
-    Metric,
+    CheckRepeatOption,
+    ExecutorOption,
+    JobsOption,
+    KeepGoingOption,
     MetricOption,
     ReferenceOption,
-    Statistic,
+    SchedulerOption,
     StatisticOption,
-    XAxis,
-    show,
+    TimeLimitOption,
+    TracebackOption,
 )
+from nasbench_lab.cli.results import show
 from nasbench_lab.errors import (
     AlgorithmError,
     AlgorithmWarning,
@@ -35,12 +38,14 @@ from nasbench_lab.errors import (
     NasbenchLabError,
     UnknownNameError,
 )
+from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.words import counted
 from nasbench_lab.workers import Workers
 
 if TYPE_CHECKING:
     from nasbench_lab.benchmark import TableBenchmark
     from nasbench_lab.experiment.experiment import Experiment
+    from nasbench_lab.processes import Executor
     from nasbench_lab.results.result import Result
 
 DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
@@ -54,54 +59,6 @@ COMPARE_EXAMPLES = """Examples:\n
     nasbench-lab compare --algorithm random_search --algorithm path/to/my_search.py:MySearch\n
     nasbench-lab compare -a random_search -a asha -a hyperband --clock resume --workers 4\n
     nasbench-lab compare -a random_search -a nsga2 --objective valid_accuracy --objective parameters"""
-
-
-class ExecutorName(StrEnum):
-    """The executors of ``nasbench_lab.processes``, as options."""
-
-    PROCESSES = "processes"
-    DASK = "dask"
-
-
-JobsOption = Annotated[
-    int, typer.Option(help="Processes; -1 for one per core, or for all workers of a cluster.")
-]
-ExecutorOption = Annotated[
-    ExecutorName,
-    typer.Option(
-        parser=one_of("executor", ExecutorName),
-        metavar="EXECUTOR",
-        help="Processes of this machine (processes), or a Dask cluster (dask).",
-    ),
-]
-SchedulerOption = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", help="Of Dask's scheduler, such as tcp://HOST:8786."),
-]
-TimeLimitOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SECONDS",
-        help="Of real time, for each run; one that takes longer counts as failed, the others go on.",
-    ),
-]
-KeepGoingOption = Annotated[
-    bool,
-    typer.Option(
-        "--keep-going", help="Go on after an error of an algorithm; that run counts as failed."
-    ),
-]
-TracebackOption = Annotated[
-    bool, typer.Option("--traceback", help="Show all that Python says of errors of algorithms.")
-]
-CheckRepeatOption = Annotated[
-    bool,
-    typer.Option(
-        "--check-repeat",
-        help="Repeat one run of each algorithm on each benchmark in another process, and say whether "
-        "and why it comes out differently.",
-    ),
-]
 
 
 def compare(
@@ -126,7 +83,9 @@ def compare(
             f"{DEFAULT_BUDGET} on {DEFAULT_BENCHMARK}, if no benchmark is named.",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each algorithm.")] = 100,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Runs of each algorithm.")
+    ] = DEFAULT_SEEDS,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -181,7 +140,7 @@ def compare(
         bool, typer.Option("--free-repeats", help="Evaluating the same again costs nothing.")
     ] = False,
     jobs: JobsOption = -1,
-    executor: ExecutorOption = ExecutorName.PROCESSES,
+    executor: ExecutorOption = "processes",
     scheduler: SchedulerOption = None,
     time_limit: TimeLimitOption = None,
     keep_going: KeepGoingOption = False,
@@ -189,7 +148,7 @@ def compare(
     traceback: TracebackOption = False,
     metric: MetricOption = None,
     axis: AxisOption = None,
-    statistic: StatisticOption = Statistic.MEAN,
+    statistic: StatisticOption = "mean",
     reference: ReferenceOption = None,
     as_json: Json = False,
 ) -> None:
@@ -249,7 +208,7 @@ def run(
         ),
     ] = None,
     jobs: JobsOption = -1,
-    executor: ExecutorOption = ExecutorName.PROCESSES,
+    executor: ExecutorOption = "processes",
     scheduler: SchedulerOption = None,
     time_limit: TimeLimitOption = None,
     keep_going: KeepGoingOption = False,
@@ -257,7 +216,7 @@ def run(
     traceback: TracebackOption = False,
     metric: MetricOption = None,
     axis: AxisOption = None,
-    statistic: StatisticOption = Statistic.MEAN,
+    statistic: StatisticOption = "mean",
     reference: ReferenceOption = None,
     as_json: Json = False,
 ) -> None:
@@ -288,8 +247,8 @@ class _Handling(NamedTuple):
 class _Shown(NamedTuple):
     """What is shown of the result."""
 
-    metric: Metric | None
-    axis: XAxis | None
+    metric: str | None
+    axis: str | None
     statistic: str
     reference: str | None
     as_json: bool
@@ -305,8 +264,8 @@ def _check_shown(shown: _Shown, benchmarks: Sequence[TableBenchmark]) -> None:
 
     for benchmark in benchmarks:
         if shown.axis is not None:
-            check_axis(benchmark, shown.axis.value)
-        if shown.metric is Metric.HYPERVOLUME:
+            check_axis(benchmark, shown.axis)
+        if shown.metric == "hypervolume":
             objective_values(benchmark)
 
 
@@ -314,7 +273,7 @@ def _execute(
     experiment: Experiment,
     output: Path | None,
     jobs: int,
-    executor: ExecutorName,
+    executor: str,
     scheduler: str | None,
     handling: _Handling,
     shown: _Shown,
@@ -348,7 +307,7 @@ def _execute(
             result = run_experiment(
                 experiment,
                 n_jobs=jobs,
-                executor=executor.value,
+                executor=cast("Executor", executor),
                 scheduler=scheduler,
                 folder=folder,
                 progress=advance,

@@ -9,10 +9,9 @@ import math
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.cells import cell_len
@@ -82,18 +81,19 @@ def _shown(text: str) -> str:
     return text.encode(encoding, "nasbench_lab.replaced").decode(encoding, "surrogateescape")
 
 
-Names = TypeVar("Names", bound=StrEnum)
+def one_of(kind: str, names: Callable[[], Iterable[str]]) -> Callable[[str], str]:
+    """Reads an option that is one of some names; of another, the nearest is named too.
 
+    Args:
+        kind: What the option names.
+        names: Gives the names, when they are needed.
+    """
 
-def one_of(kind: str, names: type[Names]) -> Callable[[str], Names]:
-    """Reads an option that is one of some names; of another, the nearest is named too."""
-
-    def read(text: str) -> Names:
-        try:
-            return names(text)
-        except ValueError:
-            unknown = UnknownNameError(kind, text, [name.value for name in names])
-            raise typer.BadParameter(str(unknown)) from None
+    def read(text: str) -> str:
+        known = list(names())
+        if text not in known:
+            raise typer.BadParameter(str(UnknownNameError(kind, text, known)))
+        return text
 
     return read
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,20 +15,19 @@ EXPORT_EXAMPLES = """Examples:\n
     nasbench-lab export results/my-run --format ioh --output my-run-ioh"""
 
 
-class Format(StrEnum):
-    """The formats of ``nasbench_lab.results.export.FORMATS``, as options."""
+def _formats() -> list[str]:
+    from nasbench_lab.results.export import FORMATS
 
-    CSV = "csv"
-    IOH = "ioh"
+    return list(FORMATS)
 
 
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
     form: Annotated[
-        Format,
+        str,
         typer.Option(
             "--format",
-            parser=one_of("format", Format),
+            parser=one_of("format", _formats),
             metavar="FORMAT",
             help="Files of CSV (csv), or the data format of IOHprofiler (ioh).",
         ),
@@ -44,8 +42,8 @@ def export(
     from nasbench_lab.results.result import Result
 
     named = folder if folder.name not in ("", "..") else folder.resolve()
-    target = output or named.with_name(f"{named.name}-{form.value}")
-    files = FORMATS[form.value](Result.open(folder), target)
+    target = output or named.with_name(f"{named.name}-{form}")
+    files = FORMATS[form](Result.open(folder), target)
     console.print(
         f"Exported to {target}: {counted(len(files), 'file')}.",
         soft_wrap=True,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.markup import escape
 
-from nasbench_lab.cli.console import Json, console, errors, one_of, print_json, print_rows
+from nasbench_lab.cli.console import Json, console, errors, print_json, print_rows
+from nasbench_lab.cli.options import AxisOption, MetricOption, ReferenceOption, StatisticOption
 from nasbench_lab.errors import BudgetError, ExperimentError, QueryError
 from nasbench_lab.words import counted
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from nasbench_lab.figures.layout import Look
     from nasbench_lab.results.result import Result
+    from nasbench_lab.stats import Axis
 
 PLOT_EXAMPLES = """Examples:\n
     nasbench-lab plot results/my-run --metric valid_regret --statistic median\n
@@ -28,69 +29,6 @@ PLOT_EXAMPLES = """Examples:\n
     nasbench-lab plot results/my-run --schedule --seed 3\n
     nasbench-lab plot results/my-run --no-title --highlight gp_bo --limits 0.1,10 --log\n
     nasbench-lab plot results/my-run --all --output paper/figures"""
-
-
-class Metric(StrEnum):
-    """The metrics of ``nasbench_lab.stats.METRICS``, as options."""
-
-    TEST_REGRET = "test_regret"
-    VALID_REGRET = "valid_regret"
-    TEST = "test"
-    VALID = "valid"
-    HYPERVOLUME = "hypervolume"
-
-
-class XAxis(StrEnum):
-    """The axes of an anytime curve, as options."""
-
-    EVALUATIONS = "evaluations"
-    SECONDS = "seconds"
-    EPOCHS = "epochs"
-
-
-class Statistic(StrEnum):
-    """The statistics of ``nasbench_lab.stats.STATISTICS``, as options."""
-
-    MEAN = "mean"
-    MEDIAN = "median"
-    MEDIAN_INTERVAL = "median_interval"
-
-
-MetricOption = Annotated[
-    Metric | None,
-    typer.Option(
-        parser=one_of("metric", Metric),
-        metavar="METRIC",
-        help="What the curves show: test_regret, valid_regret, test, valid or hypervolume. Both "
-        "regrets, side by side, if unset, or of several objectives the hypervolume and the first "
-        "one's regret.",
-    ),
-]
-AxisOption = Annotated[
-    XAxis | None,
-    typer.Option(
-        parser=one_of("axis", XAxis),
-        metavar="AXIS",
-        help="What runs along the figure: evaluations, seconds or epochs. What the budget counts, if "
-        "unset.",
-    ),
-]
-StatisticOption = Annotated[
-    Statistic,
-    typer.Option(
-        parser=one_of("statistic", Statistic),
-        metavar="NAME",
-        help="Of the runs: mean (with 95 % bootstrap interval), median (with quartiles) or "
-        "median_interval (with its exact 95 % interval).",
-    ),
-]
-ReferenceOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ALGORITHM",
-        help="Test every algorithm against this one; against the best of each table if unset.",
-    ),
-]
 
 
 NoTitle = Annotated[
@@ -138,7 +76,7 @@ def plot(
     folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
     metric: MetricOption = None,
     axis: AxisOption = None,
-    statistic: StatisticOption = Statistic.MEAN,
+    statistic: StatisticOption = "mean",
     ranks: Annotated[
         bool, typer.Option("--ranks", help="Draw mean ranks over time instead.")
     ] = False,
@@ -287,8 +225,8 @@ def _draw(
     kind: str,
     result: Result,
     folder: Path,
-    metric: Metric | None,
-    axis: XAxis | None,
+    metric: str | None,
+    axis: str | None,
     seed: int | None,
     width: float,
     look: Look,
@@ -299,7 +237,7 @@ def _draw(
     from nasbench_lab.figures.pareto import pareto_data, pareto_figure
     from nasbench_lab.figures.schedule import schedule_data, schedule_figure
 
-    along = axis.value if axis else result.axis
+    along = cast("Axis", axis or result.axis)
     best = metric or ("hypervolume" if _several_objectives(result) else "test_regret")
     sought = metric or ("hypervolume" if _several_objectives(result) else "valid_regret")
     # Of each figure the file's name, the data, the figure, and what both are made from.
@@ -340,8 +278,8 @@ def _draw(
 def show(
     result: Result,
     folder: Path,
-    metric: Metric | None,
-    axis: XAxis | None,
+    metric: str | None,
+    axis: str | None,
     statistic: str,
     reference: str | None,
     as_json: bool,
@@ -358,8 +296,8 @@ def show(
 def _draw_anytime(
     result: Result,
     folder: Path,
-    metric: Metric | None,
-    axis: XAxis | None,
+    metric: str | None,
+    axis: str | None,
     statistic: str,
     width: float | None = None,
     look: Look | None = None,
@@ -376,7 +314,7 @@ def _draw_anytime(
         raise ExperimentError(
             f"There is nothing to show: {', '.join(result.algorithms)} asked for no evaluation{ended}."
         )
-    along = axis.value if axis else result.axis
+    along = cast("Axis", axis or result.axis)
     several = _several_objectives(result)
     shown = metric or ["hypervolume" if several else "valid_regret", "test_regret"]
     stem = f"anytime_{metric or ('objectives' if several else 'regret')}_{along}_{statistic}"

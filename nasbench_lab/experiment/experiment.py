@@ -15,6 +15,7 @@ from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import Objective, TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import ExperimentError, TableFileError
+from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.experiment.building import (
     build,
     checksums_of,
@@ -231,7 +232,7 @@ class Experiment:
         benchmarks: str | TableBenchmark | Sequence[str | TableBenchmark],
         *,
         budget: Budget | int | str,
-        seeds: int | Sequence[int] = 100,
+        seeds: int | Sequence[int] = DEFAULT_SEEDS,
         workers: Workers | int = 1,
         charge_repeats: bool = True,
         time_limit: float | None = None,

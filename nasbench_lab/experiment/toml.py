@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError, quoted, text_of
+from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.experiment.building import trial_of_algorithms
 from nasbench_lab.experiment.experiment import AlgorithmSetting, Experiment, labels_of, seeds_of
 from nasbench_lab.files import nearest_file, read_text
@@ -110,7 +111,7 @@ class _Experiment(_Entry):
     benchmarks: list[Annotated[_Benchmark, _or_table("table", str)]] = Field(min_length=1)
     budget: Annotated[Budget, PlainValidator(_budget)]
     seeds: Annotated[list[int], PlainValidator(seeds_of)] = Field(
-        default=100, validate_default=True
+        default=DEFAULT_SEEDS, validate_default=True
     )
     charge_repeats: bool = True
     workers: Annotated[_Workers, _or_table("count", int)] = _Workers()

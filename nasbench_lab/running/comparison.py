@@ -20,6 +20,7 @@ from nasbench_lab.errors import (
     TableFileError,
     WorkerError,
 )
+from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.experiment.experiment import Algorithm, Cell, Experiment
 from nasbench_lab.files import identity
 from nasbench_lab.processes import Executor, in_processes
@@ -37,7 +38,7 @@ def compare(
     benchmarks: str | TableBenchmark | Sequence[str | TableBenchmark],
     *,
     budget: Budget | int | str,
-    seeds: int | Sequence[int] = 100,
+    seeds: int | Sequence[int] = DEFAULT_SEEDS,
     workers: Workers | int = 1,
     charge_repeats: bool = True,
     n_jobs: int = -1,

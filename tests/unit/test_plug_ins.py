@@ -22,7 +22,9 @@ def install(folder, name, entries, **modules):
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    lines = [line for group, value in entries.items() for line in (f"[{group}]", f"{name} = {value}")]
+    lines = [
+        line for group, value in entries.items() for line in (f"[{group}]", f"{name} = {value}")
+    ]
     (info / "entry_points.txt").write_text("\n".join(lines))
     for module, text in modules.items():
         (folder / f"{module}.py").write_text(text)
