@@ -373,9 +373,8 @@ class Watched(LocalSearch):
         super().__init__(*args, **kwargs)
         self.climbs = []
 
-    def _climb(self):
-        super()._climb()
-        score, _, architecture = self._best
+    def _climb(self, architecture, score):
+        super()._climb(architecture, score)
         self.climbs[-1].append((architecture, score))
 
     def _restart(self):
