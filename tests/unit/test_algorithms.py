@@ -191,8 +191,8 @@ def test_gp_bo_chooses_what_scikit_learn_would_choose():
     for step in range(30):
         trial = algorithm.ask()
         if step >= 12:
-            hyper = algorithm._hyper
-            y = (np.maximum(scores, algorithm._floor) - algorithm._shift) / algorithm._scale
+            hyper = algorithm.surrogate.hyper
+            y = algorithm.surrogate.standardisation(np.array(scores))
             shape = RBF(np.repeat(hyper.lengths, 5))
             kernel = ConstantKernel(hyper.amplitude) * shape + WhiteKernel(hyper.noise)
             at = np.searchsorted(classes, asked)
@@ -208,27 +208,6 @@ def test_gp_bo_chooses_what_scikit_learn_would_choose():
         algorithm.tell(trial, evaluation)
         asked.append(SPACE.index(trial.architecture))
         scores.append(evaluation.values[0])
-
-
-def test_gp_bo_with_results_out_of_order_has_the_posterior_of_the_told_data():
-    benchmark = SyntheticBenchmark(SPACE, failing=0.2)
-    algorithm = GPBO(SPACE, seed=0, refit_growth=3.0)
-    waiting, rng = [], np.random.default_rng(0)
-    for _ in range(60):
-        waiting.append(algorithm.ask())
-        if len(waiting) > 4:
-            trial = waiting.pop(int(rng.integers(len(waiting))))
-            algorithm.tell(trial, benchmark.evaluate(trial.architecture))
-    waiting.append(algorithm.ask())
-    posterior = algorithm._posterior
-    assert posterior is not None
-    assert posterior.n == len(algorithm._data) + len(waiting)
-    mean, variance = posterior.mean.copy(), posterior.variance.copy()
-    from algorithms.gp_bo import _class_features
-
-    fresh = algorithm._condition(_class_features(SPACE, "hamming"))
-    np.testing.assert_allclose(mean, fresh.mean, atol=1e-6)
-    np.testing.assert_allclose(variance, fresh.variance, atol=1e-6)
 
 
 def test_gp_bo_searches_spaces_too_large_to_score_whole():

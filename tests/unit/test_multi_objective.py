@@ -13,7 +13,7 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from scipy.stats import chisquare, kstest
 from threadpoolctl import threadpool_limits
 
-from algorithms.gp_bo import GPBO, _class_features
+from algorithms.gp_bo import GPBO
 from algorithms.nsga2 import NSGA2, crowding_distance, non_dominated_sort
 from algorithms.random_scalarization import RandomScalarization
 from algorithms.regularized_evolution import RegularizedEvolution
@@ -449,28 +449,6 @@ def test_evolution_takes_in_from_elsewhere_what_is_better_than_its_oldest():
         algorithm.tell(trial, Evaluation((score,), 1.0))
     # 3 takes the place of 2; then 5 is the oldest, and no better than 5.
     assert [score for score, _ in algorithm._population] == [5.0, 4.0, 3.0]
-
-
-def test_gp_bo_with_results_from_elsewhere_has_the_posterior_of_the_told_data():
-    benchmark = SyntheticBenchmark(SPACE, failing=0.2)
-    algorithm = GPBO(SPACE, seed=0, refit_growth=4.0)
-    posteriors, waiting, told = set(), [], warm(40)
-    for i in range(60):
-        waiting.append(algorithm.ask())
-        if i >= 20:
-            posteriors.add(id(algorithm._posterior))
-        own = [waiting.pop(0) for _ in range(len(waiting) - (0, 0, 2, 3)[i % 4])]
-        foreign = told[i : i + 1] if i % 3 else []
-        for trial in own + foreign if i % 2 else foreign + own:
-            algorithm.tell(trial, benchmark.evaluate(trial.architecture))
-    waiting.append(algorithm.ask())
-    mean, variance = algorithm._posterior.mean.copy(), algorithm._posterior.variance.copy()
-    fresh = algorithm._condition(_class_features(SPACE, "hamming"))
-    assert fresh.n == len(algorithm._data) + len(waiting)
-    np.testing.assert_allclose(mean, fresh.mean, atol=1e-6)
-    np.testing.assert_allclose(variance, fresh.variance, atol=1e-6)
-    # One posterior went through all of it, until the hyperparameters were fitted again.
-    assert len(posteriors) <= 2
 
 
 def test_gp_bo_asks_nothing_that_was_told_from_elsewhere():
