@@ -38,14 +38,6 @@ class ASHA(SearchAlgorithm):
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
     """
 
-    citation = """@inproceedings{li2020system,
-  title = {A System for Massively Parallel Hyperparameter Tuning},
-  author = {Li, Liam and Jamieson, Kevin and Rostamizadeh, Afshin and Gonina, Ekaterina and
-            Ben-tzur, Jonathan and Hardt, Moritz and Recht, Benjamin and Talwalkar, Ameet},
-  booktitle = {Conference on Machine Learning and Systems},
-  year = {2020}
-}"""
-
     def __init__(
         self,
         space: SearchSpace,
@@ -87,3 +79,12 @@ class ASHA(SearchAlgorithm):
         insort(self._results[rung], result)
         if score > -math.inf:
             heapq.heappush(self._candidates[rung], result)
+
+
+ASHA.citation = """@inproceedings{li2020system,
+  title = {A System for Massively Parallel Hyperparameter Tuning},
+  author = {Li, Liam and Jamieson, Kevin and Rostamizadeh, Afshin and Gonina, Ekaterina and
+            Ben-tzur, Jonathan and Hardt, Moritz and Recht, Benjamin and Talwalkar, Ameet},
+  booktitle = {Conference on Machine Learning and Systems},
+  year = {2020}
+}"""

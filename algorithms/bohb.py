@@ -54,13 +54,6 @@ class BOHB(Hyperband):
         **kwargs: Those of ``Hyperband``.
     """
 
-    citation = """@inproceedings{falkner2018bohb,
-  title = {{BOHB}: Robust and Efficient Hyperparameter Optimization at Scale},
-  author = {Falkner, Stefan and Klein, Aaron and Hutter, Frank},
-  booktitle = {International Conference on Machine Learning},
-  year = {2018}
-}"""
-
     def __init__(
         self,
         space: SearchSpace,
@@ -156,3 +149,11 @@ class BOHB(Hyperband):
             KDE(self._kernel, ranked[-n_others:], self.min_bandwidth),
         )
         return self._models
+
+
+BOHB.citation = """@inproceedings{falkner2018bohb,
+  title = {{BOHB}: Robust and Efficient Hyperparameter Optimization at Scale},
+  author = {Falkner, Stefan and Klein, Aaron and Hutter, Frank},
+  booktitle = {International Conference on Machine Learning},
+  year = {2018}
+}"""

@@ -43,27 +43,6 @@ class GeneticAlgorithm(SearchAlgorithm):
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
-    citation = """@book{holland1975adaptation,
-  title = {Adaptation in Natural and Artificial Systems},
-  author = {Holland, John H.},
-  publisher = {University of Michigan Press},
-  year = {1975}
-}
-
-@book{goldberg1989genetic,
-  title = {Genetic Algorithms in Search, Optimization, and Machine Learning},
-  author = {Goldberg, David E.},
-  publisher = {Addison-Wesley},
-  year = {1989}
-}
-
-@inproceedings{xie2017genetic,
-  title = {Genetic {CNN}},
-  author = {Xie, Lingxi and Yuille, Alan},
-  booktitle = {IEEE International Conference on Computer Vision},
-  year = {2017}
-}"""
-
     def __init__(
         self,
         space: SearchSpace,
@@ -157,3 +136,25 @@ class GeneticAlgorithm(SearchAlgorithm):
         return (
             self.space.mutate(child, self.rng) if self.rng.random() < self.mutation_rate else child
         )
+
+
+GeneticAlgorithm.citation = """@book{holland1975adaptation,
+  title = {Adaptation in Natural and Artificial Systems},
+  author = {Holland, John H.},
+  publisher = {University of Michigan Press},
+  year = {1975}
+}
+
+@book{goldberg1989genetic,
+  title = {Genetic Algorithms in Search, Optimization, and Machine Learning},
+  author = {Goldberg, David E.},
+  publisher = {Addison-Wesley},
+  year = {1989}
+}
+
+@inproceedings{xie2017genetic,
+  title = {Genetic {CNN}},
+  author = {Xie, Lingxi and Yuille, Alan},
+  booktitle = {IEEE International Conference on Computer Vision},
+  year = {2017}
+}"""

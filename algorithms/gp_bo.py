@@ -49,32 +49,6 @@ class GPBO(SearchAlgorithm):
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
-    citation = r"""@article{jones1998efficient,
-  title = {Efficient Global Optimization of Expensive Black-Box Functions},
-  author = {Jones, Donald R. and Schonlau, Matthias and Welch, William J.},
-  journal = {Journal of Global Optimization},
-  volume = {13},
-  number = {4},
-  pages = {455--492},
-  year = {1998}
-}
-
-@inproceedings{kandasamy2018neural,
-  title = {Neural Architecture Search with {Bayesian} Optimisation and Optimal Transport},
-  author = {Kandasamy, Kirthevasan and Neiswanger, Willie and Schneider, Jeff and
-            P{\'o}czos, Barnab{\'a}s and Xing, Eric P.},
-  booktitle = {Advances in Neural Information Processing Systems},
-  year = {2018}
-}
-
-@inproceedings{white2021bananas,
-  title = {{BANANAS}: {Bayesian} Optimization with Neural Architectures for Neural Architecture
-           Search},
-  author = {White, Colin and Neiswanger, Willie and Savani, Yash},
-  booktitle = {AAAI Conference on Artificial Intelligence},
-  year = {2021}
-}"""
-
     def __init__(
         self,
         space: SearchSpace,
@@ -215,3 +189,30 @@ def _class_features(space: SearchSpace, kernel: str) -> NDArray[np.float64]:
 def _positions(architectures: list[Architecture], space: SearchSpace) -> NDArray[np.int64]:
     """``(n,)``: where ``n`` canonical architectures stand among the classes."""
     return np.searchsorted(_class_indices(space), space.index(np.array(architectures)))
+
+
+GPBO.citation = r"""@article{jones1998efficient,
+  title = {Efficient Global Optimization of Expensive Black-Box Functions},
+  author = {Jones, Donald R. and Schonlau, Matthias and Welch, William J.},
+  journal = {Journal of Global Optimization},
+  volume = {13},
+  number = {4},
+  pages = {455--492},
+  year = {1998}
+}
+
+@inproceedings{kandasamy2018neural,
+  title = {Neural Architecture Search with {Bayesian} Optimisation and Optimal Transport},
+  author = {Kandasamy, Kirthevasan and Neiswanger, Willie and Schneider, Jeff and
+            P{\'o}czos, Barnab{\'a}s and Xing, Eric P.},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2018}
+}
+
+@inproceedings{white2021bananas,
+  title = {{BANANAS}: {Bayesian} Optimization with Neural Architectures for Neural Architecture
+           Search},
+  author = {White, Colin and Neiswanger, Willie and Savani, Yash},
+  booktitle = {AAAI Conference on Artificial Intelligence},
+  year = {2021}
+}"""

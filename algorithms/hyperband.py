@@ -26,17 +26,6 @@ class Hyperband(SuccessiveHalving):
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
     """
 
-    citation = """@article{li2018hyperband,
-  title = {{Hyperband}: A Novel Bandit-Based Approach to Hyperparameter Optimization},
-  author = {Li, Lisha and Jamieson, Kevin and DeSalvo, Giulia and Rostamizadeh, Afshin and
-            Talwalkar, Ameet},
-  journal = {Journal of Machine Learning Research},
-  volume = {18},
-  number = {185},
-  pages = {1--52},
-  year = {2018}
-}"""
-
     def __init__(
         self, space: SearchSpace, *, eta: int = 3, min_epoch: int = 1, **kwargs: Any
     ) -> None:
@@ -49,3 +38,15 @@ class Hyperband(SuccessiveHalving):
         # in some brackets (27, not 34, for s = 3): there B/R/(s + 1) was rounded down first.
         n = -(-n_rungs * self.eta**s // (s + 1))
         return [(n // self.eta**i, epoch) for i, epoch in enumerate(self.rungs[-1 - s :])]
+
+
+Hyperband.citation = """@article{li2018hyperband,
+  title = {{Hyperband}: A Novel Bandit-Based Approach to Hyperparameter Optimization},
+  author = {Li, Lisha and Jamieson, Kevin and DeSalvo, Giulia and Rostamizadeh, Afshin and
+            Talwalkar, Ameet},
+  journal = {Journal of Machine Learning Research},
+  volume = {18},
+  number = {185},
+  pages = {1--52},
+  year = {2018}
+}"""

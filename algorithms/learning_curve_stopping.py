@@ -63,14 +63,6 @@ class LearningCurveStopping(SearchAlgorithm):
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
     """
 
-    citation = """@inproceedings{domhan2015speeding,
-  title = {Speeding up Automatic Hyperparameter Optimization of Deep Neural Networks by
-           Extrapolation of Learning Curves},
-  author = {Domhan, Tobias and Springenberg, Jost Tobias and Hutter, Frank},
-  booktitle = {International Joint Conference on Artificial Intelligence},
-  year = {2015}
-}"""
-
     def __init__(
         self,
         space: SearchSpace,
@@ -215,3 +207,12 @@ def _regressors(epochs: tuple[int, ...]) -> list[tuple[Floats, Floats]]:
         length = np.linalg.norm(centred, axis=1, keepdims=True)
         result.append((centred / length, (powers[:, -1:] - centre).ravel() / length.ravel()))
     return result
+
+
+LearningCurveStopping.citation = """@inproceedings{domhan2015speeding,
+  title = {Speeding up Automatic Hyperparameter Optimization of Deep Neural Networks by
+           Extrapolation of Learning Curves},
+  author = {Domhan, Tobias and Springenberg, Jost Tobias and Hutter, Frank},
+  booktitle = {International Joint Conference on Artificial Intelligence},
+  year = {2015}
+}"""

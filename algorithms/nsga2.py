@@ -45,24 +45,6 @@ class NSGA2(SearchAlgorithm):
         **kwargs: ``seed``, ``maximize`` and ``fidelities`` of ``SearchAlgorithm``.
     """
 
-    citation = """@article{deb2002fast,
-  title = {A Fast and Elitist Multiobjective Genetic Algorithm: {NSGA-II}},
-  author = {Deb, Kalyanmoy and Pratap, Amrit and Agarwal, Sameer and Meyarivan, T.},
-  journal = {IEEE Transactions on Evolutionary Computation},
-  volume = {6},
-  number = {2},
-  pages = {182--197},
-  year = {2002}
-}
-
-@inproceedings{lu2019nsganet,
-  title = {{NSGA-Net}: Neural Architecture Search using Multi-Objective Genetic Algorithm},
-  author = {Lu, Zhichao and Whalen, Ian and Boddeti, Vishnu and Dhebar, Yashesh and
-            Deb, Kalyanmoy and Goodman, Erik and Banzhaf, Wolfgang},
-  booktitle = {Genetic and Evolutionary Computation Conference},
-  year = {2019}
-}"""
-
     def __init__(
         self,
         space: SearchSpace,
@@ -185,3 +167,22 @@ def crowding_distance(values: Floats) -> Floats:
             distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / spread
             distance[order[[0, -1]]] = np.inf
     return distance
+
+
+NSGA2.citation = """@article{deb2002fast,
+  title = {A Fast and Elitist Multiobjective Genetic Algorithm: {NSGA-II}},
+  author = {Deb, Kalyanmoy and Pratap, Amrit and Agarwal, Sameer and Meyarivan, T.},
+  journal = {IEEE Transactions on Evolutionary Computation},
+  volume = {6},
+  number = {2},
+  pages = {182--197},
+  year = {2002}
+}
+
+@inproceedings{lu2019nsganet,
+  title = {{NSGA-Net}: Neural Architecture Search using Multi-Objective Genetic Algorithm},
+  author = {Lu, Zhichao and Whalen, Ian and Boddeti, Vishnu and Dhebar, Yashesh and
+            Deb, Kalyanmoy and Goodman, Erik and Banzhaf, Wolfgang},
+  booktitle = {Genetic and Evolutionary Computation Conference},
+  year = {2019}
+}"""

@@ -42,25 +42,6 @@ class RandomScalarization(SearchAlgorithm):
         **kwargs: ``seed``, ``maximize`` and ``fidelities`` of ``SearchAlgorithm``.
     """
 
-    citation = r"""@article{knowles2006parego,
-  title = {{ParEGO}: A Hybrid Algorithm with On-Line Landscape Approximation for Expensive
-           Multiobjective Optimization Problems},
-  author = {Knowles, Joshua},
-  journal = {IEEE Transactions on Evolutionary Computation},
-  volume = {10},
-  number = {1},
-  pages = {50--66},
-  year = {2006}
-}
-
-@inproceedings{paria2019flexible,
-  title = {A Flexible Framework for Multi-Objective {Bayesian} Optimization using Random
-           Scalarizations},
-  author = {Paria, Biswajit and Kandasamy, Kirthevasan and P{\'o}czos, Barnab{\'a}s},
-  booktitle = {Conference on Uncertainty in Artificial Intelligence},
-  year = {2019}
-}"""
-
     def __init__(
         self,
         space: SearchSpace,
@@ -160,3 +141,23 @@ class RandomScalarization(SearchAlgorithm):
         if self.scalarization == "linear":
             return -sum(weighted)
         return -max(weighted) - RHO * sum(weighted)
+
+
+RandomScalarization.citation = r"""@article{knowles2006parego,
+  title = {{ParEGO}: A Hybrid Algorithm with On-Line Landscape Approximation for Expensive
+           Multiobjective Optimization Problems},
+  author = {Knowles, Joshua},
+  journal = {IEEE Transactions on Evolutionary Computation},
+  volume = {10},
+  number = {1},
+  pages = {50--66},
+  year = {2006}
+}
+
+@inproceedings{paria2019flexible,
+  title = {A Flexible Framework for Multi-Objective {Bayesian} Optimization using Random
+           Scalarizations},
+  author = {Paria, Biswajit and Kandasamy, Kirthevasan and P{\'o}czos, Barnab{\'a}s},
+  booktitle = {Conference on Uncertainty in Artificial Intelligence},
+  year = {2019}
+}"""

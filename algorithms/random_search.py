@@ -23,22 +23,6 @@ class RandomSearch(SearchAlgorithm):
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
-    citation = """@article{bergstra2012random,
-  title = {Random Search for Hyper-Parameter Optimization},
-  author = {Bergstra, James and Bengio, Yoshua},
-  journal = {Journal of Machine Learning Research},
-  volume = {13},
-  pages = {281--305},
-  year = {2012}
-}
-
-@inproceedings{li2019random,
-  title = {Random Search and Reproducibility for Neural Architecture Search},
-  author = {Li, Liam and Talwalkar, Ameet},
-  booktitle = {Conference on Uncertainty in Artificial Intelligence},
-  year = {2019}
-}"""
-
     def __init__(self, space: SearchSpace, *, replacement: bool = True, **kwargs: Any) -> None:
         super().__init__(space, **kwargs)
         check_choice("replacement", replacement, (True, False))
@@ -54,3 +38,20 @@ class RandomSearch(SearchAlgorithm):
                 architecture = self.space.sample(self.rng)
             self._drawn.add(architecture)
         return self.trial(architecture)
+
+
+RandomSearch.citation = """@article{bergstra2012random,
+  title = {Random Search for Hyper-Parameter Optimization},
+  author = {Bergstra, James and Bengio, Yoshua},
+  journal = {Journal of Machine Learning Research},
+  volume = {13},
+  pages = {281--305},
+  year = {2012}
+}
+
+@inproceedings{li2019random,
+  title = {Random Search and Reproducibility for Neural Architecture Search},
+  author = {Li, Liam and Talwalkar, Ameet},
+  booktitle = {Conference on Uncertainty in Artificial Intelligence},
+  year = {2019}
+}"""

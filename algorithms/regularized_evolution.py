@@ -27,13 +27,6 @@ class RegularizedEvolution(SearchAlgorithm):
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
-    citation = """@inproceedings{real2019regularized,
-  title = {Regularized Evolution for Image Classifier Architecture Search},
-  author = {Real, Esteban and Aggarwal, Alok and Huang, Yanping and Le, Quoc V.},
-  booktitle = {AAAI Conference on Artificial Intelligence},
-  year = {2019}
-}"""
-
     def __init__(
         self,
         space: SearchSpace,
@@ -68,3 +61,11 @@ class RegularizedEvolution(SearchAlgorithm):
             self._n_initial += 1
         # Add child to the right of the population; a full deque drops its oldest, on the left.
         self._population.append((score, trial.architecture))
+
+
+RegularizedEvolution.citation = """@inproceedings{real2019regularized,
+  title = {Regularized Evolution for Image Classifier Architecture Search},
+  author = {Real, Esteban and Aggarwal, Alok and Huang, Yanping and Le, Quoc V.},
+  booktitle = {AAAI Conference on Artificial Intelligence},
+  year = {2019}
+}"""

@@ -34,16 +34,6 @@ class Reinforce(SearchAlgorithm):
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
-    citation = """@article{williams1992simple,
-  title = {Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
-           Learning},
-  author = {Williams, Ronald J.},
-  journal = {Machine Learning},
-  volume = {8},
-  pages = {229--256},
-  year = {1992}
-}"""
-
     def __init__(
         self,
         space: SearchSpace,
@@ -118,3 +108,14 @@ class Reinforce(SearchAlgorithm):
         mean = self._adam_mean / (1 - beta1**self._n_updates)
         square = self._adam_square / (1 - beta2**self._n_updates)
         self._logits = self._logits - self.learning_rate * mean / (np.sqrt(square) + epsilon)
+
+
+Reinforce.citation = """@article{williams1992simple,
+  title = {Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
+           Learning},
+  author = {Williams, Ronald J.},
+  journal = {Machine Learning},
+  volume = {8},
+  pages = {229--256},
+  year = {1992}
+}"""

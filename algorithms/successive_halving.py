@@ -35,13 +35,6 @@ class SuccessiveHalving(SearchAlgorithm):
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
     """
 
-    citation = """@inproceedings{jamieson2016nonstochastic,
-  title = {Non-stochastic Best Arm Identification and Hyperparameter Optimization},
-  author = {Jamieson, Kevin and Talwalkar, Ameet},
-  booktitle = {International Conference on Artificial Intelligence and Statistics},
-  year = {2016}
-}"""
-
     def __init__(
         self,
         space: SearchSpace,
@@ -155,3 +148,11 @@ def rung_epochs(fidelities: Sequence[int], eta: int, min_epoch: int) -> tuple[in
         rungs.append(min(epochs, key=lambda epoch: abs(epoch * power - full)))
         power *= eta
     return tuple(sorted(set(rungs)))
+
+
+SuccessiveHalving.citation = """@inproceedings{jamieson2016nonstochastic,
+  title = {Non-stochastic Best Arm Identification and Hyperparameter Optimization},
+  author = {Jamieson, Kevin and Talwalkar, Ameet},
+  booktitle = {International Conference on Artificial Intelligence and Statistics},
+  year = {2016}
+}"""
