@@ -31,11 +31,12 @@ WHOLE = 100_000
 
 
 class GPBO(SearchAlgorithm):
-    """Asks for what the surrogate expects to improve most on the best so far.
+    """Asks for the architecture at which the acquisition function of a surrogate is greatest.
 
-    Of isomorphic architectures one, the canonical one, is a candidate, and it is asked once. Trials
-    whose results are outstanding enter the surrogate at their predicted mean. Spaces of more than
-    100,000 architectures are represented by random candidates and mutations of the best.
+    Of isomorphic architectures only the canonical one is a candidate, and it is asked once. Trials
+    whose results are outstanding enter the surrogate at their predicted mean. In spaces of more than
+    100,000 architectures the candidates are random architectures and mutations of the best ten.
+    Results of other searches count like its own.
 
     Args:
         space: The space to search.
@@ -45,7 +46,7 @@ class GPBO(SearchAlgorithm):
         ucb_beta: Standard deviations above the mean in ``ucb``.
         refit_growth: The hyperparameters are fitted again whenever the data have grown by this
             factor.
-        n_candidates: Candidates drawn for each ask where the space is too large to score whole.
+        n_candidates: Candidates drawn for each ask where the space is too large to score all of it.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
@@ -81,7 +82,7 @@ class GPBO(SearchAlgorithm):
 
     def ask(self) -> Trial | None:
         if len(self._taken) < self.n_initial or not self.surrogate.results:
-            architecture = self._draw()  # the initial design
+            architecture = self._draw()  # the initial design: random architectures
         elif self.space.size <= WHOLE:
             architecture = self._best_of_all()
         else:
@@ -94,21 +95,13 @@ class GPBO(SearchAlgorithm):
         return trial
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        score = self._score(evaluation)
-        if trial.number in self.surrogate.pending:
-            self.surrogate.finish(trial.number, score)
-        else:
-            # A trial that was not asked here (a warm start) teaches as well.
-            architecture = self.space.canonical(trial.architecture)
-            self._take(architecture)
-            self.surrogate.add_result(architecture, score)
+        self.surrogate.finish(trial.number, squarable(self.penalised_score(evaluation)))
 
-    def _score(self, evaluation: Evaluation) -> float:
-        score = squarable(self.score(evaluation))
-        if evaluation.violation > 0 and self.surrogate.results:
-            # That it is not allowed is to be learned, whatever it is worth.
-            score = min(score for _, score in self.surrogate.results)
-        return score
+    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Adds a result of another search to the data; its architecture is not asked any more."""
+        architecture = self.space.canonical(architecture)
+        self._take(architecture)
+        self.surrogate.add_result(architecture, squarable(self.penalised_score(evaluation)))
 
     def _take(self, architecture: Architecture) -> None:
         """Notes that a class of architectures is not to be asked again."""
@@ -164,7 +157,7 @@ class GPBO(SearchAlgorithm):
         return acquisitions.best_by_expected_improvement(mean, variance, best, barred, self.rng)
 
 
-# What depends on the space alone is shared by all searches of a process.
+# These depend on the space only, so that all searches of a process share them.
 
 
 @functools.lru_cache(maxsize=4)
@@ -187,7 +180,7 @@ def _class_features(space: SearchSpace, kernel: str) -> NDArray[np.float64]:
 
 
 def _positions(architectures: list[Architecture], space: SearchSpace) -> NDArray[np.int64]:
-    """``(n,)``: where ``n`` canonical architectures stand among the classes."""
+    """``(n,)`` positions of ``n`` canonical architectures in ``_classes``."""
     return np.searchsorted(_class_indices(space), space.index(np.array(architectures)))
 
 

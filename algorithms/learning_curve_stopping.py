@@ -29,34 +29,37 @@ from nasbench_lab.algorithm import (
     check_choice,
     check_number,
 )
-from nasbench_lab.spaces import SearchSpace
+from nasbench_lab.spaces import Architecture, SearchSpace
 
 Floats = NDArray[np.float64]
 
 EXPONENTS = np.geomspace(0.25, 4.0, 9)
-"""The ``c`` that power laws ``a + b t^-c`` are fitted with."""
+"""The exponents ``c`` of the power laws ``a + b t^-c``."""
 
 
 class LearningCurveStopping(SearchAlgorithm):
     """Another algorithm, whose trials are stopped when they will hardly be the best.
 
-    All trials are asked for full training. At each epoch a running trial's final score is
-    extrapolated. By how much the extrapolations at this epoch missed the final scores of the trials
-    that were trained in full, taken as normally distributed, gives the chance that the trial ends
-    above the best so far. If it is below ``threshold`` the trial is stopped, and at once if an epoch
+    All trials are asked for full training. At each epoch the final score of a running trial is
+    extrapolated. The trials that were trained in full show the errors of extrapolations at this
+    epoch. Taken as normally distributed, these errors give the chance that the trial ends above the
+    best so far. The trial is stopped if this chance is below ``threshold``, and at once if an epoch
     fails or violates a constraint.
 
-    The base algorithm compares final scores. Of a stopped trial it is told the expected one: that of
-    the last epoch would make it look worse than it is.
+    The base algorithm is told final scores, and of a stopped trial the expected final score: the
+    score of its last epoch would make it look worse than it is. Results of other searches are passed
+    on to the base algorithm if they are final.
 
     Where the benchmark knows the end of training only, this is the base algorithm.
 
     Args:
         space: The space to search.
-        base: What proposes architectures: the name of a file beside this one, or a class.
-        base_hyperparameters: Its hyperparameters.
-        extrapolation: ``power_law``: least squares of ``a + b t^-c`` at the epochs ``t`` so far, for
-            nine ``c`` from 1/4 to 4, averaged by their likelihoods; ``last_value``: the score so far.
+        base: The algorithm that proposes architectures: the name of a file beside this one, or a
+            class.
+        base_hyperparameters: The base algorithm's hyperparameters.
+        extrapolation: ``power_law`` fits ``a + b t^-c`` to the epochs ``t`` so far by least squares,
+            for nine ``c`` from 1/4 to 4, and averages by likelihood. ``last_value`` takes the last
+            score.
         threshold: The chance below which a trial is stopped.
         min_epochs: How many epochs of a trial are seen before it may be stopped.
         n_initial: How many trials are trained in full before any is stopped.
@@ -87,20 +90,20 @@ class LearningCurveStopping(SearchAlgorithm):
         self.n_initial = n_initial
         self._running: dict[int, _Running] = {}
         self._best = -math.inf
-        # Of the errors of the extrapolations after min_epochs, one more epoch, and so on, up to the
-        # last but one: mean, sum of squares around it, and what error is exceeded with the chance
-        # threshold.
+        # The errors of the extrapolations after min_epochs, one epoch more, and so on, up to the last
+        # epoch but one: their mean, the sum of their squares around it, and the error that is exceeded
+        # with the chance threshold.
         self._n_errors = 0
         self._mean_error = np.zeros(max(len(self.fidelities) - min_epochs, 0))
         self._square_error = np.zeros_like(self._mean_error)
         self._greatest_error = np.full_like(self._mean_error, math.inf)
 
     def ask(self) -> Trial | None:
-        proposed = self._base.ask()
-        if proposed is None:
+        proposal = self._base.ask()
+        if proposal is None:
             return None
-        trial = self.trial(proposed.architecture, self.fidelities[-1] if self.fidelities else None)
-        self._running[trial.number] = _Running(proposed)
+        trial = self.trial(proposal.architecture, self.fidelities[-1] if self.fidelities else None)
+        self._running[trial.number] = _Running(proposal)
         return trial
 
     def should_stop(self, trial: Trial, evaluation: Evaluation) -> bool:
@@ -112,29 +115,35 @@ class LearningCurveStopping(SearchAlgorithm):
         if i < 0:
             return False
         if self.extrapolation == "power_law":
-            extrapolated = power_law(running.scores, self.fidelities)
+            forecast = power_law(running.scores, self.fidelities)
         else:
-            extrapolated = score
-        running.extrapolated.append(extrapolated)
-        running.expected = extrapolated + float(self._mean_error[i])
-        return bool(extrapolated + self._greatest_error[i] < self._best)
+            forecast = score
+        running.forecasts.append(forecast)
+        running.expected = forecast + float(self._mean_error[i])
+        return bool(forecast + self._greatest_error[i] < self._best)
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        running, score = self._running.pop(trial.number, None), squarable(self.score(evaluation))
-        in_full = not self.fidelities or evaluation.epoch in (None, self.fidelities[-1])
-        if in_full:
+        running, score = self._running.pop(trial.number), squarable(self.score(evaluation))
+        if self._is_final(evaluation):
             self._best = max(self._best, score)
-            if running is not None and len(running.extrapolated) == len(self._mean_error):
-                self._learn(score - np.array(running.extrapolated))
-        elif running is None:  # asked elsewhere; its epoch says little about the end
-            return
+            if len(running.forecasts) == len(self._mean_error):
+                self._learn_errors(score - np.array(running.forecasts))
         elif score > -math.inf:
             score = running.expected
-        told = Evaluation((score if score > -math.inf else math.nan,), evaluation.cost)
-        proposed = Trial(-1, trial.architecture) if running is None else running.proposed
-        self._base.tell(proposed, told._replace(row=evaluation.row))
+        self._base.tell(running.proposal, _final(score, evaluation))
 
-    def _learn(self, errors: Floats) -> None:
+    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Passes a final result on; an earlier epoch of another search says little about its end."""
+        if self._is_final(evaluation):
+            score = squarable(self.score(evaluation))
+            self._best = max(self._best, score)
+            self._base.observe(architecture, _final(score, evaluation))
+
+    def _is_final(self, evaluation: Evaluation) -> bool:
+        """Whether an evaluation is that of a full training."""
+        return not self.fidelities or evaluation.epoch in (None, self.fidelities[-1])
+
+    def _learn_errors(self, errors: Floats) -> None:
         """Takes in the errors of the extrapolations of a trial that was trained in full."""
         if not np.isfinite(errors).all():
             return
@@ -155,27 +164,33 @@ class _Running:
     """A trial whose result is outstanding.
 
     Args:
-        proposed: The base algorithm's trial.
-        scores: At the epochs so far.
-        extrapolated: The final score as extrapolated after ``min_epochs`` and each epoch since.
-        expected: The last of these plus the mean error.
+        proposal: The base algorithm's trial.
+        scores: The scores at the epochs so far.
+        forecasts: The final score as extrapolated after ``min_epochs`` and each epoch since.
+        expected: The last forecast plus the mean error.
     """
 
-    proposed: Trial
+    proposal: Trial
     scores: list[float] = field(default_factory=list)
-    extrapolated: list[float] = field(default_factory=list)
+    forecasts: list[float] = field(default_factory=list)
     expected: float = math.nan
 
 
-def power_law(scores: list[float], epochs: tuple[int, ...]) -> float:
-    """The score at the last of the epochs, from those at the first.
+def _final(score: float, evaluation: Evaluation) -> Evaluation:
+    """The evaluation as the base algorithm sees it: one score, NaN for minus infinity."""
+    value = score if score > -math.inf else math.nan
+    return Evaluation((value,), evaluation.cost, row=evaluation.row)
 
-    For each exponent ``c``, ``a + b t^-c`` is fitted by least squares, and the predictions are
-    averaged with the likelihoods as weights, for normal noise of the variance that fits best. Of a
-    single score, it is this.
+
+def power_law(scores: list[float], epochs: tuple[int, ...]) -> float:
+    """Extrapolates the score at the last epoch from the scores at the first epochs.
+
+    For each exponent ``c``, ``a + b t^-c`` is fitted by least squares. The predictions are averaged
+    with the likelihoods as weights, for normal noise of the variance that fits best. A single score
+    is extrapolated as constant.
 
     Args:
-        scores: At the first epochs.
+        scores: The scores at the first epochs.
         epochs: All epochs, ascending.
     """
     k = len(scores)

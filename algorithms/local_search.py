@@ -74,7 +74,11 @@ class LocalSearch(SearchAlgorithm):
         return None
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        self._scores[self.space.canonical(trial.architecture)] = self.score(evaluation)
+        self.observe(trial.architecture, evaluation)
+
+    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Notes a score, of this search or another; its architecture is not asked any more."""
+        self._scores[self.space.canonical(architecture)] = self.score(evaluation)
 
     def _climb(self, architecture: Architecture, score: float) -> None:
         """Step 3.ii: the best candidate becomes the current architecture."""

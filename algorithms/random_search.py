@@ -14,7 +14,7 @@ from nasbench_lab.spaces import Architecture, SearchSpace
 
 
 class RandomSearch(SearchAlgorithm):
-    """Draws architectures uniformly and independently.
+    """Draws architectures uniformly and independently. No result teaches it anything.
 
     Args:
         space: The space to search.

@@ -133,7 +133,7 @@ class Surrogate:
         return self._posterior
 
     def condition(self, candidates: Floats) -> Posterior:
-        """A new posterior at ``(m, k)`` features of candidates, given all results and pending trials."""
+        """A new posterior at ``(m, k)`` features of candidates, given all results and fantasies."""
         scores = np.array([score for _, score in self.results])
         features = self._features([architecture for architecture, _ in self.results])
         if self.hyper is None or len(scores) >= self._next_fit:

@@ -24,7 +24,6 @@ from algorithms._surrogates.gaussian_process import (
 )
 from algorithms._surrogates.surrogate import Standardisation, Surrogate
 from algorithms.gp_bo import GPBO, _class_features
-from nasbench_lab.algorithm import Trial
 from nasbench_lab.errors import UnknownNameError
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
 from nasbench_lab.testing import SyntheticBenchmark
@@ -295,10 +294,14 @@ def test_the_surrogate_of_a_search_has_all_that_it_asked_and_was_told():
     for i in range(60):
         waiting.append(algorithm.ask())
         own = [waiting.pop(0) for _ in range(len(waiting) - (0, 0, 2, 3)[i % 4])]
-        foreign = [Trial(-1, SPACE.at(i * 701 % SPACE.size))] if i % 3 else []
-        for trial in own + foreign if i % 2 else foreign + own:
-            evaluation = benchmark.evaluate(trial.architecture)
-            algorithm.tell(trial, evaluation)
+        foreign = [SPACE.at(i * 701 % SPACE.size)] if i % 3 else []
+        for result in own + foreign if i % 2 else foreign + own:
+            architecture = getattr(result, "architecture", result)
+            evaluation = benchmark.evaluate(architecture)
+            if result in own:
+                algorithm.tell(result, evaluation)
+            else:
+                algorithm.observe(architecture, evaluation)
             n_results += not math.isnan(evaluation.values[0])
     waiting.append(algorithm.ask())
     surrogate = algorithm.surrogate
