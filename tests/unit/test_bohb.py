@@ -162,7 +162,7 @@ def test_samples_are_of_the_density_with_wider_bandwidths(factor):
 
 
 def tell(algorithm, space, n, *, seed=0, epoch=None, benchmark=None):
-    """Tells results of random architectures that were asked elsewhere; gives them best first."""
+    """Lets it observe results of random architectures; returns these, the best first."""
     benchmark = benchmark or SyntheticBenchmark(space)
     told = []
     for row in space.sample(np.random.default_rng(seed), n).tolist():
