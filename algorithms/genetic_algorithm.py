@@ -99,11 +99,12 @@ class GeneticAlgorithm(SearchAlgorithm):
         return self.trial(self._children.pop())
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        self.observe(trial.architecture, evaluation)
+        self._generation.append((self.score(evaluation), trial.architecture))
 
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
-        """Adds a member to the current generation, from this search or another."""
-        self._generation.append((self.score(evaluation), architecture))
+        """Adds a member to the current generation."""
+        if self.is_final(evaluation):
+            self._generation.append((self.score(evaluation), architecture))
 
     def _next_generation(self) -> None:
         """The generation becomes the parents; its elites are the first of the next generation."""

@@ -75,8 +75,8 @@ class GPBO(SearchAlgorithm):
         self.ucb_beta = ucb_beta
         self.n_candidates = n_candidates
         self.surrogate = Surrogate(self.kernel, refit_growth)
-        # The classes whose architecture is not to be asked: as a set and, where the surrogate sees
-        # the whole space, as a mask of the candidates.
+        # The canonical architectures that must not be asked: a set, and where the candidates are the
+        # whole space, also a mask of them.
         self._taken: set[Architecture] = set()
         self._barred: NDArray[np.bool_] | None = None
 
@@ -98,10 +98,11 @@ class GPBO(SearchAlgorithm):
         self.surrogate.finish(trial.number, squarable(self.penalised_score(evaluation)))
 
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
-        """Adds a result of another search to the data; its architecture is not asked any more."""
-        architecture = self.space.canonical(architecture)
-        self._take(architecture)
-        self.surrogate.add_result(architecture, squarable(self.penalised_score(evaluation)))
+        """Adds a result to the data; its architecture is then not asked any more."""
+        if self.is_final(evaluation):
+            architecture = self.space.canonical(architecture)
+            self._take(architecture)
+            self.surrogate.add_result(architecture, squarable(self.penalised_score(evaluation)))
 
     def _take(self, architecture: Architecture) -> None:
         """Notes that a class of architectures is not to be asked again."""
@@ -121,7 +122,7 @@ class GPBO(SearchAlgorithm):
         return left[int(self.rng.random() * len(left))] if left else None
 
     def _best_of_all(self) -> Architecture | None:
-        """What the acquisition function chooses of the whole space; None if all was asked."""
+        """The best candidate of the whole space, or None if all of them were asked."""
         candidates = _classes(self.space)
         if len(self._taken) == len(candidates):
             return None
@@ -132,7 +133,7 @@ class GPBO(SearchAlgorithm):
         return tuple(candidates[self._acquire(posterior, self._barred)].tolist())
 
     def _best_of_pool(self) -> Architecture | None:
-        """What the acquisition function chooses of random architectures and mutants of the best."""
+        """The best candidate of random architectures and of mutants of the best results."""
         ranked = sorted(self.surrogate.results, key=lambda result: -result[1])
         parents = np.array([architecture for architecture, _ in ranked[:10]])
         mutants = self.space.mutate(

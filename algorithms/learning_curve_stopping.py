@@ -2,10 +2,10 @@
 
 Domhan, Springenberg and Hutter, "Speeding up automatic hyperparameter optimization of deep neural
 networks by extrapolation of learning curves", IJCAI 2015: a trial is stopped once it is improbable
-that it ends above the best. Their uncertainty is that of many models of the one curve, by MCMC. Here
-it comes from how far the same extrapolation was off for trials that went to the end, as curves need
-not be of any model's shape. Power laws: Viering and Loog, "The shape of learning curves: a review",
-TPAMI 2023 (arXiv 2103.10948).
+that it ends above the best. The paper takes this probability from many models of the one curve, by
+MCMC. Here it comes from the errors of the same extrapolation for trials that went to the end, because
+a curve may have the shape of no model. Power laws: Viering and Loog, "The shape of learning curves: a
+review", TPAMI 2023 (arXiv 2103.10948).
 """
 
 from __future__ import annotations
@@ -120,11 +120,12 @@ class LearningCurveStopping(SearchAlgorithm):
             forecast = score
         running.forecasts.append(forecast)
         running.expected = forecast + float(self._mean_error[i])
+        # The paper's rule: stop if P(final score > best so far) is below the threshold.
         return bool(forecast + self._greatest_error[i] < self._best)
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         running, score = self._running.pop(trial.number), squarable(self.score(evaluation))
-        if self._is_final(evaluation):
+        if self.is_final(evaluation):
             self._best = max(self._best, score)
             if len(running.forecasts) == len(self._mean_error):
                 self._learn_errors(score - np.array(running.forecasts))
@@ -134,26 +135,23 @@ class LearningCurveStopping(SearchAlgorithm):
 
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
         """Passes a final result on; an earlier epoch of another search says little about its end."""
-        if self._is_final(evaluation):
+        if self.is_final(evaluation):
             score = squarable(self.score(evaluation))
             self._best = max(self._best, score)
             self._base.observe(architecture, _final(score, evaluation))
-
-    def _is_final(self, evaluation: Evaluation) -> bool:
-        """Whether an evaluation is that of a full training."""
-        return not self.fidelities or evaluation.epoch in (None, self.fidelities[-1])
 
     def _learn_errors(self, errors: Floats) -> None:
         """Takes in the errors of the extrapolations of a trial that was trained in full."""
         if not np.isfinite(errors).all():
             return
-        # Welford, Technometrics 4(3), 1962.
+        # Mean and sum of squares are updated as in Welford, Technometrics 4(3), 1962.
         self._n_errors = n = self._n_errors + 1
         before = errors - self._mean_error
         self._mean_error = self._mean_error + before / n
         self._square_error = self._square_error + before * (errors - self._mean_error)
         if n >= self.n_initial:
-            # The next error has Student's t distribution, with a scale of (1 + 1/n)^1/2 deviations.
+            # The next error, less the mean, over (1 + 1/n)^1/2 standard deviations has Student's t
+            # distribution.
             quantile = stdtrit(n - 1, 1.0 - self.threshold) * math.sqrt(1.0 + 1.0 / n)
             deviations = np.sqrt(self._square_error / (n - 1))
             self._greatest_error = self._mean_error + quantile * deviations
@@ -209,10 +207,11 @@ def power_law(scores: list[float], epochs: tuple[int, ...]) -> float:
 
 @functools.lru_cache(maxsize=4)
 def _regressors(epochs: tuple[int, ...]) -> list[tuple[Floats, Floats]]:
-    """For the first 2, 3, … epochs, ``t^-c`` without its mean, scaled to length 1.
+    """The regressors of ``power_law`` at the first 2, 3, … epochs.
 
-    Each is ``(9, k)`` for all exponents and ``k`` epochs, with the ``(9,)`` values at the last of all
-    epochs, so that least squares take one product.
+    A regressor is ``t^-c`` minus its mean, scaled to length 1, so that a least-squares fit is one
+    product. The entry for ``k`` epochs has ``(9, k)`` values, a row per exponent, and ``(9,)`` values
+    at the last of all epochs.
     """
     powers = np.array(epochs, dtype=np.float64) ** -EXPONENTS[:, None]
     result = []

@@ -21,9 +21,9 @@ MOST_DRAWS = 10_000
 class LocalSearch(SearchAlgorithm):
     """Climbs from a random architecture to better neighbours, and restarts at each local optimum.
 
-    No architecture is asked twice, nor one that is isomorphic to another: its score is known. A move
-    goes to a strictly better neighbour only. The search is over when a restart finds no architecture
-    whose score is unknown.
+    An architecture is not asked if its score is known: if it, or an isomorphic one, was asked before
+    or is a result of another search. A move goes to a strictly better neighbour only. The search is
+    over when a restart finds no architecture whose score is unknown.
 
     The defaults are those of the code that was published with the paper (naszilla); Algorithm 1 is
     ``strategy="best", n_initial=1``.
@@ -47,7 +47,7 @@ class LocalSearch(SearchAlgorithm):
         self.strategy = strategy
         self.n_initial = n_initial
         self._current: Architecture | None = None  # v_i; None at a start
-        self._current_score = -math.inf  # l(v_i), turned round; l(v_0) is infinite
+        self._current_score = -math.inf  # minus l(v_i), where l(v_0) is infinite
         self._step = _Step([], [], [])
         # The score of each class of isomorphic architectures, None while it is being evaluated.
         self._scores: dict[Architecture, float | None] = {}
@@ -74,11 +74,12 @@ class LocalSearch(SearchAlgorithm):
         return None
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        self.observe(trial.architecture, evaluation)
+        self._scores[self.space.canonical(trial.architecture)] = self.score(evaluation)
 
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
-        """Notes a score, of this search or another; its architecture is not asked any more."""
-        self._scores[self.space.canonical(architecture)] = self.score(evaluation)
+        """Notes the score of an architecture, which is then not asked any more."""
+        if self.is_final(evaluation):
+            self._scores[self.space.canonical(architecture)] = self.score(evaluation)
 
     def _climb(self, architecture: Architecture, score: float) -> None:
         """Step 3.ii: the best candidate becomes the current architecture."""

@@ -82,7 +82,7 @@ class NSGA2(SearchAlgorithm):
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         self._pending.remove(trial.number)
-        self.observe(trial.architecture, evaluation)
+        self._add_result(trial.architecture, evaluation)
         if not self._to_ask and not self._pending:
             # The main loop (section III-C): P_t+1 of P_t and Q_t, and its children Q_t+1.
             population = self._survive()
@@ -91,7 +91,11 @@ class NSGA2(SearchAlgorithm):
             del self._to_ask[self.population_size :]
 
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
-        """Adds a result, of this search or another, to those that compete."""
+        """Lets a result compete with those of this search."""
+        if self.is_final(evaluation):
+            self._add_result(architecture, evaluation)
+
+    def _add_result(self, architecture: Architecture, evaluation: Evaluation) -> None:
         succeeded = all(map(math.isfinite, evaluation.values))
         violation = evaluation.violation if succeeded else math.inf
         self._results.append((architecture, evaluation.values, violation))

@@ -102,7 +102,7 @@ class RandomScalarization(SearchAlgorithm):
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         owner = self._owners.get(trial.number)
         if owner is None:  # an initial random architecture
-            self.observe(trial.architecture, evaluation)
+            self._share(trial.architecture, evaluation)
             return
         owner_k, number = owner
         for k, (search, scalar) in enumerate(self._scalarizations(evaluation)):
@@ -112,7 +112,12 @@ class RandomScalarization(SearchAlgorithm):
                 search.observe(trial.architecture, scalar)
 
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
-        """Passes a result to all searches, or keeps it until they start."""
+        """Passes a result to all searches; before they start, only that of a full training."""
+        if self._ranges or self.is_final(evaluation):
+            self._share(architecture, evaluation)
+
+    def _share(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Lets all searches observe a result, or keeps it until they start."""
         if self._ranges:
             for search, scalar in self._scalarizations(evaluation):
                 search.observe(architecture, scalar)
@@ -130,7 +135,7 @@ class RandomScalarization(SearchAlgorithm):
             self._ranges.append((min(column), max(column) - min(column) or 1.0))
         initial, self._initial, self._initial_costs = self._initial, [], []
         for architecture, evaluation in initial:
-            self.observe(architecture, evaluation)
+            self._share(architecture, evaluation)
 
     def _scalarizations(
         self, evaluation: Evaluation
@@ -156,9 +161,8 @@ class RandomScalarization(SearchAlgorithm):
         ]
         if self.scalarization == "linear":
             return -sum(weighted)
-        return -max(weighted) - RHO * sum(
-            weighted
-        )  # ParEGO's augmented Chebyshev function, negated
+        # ParEGO's augmented Chebyshev function, negated.
+        return -max(weighted) - RHO * sum(weighted)
 
 
 RandomScalarization.citation = r"""@article{knowles2006parego,

@@ -62,6 +62,8 @@ class RegularizedEvolution(SearchAlgorithm):
 
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
         """Adds a member to the initial population, or replaces the oldest if that is worse."""
+        if not self.is_final(evaluation):
+            return
         score = self.score(evaluation)
         if len(self._population) < self.population_size or score > self._population[0][0]:
             self._n_initial += 1

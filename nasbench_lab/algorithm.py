@@ -121,12 +121,12 @@ class SearchAlgorithm(ABC):
         It may come before the first ``ask`` and between any two calls, and its architecture may be
         one that was asked. By default nothing is learned, because ``tell`` may look for what ``ask``
         noted of a trial; an algorithm that only knows ``ask`` and ``tell`` searches as if nothing
-        had been observed. Where ``tell`` needs no trial, both are one line: ``tell`` calls
-        ``self.observe(trial.architecture, evaluation)``.
+        had been observed. An algorithm that compares full trainings passes over others, see
+        ``is_final``.
 
         Args:
             architecture: The architecture that was evaluated, one of ``space``.
-            evaluation: Its result; ``evaluation.epoch`` is not the last after a partial training.
+            evaluation: Its result.
         """
 
     def should_stop(self, trial: Trial, evaluation: Evaluation) -> bool:
@@ -143,6 +143,10 @@ class SearchAlgorithm(ABC):
         number = self._n_trials
         self._n_trials = number + 1
         return Trial(number, architecture, epoch)
+
+    def is_final(self, evaluation: Evaluation) -> bool:
+        """Whether an evaluation is that of a full training."""
+        return not self.fidelities or evaluation.epoch in (None, self.fidelities[-1])
 
     def score(self, evaluation: Evaluation) -> float:
         """The first objective, or the weighted sum of all, turned so that more is better.

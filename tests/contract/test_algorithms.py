@@ -172,6 +172,19 @@ def test_a_space_may_be_observed_whole(variant, failing):
     assert len(trace) == (0 if knows else 20)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_only_algorithms_that_train_partially_learn_from_partial_trainings(variant):
+    benchmark = SyntheticBenchmark(get_space("nb201"), epochs=9)
+    algorithm, alone = (make_variant(variant, benchmark) for _ in range(2))
+    for architecture in map(tuple, benchmark.space.sample(np.random.default_rng(5), 30).tolist()):
+        # Values that no full training reaches.
+        partial = benchmark.evaluate(architecture, 3)
+        algorithm.observe(architecture, partial._replace(values=(partial.values[0] + 100,)))
+    partially = VARIANTS[variant][0] == "bohb"
+    same = simulate(algorithm, benchmark, 40).equals(simulate(alone, benchmark, 40))
+    assert same != partially
+
+
 class Strict(SearchAlgorithm):
     """An algorithm that knows ask and tell only, and looks for what it noted of each trial."""
 
