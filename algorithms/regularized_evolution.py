@@ -57,8 +57,9 @@ class RegularizedEvolution(SearchAlgorithm):
         return self.trial(self.space.mutate(parent, self.rng))
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
+        score = self.score(evaluation)
         # The child is added on the right; a full deque drops its oldest member, on the left.
-        self._population.append((self.score(evaluation), trial.architecture))
+        self._population.append((score, trial.architecture))
 
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
         """Adds a member to the initial population, or replaces the oldest if that is worse."""
