@@ -1,4 +1,4 @@
-"""Builds the search algorithm that another one works with."""
+"""Builds the base algorithm of an algorithm that works on top of another."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ def make_base(
     fidelities: Sequence[int],
     **hyperparameters: Any,
 ) -> SearchAlgorithm:
-    """Builds the algorithm that another one is built on.
+    """Builds the base algorithm of an algorithm that works on top of another.
 
     Args:
-        base: The name of a file beside this one, such as ``"random_search"``, or a class.
+        base: The name of a file beside this one, such as ``"random_search"``, or a class. A class
+            that does not override ``observe`` learns from its own trials only.
         space: As in ``SearchAlgorithm``.
-        seed: As in ``SearchAlgorithm``; a generator is shared, which pickling keeps.
+        seed: As in ``SearchAlgorithm``; a generator is shared, and stays so in a pickled copy.
         maximize: As in ``SearchAlgorithm``.
-        fidelities: As in ``SearchAlgorithm``; with none, a base of many fidelities asks for full
+        fidelities: As in ``SearchAlgorithm``; without any, a multi-fidelity algorithm asks for full
             trainings only.
-        **hyperparameters: Of the base.
+        **hyperparameters: The base algorithm's hyperparameters.
 
     Raises:
-        UnknownNameError: It has no such hyperparameter.
-        HyperparameterError: There is no such algorithm, it is built on another one itself, or it
-            stops trials, which cannot be passed on to it.
+        UnknownNameError: The base algorithm has no such hyperparameter.
+        HyperparameterError: There is no such algorithm, or it has a base algorithm itself, or it
+            stops trials: it would not see their epochs.
     """
     if isinstance(base, type) and issubclass(base, SearchAlgorithm):
         cls = base
@@ -46,11 +47,11 @@ def make_base(
         check_choice("base", base, names)
         module = importlib.import_module(f"algorithms.{base}")
         cls = next(
-            one
-            for one in vars(module).values()
-            if inspect.isclass(one)
-            and issubclass(one, SearchAlgorithm)
-            and one.__module__ == module.__name__
+            member
+            for member in vars(module).values()
+            if inspect.isclass(member)
+            and issubclass(member, SearchAlgorithm)
+            and member.__module__ == module.__name__
         )
     if "base" in inspect.signature(cls).parameters:
         raise HyperparameterError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 LARGEST = 1e100
-"""Beyond it, sums of squares, and what is made of them, may overflow."""
+"""Sums of the squares of greater numbers may overflow."""
 
 
 def squarable(value: float) -> float:
-    """The value, or of a finite one beyond ``LARGEST`` that with its sign."""
+    """The value; ``LARGEST`` with its sign instead of a finite value beyond."""
     return math.copysign(LARGEST, value) if LARGEST < abs(value) < math.inf else value

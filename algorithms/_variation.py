@@ -1,4 +1,4 @@
-"""How genetic algorithms make new architectures of old ones: crossover, and mutation of decisions.
+"""Crossover and mutation: how genetic algorithms make new architectures of old ones.
 
 Crossover at one point: Holland, "Adaptation in natural and artificial systems", 1975; at several: De
 Jong, "An analysis of the behavior of a class of genetic adaptive systems", 1975; uniform: Syswerda,
@@ -19,7 +19,7 @@ from nasbench_lab.spaces import Architecture, SearchSpace
 Pair = tuple[Architecture, Architecture]
 
 MOST_TRIES = 100
-"""After as many results that are no architectures of the space, crossover and mutation give up."""
+"""Crossover and mutation give up after so many results that are no architectures of the space."""
 
 
 def uniform(one: Architecture, other: Architecture, rng: np.random.Generator, _: int) -> Pair:
@@ -32,17 +32,17 @@ def uniform(one: Architecture, other: Architecture, rng: np.random.Generator, _:
 
 
 def single_point(one: Architecture, other: Architecture, rng: np.random.Generator, _: int) -> Pair:
-    """Cuts between two decisions, all places alike, and exchanges what comes after."""
+    """Cuts between two decisions, at each place with the same chance, and exchanges the tails."""
     return multi_point(one, other, rng, 1)
 
 
 def multi_point(
     one: Architecture, other: Architecture, rng: np.random.Generator, n_points: int
 ) -> Pair:
-    """Cuts at ``n_points`` different places, or at all there are, and exchanges every second part."""
+    """Cuts at ``n_points`` places, or all if there are fewer, and exchanges every second part."""
     first, second = list(one), list(other)
     for cut in rng.permutation(len(one) - 1)[:n_points].tolist():
-        # Exchanging all that follows each cut comes to the same, in whatever order they come.
+        # Exchanging the tails after each cut, in any order, exchanges every second part.
         first[cut + 1 :], second[cut + 1 :] = second[cut + 1 :], first[cut + 1 :]
     return tuple(first), tuple(second)
 
@@ -52,9 +52,9 @@ CROSSOVERS: dict[str, Callable[[Architecture, Architecture, np.random.Generator,
     "single_point": single_point,
     "multi_point": multi_point,
 }
-"""Each takes two parents, the generator and a number of points, and gives two children.
+"""Each takes two parents, the generator and a number of points, and returns two children.
 
-In a space that is no plain product the children need not be architectures; ``cross`` sees to that.
+The children need not be architectures of the space; ``cross`` checks that.
 """
 
 
@@ -66,15 +66,15 @@ def cross(
     rng: np.random.Generator,
     n_points: int = 2,
 ) -> Pair:
-    """Two children that are of the space; the parents themselves if ``MOST_TRIES`` gave no such two.
+    """Two children of two parents; the parents themselves after ``MOST_TRIES`` invalid pairs.
 
     Args:
-        space: The space.
-        one: A parent.
-        other: Another.
+        space: The space that the children must belong to.
+        one: The first parent.
+        other: The second parent.
         crossover: One of ``CROSSOVERS``.
-        rng: Where randomness comes from.
-        n_points: Of ``multi_point`` crossover.
+        rng: The generator.
+        n_points: At how many places ``multi_point`` cuts.
     """
     for _ in range(MOST_TRIES):
         first, second = CROSSOVERS[crossover](one, other, rng, n_points)
@@ -86,14 +86,14 @@ def cross(
 def mutate_genes(
     space: SearchSpace, architecture: Architecture, rate: float, rng: np.random.Generator
 ) -> Architecture:
-    """Changes each decision with chance ``rate``, to each of its other options alike.
+    """Changes each decision with chance ``rate``, to each of its other options with the same chance.
 
-    Decisions with a single option stay as they are. Until the result is of the space it is done
-    again; after ``MOST_TRIES`` the space's own mutation is taken.
+    Decisions with a single option stay as they are. A result that is no architecture of the space is
+    drawn again, and after ``MOST_TRIES`` of them the space's own mutation is used.
     """
     for _ in range(MOST_TRIES):
         draws = rng.random(len(architecture)).tolist()
-        # Given that u is below the rate, u / rate is uniform again, and says to which option.
+        # If u is below the rate, u / rate is again uniform from 0 to 1: it chooses the option.
         options = [
             (option + 1 + int(u / rate * (n - 1))) % n if u < rate and n > 1 else option
             for option, n, u in zip(architecture, space.n_options, draws, strict=True)
@@ -105,7 +105,7 @@ def mutate_genes(
 
 
 def valid_child(space: SearchSpace, options: Sequence[int]) -> Architecture | None:
-    """The options as an architecture, or None if they are none of the space."""
+    """The options as an architecture, or None if the space has no such architecture."""
     try:
         return space.validate(options)
     except InvalidArchitectureError:
@@ -113,7 +113,7 @@ def valid_child(space: SearchSpace, options: Sequence[int]) -> Architecture | No
 
 
 def one_change(space: SearchSpace) -> float:
-    """The rate at which ``mutate_genes`` changes one decision on average, of those with a choice."""
+    """The rate at which ``mutate_genes`` changes one decision on average."""
     return 1 / max(1, sum(n > 1 for n in space.n_options))
 
 
@@ -121,7 +121,7 @@ def check_rate(name: str, value: float) -> None:
     """Refuses a hyperparameter that is no number from 0 to 1.
 
     Raises:
-        HyperparameterError: It is something else.
+        HyperparameterError: The value is no such number.
     """
     check_number(name, value, low=0)
     if value > 1:

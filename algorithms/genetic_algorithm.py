@@ -21,48 +21,28 @@ from nasbench_lab.spaces import Architecture, SearchSpace
 class GeneticAlgorithm(SearchAlgorithm):
     """Generations of children of selected parents, the first of random architectures.
 
-    A generation is evaluated as a whole before the next begins, so that with parallel workers some
-    wait for its last results. Parents whose evaluation failed are selected only if all failed.
+    A generation is evaluated as a whole before the next begins, so that some of several workers wait
+    for its last results. Parents whose evaluation failed are selected only if all failed. Results of
+    other searches become members of the current generation.
 
     Args:
         space: The space to search.
         population_size: Architectures in a generation, with the elites.
-        selection: ``tournament``: the best of some drawn at random. ``roulette``: with chances that
-            are proportional to how much better than the worst of the generation a parent is, as in
-            Genetic CNN, or all alike if none is.
-        tournament_size: How many are drawn, with replacement.
+        selection: ``tournament`` draws parents at random and selects the best of them. ``roulette``
+            selects with chances proportional to the lead over the worst parent, as in Genetic CNN;
+            if no parent has a lead, all chances are equal.
+        tournament_size: How many parents are drawn for a tournament, with replacement.
         crossover: ``uniform`` exchanges each decision with chance 1/2; ``single_point`` cuts the two
             parents at one place, ``multi_point`` at several, and exchanges every second part.
         n_points: At how many places ``multi_point`` cuts.
-        crossover_rate: The chance of a crossover; otherwise the children begin as their parents.
-        mutation: ``gene`` changes each decision with chance ``mutation_rate``; ``random`` makes the
-            space's own mutation, of mostly one decision, with that chance.
-        mutation_rate: By default one decision changes on average: 1 by their number for ``gene``,
-            and 1 for ``random``.
-        elitism: How many of the best are taken over into the next generation, not evaluated again.
+        crossover_rate: The chance of a crossover; otherwise the children are copies of the parents.
+        mutation: ``gene`` changes each decision with chance ``mutation_rate``; ``random`` applies the
+            space's own mutation, mostly of one decision, with that chance.
+        mutation_rate: By default one decision changes on average: the rate is 1 over the number of
+            decisions for ``gene``, and 1 for ``random``.
+        elitism: How many of the best enter the next generation without a new evaluation.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
-
-    citation = """@book{holland1975adaptation,
-  title = {Adaptation in Natural and Artificial Systems},
-  author = {Holland, John H.},
-  publisher = {University of Michigan Press},
-  year = {1975}
-}
-
-@book{goldberg1989genetic,
-  title = {Genetic Algorithms in Search, Optimization, and Machine Learning},
-  author = {Goldberg, David E.},
-  publisher = {Addison-Wesley},
-  year = {1989}
-}
-
-@inproceedings{xie2017genetic,
-  title = {Genetic {CNN}},
-  author = {Xie, Lingxi and Yuille, Alan},
-  booktitle = {IEEE International Conference on Computer Vision},
-  year = {2017}
-}"""
 
     def __init__(
         self,
@@ -100,7 +80,7 @@ class GeneticAlgorithm(SearchAlgorithm):
         self.mutation = mutation
         self.mutation_rate = mutation_rate
         self.elitism = elitism
-        self._n_asked = 0  # of this generation, its elites included
+        self._n_asked = 0  # architectures of this generation that were asked, or are elites
         self._generation: list[tuple[float, Architecture]] = []
         self._parents: list[tuple[float, Architecture]] = []
         self._wheel: list[float] = []
@@ -121,20 +101,27 @@ class GeneticAlgorithm(SearchAlgorithm):
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         self._generation.append((self.score(evaluation), trial.architecture))
 
+    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Adds a member to the current generation."""
+        if self.is_final(evaluation):
+            self._generation.append((self.score(evaluation), architecture))
+
     def _next_generation(self) -> None:
-        """Makes parents of what was evaluated; the elites are the first of the new generation."""
-        succeeded = [one for one in self._generation if one[0] > -math.inf]
-        self._parents = succeeded or self._generation
-        ranked = sorted(self._parents, key=lambda one: one[0], reverse=True)
+        """The generation becomes the parents; its elites are the first of the next generation."""
+        successes = [member for member in self._generation if member[0] > -math.inf]
+        self._parents = successes or self._generation
+        ranked = sorted(self._parents, key=lambda member: member[0], reverse=True)
         best, worst = ranked[0][0], ranked[-1][0]
+        # Roulette: each parent has a sector of the wheel, as wide as its lead over the worst.
         self._wheel = list(accumulate(s - worst if best > worst else 1.0 for s, _ in self._parents))
-        # The same chances, where the sum overflows, or is so small that a share of it is rounded.
+        # Where the sum overflows, or is so small that shares of it are rounded, a change of unit
+        # keeps the chances.
         if math.isinf(self._wheel[-1]):
             unit = 4.0 * len(self._parents)
             self._wheel = list(accumulate(s / unit - worst / unit for s, _ in self._parents))
         elif self._wheel[-1] < 1e-290:
             self._wheel = [total * 2.0**100 for total in self._wheel]
-        self._generation = ranked[: self.elitism]
+        self._generation = ranked[: self.elitism]  # elitism: De Jong 1975
         self._n_asked = len(self._generation)
         self._children = []
 
@@ -146,14 +133,38 @@ class GeneticAlgorithm(SearchAlgorithm):
         return [self._mutate(child) for child in pair]
 
     def _select(self) -> Architecture:
+        """A parent: by a tournament (Goldberg and Deb 1991), or by the roulette wheel."""
         if self.selection == "tournament":
             draws = (self.rng.random(self.tournament_size) * len(self._parents)).tolist()
-            return max((self._parents[int(u)] for u in draws), key=lambda one: one[0])[1]
+            return max((self._parents[int(u)] for u in draws), key=lambda member: member[0])[1]
         return self._parents[bisect(self._wheel, self.rng.random() * self._wheel[-1])][1]
 
     def _mutate(self, child: Architecture) -> Architecture:
+        """The child with some decisions changed, or the child itself."""
         if self.mutation == "gene":
             return mutate_genes(self.space, child, self.mutation_rate, self.rng)
         return (
             self.space.mutate(child, self.rng) if self.rng.random() < self.mutation_rate else child
         )
+
+
+GeneticAlgorithm.citation = """@book{holland1975adaptation,
+  title = {Adaptation in Natural and Artificial Systems},
+  author = {Holland, John H.},
+  publisher = {University of Michigan Press},
+  year = {1975}
+}
+
+@book{goldberg1989genetic,
+  title = {Genetic Algorithms in Search, Optimization, and Machine Learning},
+  author = {Goldberg, David E.},
+  publisher = {Addison-Wesley},
+  year = {1989}
+}
+
+@inproceedings{xie2017genetic,
+  title = {Genetic {CNN}},
+  author = {Xie, Lingxi and Yuille, Alan},
+  booktitle = {IEEE International Conference on Computer Vision},
+  year = {2017}
+}"""

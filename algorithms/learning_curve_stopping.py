@@ -2,10 +2,10 @@
 
 Domhan, Springenberg and Hutter, "Speeding up automatic hyperparameter optimization of deep neural
 networks by extrapolation of learning curves", IJCAI 2015: a trial is stopped once it is improbable
-that it ends above the best. Their uncertainty is that of many models of the one curve, by MCMC. Here
-it comes from how far the same extrapolation was off for trials that went to the end, as curves need
-not be of any model's shape. Power laws: Viering and Loog, "The shape of learning curves: a review",
-TPAMI 2023 (arXiv 2103.10948).
+that it ends above the best. The paper takes this probability from many models of the one curve, by
+MCMC. Here it comes from the errors of the same extrapolation for trials that went to the end, because
+a curve may have the shape of no model. Power laws: Viering and Loog, "The shape of learning curves: a
+review", TPAMI 2023 (arXiv 2103.10948).
 """
 
 from __future__ import annotations
@@ -29,47 +29,42 @@ from nasbench_lab.algorithm import (
     check_choice,
     check_number,
 )
-from nasbench_lab.spaces import SearchSpace
+from nasbench_lab.spaces import Architecture, SearchSpace
 
 Floats = NDArray[np.float64]
 
 EXPONENTS = np.geomspace(0.25, 4.0, 9)
-"""The ``c`` that power laws ``a + b t^-c`` are fitted with."""
+"""The exponents ``c`` of the power laws ``a + b t^-c``."""
 
 
 class LearningCurveStopping(SearchAlgorithm):
     """Another algorithm, whose trials are stopped when they will hardly be the best.
 
-    All trials are asked for full training. At each epoch a running trial's final score is
-    extrapolated. By how much the extrapolations at this epoch missed the final scores of the trials
-    that were trained in full, taken as normally distributed, gives the chance that the trial ends
-    above the best so far. If it is below ``threshold`` the trial is stopped, and at once if an epoch
+    All trials are asked for full training. At each epoch the final score of a running trial is
+    extrapolated. The trials that were trained in full show the errors of extrapolations at this
+    epoch. Taken as normally distributed, these errors give the chance that the trial ends above the
+    best so far. The trial is stopped if this chance is below ``threshold``, and at once if an epoch
     fails or violates a constraint.
 
-    The base algorithm compares final scores. Of a stopped trial it is told the expected one: that of
-    the last epoch would make it look worse than it is.
+    The base algorithm is told final scores, and of a stopped trial the expected final score: the
+    score of its last epoch would make it look worse than it is. Results of other searches are passed
+    on to the base algorithm if they are final.
 
     Where the benchmark knows the end of training only, this is the base algorithm.
 
     Args:
         space: The space to search.
-        base: What proposes architectures: the name of a file beside this one, or a class.
-        base_hyperparameters: Its hyperparameters.
-        extrapolation: ``power_law``: least squares of ``a + b t^-c`` at the epochs ``t`` so far, for
-            nine ``c`` from 1/4 to 4, averaged by their likelihoods; ``last_value``: the score so far.
+        base: The algorithm that proposes architectures: the name of a file beside this one, or a
+            class.
+        base_hyperparameters: The base algorithm's hyperparameters.
+        extrapolation: ``power_law`` fits ``a + b t^-c`` to the epochs ``t`` so far by least squares,
+            for nine ``c`` from 1/4 to 4, and averages by likelihood. ``last_value`` takes the last
+            score.
         threshold: The chance below which a trial is stopped.
         min_epochs: How many epochs of a trial are seen before it may be stopped.
         n_initial: How many trials are trained in full before any is stopped.
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
     """
-
-    citation = """@inproceedings{domhan2015speeding,
-  title = {Speeding up Automatic Hyperparameter Optimization of Deep Neural Networks by
-           Extrapolation of Learning Curves},
-  author = {Domhan, Tobias and Springenberg, Jost Tobias and Hutter, Frank},
-  booktitle = {International Joint Conference on Artificial Intelligence},
-  year = {2015}
-}"""
 
     def __init__(
         self,
@@ -95,20 +90,20 @@ class LearningCurveStopping(SearchAlgorithm):
         self.n_initial = n_initial
         self._running: dict[int, _Running] = {}
         self._best = -math.inf
-        # Of the errors of the extrapolations after min_epochs, one more epoch, and so on, up to the
-        # last but one: mean, sum of squares around it, and what error is exceeded with the chance
-        # threshold.
+        # The errors of the extrapolations after min_epochs, one epoch more, and so on, up to the last
+        # epoch but one: their mean, the sum of their squares around it, and the error that is exceeded
+        # with the chance threshold.
         self._n_errors = 0
         self._mean_error = np.zeros(max(len(self.fidelities) - min_epochs, 0))
         self._square_error = np.zeros_like(self._mean_error)
         self._greatest_error = np.full_like(self._mean_error, math.inf)
 
     def ask(self) -> Trial | None:
-        proposed = self._base.ask()
-        if proposed is None:
+        proposal = self._base.ask()
+        if proposal is None:
             return None
-        trial = self.trial(proposed.architecture, self.fidelities[-1] if self.fidelities else None)
-        self._running[trial.number] = _Running(proposed)
+        trial = self.trial(proposal.architecture, self.fidelities[-1] if self.fidelities else None)
+        self._running[trial.number] = _Running(proposal)
         return trial
 
     def should_stop(self, trial: Trial, evaluation: Evaluation) -> bool:
@@ -120,39 +115,43 @@ class LearningCurveStopping(SearchAlgorithm):
         if i < 0:
             return False
         if self.extrapolation == "power_law":
-            extrapolated = power_law(running.scores, self.fidelities)
+            forecast = power_law(running.scores, self.fidelities)
         else:
-            extrapolated = score
-        running.extrapolated.append(extrapolated)
-        running.expected = extrapolated + float(self._mean_error[i])
-        return bool(extrapolated + self._greatest_error[i] < self._best)
+            forecast = score
+        running.forecasts.append(forecast)
+        running.expected = forecast + float(self._mean_error[i])
+        # The paper's rule: stop if P(final score > best so far) is below the threshold.
+        return bool(forecast + self._greatest_error[i] < self._best)
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        running, score = self._running.pop(trial.number, None), squarable(self.score(evaluation))
-        in_full = not self.fidelities or evaluation.epoch in (None, self.fidelities[-1])
-        if in_full:
+        running, score = self._running.pop(trial.number), squarable(self.score(evaluation))
+        if self.is_final(evaluation):
             self._best = max(self._best, score)
-            if running is not None and len(running.extrapolated) == len(self._mean_error):
-                self._learn(score - np.array(running.extrapolated))
-        elif running is None:  # asked elsewhere; its epoch says little about the end
-            return
+            if len(running.forecasts) == len(self._mean_error):
+                self._learn_errors(score - np.array(running.forecasts))
         elif score > -math.inf:
             score = running.expected
-        told = Evaluation((score if score > -math.inf else math.nan,), evaluation.cost)
-        proposed = Trial(-1, trial.architecture) if running is None else running.proposed
-        self._base.tell(proposed, told._replace(row=evaluation.row))
+        self._base.tell(running.proposal, _final(score, evaluation))
 
-    def _learn(self, errors: Floats) -> None:
+    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Passes a final result on; an earlier epoch of another search says little about its end."""
+        if self.is_final(evaluation):
+            score = squarable(self.score(evaluation))
+            self._best = max(self._best, score)
+            self._base.observe(architecture, _final(score, evaluation))
+
+    def _learn_errors(self, errors: Floats) -> None:
         """Takes in the errors of the extrapolations of a trial that was trained in full."""
         if not np.isfinite(errors).all():
             return
-        # Welford, Technometrics 4(3), 1962.
+        # Mean and sum of squares are updated as in Welford, Technometrics 4(3), 1962.
         self._n_errors = n = self._n_errors + 1
         before = errors - self._mean_error
         self._mean_error = self._mean_error + before / n
         self._square_error = self._square_error + before * (errors - self._mean_error)
         if n >= self.n_initial:
-            # The next error has Student's t distribution, with a scale of (1 + 1/n)^1/2 deviations.
+            # The next error, less the mean, over (1 + 1/n)^1/2 standard deviations has Student's t
+            # distribution.
             quantile = stdtrit(n - 1, 1.0 - self.threshold) * math.sqrt(1.0 + 1.0 / n)
             deviations = np.sqrt(self._square_error / (n - 1))
             self._greatest_error = self._mean_error + quantile * deviations
@@ -163,27 +162,33 @@ class _Running:
     """A trial whose result is outstanding.
 
     Args:
-        proposed: The base algorithm's trial.
-        scores: At the epochs so far.
-        extrapolated: The final score as extrapolated after ``min_epochs`` and each epoch since.
-        expected: The last of these plus the mean error.
+        proposal: The base algorithm's trial.
+        scores: The scores at the epochs so far.
+        forecasts: The final score as extrapolated after ``min_epochs`` and each epoch since.
+        expected: The last forecast plus the mean error.
     """
 
-    proposed: Trial
+    proposal: Trial
     scores: list[float] = field(default_factory=list)
-    extrapolated: list[float] = field(default_factory=list)
+    forecasts: list[float] = field(default_factory=list)
     expected: float = math.nan
 
 
-def power_law(scores: list[float], epochs: tuple[int, ...]) -> float:
-    """The score at the last of the epochs, from those at the first.
+def _final(score: float, evaluation: Evaluation) -> Evaluation:
+    """The evaluation as the base algorithm sees it: one score, NaN for minus infinity."""
+    value = score if score > -math.inf else math.nan
+    return Evaluation((value,), evaluation.cost, row=evaluation.row)
 
-    For each exponent ``c``, ``a + b t^-c`` is fitted by least squares, and the predictions are
-    averaged with the likelihoods as weights, for normal noise of the variance that fits best. Of a
-    single score, it is this.
+
+def power_law(scores: list[float], epochs: tuple[int, ...]) -> float:
+    """Extrapolates the score at the last epoch from the scores at the first epochs.
+
+    For each exponent ``c``, ``a + b t^-c`` is fitted by least squares. The predictions are averaged
+    with the likelihoods as weights, for normal noise of the variance that fits best. A single score
+    is extrapolated as constant.
 
     Args:
-        scores: At the first epochs.
+        scores: The scores at the first epochs.
         epochs: All epochs, ascending.
     """
     k = len(scores)
@@ -202,10 +207,11 @@ def power_law(scores: list[float], epochs: tuple[int, ...]) -> float:
 
 @functools.lru_cache(maxsize=4)
 def _regressors(epochs: tuple[int, ...]) -> list[tuple[Floats, Floats]]:
-    """For the first 2, 3, … epochs, ``t^-c`` without its mean, scaled to length 1.
+    """The regressors of ``power_law`` at the first 2, 3, … epochs.
 
-    Each is ``(9, k)`` for all exponents and ``k`` epochs, with the ``(9,)`` values at the last of all
-    epochs, so that least squares take one product.
+    A regressor is ``t^-c`` minus its mean, scaled to length 1, so that a least-squares fit is one
+    product. The entry for ``k`` epochs has ``(9, k)`` values, a row per exponent, and ``(9,)`` values
+    at the last of all epochs.
     """
     powers = np.array(epochs, dtype=np.float64) ** -EXPONENTS[:, None]
     result = []
@@ -215,3 +221,12 @@ def _regressors(epochs: tuple[int, ...]) -> list[tuple[Floats, Floats]]:
         length = np.linalg.norm(centred, axis=1, keepdims=True)
         result.append((centred / length, (powers[:, -1:] - centre).ravel() / length.ravel()))
     return result
+
+
+LearningCurveStopping.citation = """@inproceedings{domhan2015speeding,
+  title = {Speeding up Automatic Hyperparameter Optimization of Deep Neural Networks by
+           Extrapolation of Learning Curves},
+  author = {Domhan, Tobias and Springenberg, Jost Tobias and Hutter, Frank},
+  booktitle = {International Joint Conference on Artificial Intelligence},
+  year = {2015}
+}"""

@@ -1,7 +1,7 @@
 """Local search (hill climbing) with restarts.
 
 White, Nolen and Savani, "Exploring the loss landscape in neural architecture search", UAI 2021
-(arXiv 2005.02960), Algorithm 1.
+(arXiv 2005.02960), Algorithm 1. The paper minimises a loss l; here scores are maximised.
 """
 
 from __future__ import annotations
@@ -15,39 +15,28 @@ from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_cho
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 MOST_DRAWS = 10_000
-"""After as many random architectures that are all known, a restart takes the space for used up."""
-
-
-_Candidate = tuple[int, Architecture, Architecture]
-"""Rank among those of equal score, architecture, and the representative of its class."""
+"""A restart gives up after so many random architectures whose scores are all known."""
 
 
 class LocalSearch(SearchAlgorithm):
-    """Climbs from a random architecture to better neighbours, and starts again where there is none.
+    """Climbs from a random architecture to better neighbours, and restarts at each local optimum.
 
-    What is known, itself or by an isomorphic architecture, is not asked again; its score counts. A
-    move is to a strictly better neighbour only. The search is over when a restart finds nothing that
-    is not known.
+    An architecture is not asked if its score is known: if it, or an isomorphic one, was asked before
+    or is a result of another search. A move goes to a strictly better neighbour only. The search is
+    over when a restart finds no architecture whose score is unknown.
 
     The defaults are those of the code that was published with the paper (naszilla); Algorithm 1 is
     ``strategy="best", n_initial=1``.
 
     Args:
         space: The space to search.
-        strategy: ``first``: goes to the first neighbour that is found to be better. ``best``: goes to
-            the best neighbour once all are known, of equals to the first of ``space.neighbours``.
-            Either asks neighbours in random order.
+        strategy: ``best`` evaluates all neighbours and moves to the best; of equals, to the first of
+            ``space.neighbours``. ``first`` moves as soon as a neighbour is better. Either asks for the
+            neighbours in random order.
         n_initial: How many random architectures are evaluated at each start; the climb begins at the
             best of them.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
-
-    citation = """@inproceedings{white2021exploring,
-  title = {Exploring the Loss Landscape in Neural Architecture Search},
-  author = {White, Colin and Nolen, Sam and Savani, Yash},
-  booktitle = {Conference on Uncertainty in Artificial Intelligence},
-  year = {2021}
-}"""
 
     def __init__(
         self, space: SearchSpace, *, strategy: str = "first", n_initial: int = 10, **kwargs: Any
@@ -57,79 +46,106 @@ class LocalSearch(SearchAlgorithm):
         check_number("n_initial", n_initial, whole=True, low=1)
         self.strategy = strategy
         self.n_initial = n_initial
+        self._current: Architecture | None = None  # v_i; None at a start
+        self._current_score = -math.inf  # minus l(v_i), where l(v_0) is infinite
+        self._step = _Step([], [], [])
         # The score of each class of isomorphic architectures, None while it is being evaluated.
         self._scores: dict[Architecture, float | None] = {}
-        # Of the candidates of this step: those not looked at yet; those whose score is awaited; and the
-        # best of the others, of equals the one of highest rank. What is to be beaten has rank 1.
-        self._left: list[_Candidate] = []
-        self._awaited: list[_Candidate] = []
-        self._best: tuple[float, int, Architecture] = (-math.inf, 1, ())
-        self._climbing = False
-        self._over = False
+        self._used_up = False
 
     def ask(self) -> Trial | None:
-        while not self._over:
-            self._look()
-            better = self._best[1] <= 0
-            if better and self.strategy == "first" and self._climbing:
-                self._climb()
-            elif self._left:
-                candidate = self._left.pop()
-                self._awaited.append(candidate)
-                _, architecture, key = candidate
+        while not self._used_up:
+            best, best_score = self._step.best(self._scores)
+            improves = best_score > self._current_score  # the condition of step 3
+            at_once = self.strategy == "first" and self._current is not None
+            if improves and (at_once or self._step.is_evaluated(self._scores)):
+                self._climb(best, best_score)
+            elif self._step.unseen:
+                # Step 3.i: evaluate all neighbours; at a start, step 2: evaluate v_1.
+                architecture, key = self._step.look_at_next()
                 if key not in self._scores:
                     self._scores[key] = None
                     return self.trial(architecture)
-            elif self._awaited:
+            elif not self._step.is_evaluated(self._scores):
                 return None
-            elif better:
-                self._climb()
             else:
+                # Algorithm 1 ends in the local optimum v_i. While there is budget, begin again.
                 self._restart()
         return None
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         self._scores[self.space.canonical(trial.architecture)] = self.score(evaluation)
 
-    def _look(self) -> None:
-        """Compares the candidates whose score has come with the best."""
-        awaited = []
-        for candidate in self._awaited:
-            rank, architecture, key = candidate
-            score = self._scores[key]
-            if score is None:
-                awaited.append(candidate)
-            else:
-                self._best = max(self._best, (score, rank, architecture))
-        self._awaited = awaited
+    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Notes the score of an architecture, which is then not asked any more."""
+        if self.is_final(evaluation):
+            self._scores[self.space.canonical(architecture)] = self.score(evaluation)
 
-    def _climb(self) -> None:
-        """Goes to the best candidate, whose neighbours are the next candidates."""
-        score, _, architecture = self._best
-        near = self.space.neighbours(architecture)
-        keys = self.space.canonical(np.array(near)).tolist() if near else []
-        self._begin(score, architecture, list(zip(near, map(tuple, keys), strict=True)))
-        self._climbing = True
+    def _climb(self, architecture: Architecture, score: float) -> None:
+        """Step 3.ii: the best candidate becomes the current architecture."""
+        self._current, self._current_score = architecture, score
+        neighbours = self.space.neighbours(architecture)
+        keys = self.space.canonical(np.array(neighbours)).tolist() if neighbours else []
+        self._begin_step(neighbours, list(map(tuple, keys)))
 
     def _restart(self) -> None:
-        """Draws what to start from, if there is anything."""
-        drawn: dict[Architecture, Architecture] = {}
+        """Step 1: picks architectures uniformly at random, of those whose score is not known."""
+        self._current, self._current_score = None, -math.inf
+        sample: dict[Architecture, Architecture] = {}
         for _ in range(MOST_DRAWS):
             architecture = self.space.sample(self.rng)
             key = self.space.canonical(architecture)
             if key not in self._scores:
-                drawn[key] = architecture
-                if len(drawn) == self.n_initial:
+                sample[key] = architecture
+                if len(sample) == self.n_initial:
                     break
-        self._begin(-math.inf, (), [(architecture, key) for key, architecture in drawn.items()])
-        self._climbing = False
-        self._over = not drawn
+        self._begin_step(list(sample.values()), list(sample))
+        self._used_up = not sample
 
-    def _begin(
-        self, score: float, at: Architecture, candidates: list[tuple[Architecture, Architecture]]
+    def _begin_step(self, candidates: list[Architecture], keys: list[Architecture]) -> None:
+        self._step = _Step(candidates, keys, self.rng.permutation(len(candidates)).tolist())
+
+
+class _Step:
+    """The candidates of one step: the neighbours of the current architecture, or a random sample.
+
+    Args:
+        candidates: Architectures, in the order that decides between equals.
+        keys: The canonical architecture of each one's class.
+        order: Positions of the candidates in the order in which they are looked at, the last first.
+    """
+
+    def __init__(
+        self, candidates: list[Architecture], keys: list[Architecture], order: list[int]
     ) -> None:
-        """Begins a step from an architecture of this score."""
-        order = self.rng.permutation(len(candidates)).tolist()
-        self._left = [(-i, *candidates[i]) for i in order]
-        self._awaited = []
-        self._best = (score, 1, at)
+        self.candidates = candidates
+        self.keys = keys
+        self.unseen = order
+        self.seen: list[int] = []
+
+    def look_at_next(self) -> tuple[Architecture, Architecture]:
+        """The next candidate, and the canonical architecture of its class."""
+        i = self.unseen.pop()
+        self.seen.append(i)
+        return self.candidates[i], self.keys[i]
+
+    def best(self, scores: dict[Architecture, float | None]) -> tuple[Architecture, float]:
+        """The best of the candidates seen so far that have a score, and this score."""
+        best, best_i = -math.inf, 0
+        for i in self.seen:
+            score = scores[self.keys[i]]
+            if score is not None and (score > best or (score == best and i < best_i)):
+                best, best_i = score, i
+        return (self.candidates[best_i] if self.seen else ()), best
+
+    def is_evaluated(self, scores: dict[Architecture, float | None]) -> bool:
+        """Whether all candidates have been seen and have a score."""
+        return not self.unseen and all(scores[key] is not None for key in self.keys)
+
+
+LocalSearch.citation = """@inproceedings{white2021exploring,
+  title = {Exploring the Loss Landscape in Neural Architecture Search},
+  author = {White, Colin and Nolen, Sam and Savani, Yash},
+  booktitle = {Conference on Uncertainty in Artificial Intelligence},
+  year = {2021}
+}"""

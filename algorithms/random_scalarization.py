@@ -9,14 +9,14 @@ random scalarizations", UAI 2019 (arXiv 1805.12168).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from algorithms._base import make_base
 from algorithms._numbers import squarable
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_choice, check_number
 from nasbench_lab.errors import HyperparameterError
-from nasbench_lab.spaces import SearchSpace
+from nasbench_lab.spaces import Architecture, SearchSpace
 
 RHO = 0.05
 """Weight of the linear scalarization in the augmented Chebyshev one, as in ParEGO."""
@@ -25,41 +25,24 @@ RHO = 0.05
 class RandomScalarization(SearchAlgorithm):
     """Searches for several weightings of the objectives at once, each with an algorithm of its own.
 
-    Random architectures come first. The best and the worst that they reach in each objective become
-    0 and 1 of its loss, and the losses of an architecture become one score per weight vector. Each
-    ask goes to the search of one of the vectors, drawn at random, and every result is told to all.
+    Random architectures come first. Their best and worst value in each objective become 0 and 1 of
+    its loss. Each weight vector makes one score of the losses of an architecture, and has a search
+    of its own. Each ask goes to one of the searches, drawn at random. The search that asked is told
+    the result by its own score, and all others observe it by theirs. All of them observe the initial
+    random architectures, and results from elsewhere.
 
     Args:
         space: The space to search.
-        base: What searches for one weighting: the name of an algorithm, or a class.
-        base_hyperparameters: Its hyperparameters.
+        base: The algorithm that searches for one weighting: a name, or a class.
+        base_hyperparameters: The base algorithm's hyperparameters.
         n_weights: How many weight vectors are drawn, uniformly from the simplex; a single objective
             needs one.
-        n_initial: Random architectures before the searches start. If all of them failed, more.
-        scalarization: The score of losses ``f`` by weights ``w`` is ``-sum_j w_j f_j`` if
-            ``linear``, and ``-(max_j w_j f_j + 0.05 sum_j w_j f_j)`` if ``chebyshev``, which also
-            finds what lies in concave parts of the front.
+        n_initial: Random architectures before the searches start; more if all of them failed.
+        scalarization: The score of losses ``f`` with weights ``w``: ``-sum_j w_j f_j`` if ``linear``;
+            ``-(max_j w_j f_j + 0.05 sum_j w_j f_j)`` if ``chebyshev``, which also reaches the concave
+            parts of the front.
         **kwargs: ``seed``, ``maximize`` and ``fidelities`` of ``SearchAlgorithm``.
     """
-
-    citation = r"""@article{knowles2006parego,
-  title = {{ParEGO}: A Hybrid Algorithm with On-Line Landscape Approximation for Expensive
-           Multiobjective Optimization Problems},
-  author = {Knowles, Joshua},
-  journal = {IEEE Transactions on Evolutionary Computation},
-  volume = {10},
-  number = {1},
-  pages = {50--66},
-  year = {2006}
-}
-
-@inproceedings{paria2019flexible,
-  title = {A Flexible Framework for Multi-Objective {Bayesian} Optimization using Random
-           Scalarizations},
-  author = {Paria, Biswajit and Kandasamy, Kirthevasan and P{\'o}czos, Barnab{\'a}s},
-  booktitle = {Conference on Uncertainty in Artificial Intelligence},
-  year = {2019}
-}"""
 
     def __init__(
         self,
@@ -87,27 +70,28 @@ class RandomScalarization(SearchAlgorithm):
             make_base(base, space, self.rng, True, self.fidelities, **(base_hyperparameters or {}))
             for _ in self.weight_vectors
         ]
-        # Which search a trial belongs to and its number there, and the other way round.
+        # The search that asked a trial and the trial's number there, and the other way round.
         self._owners: dict[int, tuple[int, int]] = {}
         self._numbers: dict[tuple[int, int], int] = {}
-        self._initial: list[tuple[Trial, Evaluation]] = []
+        self._initial: list[tuple[Architecture, Evaluation]] = []
         self._initial_costs: list[list[float]] = []
-        self._ranges: list[tuple[float, float]] = []  # lowest cost and range, once they are known
+        # The lowest cost of each objective and the range of its costs, once the searches start.
+        self._ranges: list[tuple[float, float]] = []
 
     def ask(self) -> Trial | None:
         if not self._ranges:
             return self.trial(self.space.sample(self.rng))
         n = len(self._searches)
-        drawn = int(self.rng.random() * n)
-        # If it has to wait for results, the next.
-        for k in (*range(drawn, n), *range(drawn)):
+        first = int(self.rng.random() * n)
+        # If this search waits for results, the next is asked.
+        for k in (*range(first, n), *range(first)):
             trial = self._searches[k].ask()
             if trial is not None:
                 return self._renumbered(trial, k)
         return None
 
     def _renumbered(self, trial: Trial, k: int) -> Trial:
-        """The trial of a search with a number here; it keeps that when it continues."""
+        """The trial of search ``k`` with a number of its own here, which it keeps when it continues."""
         owner = k, trial.number
         number = self._numbers.get(owner)
         if number is None:
@@ -116,47 +100,86 @@ class RandomScalarization(SearchAlgorithm):
         return trial._replace(number=number)
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        if self._ranges:
-            self._teach(trial, evaluation)
+        owner = self._owners.get(trial.number)
+        if owner is None:  # an initial random architecture
+            self._share(trial.architecture, evaluation)
             return
-        self._initial.append((trial, evaluation))
+        owner_k, number = owner
+        for k, (search, scalar) in enumerate(self._scalarizations(evaluation)):
+            if k == owner_k:
+                search.tell(trial._replace(number=number), scalar)
+            else:
+                search.observe(trial.architecture, scalar)
+
+    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Passes a result to all searches; before they start, only that of a full training."""
+        if self._ranges or self.is_final(evaluation):
+            self._share(architecture, evaluation)
+
+    def _share(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Lets all searches observe a result, or keeps it until they start."""
+        if self._ranges:
+            for search, scalar in self._scalarizations(evaluation):
+                search.observe(architecture, scalar)
+            return
+        self._initial.append((architecture, evaluation))
         costs = self._costs(evaluation)
         if costs is not None:
             self._initial_costs.append(costs)
         if len(self._initial) >= self.n_initial and self._initial_costs:
-            for column in zip(*self._initial_costs, strict=True):
-                self._ranges.append((min(column), max(column) - min(column) or 1.0))
-            for one in self._initial:
-                self._teach(*one)
-            self._initial, self._initial_costs = [], []
+            self._start()
 
-    def _teach(self, trial: Trial, evaluation: Evaluation) -> None:
-        """Tells all searches: the one that asked as its own trial, the others as a warm start."""
-        owner, number = self._owners.get(trial.number, (-1, -1))
-        own, foreign = trial._replace(number=number), trial._replace(number=-1)
+    def _start(self) -> None:
+        """Fixes the ranges of the costs, and lets the searches observe the results so far."""
+        for column in zip(*self._initial_costs, strict=True):
+            self._ranges.append((min(column), max(column) - min(column) or 1.0))
+        initial, self._initial, self._initial_costs = self._initial, [], []
+        for architecture, evaluation in initial:
+            self._share(architecture, evaluation)
+
+    def _scalarizations(
+        self, evaluation: Evaluation
+    ) -> Iterator[tuple[SearchAlgorithm, Evaluation]]:
+        """Each search, and the evaluation with the score of its weights as the only value."""
         costs = self._costs(evaluation)
-        for k, (search, weights) in enumerate(
-            zip(self._searches, self.weight_vectors, strict=True)
-        ):
+        for search, weights in zip(self._searches, self.weight_vectors, strict=True):
             score = math.nan if costs is None else self._scalarized(costs, weights)
-            search.tell(
-                own if k == owner else foreign,
-                Evaluation((score,), evaluation.cost, evaluation.epoch, evaluation.row),
-            )
+            yield search, Evaluation((score,), evaluation.cost, evaluation.epoch, evaluation.row)
 
     def _costs(self, evaluation: Evaluation) -> list[float] | None:
         """The objectives turned so that less is better; None if it failed or is infeasible."""
-        if evaluation.violation > 0 or not all(map(math.isfinite, evaluation.values)):
+        if not evaluation.feasible or not all(map(math.isfinite, evaluation.values)):
             return None
         signed = zip(self._signs, evaluation.values, strict=True)
         return [-sign * squarable(value) for sign, value in signed]
 
     def _scalarized(self, costs: list[float], weights: list[float]) -> float:
-        """The score of an evaluation by one weight vector; more is better."""
+        """The score that one weight vector gives to costs; more is better."""
         weighted = [
             w * (cost - lowest) / spread
             for w, cost, (lowest, spread) in zip(weights, costs, self._ranges, strict=True)
         ]
         if self.scalarization == "linear":
             return -sum(weighted)
+        # ParEGO's augmented Chebyshev function, negated.
         return -max(weighted) - RHO * sum(weighted)
+
+
+RandomScalarization.citation = r"""@article{knowles2006parego,
+  title = {{ParEGO}: A Hybrid Algorithm with On-Line Landscape Approximation for Expensive
+           Multiobjective Optimization Problems},
+  author = {Knowles, Joshua},
+  journal = {IEEE Transactions on Evolutionary Computation},
+  volume = {10},
+  number = {1},
+  pages = {50--66},
+  year = {2006}
+}
+
+@inproceedings{paria2019flexible,
+  title = {A Flexible Framework for Multi-Objective {Bayesian} Optimization using Random
+           Scalarizations},
+  author = {Paria, Biswajit and Kandasamy, Kirthevasan and P{\'o}czos, Barnab{\'a}s},
+  booktitle = {Conference on Uncertainty in Artificial Intelligence},
+  year = {2019}
+}"""

@@ -14,7 +14,7 @@ from nasbench_lab.spaces import Architecture, SearchSpace
 
 
 class RandomSearch(SearchAlgorithm):
-    """Draws architectures uniformly and independently.
+    """Draws architectures uniformly and independently. No result teaches it anything.
 
     Args:
         space: The space to search.
@@ -22,22 +22,6 @@ class RandomSearch(SearchAlgorithm):
             replacement the search ends when the space is used up.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
-
-    citation = """@article{bergstra2012random,
-  title = {Random Search for Hyper-Parameter Optimization},
-  author = {Bergstra, James and Bengio, Yoshua},
-  journal = {Journal of Machine Learning Research},
-  volume = {13},
-  pages = {281--305},
-  year = {2012}
-}
-
-@inproceedings{li2019random,
-  title = {Random Search and Reproducibility for Neural Architecture Search},
-  author = {Li, Liam and Talwalkar, Ameet},
-  booktitle = {Conference on Uncertainty in Artificial Intelligence},
-  year = {2019}
-}"""
 
     def __init__(self, space: SearchSpace, *, replacement: bool = True, **kwargs: Any) -> None:
         super().__init__(space, **kwargs)
@@ -54,3 +38,20 @@ class RandomSearch(SearchAlgorithm):
                 architecture = self.space.sample(self.rng)
             self._drawn.add(architecture)
         return self.trial(architecture)
+
+
+RandomSearch.citation = """@article{bergstra2012random,
+  title = {Random Search for Hyper-Parameter Optimization},
+  author = {Bergstra, James and Bengio, Yoshua},
+  journal = {Journal of Machine Learning Research},
+  volume = {13},
+  pages = {281--305},
+  year = {2012}
+}
+
+@inproceedings{li2019random,
+  title = {Random Search and Reproducibility for Neural Architecture Search},
+  author = {Li, Liam and Talwalkar, Ameet},
+  booktitle = {Conference on Uncertainty in Artificial Intelligence},
+  year = {2019}
+}"""

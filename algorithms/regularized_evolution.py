@@ -14,10 +14,10 @@ from nasbench_lab.spaces import Architecture, SearchSpace
 
 
 class RegularizedEvolution(SearchAlgorithm):
-    """A population from which the oldest dies, whatever it is worth.
+    """A population from which the oldest architecture dies, however good it is.
 
-    The initial population counts against the budget like everything else. A trial that was asked
-    elsewhere (a warm start) becomes part of it or, later, takes the place of the oldest if it is
+    The initial population counts against the budget like all other trials. A result of another
+    search joins the initial population; once the population is full, it replaces the oldest if it is
     better.
 
     Args:
@@ -26,13 +26,6 @@ class RegularizedEvolution(SearchAlgorithm):
         sample_size: S of Algorithm 1, the number of candidates for parenthood.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
-
-    citation = """@inproceedings{real2019regularized,
-  title = {Regularized Evolution for Image Classifier Architecture Search},
-  author = {Real, Esteban and Aggarwal, Alok and Huang, Yanping and Le, Quoc V.},
-  booktitle = {AAAI Conference on Artificial Intelligence},
-  year = {2019}
-}"""
 
     def __init__(
         self,
@@ -51,20 +44,36 @@ class RegularizedEvolution(SearchAlgorithm):
         self._population: deque[tuple[float, Architecture]] = deque(maxlen=population_size)
 
     def ask(self) -> Trial:
-        # Initialize population. With parallel workers, nobody may have come back yet when it ends.
+        # Algorithm 1, initialize population: while |population| < P, a random architecture. With
+        # parallel workers, it may end before the first result is told.
         if self._n_initial < self.population_size or not self._population:
             self._n_initial += 1
             return self.trial(self.space.sample(self.rng))
-        # Evolve: candidates are drawn from the population, and stay in it.
+        # Evolve: S candidates are drawn from the population, and stay in it.
         draws = (self.rng.random(self.sample_size) * len(self._population)).tolist()
-        _, parent = max((self._population[int(u)] for u in draws), key=lambda one: one[0])
+        sample = [self._population[int(u)] for u in draws]
+        # The parent is the best of the sample, and the child a mutation of it.
+        _, parent = max(sample, key=lambda member: member[0])
         return self.trial(self.space.mutate(parent, self.rng))
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         score = self.score(evaluation)
-        if trial.number < 0:
-            if len(self._population) == self.population_size and score <= self._population[0][0]:
-                return
-            self._n_initial += 1
-        # Add child to the right of the population; a full deque drops its oldest, on the left.
+        # The child is added on the right; a full deque drops its oldest member, on the left.
         self._population.append((score, trial.architecture))
+
+    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Adds a member to the initial population, or replaces the oldest if that is worse."""
+        if not self.is_final(evaluation):
+            return
+        score = self.score(evaluation)
+        if len(self._population) < self.population_size or score > self._population[0][0]:
+            self._n_initial += 1
+            self._population.append((score, architecture))
+
+
+RegularizedEvolution.citation = """@inproceedings{real2019regularized,
+  title = {Regularized Evolution for Image Classifier Architecture Search},
+  author = {Real, Esteban and Aggarwal, Alok and Huang, Yanping and Le, Quoc V.},
+  booktitle = {AAAI Conference on Artificial Intelligence},
+  year = {2019}
+}"""

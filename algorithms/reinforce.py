@@ -19,30 +19,21 @@ from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces import SearchSpace
 
 MOST_DRAWS = 1000
-"""After as many draws that are no architectures of the space, one is drawn uniformly."""
+"""After so many draws that are no architectures of the space, one is drawn uniformly."""
 
 
 class Reinforce(SearchAlgorithm):
     """Policy gradient on the options' logits, with a moving average of rewards as baseline.
 
-    Trials that were asked elsewhere (a warm start) are passed over.
+    Results of other searches teach nothing: the gradient is that of the expected reward only if the
+    policy itself drew the architecture.
 
     Args:
         space: The space to search.
         learning_rate: Step size of Adam.
-        baseline_momentum: How much of the old average stays when a reward arrives.
+        baseline_momentum: The weight of the old average when a reward arrives.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
-
-    citation = """@article{williams1992simple,
-  title = {Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
-           Learning},
-  author = {Williams, Ronald J.},
-  journal = {Machine Learning},
-  volume = {8},
-  pages = {229--256},
-  year = {1992}
-}"""
 
     def __init__(
         self,
@@ -67,7 +58,6 @@ class Reinforce(SearchAlgorithm):
         self._n_updates = 0
         self._reward_sum = 0.0
         self._reward_weight = 0.0
-        self._worst_reward = math.inf
 
     def probabilities(self) -> NDArray[np.float64]:
         """``(d, most options)`` chances of each option of each decision, 0 where there is none."""
@@ -79,7 +69,7 @@ class Reinforce(SearchAlgorithm):
 
     def ask(self) -> Trial:
         cumulative = self.probabilities().cumsum(axis=1)
-        # Where not all combinations are architectures, until one is.
+        # Not all combinations need be architectures.
         for _ in range(MOST_DRAWS):
             u = self.rng.random(len(self._decisions))
             drawn = (cumulative <= u[:, None]).sum(axis=1)
@@ -92,29 +82,38 @@ class Reinforce(SearchAlgorithm):
         return self.trial(self.space.sample(self.rng))
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        reward = squarable(self.score(evaluation))
-        if evaluation.violation > 0:
-            # That it is not allowed is to be learned, whatever it is worth.
-            reward = self._worst_reward
-        elif reward < self._worst_reward and math.isfinite(reward):
-            self._worst_reward = reward
-        # The gradient is that of the expected reward only if the policy itself drew the trial.
-        if trial.number < 0 or not math.isfinite(reward):
+        reward = squarable(self.penalised_score(evaluation))
+        if not math.isfinite(reward):
             return
+        # The baseline: a moving average, divided by the sum of its weights as it starts at 0.
         m = self.baseline_momentum
         self._reward_sum = m * self._reward_sum + (1 - m) * reward
         self._reward_weight = m * self._reward_weight + (1 - m)
         advantage = reward - self._reward_sum / self._reward_weight
-        # Gradient of log pi(a) is one_hot(a) - pi; Adam minimises, so it is taken with minus.
+        # REINFORCE (Williams 1992): the step is (reward - baseline) times the gradient of log pi(a),
+        # which is one_hot(a) - pi. Adam minimises, so the sign is turned.
         gradient = self.probabilities()
         gradient[self._decisions, trial.architecture] -= 1.0
         self._adam_step(advantage * gradient)
 
     def _adam_step(self, gradient: NDArray[np.float64]) -> None:
-        beta1, beta2, epsilon = 0.9, 0.999, 1e-8  # Kingma and Ba, Algorithm 1
+        """Algorithm 1 of Kingma and Ba."""
+        beta1, beta2, epsilon = 0.9, 0.999, 1e-8
         self._n_updates += 1
+        # The biased estimates of the first and second moment, and then the corrected ones.
         self._adam_mean = beta1 * self._adam_mean + (1 - beta1) * gradient
         self._adam_square = beta2 * self._adam_square + (1 - beta2) * gradient**2
         mean = self._adam_mean / (1 - beta1**self._n_updates)
         square = self._adam_square / (1 - beta2**self._n_updates)
         self._logits = self._logits - self.learning_rate * mean / (np.sqrt(square) + epsilon)
+
+
+Reinforce.citation = """@article{williams1992simple,
+  title = {Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
+           Learning},
+  author = {Williams, Ronald J.},
+  journal = {Machine Learning},
+  volume = {8},
+  pages = {229--256},
+  year = {1992}
+}"""

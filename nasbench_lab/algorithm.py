@@ -1,4 +1,4 @@
-"""The interface of a search algorithm: ``ask`` for a trial, ``tell`` what came of it."""
+"""The interface of a search algorithm: ``ask`` for a trial, ``tell`` its result."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Seed = int | np.random.SeedSequence | np.random.Generator
 
 
 class Trial(NamedTuple):
-    """What an algorithm wants evaluated.
+    """An evaluation that an algorithm asks for.
 
     Args:
         number: Counts the algorithm's trials from 0. A trial that continues to a later epoch keeps
-            its number: ``trial._replace(epoch=later)``. A trial of number -1 was asked elsewhere.
-        architecture: What to evaluate.
-        epoch: After how many epochs of training, or None for all of them.
+            its number: ``trial._replace(epoch=later)``.
+        architecture: The architecture to evaluate.
+        epoch: The epoch of training to evaluate it after, or None for the last.
     """
 
     number: int
@@ -35,12 +35,12 @@ class Trial(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What a benchmark answers. It never holds a test metric.
+    """The answer of a benchmark. It never holds a test metric.
 
     Args:
         values: One value per objective, in the benchmark's units; NaN where the evaluation failed.
-        cost: What it took, in the unit of the benchmark's clock.
-        epoch: The epoch it was measured after, or None where the benchmark does not know.
+        cost: The cost of the evaluation, in the unit of the benchmark's clock.
+        epoch: The epoch that was evaluated, or None where the benchmark does not know.
         row: The entry of the benchmark's table, or -1.
         violation: By how much the benchmark's constraints are violated; 0 where they hold, NaN where
             only a full training will tell.
@@ -52,27 +52,36 @@ class Evaluation(NamedTuple):
     row: int = -1
     violation: float = 0.0
 
+    @property
+    def feasible(self) -> bool:
+        """Whether no constraint is violated, as far as the benchmark knows."""
+        return not self.violation > 0
+
 
 class SearchAlgorithm(ABC):
     """Base of all search algorithms.
 
-    A child overrides ``ask`` and, to learn anything, ``tell``. Any number of asks may be
-    outstanding, and their results may come in any order. All randomness comes from ``self.rng``;
-    an algorithm holds no table and knows no time. Pickling it in mid-run and going on with the copy
-    gives the same run.
+    A child overrides ``ask`` and, to learn from results, ``tell``. It may override ``observe`` to
+    learn from results of other searches, and ``should_stop`` to end trials early. Any number of
+    trials may be outstanding, and their results may come in any order. All randomness comes from
+    ``self.rng``; an algorithm holds no table and knows no time. A copy that is pickled in mid-run
+    continues with the same run.
 
     Args:
         space: The space to search.
         seed: Seed of the algorithm's only random generator.
         maximize: Whether more is better, for the one objective or for each of several.
-        fidelities: The epochs after which an architecture can be evaluated, in ascending order, the
-            last a full training; empty where the benchmark knows the end of training only.
-        weights: One weight per objective; ``score`` is then the weighted sum of all of them, each
-            turned so that more is better, in their own units. By default the first counts alone.
+        fidelities: The epochs after which an architecture can be evaluated, in ascending order. The
+            last is a full training. Empty where the benchmark knows the end of training only.
+        weights: One weight per objective; ``score`` is then the weighted sum of the objectives in
+            their own units, each turned so that more is better. By default only the first counts.
     """
 
     citation: ClassVar[str] = ""
-    """BibTeX of the papers that define the algorithm; a child without its own cites its parent's."""
+    """BibTeX of the papers that define the algorithm; a child without its own cites its parent's.
+
+    An algorithm of one file assigns it at the end of the file, after the class.
+    """
 
     def __init__(
         self,
@@ -85,32 +94,47 @@ class SearchAlgorithm(ABC):
     ) -> None:
         self.space = space
         self.rng = np.random.default_rng(seed)
-        several = [maximize] if isinstance(maximize, bool | np.bool_) else maximize
-        self.maximize = tuple(map(bool, several))
+        directions = [maximize] if isinstance(maximize, bool | np.bool_) else maximize
+        self.maximize = tuple(map(bool, directions))
         self.fidelities = tuple(map(int, fidelities))
         self._signs = tuple(1.0 if more else -1.0 for more in self.maximize)
         self._weights = None if weights is None else self._signed(weights)
         self._n_trials = 0
+        self._worst_score = math.inf
 
     @abstractmethod
     def ask(self) -> Trial | None:
-        """The next trial, or None while there is nothing to ask before more results are told.
+        """The next trial, or None while the algorithm waits for results.
 
         A search that answers None with no result outstanding is over.
         """
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:  # noqa: B027 (optional)
-        """Learns the result of a trial that was asked. By default nothing is learned.
+        """Learns the result of a trial that ``ask`` gave. By default nothing is learned.
 
         A trial that continues to a later epoch is told once for each epoch it was asked for.
         """
 
-    def should_stop(self, trial: Trial, evaluation: Evaluation) -> bool:
-        """Whether a running trial is to be stopped at an epoch before the one it was asked for.
+    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:  # noqa: B027
+        """Learns a result that this algorithm did not ask for: of another search, or of a warm start.
 
-        An algorithm that overrides this sees every epoch of ``fidelities`` as it happens, and is
-        told of a trial that it stops as of one that was asked for that epoch. The validation passes
-        after these epochs are charged by the clock ``every_epoch`` only.
+        It may come before the first ``ask`` and between any two calls, and its architecture may be
+        one that was asked. By default nothing is learned, because ``tell`` may look for what ``ask``
+        noted of a trial; an algorithm that only knows ``ask`` and ``tell`` searches as if nothing
+        had been observed. An algorithm that compares full trainings passes over others, see
+        ``is_final``.
+
+        Args:
+            architecture: The architecture that was evaluated, one of ``space``.
+            evaluation: Its result.
+        """
+
+    def should_stop(self, trial: Trial, evaluation: Evaluation) -> bool:
+        """Whether a running trial stops at this epoch, which is before the one it was asked for.
+
+        An algorithm that overrides this sees every epoch of ``fidelities`` as it happens. When it
+        stops a trial it is told the result of that epoch, as if it had asked for it. The validation
+        passes after these epochs are charged by the clock ``every_epoch`` only.
         """
         return False
 
@@ -120,10 +144,14 @@ class SearchAlgorithm(ABC):
         self._n_trials = number + 1
         return Trial(number, architecture, epoch)
 
+    def is_final(self, evaluation: Evaluation) -> bool:
+        """Whether an evaluation is that of a full training."""
+        return not self.fidelities or evaluation.epoch in (None, self.fidelities[-1])
+
     def score(self, evaluation: Evaluation) -> float:
         """The first objective, or the weighted sum of all, turned so that more is better.
 
-        Minus infinity if the evaluation failed or violates a constraint.
+        Minus infinity if the evaluation failed or is infeasible.
         """
         if self._weights is None:
             value = self._signs[0] * evaluation.values[0]
@@ -131,7 +159,23 @@ class SearchAlgorithm(ABC):
             value = sum(w * v for w, v in zip(self._weights, evaluation.values, strict=True))
             if not math.isfinite(value) and all(map(math.isfinite, evaluation.values)):
                 value = self._large_sum(evaluation.values)
-        return -math.inf if math.isnan(value) or evaluation.violation > 0 else value
+        return value if evaluation.feasible and not math.isnan(value) else -math.inf
+
+    def penalised_score(self, evaluation: Evaluation) -> float:
+        """The score, but for an infeasible evaluation the worst finite score before it.
+
+        A model that learns from finite numbers only would learn nothing from minus infinity, and
+        propose infeasible architectures again. Call this once for each result, in their order.
+
+        Returns:
+            Minus infinity if the evaluation failed, or is infeasible and has no finite score before.
+        """
+        score = self.score(evaluation)
+        if not evaluation.feasible:
+            return self._worst_score if math.isfinite(self._worst_score) else -math.inf
+        if math.isfinite(score):
+            self._worst_score = min(self._worst_score, score)
+        return score
 
     def _large_sum(self, values: Sequence[float]) -> float:
         """The weighted sum where it overflows: at most the largest number, of its sign."""
@@ -141,15 +185,15 @@ class SearchAlgorithm(ABC):
 
     def _signed(self, weights: Sequence[float]) -> tuple[float, ...]:
         """One weight per objective, negative where less is better."""
-        several = tuple(weights) if isinstance(weights, Iterable) else ()
-        if len(several) != len(self.maximize):
+        numbers = tuple(weights) if isinstance(weights, Iterable) else ()
+        if len(numbers) != len(self.maximize):
             raise HyperparameterError(
                 f"Expected one weight for each of {counted(len(self.maximize), 'objective')} "
                 f"but got {weights!r}."
             )
-        for weight in several:
+        for weight in numbers:
             check_number("weights", weight)
-        return tuple(float(w) * sign for w, sign in zip(several, self._signs, strict=True))
+        return tuple(float(w) * sign for w, sign in zip(numbers, self._signs, strict=True))
 
 
 def hyperparameters_of(cls: type[SearchAlgorithm]) -> dict[str, Any]:
@@ -163,7 +207,7 @@ def hyperparameters_of(cls: type[SearchAlgorithm]) -> dict[str, Any]:
 
 
 GIVEN = ("space", "seed", "maximize", "fidelities")
-"""What an algorithm is told by the experiment, and is no hyperparameter."""
+"""The parameters that the experiment sets; they are no hyperparameters."""
 
 
 def build(
@@ -180,27 +224,28 @@ def build(
 
     Raises:
         UnknownNameError: There is no such hyperparameter.
-        HyperparameterError: A value does not fit, or the class cannot be built as all are.
+        HyperparameterError: A value does not fit, or ``__init__`` does not take what all algorithms
+            take.
     """
-    known = dict(hyperparameters_of(cls))
-    given: dict[str, Any] = {"seed": seed, "maximize": maximize}
+    defaults = dict(hyperparameters_of(cls))
+    settings: dict[str, Any] = {"seed": seed, "maximize": maximize}
     for base in cls.__mro__:
         # **kwargs lead to the next class that has an __init__.
         if "__init__" not in vars(base):
             continue
         if issubclass(base, SearchAlgorithm):
-            known = {**hyperparameters_of(base), **known}
+            defaults = {**hyperparameters_of(base), **defaults}
         parameters = inspect.signature(base).parameters
         if "fidelities" in parameters:
-            given["fidelities"] = fidelities
-        if all(one.kind is not one.VAR_KEYWORD for one in parameters.values()):
+            settings["fidelities"] = fidelities
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters.values()):
             break
     for name in hyperparameters:
-        if name not in known:
-            raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, known)
+        if name not in defaults:
+            raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, defaults)
     try:
-        inspect.signature(cls).bind(space, **given, **hyperparameters)
-        return cls(space, **given, **hyperparameters)
+        inspect.signature(cls).bind(space, **settings, **hyperparameters)
+        return cls(space, **settings, **hyperparameters)
     except NasbenchLabError:
         raise
     except (Exception, SystemExit) as error:
@@ -227,11 +272,11 @@ def check_number(
         value: Its value.
         whole: Whether it must be an int.
         low: The smallest value allowed.
-        above: What it must be more than.
-        below: What it must be less than.
+        above: A lower bound that is not allowed itself.
+        below: An upper bound that is not allowed itself.
 
     Raises:
-        HyperparameterError: It is something else; the message says what was expected.
+        HyperparameterError: The value is no such number; the message says what was expected.
     """
     kinds = int | np.integer if whole else int | float | np.integer | np.floating
     fits = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
@@ -248,7 +293,7 @@ def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Refuses a hyperparameter that is none of the choices.
 
     Raises:
-        HyperparameterError: It is something else; the message lists the choices.
+        HyperparameterError: The value is none of them; the message lists the choices.
     """
     if not any(value == choice and type(value) is type(choice) for choice in choices):
         raise HyperparameterError(

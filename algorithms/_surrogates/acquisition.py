@@ -1,4 +1,4 @@
-"""Acquisition functions: which candidate is worth an evaluation. More is always better here."""
+"""Acquisition functions, which choose the candidate to evaluate. More is always better here."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ACQUISITIONS = ("ei", "ucb", "thompson")
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _SQRT_HALF_PI = math.sqrt(0.5 * math.pi)
 
-# Differences below this are rounding: candidates that a kernel cannot tell apart tie, and a tie is
-# broken at random, not by the last bits of one processor's arithmetic.
+# Smaller differences may be rounding errors. Candidates that a kernel cannot tell apart are tied, and
+# chance decides between them, not the last bits of a processor's arithmetic.
 _TIE = 1e-6
 
 
 def log_expected_improvement(mean: Floats, sd: Floats, best: float) -> Floats:
-    """The logarithm of the expected improvement over ``best``, safe far into the tail.
+    """The logarithm of the expected improvement over ``best``, accurate far into the tail.
 
     Ament et al., "Unexpected improvements to expected improvement for Bayesian optimization",
     NeurIPS 2023 (arXiv 2310.20708), equations 7 to 9.
@@ -38,8 +38,8 @@ def log_expected_improvement(mean: Floats, sd: Floats, best: float) -> Floats:
     near = z > -1.0
     near_z = z[near]
     result[near] = np.log(np.exp(-0.5 * near_z**2 - _HALF_LOG_2PI) + near_z * ndtr(near_z))
-    # h(z) = phi(z) (1 - |z| Phi(z) / phi(z)), the ratio by the scaled complementary error function;
-    # past 1e4 the difference cancels, and its limit 1 / z^2 is right to 3e-8.
+    # h(z) = phi(z) (1 - |z| Phi(z) / phi(z)); erfcx gives the ratio. For |z| > 1e4 the difference
+    # cancels, and its limit 1 / z^2 is right to 3e-8.
     x = -z[~near]
     ratio = 1.0 - _SQRT_HALF_PI * x * erfcx(x / math.sqrt(2.0))
     far = x > 1e4
@@ -54,15 +54,15 @@ def best_by_expected_improvement(
 ) -> int:
     """The candidate of the greatest expected improvement, ties broken at random.
 
-    The logarithm is computed only where a bound leaves room for the maximum:
-    ``h(z) <= phi(z)`` for ``z <= 0`` and ``h(z) <= z + phi(0)`` above.
+    The logarithm is computed only where an upper bound allows the maximum: ``h(z) <= phi(z)`` for
+    ``z <= 0`` and ``h(z) <= z + phi(0)`` for ``z > 0``.
 
     Args:
         mean: ``(m,)`` posterior means.
         variance: ``(m,)`` posterior variances.
         best: The best value so far.
-        barred: ``(m,)`` candidates that are not to be chosen; not all of them.
-        rng: For ties.
+        barred: ``(m,)`` candidates that must not be chosen; at least one is False.
+        rng: The generator that decides between ties.
     """
     sd = np.sqrt(np.maximum(variance, 1e-12))
     z = (mean - best) / sd
@@ -90,8 +90,8 @@ def best_by_thompson_sample(
 ) -> int:
     """The maximum of one joint sample from the posterior (Thompson 1933).
 
-    The sample is drawn at the ``n`` candidates with the greatest ``mean + 3 sd``, where the maximum
-    of the whole set all but surely lies.
+    The sample is drawn at the ``n`` candidates with the greatest ``mean + 3 sd``, which almost surely
+    include the maximum.
     """
     bound = posterior.mean + 3.0 * np.sqrt(np.maximum(posterior.variance, 0.0))
     bound[barred] = -np.inf

@@ -1,8 +1,8 @@
 """Gaussian-process regression on architectures.
 
 Rasmussen and Williams, "Gaussian Processes for Machine Learning", MIT Press 2006 (GPML): posterior
-by Algorithm 2.1, hyperparameters by equations 5.8 and 5.9. All models have mean zero; whoever uses
-them standardises the targets.
+by Algorithm 2.1, hyperparameters by equations 5.8 and 5.9. All models have mean zero: their targets
+must be standardised.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Floats = NDArray[np.float64]
 KERNELS = ("hamming", "matern", "path")
 
 _SQRT5 = math.sqrt(5.0)
-# Bounds of the logarithms of amplitude, length scales and noise, for targets of variance 1. Those of
-# the length scales matter: with few data the likelihood would gladly call some decisions irrelevant
-# (a long scale) and others all that matters (a short one), and the search would believe it.
+# Bounds of the logarithms of amplitude, length scales and noise, for targets of variance 1. The bounds
+# of the length scales matter. Few data make extreme scales likely: a long one says that a decision is
+# irrelevant, a short one that it decides everything, and the search would rely on either.
 _BOUNDS = {"amplitude": (-3.0, 5.0), "length": (-0.5, 2.0), "noise": (-14.0, 0.0)}
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What the marginal likelihood is maximised over.
+    """The hyperparameters of a Gaussian process.
 
     Args:
         amplitude: Variance of the function.
@@ -112,7 +112,7 @@ class Kernel:
         return (1.0 + r + r * r / 3.0) * np.exp(-r)
 
     def slope(self, r2: Floats) -> Floats:
-        """Minus twice the derivative of ``of_square``: what ``length_g`` multiplies."""
+        """Minus twice the derivative of ``of_square``, elementwise."""
         if self.smooth:
             return np.exp(-0.5 * r2)
         r = _SQRT5 * np.sqrt(np.maximum(r2, 0.0))
@@ -181,7 +181,8 @@ _LOG_2PI = math.log(2.0 * math.pi)
 def fit_hyperparameters(kernel: Kernel, features: Floats, y: Floats) -> Hyperparameters:
     """Maximises the marginal likelihood with L-BFGS-B from a fixed start.
 
-    The start is not the last result: when data are few that is often at a bound, and stays there.
+    It does not start from the last result, which is often at a bound when data are few, and would
+    stay there.
 
     Args:
         kernel: The kernel.
@@ -196,16 +197,16 @@ def fit_hyperparameters(kernel: Kernel, features: Floats, y: Floats) -> Hyperpar
         value, gradient = log_marginal_likelihood(kernel, squares, y, theta)
         return (-value, -gradient) if math.isfinite(value) else (1e10, gradient)
 
-    found = minimize(
+    optimum = minimize(
         loss, start.to_log(), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 30}
     )
-    # Three decimals of a logarithm are more than the data tell, and make the search independent of
-    # the last bits in which processors differ.
-    return Hyperparameters.from_log(np.round(found.x, 3))
+    # Rounding makes the search independent of the last bits in which processors differ. The data do
+    # not determine more than three decimals of a logarithm.
+    return Hyperparameters.from_log(np.round(optimum.x, 3))
 
 
 class Posterior:
-    """The posterior over a fixed set of candidates, updated as each observation arrives.
+    """The posterior at a fixed set of candidates, updated by one observation after the other.
 
     An observation adds one row to the Cholesky factor and one row to the whitened
     cross-covariances ``V = L^-1 K(X, candidates)``, from which mean and variance follow by adding a
@@ -215,7 +216,7 @@ class Posterior:
         kernel: The kernel.
         hyper: Its hyperparameters and the noise.
         candidates: ``(m, k)`` features of the candidates.
-        capacity: For how many observations memory is reserved at first.
+        capacity: The number of observations that memory is reserved for at first.
     """
 
     def __init__(
@@ -259,14 +260,15 @@ class Posterior:
 
         Args:
             features: ``(k,)`` features of the point.
-            y: The target, or None for a fantasy at the predicted mean, which narrows the variance
-                and leaves the means as they are (the kriging believer of Ginsbourger et al. 2010).
+            y: The target, or None for a fantasy. The target of a fantasy is the predicted mean, so
+                that the means stay as they are and the variances shrink (the kriging believer of
+                Ginsbourger et al. 2010).
         """
         n = self.n
         self._grow(n + 1)
         scaled = self.kernel.scale(features, self.hyper.lengths)
-        known = self._features[:n]
-        r2 = np.maximum((known**2).sum(1) + scaled @ scaled - 2.0 * (known @ scaled), 0.0)
+        data = self._features[:n]
+        r2 = np.maximum((data**2).sum(1) + scaled @ scaled - 2.0 * (data @ scaled), 0.0)
         row = (
             solve_triangular(
                 self._lower[:n, :n],
@@ -303,7 +305,7 @@ class Posterior:
         white = self._white[:n]
         for i, point in enumerate(scaled):
             white[i] = self._covariances(point)
-        # In place: to BLAS, the rows are columns, and L V = K is V' L' = K'.
+        # In place. BLAS reads rows as columns, and so solves V' L' = K' instead of L V = K.
         blas.dtrsm(1.0, lower, white.T, side=1, lower=1, trans_a=1, overwrite_b=1)
         self._features[:n], self._lower[:n, :n] = scaled, lower
         self._white_y[:n] = solve_triangular(lower, y, lower=True)
@@ -320,9 +322,9 @@ class Posterior:
 
     def truncate(self, n: int) -> None:
         """Forgets all but the first ``n`` observations."""
-        dropped = self._white[n : self.n]
-        self.mean -= self._white_y[n : self.n] @ dropped
-        self.variance += np.einsum("ij,ij->j", dropped, dropped)
+        rows = self._white[n : self.n]
+        self.mean -= self._white_y[n : self.n] @ rows
+        self.variance += np.einsum("ij,ij->j", rows, rows)
         self.n = n
 
     def covariance(self, which: NDArray[np.int64]) -> Floats:

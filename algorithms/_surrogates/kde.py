@@ -21,11 +21,11 @@ class ProductKernel:
 
     With bandwidth ``h`` around option ``a`` of ``c`` options, option ``b`` has the chance
 
-    - of an unordered decision: ``1 - h`` if it is ``a``, else ``h / (c - 1)``, where ``h`` is at most
-      ``(c - 1) / c``, which makes all equal;
-    - of an ordered one: proportional to 1 if it is ``a``, else to ``h^|a - b| / 2``, where ``h`` is at
-      most 1. Wang and van Ryzin's factor ``1 - h`` makes the sum over all integers 1; here it is made
-      1 over the options that there are.
+    - of an unordered decision: ``1 - h`` if it is ``a``, else ``h / (c - 1)``. ``h`` is at most
+      ``(c - 1) / c``, where all options have the same chance;
+    - of an ordered decision: proportional to 1 if it is ``a``, else to ``h^|a - b| / 2``. ``h`` is at
+      most 1. Wang and van Ryzin's factor ``1 - h`` makes the sum over all integers 1; here the sum
+      over the ``c`` options is 1.
 
     Arrays are padded to the largest number of options.
 
@@ -41,7 +41,7 @@ class ProductKernel:
         self.last_option = counts - 1
         self.is_option = options < counts[:, None]
         """``(d, c)``: False is padding."""
-        # How far apart two options are: in steps, or of an unordered decision 1 if they differ.
+        # The distance of two options: their steps if ordered, else 1 if they differ.
         self._distance = np.where(ordered[:, None, None], steps, steps > 0).astype(np.float64)
         self._half = np.where(ordered[:, None, None] & (steps > 0), np.log(0.5), 0.0)
         self._ordered = ordered
@@ -52,10 +52,10 @@ class ProductKernel:
     def log_chances(self, bandwidths: Floats) -> Floats:
         """``(d,)`` bandwidths above 0 -> ``(d, c, c)`` logarithms of the chance of each option.
 
-        They are listed by decision, option at the centre, and option. What is padding has no meaning.
+        The axes are the decision, the option at the centre, and the option. Padding has no meaning.
         """
         h = np.minimum(bandwidths, self._greatest)
-        with np.errstate(divide="ignore"):  # the branch that is not taken
+        with np.errstate(divide="ignore"):  # np.where computes both branches
             other = np.where(self._ordered, h, h / (1.0 - h) / (self._counts - 1))
         logs = np.log(other)[:, None, None] * self._distance + self._half
         total = (np.exp(logs) * self.is_option[:, None, :]).sum(axis=2, keepdims=True)
@@ -65,9 +65,9 @@ class ProductKernel:
     def normal_reference(self, points: Architectures) -> Floats:
         """``(d,)`` bandwidths for ``(n, d)`` points: ``1.06 s n^(-1/(4 + d))``, Scott's rule.
 
-        ``s`` is the standard deviation, as half the mean squared distance of two points: of option
-        numbers where they are ordered. Where they are not, all distances of different options are 1,
-        so that how options are numbered does not matter.
+        ``s^2`` is half the mean squared distance of two points. Of ordered decisions that is the
+        variance of the option's number. Of unordered ones, different options are at distance 1, so
+        that their numbering does not matter.
         """
         n, d = points.shape
         shares = self.one_hot(points).mean(axis=0).reshape(self.is_option.shape)
@@ -83,12 +83,12 @@ class ProductKernel:
 
 
 class KDE:
-    """The mean of the kernels around some points.
+    """A kernel density estimate: the mean of the kernels around the points.
 
     Args:
         kernel: The kernel.
         points: ``(n, d)`` architectures.
-        min_bandwidth: No bandwidth is below it, so that all architectures have a chance.
+        min_bandwidth: No bandwidth is below it, so that no architecture has probability 0.
     """
 
     def __init__(self, kernel: ProductKernel, points: Architectures, min_bandwidth: float) -> None:
@@ -108,7 +108,7 @@ class KDE:
     def sample(self, rng: np.random.Generator, n: int, factor: float = 1.0) -> Architectures:
         """Draws ``(n, d)`` architectures, with all bandwidths times a factor.
 
-        They are combinations of options, which need not be architectures of every space.
+        They are combinations of options, which some spaces do not have as architectures.
         """
         d = len(self.bandwidths)
         chances = np.exp(self.kernel.log_chances(factor * self.bandwidths))

@@ -1,6 +1,7 @@
 """Every registered algorithm keeps the contract, on every space and table."""
 
 import math
+import pickle
 import re
 from collections import Counter
 from pathlib import Path
@@ -18,8 +19,13 @@ from nasbench_lab.registry import (
 from nasbench_lab.running.search import run
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import get_space
-from nasbench_lab.testing import ALGORITHM_CHECKS, ContractError, check_algorithm
-from nasbench_lab.testing.contract import _Huge
+from nasbench_lab.testing import (
+    ALGORITHM_CHECKS,
+    ContractError,
+    SyntheticBenchmark,
+    check_algorithm,
+)
+from nasbench_lab.testing.contract import _MIXED, _Huge
 
 VARIANTS = {
     **{name: (name, {}) for name in algorithm_modules()},
@@ -84,6 +90,131 @@ def test_every_algorithm_on_every_table(algorithm, table):
     trace = run(algorithm, table, budget=25, seed=3)
     assert len(trace) == 25
     assert len(set(trace.row.tolist())) > 5
+
+
+# Results of other searches
+
+UNTAUGHT = {"random_search", "reinforce", "successive_halving", "hyperband", "asha"}
+"""The algorithms that learn nothing from results of other searches, as their docstrings say."""
+
+
+def make_variant(variant, benchmark, seed=1):
+    name, hyperparameters = VARIANTS[variant]
+    fidelities = benchmark.fidelities
+    return make_algorithm(
+        name, benchmark.space, seed=seed, fidelities=fidelities, **hyperparameters
+    )
+
+
+def observe(algorithm, benchmark, n=40):
+    """Lets an algorithm observe good, middling and failed results, some of each epoch."""
+    architectures = map(tuple, benchmark.space.sample(np.random.default_rng(5), 20 * n).tolist())
+    results = [(a, benchmark.evaluate(a)) for a in architectures]
+    results.sort(key=lambda result: -np.nan_to_num(result[1].values[0], nan=-math.inf))
+    for i, (architecture, _) in enumerate([*results[: n // 2], *results[-n // 2 :]]):
+        epoch = benchmark.fidelities[-1 - i % 3] if benchmark.fidelities else None
+        algorithm.observe(architecture, benchmark.evaluate(architecture, epoch))
+    return algorithm
+
+
+def asked(trace):
+    return list(zip(trace.architecture.tolist(), trace.epoch.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("epochs", [None, 9])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_is_observed_first_teaches_and_breaks_nothing(variant, epochs):
+    benchmark = SyntheticBenchmark(get_space("nb201"), failing=0.1, epochs=epochs)
+    first, again = (observe(make_variant(variant, benchmark), benchmark) for _ in range(2))
+    copy = pickle.loads(pickle.dumps(first))
+    taught, *same = (asked(simulate(a, benchmark, 60, workers=3)) for a in (first, again, copy))
+    assert len(taught) == 60
+    assert same == [taught, taught]
+    alone = asked(simulate(make_variant(variant, benchmark), benchmark, 60, workers=3))
+    name, hyperparameters = VARIANTS[variant]
+    untaught = name in UNTAUGHT or (
+        # It compares with the best that it observed, but stops nothing where there are no epochs.
+        name == "learning_curve_stopping" and epochs is None and "base" not in hyperparameters
+    )
+    assert (taught == alone) == untaught
+
+
+@pytest.mark.parametrize("epochs", [None, 9])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_results_may_be_observed_at_any_time_also_of_running_trials(variant, epochs):
+    benchmark = SyntheticBenchmark(get_space("nb201"), failing=0.3, epochs=epochs)
+    algorithm, running = make_variant(variant, benchmark), []
+    for i in range(80):
+        trial = algorithm.ask()
+        if trial is not None:
+            running.append(trial)
+            if i % 3 == 0:
+                algorithm.observe(trial.architecture, benchmark.evaluate(trial.architecture))
+        while len(running) > i % 5 or (trial is None and running):
+            ended = running.pop(0)
+            algorithm.tell(ended, benchmark.evaluate(ended.architecture, ended.epoch))
+            if i % 4 == 0:
+                observe(algorithm, benchmark, 2)
+    assert algorithm._n_trials > 40
+
+
+@pytest.mark.parametrize("failing", [0.0, 1.0])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_space_may_be_observed_whole(variant, failing):
+    benchmark = SyntheticBenchmark(_MIXED, failing=failing)
+    algorithm = make_variant(variant, benchmark)
+    for i in range(_MIXED.size):
+        algorithm.observe(_MIXED.at(i), benchmark.evaluate(_MIXED.at(i)))
+    trace = simulate(algorithm, benchmark, 20)
+    # Two algorithms ask for nothing that they know. A scalarization starts them after a success.
+    name, base = VARIANTS[variant][0], VARIANTS[variant][1].get("base")
+    knows = name in ("gp_bo", "local_search") or (base == "gp_bo" and failing == 0)
+    assert len(trace) == (0 if knows else 20)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_only_algorithms_that_train_partially_learn_from_partial_trainings(variant):
+    benchmark = SyntheticBenchmark(get_space("nb201"), epochs=9)
+    algorithm, alone = (make_variant(variant, benchmark) for _ in range(2))
+    for architecture in map(tuple, benchmark.space.sample(np.random.default_rng(5), 30).tolist()):
+        # Values that no full training reaches.
+        partial = benchmark.evaluate(architecture, 3)
+        algorithm.observe(architecture, partial._replace(values=(partial.values[0] + 100,)))
+    partially = VARIANTS[variant][0] == "bohb"
+    same = simulate(algorithm, benchmark, 40).equals(simulate(alone, benchmark, 40))
+    assert same != partially
+
+
+class Strict(SearchAlgorithm):
+    """An algorithm that knows ask and tell only, and looks for what it noted of each trial."""
+
+    def __init__(self, space, **kwargs):
+        super().__init__(space, **kwargs)
+        self.running, self.scores = {}, []
+
+    def ask(self):
+        best = max(self.scores, default=None)
+        new = self.space.sample(self.rng) if best is None else self.space.mutate(best[1], self.rng)
+        trial = self.trial(new)
+        self.running[trial.number] = new
+        return trial
+
+    def tell(self, trial, evaluation):
+        self.scores.append((self.score(evaluation), self.running.pop(trial.number)))
+
+
+def test_an_algorithm_that_does_not_know_of_observations_searches_as_before():
+    benchmark = SyntheticBenchmark(get_space("nb201"))
+    alone = simulate(Strict(benchmark.space, seed=1), benchmark, 50, workers=3)
+    algorithm = observe(Strict(benchmark.space, seed=1), benchmark)
+    assert simulate(algorithm, benchmark, 50, workers=3).equals(alone)
+
+
+@pytest.mark.parametrize("name", ["random_scalarization", "learning_curve_stopping"])
+def test_an_algorithm_that_does_not_know_of_observations_can_be_a_base(name):
+    benchmark = SyntheticBenchmark(get_space("nb201"), epochs=9)
+    algorithm = make_algorithm(name, benchmark.space, base=Strict, fidelities=benchmark.fidelities)
+    assert len(simulate(observe(algorithm, benchmark), benchmark, 60)) == 60
 
 
 def test_all_algorithms_are_registered():

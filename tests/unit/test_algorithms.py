@@ -10,7 +10,7 @@ from algorithms.gp_bo import GPBO
 from algorithms.random_search import RandomSearch
 from algorithms.regularized_evolution import RegularizedEvolution
 from algorithms.reinforce import Reinforce
-from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm
 from nasbench_lab.errors import HyperparameterError, UnknownNameError
 from nasbench_lab.registry import make_algorithm
 from nasbench_lab.simulator import simulate
@@ -191,8 +191,8 @@ def test_gp_bo_chooses_what_scikit_learn_would_choose():
     for step in range(30):
         trial = algorithm.ask()
         if step >= 12:
-            hyper = algorithm._hyper
-            y = (np.maximum(scores, algorithm._floor) - algorithm._shift) / algorithm._scale
+            hyper = algorithm.surrogate.hyper
+            y = algorithm.surrogate.standardisation(np.array(scores))
             shape = RBF(np.repeat(hyper.lengths, 5))
             kernel = ConstantKernel(hyper.amplitude) * shape + WhiteKernel(hyper.noise)
             at = np.searchsorted(classes, asked)
@@ -208,27 +208,6 @@ def test_gp_bo_chooses_what_scikit_learn_would_choose():
         algorithm.tell(trial, evaluation)
         asked.append(SPACE.index(trial.architecture))
         scores.append(evaluation.values[0])
-
-
-def test_gp_bo_with_results_out_of_order_has_the_posterior_of_the_told_data():
-    benchmark = SyntheticBenchmark(SPACE, failing=0.2)
-    algorithm = GPBO(SPACE, seed=0, refit_growth=3.0)
-    waiting, rng = [], np.random.default_rng(0)
-    for _ in range(60):
-        waiting.append(algorithm.ask())
-        if len(waiting) > 4:
-            trial = waiting.pop(int(rng.integers(len(waiting))))
-            algorithm.tell(trial, benchmark.evaluate(trial.architecture))
-    waiting.append(algorithm.ask())
-    posterior = algorithm._posterior
-    assert posterior is not None
-    assert posterior.n == len(algorithm._data) + len(waiting)
-    mean, variance = posterior.mean.copy(), posterior.variance.copy()
-    from algorithms.gp_bo import _class_features
-
-    fresh = algorithm._condition(_class_features(SPACE, "hamming"))
-    np.testing.assert_allclose(mean, fresh.mean, atol=1e-6)
-    np.testing.assert_allclose(variance, fresh.variance, atol=1e-6)
 
 
 def test_gp_bo_searches_spaces_too_large_to_score_whole():
@@ -252,11 +231,11 @@ def test_gp_bo_does_not_mind_the_scale_of_the_objective(scale):
 def test_gp_bo_learns_from_trials_that_it_did_not_ask():
     benchmark = SyntheticBenchmark(SPACE)
     algorithm = GPBO(SPACE, seed=0, n_initial=5)
-    told = [Trial(1000 + i, SPACE.at(i * 1000)) for i in range(12)]
-    for trial in told:
-        algorithm.tell(trial, benchmark.evaluate(trial.architecture))
+    observed = [SPACE.at(i * 1000) for i in range(12)]
+    for architecture in observed:
+        algorithm.observe(architecture, benchmark.evaluate(architecture))
     asked = {algorithm.ask().architecture for _ in range(20)}
-    assert not asked & {SPACE.canonical(trial.architecture) for trial in told}
+    assert not asked & set(map(SPACE.canonical, observed))
 
 
 def test_gp_bo_with_the_path_kernel_runs():
@@ -292,3 +271,48 @@ def test_an_algorithm_that_stops_trials_is_no_base():
 
     with pytest.raises(HyperparameterError, match="stops no trials but got Stops"):
         make_algorithm("random_scalarization", SPACE, base=Stops)
+
+
+def test_the_penalised_score_of_an_infeasible_one_is_the_worst_so_far():
+    algorithm = RandomSearch(SPACE, maximize=False)
+
+    def scored(value, violation=0.0):
+        return algorithm.penalised_score(Evaluation((value,), 1.0, violation=violation))
+
+    assert scored(1.0, 0.5) == -math.inf  # no score yet
+    assert scored(math.nan) == -math.inf
+    assert scored(math.nan, 0.5) == -math.inf
+    assert [scored(value) for value in (2.0, 5.0, math.inf, 3.0)] == [-2.0, -5.0, -math.inf, -3.0]
+    assert [scored(value, 0.1) for value in (1.0, 9.0, math.nan)] == [-5.0] * 3
+    # Whether it is feasible is not known before the end of training: that is no violation.
+    assert scored(7.0, math.nan) == -7.0
+    assert scored(0.0, math.inf) == -7.0
+
+
+@pytest.mark.parametrize("violation", [0.0, math.nan])
+def test_what_is_not_known_to_be_infeasible_is_feasible(violation):
+    assert Evaluation((1.0,), 1.0, violation=violation).feasible
+    assert not Evaluation((1.0,), 1.0, violation=0.1).feasible
+
+
+def tell_three(algorithm):
+    """Two feasible results, and an infeasible one of a greater value; gives its architecture."""
+    for value, violation in ((2.0, 0.0), (1.0, 0.0), (9.0, 0.1)):
+        trial = algorithm.ask()
+        algorithm.tell(trial, Evaluation((value,), 1.0, violation=violation))
+    return trial.architecture
+
+
+def test_gp_bo_takes_what_is_infeasible_for_the_worst():
+    algorithm = GPBO(SPACE, seed=0)
+    tell_three(algorithm)
+    assert [score for _, score in algorithm.surrogate.results] == [2.0, 1.0, 1.0]
+
+
+def test_reinforce_makes_what_is_infeasible_less_likely():
+    algorithm = Reinforce(LARGE, seed=0)
+    gradients = []
+    algorithm._adam_step = gradients.append
+    architecture = tell_three(algorithm)
+    # Adam goes down the gradient, which is positive at the options of the architecture.
+    assert (gradients[-1][np.arange(len(architecture)), architecture] > 0).all()

@@ -14,7 +14,7 @@ from algorithms._surrogates.kde import KDE, ProductKernel
 from algorithms.bohb import BOHB
 from algorithms.hyperband import Hyperband
 from algorithms.random_search import RandomSearch
-from nasbench_lab.algorithm import Evaluation, Trial
+from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.errors import HyperparameterError
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.simulator import simulate
@@ -162,13 +162,13 @@ def test_samples_are_of_the_density_with_wider_bandwidths(factor):
 
 
 def tell(algorithm, space, n, *, seed=0, epoch=None, benchmark=None):
-    """Tells results of random architectures that were asked elsewhere; gives them best first."""
+    """Lets it observe results of random architectures; returns these, the best first."""
     benchmark = benchmark or SyntheticBenchmark(space)
     told = []
     for row in space.sample(np.random.default_rng(seed), n).tolist():
         architecture = tuple(row)
         evaluation = benchmark.evaluate(architecture)._replace(epoch=epoch)
-        algorithm.tell(Trial(-1, architecture, epoch), evaluation)
+        algorithm.observe(architecture, evaluation)
         told.append((algorithm.score(evaluation), architecture))
     return [a for _, a in sorted(told, key=lambda one: -one[0])]
 
@@ -267,7 +267,7 @@ def test_equals_are_ranked_by_who_was_told_first():
     algorithm = BOHB(SPACE, seed=0, random_fraction=0.0)
     told = [tuple(a) for a in SPACE.sample(np.random.default_rng(0), 20).tolist()]
     for architecture in told:
-        algorithm.tell(Trial(-1, architecture), Evaluation((1.0,), 1.0))
+        algorithm.observe(architecture, Evaluation((1.0,), 1.0))
     algorithm.ask()
     np.testing.assert_array_equal(algorithm._models[0].points, told[:7])
 
@@ -285,7 +285,7 @@ def test_a_share_of_the_proposals_is_random():
     algorithm = BOHB(SPACE, seed=0)
     # All told agree in the first decision, which the model then changes rarely.
     for i, row in enumerate(SPACE.sample(np.random.default_rng(0), 60).tolist()):
-        algorithm.tell(Trial(-1, (0, *row[1:])), Evaluation((float(i),), 1.0))
+        algorithm.observe((0, *row[1:]), Evaluation((float(i),), 1.0))
     random = sum(algorithm.ask().architecture[0] != 0 for _ in range(2000))
     # 4/5 of a third; the standard error is 20.
     assert abs(random - 2000 * 4 / 15) < 100
@@ -331,7 +331,7 @@ def test_isomorphic_architectures_and_those_told_elsewhere_are_repeats_too():
     algorithm = BOHB(SPACE, seed=0, avoid_repeats=True, random_fraction=0.0)
     told = {SPACE.canonical(tuple(a)) for a in SPACE.sample(np.random.default_rng(0), 40).tolist()}
     for i, architecture in enumerate(sorted(told)):
-        algorithm.tell(Trial(-1, architecture), Evaluation((float(i),), 1.0))
+        algorithm.observe(architecture, Evaluation((float(i),), 1.0))
     asked = [SPACE.canonical(algorithm.ask().architecture) for _ in range(200)]
     assert len(set(asked) - told) == 200
 

@@ -23,7 +23,7 @@ from algorithms._variation import (
 from algorithms.genetic_algorithm import GeneticAlgorithm
 from algorithms.local_search import LocalSearch
 from algorithms.random_search import RandomSearch
-from nasbench_lab.algorithm import Evaluation, Trial
+from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.errors import HyperparameterError, InvalidArchitectureError
 from nasbench_lab.landscape.landscape import _steepest, survey
 from nasbench_lab.registry import load_benchmark, make_algorithm
@@ -346,10 +346,10 @@ def test_children_are_of_the_parents_of_their_generation(seed):
         parents = [elite, *(child.architecture for child in children)]
 
 
-def test_what_was_asked_elsewhere_joins_the_generation():
+def test_what_was_observed_joins_the_generation():
     algorithm, benchmark = GeneticAlgorithm(SPACE), SyntheticBenchmark(SPACE)
     for i in range(19):
-        algorithm.tell(Trial(-1, SPACE.at(i)), benchmark.evaluate(SPACE.at(i)))
+        algorithm.observe(SPACE.at(i), benchmark.evaluate(SPACE.at(i)))
     trial = algorithm.ask()
     algorithm.tell(trial, benchmark.evaluate(trial.architecture))
     algorithm.ask()
@@ -373,9 +373,8 @@ class Watched(LocalSearch):
         super().__init__(*args, **kwargs)
         self.climbs = []
 
-    def _climb(self):
-        super()._climb()
-        score, _, architecture = self._best
+    def _climb(self, architecture, score):
+        super()._climb(architecture, score)
         self.climbs[-1].append((architecture, score))
 
     def _restart(self):
@@ -494,10 +493,10 @@ def test_all_of_nb201_is_found_one_of_each_class():
     assert len(trace) == 5260
 
 
-def test_what_was_asked_elsewhere_is_remembered():
+def test_what_was_observed_is_not_asked():
     algorithm, benchmark = LocalSearch(SPACE, seed=0), Classes(SPACE)
-    known = {SPACE.canonical(SPACE.at(i)) for i in range(0, SPACE.size, 3)}
-    for architecture in sorted(known):
-        algorithm.tell(Trial(-1, architecture), benchmark.evaluate(architecture))
+    observed = {SPACE.canonical(SPACE.at(i)) for i in range(0, SPACE.size, 3)}
+    for architecture in sorted(observed):
+        algorithm.observe(architecture, benchmark.evaluate(architecture))
     trace = simulate(algorithm, benchmark, 300)
-    assert not known & {SPACE.canonical(tuple(a)) for a in trace.architecture.tolist()}
+    assert not observed & {SPACE.canonical(tuple(a)) for a in trace.architecture.tolist()}

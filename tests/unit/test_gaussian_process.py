@@ -22,8 +22,11 @@ from algorithms._surrogates.gaussian_process import (
     fit_hyperparameters,
     log_marginal_likelihood,
 )
+from algorithms._surrogates.surrogate import Standardisation, Surrogate
+from algorithms.gp_bo import GPBO, _class_features
 from nasbench_lab.errors import UnknownNameError
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
+from nasbench_lab.testing import SyntheticBenchmark
 
 TOLERANCE = 1e-6
 
@@ -243,3 +246,76 @@ def test_thompson_draws_each_candidate_as_often_as_it_is_the_maximum():
     expected = np.bincount(samples.argmax(axis=1), minlength=6) / len(samples)
     # 5 standard errors of a share at 4,000 draws are at most 0.04.
     np.testing.assert_allclose(drawn, expected, atol=0.04)
+
+
+# The surrogate of a running search
+
+
+CANDIDATES = Kernel("hamming", SPACE).features(SPACE.sample(np.random.default_rng(7), 300))
+
+
+def check_posterior(surrogate, candidates):
+    """The posterior that was kept up to date is that of the data; gives its identity."""
+    current, new = surrogate.posterior_at(candidates), surrogate.condition(candidates)
+    assert current is not new
+    assert current.n == new.n == len(surrogate.results) + len(surrogate.pending)
+    np.testing.assert_allclose(current.mean, new.mean, atol=TOLERANCE)
+    np.testing.assert_allclose(current.variance, new.variance, atol=TOLERANCE)
+    return id(current)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_surrogate_keeps_the_posterior_of_results_and_pending_trials(seed):
+    rng = np.random.default_rng(seed)
+    architectures = iter(map(tuple, SPACE.sample(rng, 200).tolist()))
+    surrogate = Surrogate(Kernel("hamming", SPACE), refit_growth=4.0)
+    for number in range(12):
+        surrogate.add_pending(number, next(architectures))
+        surrogate.finish(number, rng.normal())
+    posteriors = {check_posterior(surrogate, CANDIDATES)}
+    for number in range(100, 130):
+        # Trials begin, end in any order, and fail; results come from elsewhere.
+        surrogate.add_pending(number, next(architectures))
+        while len(surrogate.pending) > number % 4:
+            ended = int(rng.choice(list(surrogate.pending)))
+            surrogate.finish(ended, math.nan if rng.random() < 0.2 else rng.normal())
+        if rng.random() < 0.3:
+            surrogate.add_result(next(architectures), rng.choice([rng.normal(), -math.inf]))
+        if rng.random() < 0.7:
+            posteriors.add(check_posterior(surrogate, CANDIDATES))
+    assert len(surrogate.results) < 48  # the hyperparameters were fitted once only
+    assert len(posteriors) == 1
+
+
+def test_the_surrogate_of_a_search_has_all_that_it_asked_and_was_told():
+    benchmark = SyntheticBenchmark(SPACE, failing=0.2)
+    algorithm = GPBO(SPACE, seed=0, refit_growth=4.0)
+    waiting, n_results = [], 0
+    for i in range(60):
+        waiting.append(algorithm.ask())
+        own = [waiting.pop(0) for _ in range(len(waiting) - (0, 0, 2, 3)[i % 4])]
+        foreign = [SPACE.at(i * 701 % SPACE.size)] if i % 3 else []
+        for result in own + foreign if i % 2 else foreign + own:
+            architecture = getattr(result, "architecture", result)
+            evaluation = benchmark.evaluate(architecture)
+            if result in own:
+                algorithm.tell(result, evaluation)
+            else:
+                algorithm.observe(architecture, evaluation)
+            n_results += not math.isnan(evaluation.values[0])
+    waiting.append(algorithm.ask())
+    surrogate = algorithm.surrogate
+    assert surrogate.pending == {trial.number: trial.architecture for trial in waiting}
+    assert len(surrogate.results) == n_results
+    check_posterior(surrogate, _class_features(SPACE, "hamming"))
+
+
+def test_scores_far_below_the_others_do_not_set_the_scale():
+    scores = np.array([1.0, 2.0, 3.0, 4.0, 5.0, -1e6])  # median 2.5, upper quartile 3.75
+    standardisation = Standardisation.of(scores)
+    assert standardisation.floor == 2.5 - 3 * 1.25
+    targets = standardisation(scores)
+    assert targets.mean() == pytest.approx(0.0)
+    assert targets.std() == pytest.approx(1.0)
+    assert targets[-1] == standardisation(-math.inf)
+    assert Standardisation.of(np.full(4, 7.0)) == Standardisation(-math.inf, 7.0, 1.0)

@@ -11,7 +11,7 @@ from algorithms._base import make_base
 from algorithms.learning_curve_stopping import EXPONENTS, LearningCurveStopping, power_law
 from algorithms.random_search import RandomSearch
 from algorithms.regularized_evolution import RegularizedEvolution
-from nasbench_lab.algorithm import Evaluation, Trial
+from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.errors import HyperparameterError
 from nasbench_lab.registry import load_benchmark, make_algorithm
 from nasbench_lab.simulator import simulate
@@ -28,14 +28,17 @@ def digits():
 
 
 class Recorder(RandomSearch):
-    """Random search that notes what it is told."""
+    """Random search that remembers results."""
 
     def __init__(self, space, **kwargs):
         super().__init__(space, **kwargs)
-        self.told = []
+        self.told, self.observed = [], []
 
     def tell(self, trial, evaluation):
         self.told.append((trial, evaluation))
+
+    def observe(self, architecture, evaluation):
+        self.observed.append((architecture, evaluation))
 
 
 def train(algorithm, trial, curve, epochs=EPOCHS, **rest):
@@ -184,9 +187,9 @@ def test_the_base_is_told_final_scores_and_expected_ones():
 def test_results_of_others_are_passed_on_if_they_are_final():
     algorithm = LearningCurveStopping(SPACE, fidelities=EPOCHS, base=Recorder)
     architecture = SPACE.at(7)
-    algorithm.tell(Trial(-1, architecture, 3), Evaluation((9.0,), 1.0, 3))
-    algorithm.tell(Trial(-1, architecture), Evaluation((1.0,), 1.0, 12, row=5))
-    assert algorithm._base.told == [(Trial(-1, architecture), Evaluation((1.0,), 1.0, row=5))]
+    algorithm.observe(architecture, Evaluation((9.0,), 1.0, 3))
+    algorithm.observe(architecture, Evaluation((1.0,), 1.0, 12, row=5))
+    assert algorithm._base.observed == [(architecture, Evaluation((1.0,), 1.0, row=5))]
     assert algorithm._best == 1.0
 
 

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from algorithms._brackets import rung_epochs
 from algorithms.asha import ASHA
 from algorithms.hyperband import Hyperband
 from algorithms.random_search import RandomSearch
-from algorithms.successive_halving import SuccessiveHalving, rung_epochs
-from nasbench_lab.algorithm import Evaluation, Trial
-from nasbench_lab.errors import HyperparameterError
+from algorithms.successive_halving import SuccessiveHalving
+from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.errors import HyperparameterError, UnknownNameError
+from nasbench_lab.registry import make_algorithm
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
 from nasbench_lab.testing import SyntheticBenchmark
@@ -365,7 +367,7 @@ def test_results_that_were_not_asked_for_are_ignored(cls, hyperparameters):
     algorithm, same = (cls(SPACE, fidelities=epochs(27), **hyperparameters) for _ in range(2))
     assert play(algorithm, 0, 20, 2, failing=0.0) == play(same, 0, 20, 2, failing=0.0)
     for epoch in (None, *algorithm.rungs):
-        algorithm.tell(Trial(-1, SPACE.at(0), epoch), Evaluation((1e9,), 1.0, epoch))
+        algorithm.observe(SPACE.at(0), Evaluation((1e9,), 1.0, epoch))
     assert play(algorithm, 1, 100, 2, failing=0.0) == play(same, 1, 100, 2, failing=0.0)
 
 
@@ -384,3 +386,9 @@ def test_hyperparameters_of_one_algorithm_are_checked_too():
         SuccessiveHalving(SPACE, n_configurations=0)
     with pytest.raises(HyperparameterError, match="early_stopping_rate"):
         ASHA(SPACE, early_stopping_rate=-1)
+
+
+@pytest.mark.parametrize("algorithm", ["hyperband", "bohb"])
+def test_hyperband_has_no_number_of_configurations(algorithm):
+    with pytest.raises(UnknownNameError, match="n_configurations"):
+        make_algorithm(algorithm, SPACE, n_configurations=9)

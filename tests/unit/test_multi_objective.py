@@ -13,7 +13,7 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from scipy.stats import chisquare, kstest
 from threadpoolctl import threadpool_limits
 
-from algorithms.gp_bo import GPBO, _class_features
+from algorithms.gp_bo import GPBO
 from algorithms.nsga2 import NSGA2, crowding_distance, non_dominated_sort
 from algorithms.random_scalarization import RandomScalarization
 from algorithms.regularized_evolution import RegularizedEvolution
@@ -288,11 +288,11 @@ def test_nsga2_of_one_objective_keeps_the_best():
         assert algorithm._results[0][1][0] == max(seen)
 
 
-def test_nsga2_lets_trials_from_elsewhere_compete():
+def test_nsga2_lets_observed_results_compete():
     benchmark = SyntheticBenchmark(SPACE)
     best = max(map(SPACE.at, range(0, SPACE.size, 7)), key=lambda a: benchmark.evaluate(a).values)
     algorithm = NSGA2(SPACE, population_size=6)
-    algorithm.tell(Trial(-1, best), benchmark.evaluate(best))
+    algorithm.observe(best, benchmark.evaluate(best))
     generation(algorithm, benchmark.evaluate)
     assert algorithm._results[0][0] == best
     assert len(algorithm._results) == 6
@@ -302,7 +302,10 @@ def test_nsga2_lets_trials_from_elsewhere_compete():
 
 
 class Recorder(SearchAlgorithm):
-    """Random search that remembers what it is told, and asks no more than it is told to."""
+    """Random search that remembers results, and asks ``may_ask`` trials only.
+
+    A result that it observes is remembered with a trial of number -1.
+    """
 
     def __init__(self, space, **kwargs):
         super().__init__(space, **kwargs)
@@ -314,6 +317,9 @@ class Recorder(SearchAlgorithm):
 
     def tell(self, trial, evaluation):
         self.told.append((trial, evaluation))
+
+    def observe(self, architecture, evaluation):
+        self.tell(Trial(-1, architecture), evaluation)
 
 
 @pytest.mark.parametrize("scalarization", ["chebyshev", "linear"])
@@ -388,7 +394,7 @@ def test_random_architectures_come_first_until_one_succeeds():
     assert not algorithm._searches[0].told
     algorithm.tell(algorithm.ask(), Evaluation((1.0, 1.0), 1.0))
     # All of one value: the range is then 1.
-    algorithm.tell(Trial(-1, SPACE.at(0)), Evaluation((3.0, 1.0), 1.0))
+    algorithm.observe(SPACE.at(0), Evaluation((3.0, 1.0), 1.0))
     assert all(len(search.told) == 52 for search in algorithm._searches)
     for search, weights in zip(algorithm._searches, algorithm.weight_vectors, strict=True):
         # More is better in the first objective, which is 2 better than what came first.
@@ -422,75 +428,52 @@ def test_trials_of_a_multi_fidelity_base_continue_with_their_numbers():
         assert all(a == told[0][1] for _, a in told)
 
 
-# Warm starts
+# Results of other searches
 
 
-def warm(n):
-    """Trials that were asked elsewhere."""
-    return [Trial(-1, SPACE.at(i * 701 % SPACE.size)) for i in range(n)]
+def foreign_architectures(n):
+    return [SPACE.at(i * 701 % SPACE.size) for i in range(n)]
 
 
-def test_evolution_counts_a_warm_start_towards_its_initial_population():
+def test_evolution_counts_observed_results_towards_its_initial_population():
     benchmark = SyntheticBenchmark(SPACE)
     algorithm = RegularizedEvolution(SPACE, population_size=6, sample_size=100, seed=0)
-    told = warm(6)
-    for trial in told:
-        algorithm.tell(trial, benchmark.evaluate(trial.architecture))
-    best = max(told, key=lambda trial: benchmark.evaluate(trial.architecture).values)
+    observed = foreign_architectures(6)
+    for architecture in observed:
+        algorithm.observe(architecture, benchmark.evaluate(architecture))
+    best = max(observed, key=lambda architecture: benchmark.evaluate(architecture).values)
     child = algorithm.ask()
     assert child.number == 0
-    assert sum(a != b for a, b in zip(child.architecture, best.architecture, strict=True)) == 1
+    assert sum(a != b for a, b in zip(child.architecture, best, strict=True)) == 1
 
 
-def test_evolution_takes_in_from_elsewhere_what_is_better_than_its_oldest():
+def test_evolution_observes_what_is_better_than_its_oldest():
     algorithm = RegularizedEvolution(SPACE, population_size=3)
-    trials = warm(7)
-    for trial, score in zip(trials, [2.0, 5.0, 4.0, 1.0, 3.0, math.nan, 5.0], strict=True):
-        algorithm.tell(trial, Evaluation((score,), 1.0))
+    scores = [2.0, 5.0, 4.0, 1.0, 3.0, math.nan, 5.0]
+    for architecture, score in zip(foreign_architectures(7), scores, strict=True):
+        algorithm.observe(architecture, Evaluation((score,), 1.0))
     # 3 takes the place of 2; then 5 is the oldest, and no better than 5.
     assert [score for score, _ in algorithm._population] == [5.0, 4.0, 3.0]
 
 
-def test_gp_bo_with_results_from_elsewhere_has_the_posterior_of_the_told_data():
-    benchmark = SyntheticBenchmark(SPACE, failing=0.2)
-    algorithm = GPBO(SPACE, seed=0, refit_growth=4.0)
-    posteriors, waiting, told = set(), [], warm(40)
-    for i in range(60):
-        waiting.append(algorithm.ask())
-        if i >= 20:
-            posteriors.add(id(algorithm._posterior))
-        own = [waiting.pop(0) for _ in range(len(waiting) - (0, 0, 2, 3)[i % 4])]
-        foreign = told[i : i + 1] if i % 3 else []
-        for trial in own + foreign if i % 2 else foreign + own:
-            algorithm.tell(trial, benchmark.evaluate(trial.architecture))
-    waiting.append(algorithm.ask())
-    mean, variance = algorithm._posterior.mean.copy(), algorithm._posterior.variance.copy()
-    fresh = algorithm._condition(_class_features(SPACE, "hamming"))
-    assert fresh.n == len(algorithm._data) + len(waiting)
-    np.testing.assert_allclose(mean, fresh.mean, atol=1e-6)
-    np.testing.assert_allclose(variance, fresh.variance, atol=1e-6)
-    # One posterior went through all of it, until the hyperparameters were fitted again.
-    assert len(posteriors) <= 2
-
-
-def test_gp_bo_asks_nothing_that_was_told_from_elsewhere():
+def test_gp_bo_asks_nothing_that_it_observed():
     space = SearchSpace("s", [Decision("a", "uvwxyz"), Decision("b", "uvwxyz")])
     benchmark = SyntheticBenchmark(space)
     algorithm = GPBO(space, seed=0, n_initial=4, refit_growth=1e9)
-    asked, elsewhere = [], []
+    asked, observed = [], []
     while (trial := algorithm.ask()) is not None:
         asked.append(trial.architecture)
         algorithm.tell(trial, benchmark.evaluate(trial.architecture))
-        left = [space.at(i) for i in range(36) if space.at(i) not in {*asked, *elsewhere}]
+        left = [space.at(i) for i in range(36) if space.at(i) not in {*asked, *observed}]
         if len(asked) > 8 and left:
-            elsewhere.append(left[0])
-            algorithm.tell(Trial(-1, left[0]), benchmark.evaluate(left[0]))
-    assert sorted(asked + elsewhere) == [space.at(i) for i in range(36)]
+            observed.append(left[0])
+            algorithm.observe(left[0], benchmark.evaluate(left[0]))
+    assert sorted(asked + observed) == [space.at(i) for i in range(36)]
 
 
-def test_reinforce_passes_over_what_its_policy_did_not_draw():
+def test_reinforce_learns_nothing_from_what_its_policy_did_not_draw():
     algorithm = Reinforce(SPACE, seed=0)
     before = algorithm.probabilities()
-    for reward, trial in enumerate(warm(5)):
-        algorithm.tell(trial, Evaluation((float(reward),), 1.0))
+    for reward, architecture in enumerate(foreign_architectures(5)):
+        algorithm.observe(architecture, Evaluation((float(reward),), 1.0))
     np.testing.assert_array_equal(algorithm.probabilities(), before)

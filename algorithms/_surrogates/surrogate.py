@@ -1,0 +1,171 @@
+"""A Gaussian process on the scores of architectures that keeps up with a running search."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms._numbers import LARGEST
+from algorithms._surrogates.gaussian_process import (
+    Hyperparameters,
+    Kernel,
+    Posterior,
+    fit_hyperparameters,
+)
+from nasbench_lab.spaces import Architecture
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """The map from scores to the targets of a Gaussian process, which has mean zero.
+
+    Args:
+        floor: Scores below it are drawn in to it.
+        shift: The mean of the scores after that.
+        scale: Their standard deviation, or 1 where it is zero or not a number that can be squared.
+    """
+
+    floor: float
+    shift: float
+    scale: float
+
+    @classmethod
+    def of(cls, scores: Floats) -> Standardisation:
+        """Chooses the map for ``(n,)`` scores.
+
+        Accuracies have a long lower tail of networks that learn nothing. How bad these are says
+        little about how good the good ones are, and would set the scale. The floor is therefore as
+        far below the median as three times the distance of the upper quartile above it.
+        """
+        median, upper = np.quantile(scores, [0.5, 0.75])
+        floor = float(median - 3.0 * (upper - median)) if upper > median else -math.inf
+        raised = np.maximum(scores, floor)
+        # Division by the range comes first, so that no square over- or underflows.
+        spread = float(np.ptp(raised))
+        scale = float((raised / spread).std()) * spread if 1e-290 < spread < 1e290 else 1.0
+        return cls(floor, float(raised.mean()), scale)
+
+    @overload
+    def __call__(self, score: float) -> float: ...
+    @overload
+    def __call__(self, score: Floats) -> Floats: ...
+    def __call__(self, score: float | Floats) -> float | Floats:
+        """The targets of some scores, none beyond ``LARGEST``."""
+        target = (np.maximum(score, self.floor) - self.shift) / self.scale
+        clipped: Floats = np.clip(target, -LARGEST, LARGEST)
+        return clipped
+
+
+class Surrogate:
+    """A Gaussian process whose data are the results of a search and its pending trials.
+
+    A pending trial is a fantasy: its target is the predicted mean, so that it narrows the variance
+    and leaves the means as they are. Its result replaces it.
+
+    Args:
+        kernel: The kernel.
+        refit_growth: The hyperparameters are fitted again whenever the results have grown in number
+            by this factor.
+    """
+
+    def __init__(self, kernel: Kernel, refit_growth: float) -> None:
+        self.kernel = kernel
+        self.refit_growth = refit_growth
+        self.results: list[tuple[Architecture, float]] = []
+        """Architectures and finite scores, in the order in which they came."""
+        self.pending: dict[int, Architecture] = {}
+        """The architecture of each trial whose result is outstanding, by the trial's number."""
+        self.hyper: Hyperparameters | None = None
+        self.standardisation = Standardisation(-math.inf, 0.0, 1.0)
+        self._next_fit = 0
+        # The posterior that is kept up to date: its observations are the first _n_conditioned
+        # results in order, and then the pending trials. It is outdated where that is not so.
+        self._posterior: Posterior | None = None
+        self._n_conditioned = 0
+        self._outdated = False
+
+    @property
+    def best(self) -> float:
+        """The target of the best result."""
+        return self.standardisation(max(score for _, score in self.results))
+
+    def add_pending(self, number: int, architecture: Architecture) -> None:
+        """Adds a trial whose result is outstanding."""
+        self.pending[number] = architecture
+        if self._posterior is not None and not self._outdated:
+            self._posterior.add(self._features([architecture])[0], None)
+
+    def finish(self, number: int, score: float) -> None:
+        """Takes the result of a pending trial; a score that is not finite is no result."""
+        architecture = self.pending.pop(number)
+        self._append(architecture, score)
+        if self._posterior is None:
+            return
+        if math.isfinite(score) and not self.pending and not self._outdated:
+            # The only fantasy is the last observation.
+            self._posterior.observe(self.standardisation(score))
+            self._n_conditioned += 1
+        else:
+            self._outdated = True
+
+    def add_result(self, architecture: Architecture, score: float) -> None:
+        """Takes a result that no pending trial led to; a score that is not finite is no result."""
+        self._append(architecture, score)
+        self._outdated = True
+
+    def posterior_at(self, candidates: Floats) -> Posterior:
+        """The posterior at ``(m, k)`` features of candidates, which are the same in each call.
+
+        It is kept, and takes in results and pending trials as they come, until the hyperparameters
+        are due to be fitted again.
+        """
+        if self._posterior is None:
+            self._posterior = self.condition(candidates)
+        elif self._outdated:
+            self._update(self._posterior)
+        self._n_conditioned, self._outdated = len(self.results), False
+        return self._posterior
+
+    def condition(self, candidates: Floats) -> Posterior:
+        """A new posterior at ``(m, k)`` features of candidates, given all results and fantasies."""
+        scores = np.array([score for _, score in self.results])
+        features = self._features([architecture for architecture, _ in self.results])
+        if self.hyper is None or len(scores) >= self._next_fit:
+            self.standardisation = Standardisation.of(scores)
+            self.hyper = fit_hyperparameters(self.kernel, features, self.standardisation(scores))
+            self._next_fit = max(len(scores) + 1, math.ceil(len(scores) * self.refit_growth))
+        posterior = Posterior(self.kernel, self.hyper, candidates, capacity=2 * len(scores) + 32)
+        posterior.add_all(features, self.standardisation(scores))
+        self._add_fantasies(posterior)
+        return posterior
+
+    def _append(self, architecture: Architecture, score: float) -> None:
+        """Notes a finite score; a posterior whose hyperparameters are due to be fitted again goes."""
+        if math.isfinite(score):
+            self.results.append((architecture, score))
+        if len(self.results) >= self._next_fit:
+            self._posterior = None
+
+    def _update(self, posterior: Posterior) -> None:
+        """Puts the results that came while others were pending before the fantasies of these."""
+        posterior.truncate(self._n_conditioned)
+        recent = self.results[self._n_conditioned :]
+        features = self._features([architecture for architecture, _ in recent])
+        for point, (_, score) in zip(features, recent, strict=True):
+            posterior.add(point, self.standardisation(score))
+        self._add_fantasies(posterior)
+
+    def _add_fantasies(self, posterior: Posterior) -> None:
+        """Adds the pending trials to a posterior that has all results."""
+        for point in self._features(list(self.pending.values())):
+            posterior.add(point, None)
+
+    def _features(self, architectures: list[Architecture]) -> Floats:
+        shape = len(architectures), len(self.kernel.space.decisions)
+        return self.kernel.features(np.array(architectures, dtype=np.int64).reshape(shape))
