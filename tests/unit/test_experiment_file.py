@@ -110,7 +110,7 @@ def test_policies_come_back(tmp_path, arguments):
 )
 def test_benchmarks_come_back(tmp_path, asked):
     opened = load_benchmark(DIGITS, **asked)
-    (read,) = assert_comes_back(tmp_path, benchmarks=opened)["benchmarks"]
+    (read,) = assert_comes_back(tmp_path, benchmarks=opened).benchmarks
     assert read.queries == opened.queries
     assert read.report == opened.report
     assert read.constraints == opened.constraints
@@ -142,8 +142,8 @@ def stand_in(monkeypatch, table, **changes):
 def test_a_task_of_a_table_comes_back(tmp_path, make_table, monkeypatch):
     tasks = {"small": Task("train_time", "test_accuracy")}
     stand_in(monkeypatch, make_table(name="toy/tasks"), tasks=tasks)
-    (read,) = assert_comes_back(tmp_path, benchmarks="toy/tasks/small")["benchmarks"]
-    assert (read.task, read.first_objective.metric) == ("small", "train_time")
+    (read,) = assert_comes_back(tmp_path, benchmarks="toy/tasks/small").benchmarks
+    assert (read.benchmark.task, read.benchmark.first_objective.metric) == ("small", "train_time")
 
 
 @pytest.mark.parametrize(
