@@ -83,14 +83,14 @@ class Times:
 
     def clocks(self, epoch: int | None) -> list[str]:
         """The clocks that can be kept for evaluations at an epoch."""
-        held = ["evaluations"]
+        names = ["evaluations"]
         if self._reach(self._own, epoch):
-            held.append("train_only")
+            names.append("train_only")
         if self._reach(self._train, epoch) and self._reach(self._valid, epoch):
-            held += ["official", "resume"]
+            names += ["official", "resume"]
             if epoch is not None and self._every(self._valid, epoch):
-                held.append("every_epoch")
-        return held
+                names.append("every_epoch")
+        return names
 
     def clock(self, name: str | None, epoch: int | None) -> str:
         """The clock that evaluations at an epoch are charged by.
@@ -104,17 +104,17 @@ class Times:
             UnknownNameError: There is no such clock.
             QueryError: The table does not hold the times that it needs.
         """
-        kept = self.clocks(epoch)
+        clocks = self.clocks(epoch)
         if name is None:
             usual = (self._table.info.clock, "official", "train_only", "evaluations")
-            return next(clock for clock in usual if clock in kept)
+            return next(clock for clock in usual if clock in clocks)
         if name not in CLOCKS:
             raise UnknownNameError("clock", name, CLOCKS)
-        if name not in kept:
+        if name not in clocks:
             raise QueryError(
                 f"{self._table.name!r} does not hold the times that clock {name!r} needs "
                 f"({CLOCKS[name]}{f' after epoch {epoch}' if epoch else ''}). Clocks it can keep: "
-                f"{', '.join(kept)}."
+                f"{', '.join(clocks)}."
             )
         return name
 

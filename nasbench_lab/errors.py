@@ -14,14 +14,14 @@ class NasbenchLabError(Exception):
     """Base of all errors that nasbench-lab raises on purpose."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """`` Did you mean …?`` with the known name that is nearest, if one is near; else nothing.
 
     Of a name with parts, such as ``nas-bench-graph/cora``, the last part may be near too. Capitals
     are taken for small letters.
     """
     spelled: dict[str, str] = {}
-    for one in known:
+    for one in names:
         for part in (one, one.rpartition("/")[2]):
             spelled.setdefault(part.lower(), one)
     near = difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.5)

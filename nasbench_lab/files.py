@@ -146,7 +146,7 @@ def tidy(folder: Path) -> None:
 
 def folders_with(file: str, below: Path) -> set[str]:
     """The folders below one that hold a file, relative to it with ``/``; hidden ones do not count."""
-    found = set()
+    folders = set()
     # One that is just being replaced is seen where it is moved to or, the second time, in its place.
     for _ in range(2):
         for folder, inner, files in os.walk(below):
@@ -159,8 +159,8 @@ def folders_with(file: str, below: Path) -> set[str]:
             if at is not None:
                 parts = parts[:at] + parts[at + 1 : at + 2] if len(parts) > at + 2 else []
             if file in files and parts:
-                found.add("/".join(parts))
-    return found
+                folders.add("/".join(parts))
+    return folders
 
 
 def settle(folder: Path) -> None:

@@ -51,12 +51,12 @@ def _front_of_two(first: Floats, second: Floats) -> NDArray[np.bool_]:
 
 
 def _front_of_any(costs: Floats) -> NDArray[np.int64]:
-    left, front = np.arange(len(costs)), []
-    while len(left):
-        best, others = costs[left[0]], costs[left]
-        front.append(left[(others == best).all(axis=1)])
-        left = left[(others < best).any(axis=1)]
-    return np.concatenate([*front, left])
+    rest, front = np.arange(len(costs)), []
+    while len(rest):
+        best, others = costs[rest[0]], costs[rest]
+        front.append(rest[(others == best).all(axis=1)])
+        rest = rest[(others < best).any(axis=1)]
+    return np.concatenate([*front, rest])
 
 
 def hypervolume(values: Floats, reference: Sequence[float], maximize: Sequence[bool]) -> float:

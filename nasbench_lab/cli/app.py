@@ -233,12 +233,12 @@ def query(
     from nasbench_lab.registry import open_table
 
     opened = open_table(table)
-    found = opened.space.from_string(architecture)
-    values = {name: opened.query(found, name) for name in opened.columns}
-    counts = {name: int(opened.counts(name)[opened.row(found)]) for name in opened.columns}
-    canonical = opened.space.to_string(opened.space.canonical(found))
+    parsed = opened.space.from_string(architecture)
+    values = {name: opened.query(parsed, name) for name in opened.columns}
+    counts = {name: int(opened.counts(name)[opened.row(parsed)]) for name in opened.columns}
+    canonical = opened.space.to_string(opened.space.canonical(parsed))
     if as_json:
-        text = opened.space.to_string(found)
+        text = opened.space.to_string(parsed)
         print_json(
             {"architecture": text, "canonical": canonical, "values": values, "trials": counts}
         )

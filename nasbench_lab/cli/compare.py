@@ -365,7 +365,7 @@ def _algorithms_at_work() -> Iterator[None]:
     with warnings.catch_warnings(), redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore", AlgorithmWarning)
         try:
-            kept = os.dup(1)
+            stdout = os.dup(1)
             os.dup2(2, 1)
         except OSError:  # one of them is closed
             yield
@@ -375,8 +375,8 @@ def _algorithms_at_work() -> Iterator[None]:
         finally:
             if sys.__stdout__ is not None:
                 sys.__stdout__.flush()
-            os.dup2(kept, 1)
-            os.close(kept)
+            os.dup2(stdout, 1)
+            os.close(stdout)
 
 
 def _tell_failures(result: Result, traceback: bool) -> bool:

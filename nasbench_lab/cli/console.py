@@ -158,15 +158,15 @@ def _least_widths(columns: Sequence[list[str]], room: int, level: int = 1) -> li
     The first takes at most half of the room, and no other more than the first leaves: what is wider
     is broken anyhow.
     """
-    found: list[int] = []
+    widths: list[int] = []
     for column in columns:
         words = [word for cell in column for word in re.split(BREAKS[0], cell)]
         if level:
             words = [piece for word in words for piece in re.split(BREAKS[1], word)]
-        most = room - found[0] - _GAP if found else room if len(columns) == 1 else room // 2
+        most = room - widths[0] - _GAP if widths else room if len(columns) == 1 else room // 2
         longest = max(cell_len(word.rstrip()) for word in words)
-        found.append(max(1, min(most, longest)))
-    return found
+        widths.append(max(1, min(most, longest)))
+    return widths
 
 
 def print_json(data: Any) -> None:

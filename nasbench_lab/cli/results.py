@@ -241,7 +241,7 @@ def _draw(
     best = metric or ("hypervolume" if _several_objectives(result) else "test_regret")
     sought = metric or ("hypervolume" if _several_objectives(result) else "valid_regret")
     # Of each figure the file's name, the data, the figure, and what both are made from.
-    known: dict[str, tuple[str, Callable[..., Any], Callable[..., Any], tuple[Any, ...]]] = {
+    drawings: dict[str, tuple[str, Callable[..., Any], Callable[..., Any], tuple[Any, ...]]] = {
         "ranks": (
             f"ranks_{best}_{along}",
             comparison.rank_data,
@@ -269,7 +269,7 @@ def _draw(
             (seed,),
         ),
     }
-    stem, data_of, figure_of, arguments = known[kind]
+    stem, data_of, figure_of, arguments = drawings[kind]
     data = data_of(result, *arguments)
     figure = figure_of(result, *arguments, width=width, data=data, look=look)
     return save_figure(figure, folder / stem, PAPER, data)

@@ -15,15 +15,15 @@ def differences(there: Any, here: Any) -> list[str]:
     return list(_differences(_plain(there), _plain(here), ""))
 
 
-def code_differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+def code_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """What differs between the checksums of two versions of an algorithm's files, in words."""
-    found = []
-    for file in {**there, **here}:
-        if file not in here or file not in there:
-            found.append(f"{file} is only {'there' if file in there else 'here'}")
-        elif there[file] != here[file]:
-            found.append(f"{file} has changed")
-    return found
+    texts = []
+    for file in {**old, **new}:
+        if file not in new or file not in old:
+            texts.append(f"{file} is only {'there' if file in old else 'here'}")
+        elif old[file] != new[file]:
+            texts.append(f"{file} has changed")
+    return texts
 
 
 def _plain(experiment: Any) -> Any:

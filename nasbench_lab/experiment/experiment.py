@@ -462,24 +462,24 @@ def seeds_of(seeds: int | Sequence[int]) -> list[int]:
         ExperimentError: There is none, or one is negative, twice, or no whole number; or there are
             too many.
     """
-    wrong = ExperimentError(
+    problem = ExperimentError(
         f"Expected a number of seeds, or a list of whole numbers from 0 on, none of them twice, but "
         f"got {seeds!r}."
     )
     if isinstance(seeds, bool):
-        raise wrong
+        raise problem
     try:
         values = seeds if isinstance(seeds, Iterable) else range(operator.index(seeds))
         listed = [operator.index(seed) for seed in itertools.islice(values, MOST_SEEDS + 1)]
     except TypeError:
-        raise wrong from None
+        raise problem from None
     if len(listed) > MOST_SEEDS:
         raise ExperimentError(
             f"Expected at most {MOST_SEEDS:,} seeds but got "
             f"{'more' if isinstance(seeds, Iterable) else f'{seeds:,}'}."
         )
     if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
-        raise wrong
+        raise problem
     if max(listed) >= 2**63:  # result files keep them in 64 bits
         raise ExperimentError(f"Expected seeds below 2**63 but got {max(listed)}.")
     return listed

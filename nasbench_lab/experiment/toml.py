@@ -229,24 +229,24 @@ def _open(
     entry: _Benchmark, number: int, at: Callable[..., AbstractContextManager[None]]
 ) -> TableBenchmark:
     """Opens a benchmark; an error is said of the first setting that brings it about."""
-    given: dict[str, Any] = {}
-    steps: list[tuple[Place, dict[str, Any]]] = [(("table",), given)]
+    options: dict[str, Any] = {}
+    steps: list[tuple[Place, dict[str, Any]]] = [(("table",), options)]
     if entry.clock is not None:
-        given = {**given, "clock": entry.clock}
-        steps.append((("clock",), given))
+        options = {**options, "clock": entry.clock}
+        steps.append((("clock",), options))
     objectives = [objective.query() for objective in entry.objectives]
     for i in range(len(objectives)):
-        given = {**given, "objective": objectives[: i + 1]}
-        steps.append((("objectives", i), given))
+        options = {**options, "objective": objectives[: i + 1]}
+        steps.append((("objectives", i), options))
     if entry.report is not None:
-        given = {**given, "report": entry.report.query()}
-        steps.append((("report",), given))
+        options = {**options, "report": entry.report.query()}
+        steps.append((("report",), options))
     constraints = [Constraint(c.query.query(), c.limit, c.at_most) for c in entry.constraints]
     for i in range(len(constraints)):
-        given = {**given, "constraints": constraints[: i + 1]}
-        steps.append((("constraints", i), given))
+        options = {**options, "constraints": constraints[: i + 1]}
+        steps.append((("constraints", i), options))
     try:
-        return load_benchmark(entry.table, **given)
+        return load_benchmark(entry.table, **options)
     except NasbenchLabError as error:
         problem = error
     for place, settings in steps:

@@ -110,19 +110,19 @@ def parse_algorithm(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         HyperparameterError: The text in parentheses is no list of ``name=value``.
     """
-    wrong = HyperparameterError(f"Expected name or name(key=value, …) but got {short(text)!r}.")
+    refusal = HyperparameterError(f"Expected name or name(key=value, …) but got {short(text)!r}.")
     if len(text) > _LONGEST:
-        raise wrong
+        raise refusal
     spec, given = _parted(text.strip())
     if not spec:
-        raise wrong
+        raise refusal
     source = f"f{given or '()'}"
     try:
         call = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise wrong from None
+        raise refusal from None
     if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
-        raise wrong
+        raise refusal
     hyperparameters: dict[str, Any] = {}
     for keyword in call.keywords:
         name = str(keyword.arg)

@@ -30,7 +30,7 @@ def torch_home() -> Path:
 
 def official_files() -> list[Path]:
     """The official files in ``torch_home``: of each format's tables the first form that is there."""
-    found = []
+    files = []
     for one in file_formats():
         tables = set()
         for name in one.official:
@@ -38,8 +38,8 @@ def official_files() -> list[Path]:
             table = one.recognise(path) if path.exists() else None
             if table is not None and table not in tables:
                 tables.add(table)
-                found.append(path)
-    return found
+                files.append(path)
+    return files
 
 
 def import_file(
@@ -84,27 +84,31 @@ def import_file(
             check_regular(path)
         except OSError as error:
             raise TableFileError(f"{path} cannot be imported: {error.strerror}.") from error
-    recognised = ((one, one.recognise(path)) for one in file_formats())
-    found = next(((one, table) for one, table in recognised if table is not None), None)
-    if found is None:
+    recognised = ((file_format, file_format.recognise(path)) for file_format in file_formats())
+    match = next(
+        ((file_format, table) for file_format, table in recognised if table is not None), None
+    )
+    if match is None:
         kinds = "; ".join(
-            one.name + (f" ({', '.join(one.tables.values())})" if one.tables else "")
-            for one in file_formats()
+            file_format.name
+            + (f" ({', '.join(file_format.tables.values())})" if file_format.tables else "")
+            for file_format in file_formats()
         )
         raise TableFileError(
             f"{path} is none of the files that can be imported, or its beginning is damaged. "
             f"Expected one of: {kinds}."
         )
-    one, usual = found
+    file_format, usual = match
     if mapping is not None:
-        if one.named_by is None:
+        if file_format.named_by is None:
             raise TableFileError(
-                f"{path} is of {one.name}, whose columns are known: leave the mapping file out."
+                f"{path} is of {file_format.name}, whose columns are known: leave the mapping "
+                f"file out."
             )
-        usual = one.named_by(Path(mapping))
+        usual = file_format.named_by(Path(mapping))
     name = name or usual
     _check_name(name)
-    if name in needed_files() and name not in one.tables:
+    if name in needed_files() and name not in file_format.tables:
         raise TableFileError(
             f"{name!r} is the name of the table of {needed_files()[name]}; {path} is of another "
             f"format. Give it another name."
@@ -112,7 +116,7 @@ def import_file(
     options = ImportOptions(name, curves, jobs, mapping and Path(mapping), progress or silent)
     folder = table_folder(name)
     with atomic_folder(folder, replace=True) as new:
-        one.convert(path, new, options)
+        file_format.convert(path, new, options)
         table = Table.open(new)
         joins = _joins(table)
         for larger, smaller in joins:
@@ -134,17 +138,17 @@ def import_file(
 
 def _check_name(name: str) -> None:
     """Refuses a name that is no folder of its own in the data folder."""
-    wrong = ""
+    expected = ""
     if len(name) > LONGEST_NAME:
-        wrong = f"at most {LONGEST_NAME} characters"
+        expected = f"at most {LONGEST_NAME} characters"
     elif not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
-        wrong = "letters, digits and _ . + -, with / between parts, none starting with a dot"
+        expected = "letters, digits and _ . + -, with / between parts, none starting with a dot"
     elif name in table_sources() or name == "compat":
-        wrong = "a name that no other table or group of tables has"
+        expected = "a name that no other table or group of tables has"
     elif any(a.startswith(f"{b}/") for o in kept_tables() for a, b in ((name, o), (o, name))):
-        wrong = "a name that does not lie within another table's, nor another within it"
-    if wrong:
-        raise TableFileError(f"Expected as name of a table {wrong}, but got {short(name)!r}.")
+        expected = "a name that does not lie within another table's, nor another within it"
+    if expected:
+        raise TableFileError(f"Expected as name of a table {expected}, but got {short(name)!r}.")
 
 
 def _joins(table: Table) -> list[tuple[Table, Table]]:

@@ -93,9 +93,9 @@ def open_table(name: str) -> Table:
         raise UnknownNameError("table", name, table_names())
     source = table_sources().get(name)
     folder = table_folder(name)
-    kept = _is_kept(folder)
+    is_kept = _is_kept(folder)
     if source is None:
-        if kept:
+        if is_kept:
             return _open(name)
         if name in needed_files():
             raise MissingSourceError(
@@ -106,10 +106,10 @@ def open_table(name: str) -> Table:
     try:
         version = source.version()
     except MissingSourceError:
-        if not kept:
+        if not is_kept:
             raise
         return _open(name)
-    if kept:
+    if is_kept:
         try:
             table = _open(name)
         except TableFileError as error:

@@ -155,21 +155,21 @@ def _check_parts(folder: Path, experiment: Experiment) -> None:
         ExperimentError: The message says what differs.
         TableFileError: A part is damaged.
     """
-    here = made_with()["versions"]
+    versions = made_with()["versions"]
     for shard in shards_in(folder):
         head = read_head(shard)
         try:
             names = (head["setting"][key][0]["name"] for key in ("benchmarks", "algorithms"))
-            found = differences(head["setting"], experiment.setting(*names))
+            changes = differences(head["setting"], experiment.setting(*names))
         except ExperimentError as error:
-            found = [str(error)]
+            changes = [str(error)]
         for origin in head["made_with"]:
             if "versions" in origin:
-                found += differences(origin["versions"], here)
-        if found:
+                changes += differences(origin["versions"], versions)
+        if changes:
             raise ExperimentError(
                 f"{folder} holds parts of a result whose manifest.json is gone, and it cannot go on "
-                f"there with this experiment: of {shard.name}, {'; '.join(found)}. Give the command "
+                f"there with this experiment: of {shard.name}, {'; '.join(changes)}. Give the command "
                 f"that made it, or name another folder."
             )
 
@@ -230,17 +230,17 @@ def check_joins(folder: Path, experiment: Experiment) -> Experiment:
         TableFileError: The folder holds no result that can be read.
     """
     manifest = read_manifest(folder)
-    whole, found = manifest.experiment.joined(experiment)
-    if found:
+    whole, changes = manifest.experiment.joined(experiment)
+    if changes:
         raise ExperimentError(
-            f"{folder} holds another experiment, so it cannot go on there: {'; '.join(found)}. Give "
+            f"{folder} holds another experiment, so it cannot go on there: {'; '.join(changes)}. Give "
             f"the same settings to go on (seeds, algorithms and tables may join), or name another "
             f"folder."
         )
-    if found := _other_versions(manifest):
+    if changes := _other_versions(manifest):
         raise ExperimentError(
             f"{folder} was made with other versions, whose results might differ, so it cannot go on "
-            f"there: {'; '.join(found)}. Install those versions to go on, or name another folder."
+            f"there: {'; '.join(changes)}. Install those versions to go on, or name another folder."
         )
     return whole
 
@@ -271,12 +271,12 @@ def finished_cells(folder: Path, experiment: Experiment) -> set[Cell]:
         TableFileError: A part is damaged; the message names it.
         DataFolderError: One cannot be read for another reason.
     """
-    found = {
+    cells = {
         (run["benchmark"], run["algorithm"], run["seed"])
         for shard in shards_in(folder)
         for run in read_head(shard)["runs"]
     }
-    return found & experiment.cells
+    return cells & experiment.cells
 
 
 def check_kept(folder: Path, cells: Collection[Cell]) -> None:
@@ -285,13 +285,13 @@ def check_kept(folder: Path, cells: Collection[Cell]) -> None:
     Raises:
         DataFolderError: The message says how many are.
     """
-    there = set()
+    remaining = set()
     if has_manifest(folder):
         for shard in shards_in(folder):
             with suppress(NasbenchLabError):
                 runs = read_head(shard)["runs"]
-                there |= {(run["benchmark"], run["algorithm"], run["seed"]) for run in runs}
-    if missing := len(set(cells) - there):
+                remaining |= {(run["benchmark"], run["algorithm"], run["seed"]) for run in runs}
+    if missing := len(set(cells) - remaining):
         raise gone(folder, missing, len(cells))
 
 

@@ -38,7 +38,7 @@ def notes_on_values(result: Result, summary: pd.DataFrame) -> list[str]:
 def _on_runs(result: Result, name: str, lines: pd.DataFrame) -> Iterator[str]:
     """What was not found, not evaluated or not asked on a benchmark."""
     constraints = result.benchmark(name).constraints
-    kept = f" that keeps to {', '.join(map(str, constraints))}" if constraints else ""
+    allowed = f" that keeps to {', '.join(map(str, constraints))}" if constraints else ""
     for line in lines.to_dict(orient="records"):
         runs = [r for r in result.runs if r.cell[:2] == (name, line["algorithm"])]
         # Of runs that failed, the reason is told elsewhere.
@@ -50,7 +50,7 @@ def _on_runs(result: Result, name: str, lines: pd.DataFrame) -> Iterator[str]:
         without = sum(map(stats.found_nothing, sound)) - idle
         if without:
             yield (
-                f"{without} of {every} of {line['algorithm']} found nothing{kept} within the "
+                f"{without} of {every} of {line['algorithm']} found nothing{allowed} within the "
                 f"budget. They count as worse than all others, and {line['algorithm']} has no "
                 f"mean."
             )

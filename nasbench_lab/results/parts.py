@@ -311,21 +311,21 @@ def _check_origin(
     """
     try:
         expected = experiment.setting(benchmark["name"], algorithm["name"])
-        found = differences(head["setting"], expected)
+        changes = differences(head["setting"], expected)
     except ExperimentError as error:
-        found = [str(error)]
-    for one in head["runs"]:
-        if changed := code_differences(algorithm.get("code", {}), head["code"][one["code"]]):
-            found.append(
-                f"{one['algorithm']} ran in it with other code than the manifest says: "
+        changes = [str(error)]
+    for entry in head["runs"]:
+        if changed := code_differences(algorithm.get("code", {}), head["code"][entry["code"]]):
+            changes.append(
+                f"{entry['algorithm']} ran in it with other code than the manifest says: "
                 f"{'; '.join(changed)}"
             )
-        if one["table"] not in ("", benchmark["table"]):
-            found.append(f"it was made with another table of the name {benchmark['name']!r}")
-    if found:
+        if entry["table"] not in ("", benchmark["table"]):
+            changes.append(f"it was made with another table of the name {benchmark['name']!r}")
+    if changes:
         raise TableFileError(
-            f"{shard} is no part of this result: {'; '.join(dict.fromkeys(found))} (there is the part, "
-            f"here the manifest). Move it elsewhere; if runs are then missing, the command that made "
+            f"{shard} is no part of this result: {'; '.join(dict.fromkeys(changes))} (there is the "
+            f"part, here the manifest). Move it elsewhere; if runs are then missing, the command that made "
             f"the result runs them."
         )
 
@@ -336,8 +336,8 @@ def _decoded(
     space: SearchSpace,
     parsed: dict[tuple[str, str], Architecture],
 ) -> list[Run]:
-    given = head["setting"]
-    entry, algorithm = given["benchmarks"][0], given["algorithms"][0]
+    setting = head["setting"]
+    entry, algorithm = setting["benchmarks"][0], setting["algorithms"][0]
     objectives = tuple(Objective(**objective) for objective in entry["objectives"])
     texts = table.column("architecture").combine_chunks()
     names = texts.dictionary.to_pylist()
@@ -353,23 +353,23 @@ def _decoded(
     values = np.stack(
         [table.column(f"objective_{i}").to_numpy() for i in range(len(objectives))], axis=1
     )
-    policies = {key: given[key] for key in ("budget", "charge_repeats", "workers")}
+    policies = {key: setting[key] for key in ("budget", "charge_repeats", "workers")}
     constraints = [
-        str(Constraint(Query(**one["query"]), one["limit"], one["at_most"]))
-        for one in entry["constraints"]
+        str(Constraint(Query(**about["query"]), about["limit"], about["at_most"]))
+        for about in entry["constraints"]
     ]
     runs, first = [], 0
-    for one in head["runs"]:
+    for about in head["runs"]:
         settings = {
             "algorithm": algorithm["algorithm"],
-            "benchmark": one["benchmark"],
-            "seed": one["seed"],
+            "benchmark": about["benchmark"],
+            "seed": about["seed"],
             "constraints": constraints,
             "clock": entry["clock"],
             **policies,
         }
         parts = []
-        for length in (one["evaluations"], one["cut_off"]):
+        for length in (about["evaluations"], about["cut_off"]):
             part = slice(first, first + length)
             first = part.stop
             parts.append(
@@ -384,16 +384,16 @@ def _decoded(
             )
         runs.append(
             Run(
-                one["benchmark"],
-                one["algorithm"],
-                one["seed"],
+                about["benchmark"],
+                about["algorithm"],
+                about["seed"],
                 replace(parts[0], cut_off=parts[1]),
-                one["wall_s"],
-                head["made_with"][one["made_with"]],
-                head["code"][one["code"]],
-                one.get("error"),
-                tuple(one.get("warnings", ())),
-                one["table"],
+                about["wall_s"],
+                head["made_with"][about["made_with"]],
+                head["code"][about["code"]],
+                about.get("error"),
+                tuple(about.get("warnings", ())),
+                about["table"],
             )
         )
     return runs

@@ -115,12 +115,12 @@ class Task:
         finally:
             note("")
         if threading.current_thread() is threading.main_thread():
-            left = lasting_threads(threads)
-            for thread in left:
+            remaining = lasting_threads(threads)
+            for thread in remaining:
                 thread.join(_LEAVE_S)  # of one that is about to end, there is nothing to say
-            left = [thread for thread in left if thread.is_alive()]
-            names = ", ".join(sorted(thread.name for thread in left))
-            texts += (f"left threads running: {names}.",) if left else ()
+            remaining = [thread for thread in remaining if thread.is_alive()]
+            names = ", ".join(sorted(thread.name for thread in remaining))
+            texts += (f"left threads running: {names}.",) if remaining else ()
         return Run(self.benchmark.name, self.algorithm.name, seed, trace, 0.0, warnings=texts)
 
     def failed_run(self, seed: int, reason: str, details: str) -> Run:

@@ -214,12 +214,13 @@ def _run(
 def check_same_seed_same_run(make: Make) -> None:
     """The same seed gives the same run, also in another process, and another seed another one."""
     searches = [partial(_search, make, seed) for seed in (1, 1, 2)]
-    one, same, other = (search() for search in searches)
-    if not one.equals(same) or differs_elsewhere(searches[0], one):
+    first, same, other = (search() for search in searches)
+    if not first.equals(same) or differs_elsewhere(searches[0], first):
         why = "; ".join(reasons(searches[0]))
         raise ContractError(f"Broken rule: it gave two different runs with one seed: it {why}.")
     _require(
-        not np.array_equal(one.architecture, other.architecture), "gave the same run for two seeds"
+        not np.array_equal(first.architecture, other.architecture),
+        "gave the same run for two seeds",
     )
 
 
@@ -381,17 +382,17 @@ def check_benchmark(benchmark: Benchmark, n: int = 200) -> None:
     copy = pickle.loads(pickle.dumps(benchmark))
     again = [copy.evaluate(a, rng=np.random.default_rng(1)) for a in architectures]
     _require(repr(first) == repr(again), "answers differently when asked again, or by a copy")
-    for one in first:
-        _require(len(one.values) == len(benchmark.objectives), "gave too few or too many values")
-        _require(one.cost >= 0 and math.isfinite(one.cost), f"charged {one.cost!r}")
+    for trial in first:
+        _require(len(trial.values) == len(benchmark.objectives), "gave too few or too many values")
+        _require(trial.cost >= 0 and math.isfinite(trial.cost), f"charged {trial.cost!r}")
     _require(
         benchmark.fidelities in ((), tuple(sorted(set(benchmark.fidelities))))
         and benchmark.fidelities[-1:] in ((), (benchmark.epochs,)),
         f"has the fidelities {benchmark.fidelities}, which do not rise to {benchmark.epochs} epochs",
     )
     for epoch in benchmark.fidelities:
-        one = benchmark.evaluate(architectures[0], epoch, np.random.default_rng(1))
-        _require(one.epoch == epoch, f"answered for epoch {one.epoch} when asked for {epoch}")
+        trial = benchmark.evaluate(architectures[0], epoch, np.random.default_rng(1))
+        _require(trial.epoch == epoch, f"answered for epoch {trial.epoch} when asked for {epoch}")
     for bad in (
         (*architectures[0], 0),
         (-1, *architectures[0][1:]),
@@ -406,8 +407,8 @@ def check_benchmark(benchmark: Benchmark, n: int = 200) -> None:
         values, costs = benchmark.evaluate_many(many)
         if benchmark.queries[0].trial != "random":
             _require(
-                np.array_equal(values, [one.values for one in first], equal_nan=True)
-                and np.array_equal(costs, [one.cost for one in first]),
+                np.array_equal(values, [trial.values for trial in first], equal_nan=True)
+                and np.array_equal(costs, [trial.cost for trial in first]),
                 "answers differently for many architectures than for one",
             )
         table = benchmark.table

@@ -48,17 +48,17 @@ def check_repeats(result: Result) -> tuple[int, list[str]]:
         (one.benchmark, one.algorithm): one for one in result.runs if one.error is None
     }
     different = []
-    for (name, label), known in chosen.items():
+    for (name, label), run in chosen.items():
         repeated = partial(
-            _run_again, experiment, experiment.algorithm(label), result.benchmark(name), known.seed
+            _run_again, experiment, experiment.algorithm(label), result.benchmark(name), run.seed
         )
-        place = f"{label} on {name} with seed {known.seed}"
+        place = f"{label} on {name} with seed {run.seed}"
         try:
             others = in_other_processes(repeated, _OTHER_SEEDS)
         except NasbenchLabError as error:
             different.append(f"{place} could not be repeated: {error}")
             continue
-        if not all(known.trace.equals(other) for other in others):
+        if not all(run.trace.equals(other) for other in others):
             why = "; ".join(reasons(repeated))
             different.append(f"{place} came out differently when it was repeated: it {why}.")
     return len(chosen), different
@@ -96,7 +96,7 @@ def reasons(search: Search) -> list[str]:
 
     Each reads on from "it".
     """
-    found = []
+    sentences = []
     with kept_generators():
         generators = SeededGenerators(0)
         before = dict(_state())
@@ -104,15 +104,15 @@ def reasons(search: Search) -> list[str]:
         after = dict(_state())
         used = generators.used()
     if used:
-        found.append(f"drew from {' and '.join(used)}, which is not its own; use self.rng")
-    found += [f"{what} ({place})" for what, place in called.items()]
+        sentences.append(f"drew from {' and '.join(used)}, which is not its own; use self.rng")
+    sentences += [f"{what} ({place})" for what, place in called.items()]
     changed = [name for name, value in after.items() if before.get(name, value) != value]
     if changed:
-        found.append(
+        sentences.append(
             f"kept something from one run to the next in {', '.join(changed)}; keep it in self"
         )
-    if found:
-        return found
+    if sentences:
+        return sentences
     try:
         first, same, *others = in_other_processes(search, ("0", "0", *_OTHER_SEEDS))
     except NasbenchLabError as error:
@@ -136,7 +136,7 @@ _CHANCES = ("urandom", "getrandom")
 
 def _calls(search: Search) -> dict[str, str]:
     """What a search does that no seed decides, and the line of the user's that first does it."""
-    found: dict[str, str] = {}
+    calls: dict[str, str] = {}
 
     def look(frame: FrameType, event: str, called: Any) -> None:
         if event != "c_call":
@@ -151,14 +151,14 @@ def _calls(search: Search) -> dict[str, str]:
             what = "asked for the address of an object by id()"
         elif name in _CHANCES or (name == "seed" and frame.f_locals.get("a", 0) is None):
             what, direct = "made a random generator without a seed; use self.rng", False
-        if not what or what in found:
+        if not what or what in calls:
             return
         place: FrameType | None = frame
         while not direct and place is not None and not is_users(place.f_code.co_filename):
             place = place.f_back
         if place is not None and is_users(place.f_code.co_filename):
             code = place.f_code
-            found[what] = f"{code.co_filename}, line {place.f_lineno}, in {code.co_name}"
+            calls[what] = f"{code.co_filename}, line {place.f_lineno}, in {code.co_name}"
 
     before = sys.getprofile()
     sys.setprofile(look)
@@ -166,7 +166,7 @@ def _calls(search: Search) -> dict[str, str]:
         search()
     finally:
         sys.setprofile(before)
-    return found
+    return calls
 
 
 def _state() -> Iterator[tuple[str, str]]:

@@ -110,29 +110,29 @@ def _made_of(cls: type[SearchAlgorithm]) -> tuple[Code, dict[str, str]]:
     seen: set[int] = set()
     waiting: list[Any] = [cls]
     while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
+        value = waiting.pop()
+        if id(value) in seen:
             continue
-        seen.add(id(one))
-        if isinstance(one, ModuleType):
-            modules.append(one.__name__)
-        elif isinstance(one, list | tuple | set | frozenset | dict):
-            held = [*one.keys(), *one.values()] if isinstance(one, dict) else [*one]
+        seen.add(id(value))
+        if isinstance(value, ModuleType):
+            modules.append(value.__name__)
+        elif isinstance(value, list | tuple | set | frozenset | dict):
+            held = [*value.keys(), *value.values()] if isinstance(value, dict) else [*value]
             waiting += held[:_MANY]
-        elif not isinstance(one, type | FunctionType):
-            waiting.append(type(one))
+        elif not isinstance(value, type | FunctionType):
+            waiting.append(type(value))
         else:
-            if one is not cls and _is_installed(one.__module__):
+            if value is not cls and _is_installed(value.__module__):
                 continue
-            if one.__module__ != "__main__" and not _is_installed(one.__module__):
-                modules.append(one.__module__)
-            if one.__module__ == cls.__module__:
-                source = _source(one)
+            if value.__module__ != "__main__" and not _is_installed(value.__module__):
+                modules.append(value.__module__)
+            if value.__module__ == cls.__module__:
+                source = _source(value)
                 if source is not None:
-                    definitions[one.__qualname__] = hashlib.sha256(source.encode()).hexdigest()
+                    definitions[value.__qualname__] = hashlib.sha256(source.encode()).hexdigest()
                     modules += _imports(source)
-            if not _is_installed(one.__module__):
-                waiting += _references(one)
+            if not _is_installed(value.__module__):
+                waiting += _references(value)
     code = Code.of_modules(sorted(set(modules)))
     for module in code.sources:
         if _is_outdated(module):
@@ -154,26 +154,26 @@ def _is_outdated(source: Source) -> bool:
         or module.__file__ != source.path
     ):
         return False
-    there = _codes(source.content)
+    codes = _codes(source.content)
     held = [one for one in vars(module).values() if isinstance(one, FunctionType)]
     for one in vars(module).values():
         held += _functions(one) if isinstance(one, type) else []
     own = [one.__code__ for one in held if one.__code__.co_filename == source.path]
-    return any(code not in there for code in own)
+    return any(code not in codes for code in own)
 
 
 def _codes(content: str | bytes) -> set[CodeType]:
     """The compiled functions and classes of a source; none of what is no Python."""
-    found: set[CodeType] = set()
+    codes: set[CodeType] = set()
     try:
         waiting = [compile(content, "", "exec", dont_inherit=True)]
     except (SyntaxError, ValueError):
-        return found
+        return codes
     while waiting:
         inner = [one for one in waiting.pop().co_consts if isinstance(one, CodeType)]
-        found.update(inner)
+        codes.update(inner)
         waiting += inner
-    return found
+    return codes
 
 
 def _is_installed(name: str) -> bool:
@@ -189,26 +189,30 @@ def _functions(cls: type) -> Iterator[FunctionType]:
             yield member
 
 
-def _references(one: type | FunctionType) -> Iterator[Any]:
+def _references(definition: type | FunctionType) -> Iterator[Any]:
     """What a class or function refers to by name: bases, and globals that its code uses."""
-    if isinstance(one, type):
-        yield from one.__bases__
-        for function in _functions(one):
+    if isinstance(definition, type):
+        yield from definition.__bases__
+        for function in _functions(definition):
             yield from _references(function)
         return
-    codes = [one.__code__]
+    codes = [definition.__code__]
     while codes:
         code = codes.pop()
         codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-        yield from (one.__globals__[name] for name in code.co_names if name in one.__globals__)
-    for cell in one.__closure__ or ():
+        yield from (
+            definition.__globals__[name] for name in code.co_names if name in definition.__globals__
+        )
+    for cell in definition.__closure__ or ():
         with suppress(ValueError):  # one that is not filled yet
             yield cell.cell_contents
 
 
-def _source(one: type | FunctionType) -> str | None:
+def _source(definition: type | FunctionType) -> str | None:
     """The source of a class or function; None where it is not known for sure."""
-    functions = [one] if isinstance(one, FunctionType) else list(_functions(one))
+    functions = (
+        [definition] if isinstance(definition, FunctionType) else list(_functions(definition))
+    )
     for function in functions:
         # Of a notebook's class Python does not know the file, but it does of the methods.
         file, line = function.__code__.co_filename, function.__code__.co_firstlineno
@@ -223,14 +227,14 @@ def _source(one: type | FunctionType) -> str | None:
         for node in ast.walk(tree):
             if (
                 isinstance(node, ast.ClassDef | ast.FunctionDef)
-                and node.name == one.__name__
+                and node.name == definition.__name__
                 and min([node.lineno, *(d.lineno for d in node.decorator_list)]) <= line
                 and line <= (node.end_lineno or 0)
             ):
                 first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
                 return textwrap.dedent("\n".join(text.split("\n")[first - 1 : node.end_lineno]))
     try:
-        return textwrap.dedent(inspect.getsource(one))
+        return textwrap.dedent(inspect.getsource(definition))
     except (OSError, TypeError):
         return None
 

@@ -144,7 +144,7 @@ class Code:
         names = [source.module for source in self.sources]
         found = {name: sys.modules.pop(name) for name in names if name in sys.modules}
         # Without what another thread lets be found now.
-        held = {
+        modules = {
             name: module
             for name, module in found.items()
             if not getattr(module, "__name__", "").startswith(USER_MODULE)
@@ -157,7 +157,7 @@ class Code:
             sys.meta_path.remove(finder)
             for name in names:
                 sys.modules.pop(name, None)
-            sys.modules.update(held)
+            sys.modules.update(modules)
 
     def name_for_good(self) -> None:
         """Lets others find the modules by their own names from now on."""

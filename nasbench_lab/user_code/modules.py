@@ -251,10 +251,10 @@ def _installed_folders() -> tuple[Path, ...]:
     groups = plug_ins.ALGORITHMS, plug_ins.TABLES, plug_ins.SPACES
     entries = [entry for group in groups for entry in entry_points(group=group)]
     names = {entry.module.partition(".")[0] for entry in entries}
-    found = [Path(__file__).parents[1]]
-    found += [Path(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib")]
+    folders = [Path(__file__).parents[1]]
+    folders += [Path(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib")]
     for name in sorted(names):
         with suppress(ImportError, ValueError):  # a plug-in that is damaged
             spec = find_spec(name)
-            found += [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
-    return tuple(folder.resolve() for folder in found)
+            folders += [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
+    return tuple(folder.resolve() for folder in folders)
