@@ -313,7 +313,8 @@ def test_best(lab):
 # Help
 
 COMMANDS = {
-    command.name or command.callback.__name__: command for command in cli.app.registered_commands
+    command.name or command.callback.__name__: command
+    for command in cli.app.app.registered_commands
 }
 
 
