@@ -328,6 +328,7 @@ def test_a_thread_that_never_ends_does_not_keep_the_command(own, jobs):
     assert ("still run, and are left: mine" in done.stderr) == (jobs == 1)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_goes_on_and_says_what_failed(lab, own):
     done = lab(*comparison(own, "Sometimes"), "-a", f"{own}:Sound", "--keep-going")
     assert done.code == 1
@@ -341,6 +342,7 @@ def test_the_command_goes_on_and_says_what_failed(lab, own):
     assert "Traceback (most recent call last)" in again.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_shows_the_whole_traceback_on_demand(lab, own):
     done = lab(*comparison(own, "Chained", 2), "--traceback")
     assert done.code == 1
@@ -348,6 +350,7 @@ def test_the_command_shows_the_whole_traceback_on_demand(lab, own):
     assert "Traceback" not in lab(*comparison(own, "Chained", 2)).err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_time_limit_is_told_and_the_experiment_file_has_it_too(lab, own):
     Path("e.toml").write_text(
         f'budget = 5\nalgorithms = ["{own}:Sound", "{own}:Endless"]\n'
