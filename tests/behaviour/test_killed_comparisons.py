@@ -185,7 +185,7 @@ def test_the_workers_of_a_killed_process_end_too(tmp_path):
     assert len(workers) >= 2
     end(process, group=False)
     # They look once in a second whether it is still there, when their task lets them.
-    _, alive = psutil.wait_procs(workers, timeout=60)
+    _, alive = psutil.wait_procs(workers, timeout=600)
     assert not alive
 
 

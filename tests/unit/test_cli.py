@@ -525,7 +525,7 @@ def test_ctrl_c_on_two_processes(tmp_path):
         time.sleep(0.1)
         # As a terminal does: to the whole group of processes.
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
     finally:
         process.kill()
     result = Result.open(tmp_path / "r")

@@ -265,7 +265,7 @@ def test_long_names_are_told_by_what_they_measure(tmp_path, timed):
     assert "cifar10.200.x-valid.accuracy cifar10.200.x-test.accuracy" in words
 
 
-@pytest.mark.parametrize("maximize", [True, False])
+@pytest.mark.parametrize("maximize", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "values",
     [[5.0] * 12, [NAN] * 11 + [5.0], [NAN] * 10 + [5.0, 6.0], [0.0] * 12, list(range(12)),
