@@ -4,7 +4,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: compare test test-slow bench lint clean
+# All cores; a worker that has no more tests takes some of another's.
+PARALLEL = -n logical --maxprocesses 8 --dist worksteal
+
+.PHONY: compare test test-fast test-slow bench lint clean
 
 # The stamps say what is installed; they are made anew only when the requirements change.
 $(VENV)/.made:
@@ -36,10 +39,10 @@ compare: $(VENV)/.installed
 	$(BIN)/nasbench-lab compare
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(PARALLEL)
 
 test-slow: $(VENV)/.installed-peers
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q $(PARALLEL) -m slow -rP
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q tests/benchmarks --benchmark-enable --benchmark-only --benchmark-quiet

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-import algorithms
-import nasbench_lab
-import tabular_data
-
 os.environ["MPLBACKEND"] = "Agg"
+# One core per process, as workers of pytest-xdist have the others. NumPy reads it at its import.
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 # The same examples in every run, however slow the machine.
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
@@ -20,6 +19,10 @@ settings.load_profile("tests")
 
 
 def pytest_configure(config):
+    import algorithms
+    import nasbench_lab
+    import tabular_data
+
     home = Path(nasbench_lab.__file__).parents[1]
     for package in (algorithms, tabular_data):
         found = Path(package.__file__).parents[1]

@@ -325,8 +325,8 @@ def _check_origin(
     if changes:
         raise TableFileError(
             f"{shard} is no part of this result: {'; '.join(dict.fromkeys(changes))} (there is the "
-            f"part, here the manifest). Move it elsewhere; if runs are then missing, the command that made "
-            f"the result runs them."
+            f"part, here the manifest). Move it elsewhere; if runs are then missing, the command that "
+            f"made the result runs them."
         )
 
 

@@ -67,7 +67,7 @@ class Cluster:
             more = ("--nthreads", "1", "--no-nanny", "--host", "127.0.0.1")
             self.workers.append(self.start("worker", *more, **variables))
         with self.client() as client:
-            client.wait_for_workers(count, timeout=60)
+            client.wait_for_workers(count, timeout=600)
 
     def client(self):
         return distributed.Client(self.address, set_as_default=False)
@@ -76,7 +76,7 @@ class Cluster:
         """Ends all workers, and waits until the scheduler knows."""
         for worker in self.workers:
             worker.kill()  # asked kindly, a worker may wait for others that are gone
-            worker.wait(timeout=30)
+            worker.wait(timeout=600)
         self.workers = []
         with self.client() as client:
             while client.scheduler_info()["workers"]:
@@ -86,7 +86,7 @@ class Cluster:
         for process in (*self.workers, self.scheduler):
             process.kill()
         for process in (*self.workers, self.scheduler):
-            process.wait(timeout=30)
+            process.wait(timeout=600)
         self.log.close()
 
 
@@ -356,7 +356,7 @@ def test_an_experiment_runs_on_a_cluster_from_the_command_line(cluster, tmp_path
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert_same(

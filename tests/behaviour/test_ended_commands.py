@@ -67,8 +67,8 @@ def start(folder, *arguments):
 def end(command, processes, sent):
     """Sends a signal to a command alone; its processes end too."""
     command.send_signal(sent)
-    code = command.wait(timeout=60)
-    _, alive = psutil.wait_procs(processes, timeout=60)
+    code = command.wait(timeout=600)
+    _, alive = psutil.wait_procs(processes, timeout=600)
     for process in alive:
         process.kill()
     assert not alive
@@ -110,7 +110,7 @@ def test_a_command_under_nohup_does_not_end_when_the_terminal_does(archive, tmp_
     finally:
         signal.signal(signal.SIGHUP, before)
     command.send_signal(signal.SIGHUP)
-    _, told = command.communicate(timeout=120)
+    _, told = command.communicate(timeout=600)
     assert command.returncode == 0, told
 
 
@@ -138,7 +138,7 @@ def test_with_little_memory_a_command_ends_with_a_clear_error(result, what, mega
         preexec_fn=allow(megabytes),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("Error: There is not enough memory (940 MB of address space are")
@@ -152,7 +152,7 @@ def test_what_needs_little_memory_gets_by_with_it(tmp_path):
         [SCRIPT, "describe", "nb201-digits"],
         preexec_fn=allow(500),
         capture_output=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
 
@@ -169,7 +169,7 @@ def test_a_lack_of_memory_is_told_in_one_line(monkeypatch, capsys, error):
     def fail():
         raise error
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(cli.app, "app", fail)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
@@ -179,6 +179,6 @@ def test_a_lack_of_memory_is_told_in_one_line(monkeypatch, capsys, error):
 
 
 def test_other_errors_of_their_kind_are_not_taken_for_it(monkeypatch):
-    monkeypatch.setattr(cli, "app", Path("absent").read_text)
+    monkeypatch.setattr(cli.app, "app", Path("absent").read_text)
     with pytest.raises(FileNotFoundError):
         cli.main()

@@ -405,10 +405,7 @@ def columns_by_hand(jobs, cut_off=False):
     return columns
 
 
-@pytest.mark.parametrize("focus", FOCUS)
-@settings(max_examples=400, deadline=None)
-@given(data=st.data())
-def test_agrees_with_a_simulation_by_hand(focus, data):
+def agrees(focus, data):
     run = data.draw(st.fixed_dictionaries(ANY | FOCUS[focus]))
     trace, log = outcome(simulate, run)
     expected, expected_log = outcome(by_hand, run)
@@ -420,7 +417,22 @@ def test_agrees_with_a_simulation_by_hand(focus, data):
         assert columns_of(trace.cut_off) == columns_by_hand(cut_off, cut_off=True)
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.parametrize("focus", FOCUS)
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_agrees_with_a_simulation_by_hand(focus, data):
+    agrees(focus, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("focus", FOCUS)
+@settings(max_examples=2_000, deadline=None)
+@given(data=st.data())
+def test_agrees_with_many_simulations_by_hand(focus, data):
+    agrees(focus, data)
+
+
+@settings(max_examples=200, deadline=None)
 @given(plan=plans(NEW), prices=PRICES, budget=budgets("evaluations", "seconds", "epochs"))
 def test_one_worker_is_a_plain_loop(plan, prices, budget):
     trace = simulate(Planned(plan, 1), Priced(prices), budget)
@@ -437,7 +449,7 @@ def test_one_worker_is_a_plain_loop(plan, prices, budget):
     assert len(trace) == n
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(run=st.fixed_dictionaries(ANY))
 def test_nobody_does_two_things_at_once_and_no_limit_is_passed(run):
     trace, _ = outcome(simulate, run)
@@ -490,7 +502,7 @@ ENTRIES = entries_of(st.sampled_from([(1, 0), (2, 0), (2, 1), (3, 0), (3, 2)])) 
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(entries=ENTRIES, maximize=st.booleans())
 def test_the_incumbent_is_the_best_after_most_epochs(entries, maximize):
     best, expected = None, []

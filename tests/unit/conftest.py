@@ -8,7 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from nasbench_lab import figures
 from nasbench_lab.cli import app as cli
+from nasbench_lab.csv_files import write_csv
+from nasbench_lab.files import atomic_file
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
@@ -120,8 +123,8 @@ class Outcome(NamedTuple):
 def lab(monkeypatch, capsys, tmp_path):
     """Runs the command line in this process and an empty folder, as the console script does."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.console, "width", 200)
-    monkeypatch.setattr(cli.errors, "width", 200)
+    monkeypatch.setattr(cli.app.console, "width", 200)
+    monkeypatch.setattr(cli.app.errors, "width", 200)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["nasbench-lab", *map(str, arguments)])
@@ -130,3 +133,22 @@ def lab(monkeypatch, capsys, tmp_path):
         return Outcome(exit_.value.code or 0, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are made but not drawn: their files hold no picture. Their data are written."""
+
+    def save(figure, stem, formats=("png", "svg"), data=None):
+        files = [stem.with_name(f"{stem.name}.{ending}") for ending in formats]
+        for file in files:
+            with atomic_file(file) as path:
+                path.write_text("not drawn")
+        if data is not None:
+            files.append(stem.with_name(f"{stem.name}.csv"))
+            with atomic_file(files[-1]) as path:
+                write_csv(data, path)
+        return files
+
+    for module in (figures, figures.saving):
+        monkeypatch.setattr(module, "save_figure", save)

@@ -84,14 +84,14 @@ def test_analyze_a_table_with_trials_and_epochs(lab, kept):
     assert summary["noise"] == {k: None if math.isnan(v) else v for k, v in noise.items()}
 
 
-def test_an_earlier_study_leaves_nothing_behind(lab, kept):
+def test_an_earlier_study_leaves_nothing_behind(lab, kept, undrawn):
     assert lab("analyze", "toy/timed", "-o", "here", "--walks", 5).code == 0
     Path("here/notes.txt").write_text("mine")
     assert lab("analyze", "toy/timed", "--by", "train_time", "-o", "here", "--walks", 5).code == 0
     assert names("here") == ALWAYS | OF_EPOCHS | {"notes.txt"}
 
 
-def test_of_a_sample_of_a_space_moves_are_not_spoken_of(lab, tmp_path, kept):
+def test_of_a_sample_of_a_space_moves_are_not_spoken_of(lab, tmp_path, kept, undrawn):
     column = Column("value", "accuracy", "%", True)
     info = replace(kept.info, name="few", objective="value", report="value", tasks={})
     row_of_index = np.array([0, *[-1] * 10, 1])
@@ -104,7 +104,7 @@ def test_of_a_sample_of_a_space_moves_are_not_spoken_of(lab, tmp_path, kept):
     assert said in draw(figures(analyse(open_table("few"), walks=5))["landscape"], tmp_path)
 
 
-def test_analyze_a_task(lab, kept):
+def test_analyze_a_task(lab, kept, undrawn):
     data = lab("analyze", "toy/timed/own", "--walks", 5, "--json").data
     assert (data["column"], data["report"]) == ("valid_accuracy", "train_time")
     assert Path("results/analysis-toy-timed-own/summary.json").is_file()
@@ -112,7 +112,7 @@ def test_analyze_a_task(lab, kept):
     assert (data["column"], data["report"]) == ("test_accuracy", "train_time")
 
 
-def test_analyze_as_json(lab):
+def test_analyze_as_json(lab, undrawn):
     data = lab(
         *("analyze", PROTEINS, "--by", "latency", "--report", "valid_roc_auc"),
         *("--seed", 3, "--walks", 20, "--output", "r", "--json"),
@@ -141,7 +141,7 @@ def test_what_cannot_be_done_is_said(lab, arguments, code, words):
     assert not Path("results").exists()
 
 
-def test_a_table_that_names_no_objective_needs_a_column(lab, kept):
+def test_a_table_that_names_no_objective_needs_a_column(lab, kept, undrawn):
     path = kept.folder / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["info"] |= {"objective": "", "report": "", "tasks": {}}
@@ -265,7 +265,7 @@ def test_long_names_are_told_by_what_they_measure(tmp_path, timed):
     assert "cifar10.200.x-valid.accuracy cifar10.200.x-test.accuracy" in words
 
 
-@pytest.mark.parametrize("maximize", [True, False])
+@pytest.mark.parametrize("maximize", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "values",
     [[5.0] * 12, [NAN] * 11 + [5.0], [NAN] * 10 + [5.0, 6.0], [0.0] * 12, list(range(12)),

@@ -53,7 +53,7 @@ def test_draw_prints_markup_as_it_is(lab):
 
 
 @pytest.fixture
-def compared(lab):
+def compared(lab, undrawn):
     return lab(
         *("compare", "-b", "nas-bench-graph/cora", "-a", "random_search", "-a", "asha"),
         *("--budget", 10, "--seeds", 2, "--jobs", 1, "-o", "results/r"),

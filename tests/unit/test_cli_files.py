@@ -245,7 +245,7 @@ def test_a_kill_while_joining_is_mended_by_importing_again(archive, tmp_path, wh
     assert "cifar10.edgegpu_energy" in open_table("nats-tss").columns
 
 
-def test_joining_does_not_invalidate_results(archive, tmp_path, lab):
+def test_joining_does_not_invalidate_results(archive, tmp_path, lab, undrawn):
     import_file(archive)
     done = lab("compare", "-b", "nats-tss", "-a", "random_search", "--budget", 5, "--seeds", 2,
                "--jobs", 1, "-o", "out")  # fmt: skip

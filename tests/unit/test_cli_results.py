@@ -43,6 +43,7 @@ def inches(png):
     return imread(png).shape[1] / 200
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("flags", "stems"),
     [
@@ -63,6 +64,7 @@ def test_flags_name_the_figures(lab, folder, flags, stems):
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_flags_the_anytime_figure_and_no_summary(lab, folder):
     done = lab("plot", folder, "--statistic", "median_interval", "-o", "f")
     stem = "f/anytime_regret_evaluations_median_interval"
@@ -78,6 +80,7 @@ def test_without_flags_the_anytime_figure_and_no_summary(lab, folder):
     holds_all_of("first.csv", frame)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_all_says_what_cannot_be_drawn(lab, folder, two_objectives):
     done = lab("plot", folder, "--all", "-o", "f")
     assert done.code == 0, done.err
@@ -159,6 +162,7 @@ def test_a_diagram_needs_two_tables(lab, two_objectives):
     assert "needs at least 3 algorithms" in done.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_impossible_figure_does_not_cost_the_others(lab, two_objectives):
     flags = ["--ranks", "--critical-difference", "--final"]
     done = lab("plot", two_objectives, *flags, "-o", "f")
@@ -174,6 +178,7 @@ def test_one_impossible_figure_does_not_cost_the_others(lab, two_objectives):
     assert "needs at least 3" in data["left_out"][0]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_and_several_objectives_in_one_result(lab):
     Path("mixed.toml").write_text(
         'budget = 8\nseeds = 2\nalgorithms = ["random_search", "local_search"]\n'
@@ -203,6 +208,7 @@ def test_one_and_several_objectives_in_one_result(lab):
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_runs_and_different_versions_are_noted(lab, folder):
     result = Result.open(folder)
     runs = [replace(run) for run in result.runs[1:]]

@@ -1,5 +1,6 @@
 """What commands print: on outputs that lack signs, on narrow ones, and on those that were closed."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from nasbench_lab.cli import console
 from nasbench_lab.cli.console import print_rows
+from nasbench_lab.processes import HASH_SEED
 from nasbench_lab.words import counted, listed, wrapped
 
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")
@@ -30,15 +32,42 @@ LONG = [
 ]
 
 
-def call(*arguments, cwd, **settings):
+SEVERAL = """
+import json, os, sys
+from nasbench_lab.cli import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["nasbench-lab", *(os.fsdecode(a.encode()) for a in arguments)]
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code or 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.write(1, b"\\0%d\\0" % code)
+"""
+"""Many commands in one process; a zero byte ends what one prints, another its exit status."""
+
+
+def call(*arguments, cwd, command=(SCRIPT,), **settings):
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONUTF8", "LC_ALL")}
     return subprocess.run(
-        [SCRIPT, *map(str, arguments)],
+        [*command, *map(str, arguments)],
         cwd=cwd,
         env={**environment, "COLUMNS": "80", **settings},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if command != (SCRIPT,) else subprocess.PIPE,
         timeout=300,
     )
+
+
+def call_all(commands, cwd, **settings):
+    """Calls commands one after another; gives the exit status and what was said by each."""
+    texts = json.dumps([[str(argument) for argument in arguments] for arguments in commands])
+    python = (sys.executable, "-c", SEVERAL)
+    done = call(texts, cwd=cwd, command=python, PYTHONHASHSEED=HASH_SEED, **settings)
+    said, codes = (done.stdout.split(b"\0")[i::2] for i in (0, 1))
+    assert done.returncode == 0, done.stdout[-1000:]
+    return list(zip(map(int, codes), said[: len(commands)], strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +104,7 @@ def test_a_sign_that_the_output_lacks_never_costs_the_table(encoding, result, tm
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_help_lists_and_errors_on_an_output_that_lacks_signs(encoding, result, tmp_path):
-    settings = ENCODINGS[encoding]
-    for arguments, code in [
+    wanted = [
         (("--help",), 0),
         *(((command, "--help"), 0) for command in COMMANDS),
         (("list", "algorithms"), 0),
@@ -90,10 +118,10 @@ def test_help_lists_and_errors_on_an_output_that_lacks_signs(encoding, result, t
         (("compare", "-a", "∞…"), 1),
         (("compare", "--seeds", "∞"), 2),
         (("draw", "∞"), 1),
-    ]:
-        done = call(*arguments, cwd=tmp_path, **settings)
-        said = done.stdout + done.stderr
-        assert done.returncode == code, (arguments, said)
+    ]
+    ends = call_all([arguments for arguments, _ in wanted], tmp_path, **ENCODINGS[encoding])
+    for (arguments, wanted_code), (code, said) in zip(wanted, ends, strict=True):
+        assert code == wanted_code, (arguments, said)
         assert b"Traceback" not in said, said
         assert said
         said.decode("cp1252" if encoding == "cp1252" else "ascii", "surrogateescape")
@@ -176,18 +204,22 @@ def test_a_word_wider_than_the_screen_is_broken_somewhere(monkeypatch, capsys):
     assert text.count("y") == 1
 
 
-@pytest.mark.parametrize("width", ["80", "60"])
-def test_help_breaks_between_words_only(width, tmp_path):
-    # The longest option, --critical-difference, leaves too little of 60 columns to the others.
-    for command in (command for command in COMMANDS if (command, width) != ("plot", "60")):
-        wide, narrow = (
-            call(command, "--help", cwd=tmp_path, COLUMNS=columns, PYTHONIOENCODING="utf-8")
-            .stdout.decode()
-            .translate({ord(sign): " " for sign in "│╭╮╰╯─"})
-            for columns in ("250", width)
-        )
-        # Words that are cut short end in an ellipsis.
-        assert set(tokens(narrow)) <= set(tokens(wide)), command
+def help_texts(columns, folder):
+    """The help of each command on a screen of some columns, without frames."""
+    helps = [(command, "--help") for command in COMMANDS]
+    ends = call_all(helps, folder, COLUMNS=columns, PYTHONIOENCODING="utf-8")
+    frames = {ord(sign): " " for sign in "│╭╮╰╯─"}
+    return dict(zip(COMMANDS, (said.decode().translate(frames) for _, said in ends), strict=True))
+
+
+def test_help_breaks_between_words_only(tmp_path):
+    wide = help_texts("250", tmp_path)
+    for width in ("80", "60"):
+        for command, narrow in help_texts(width, tmp_path).items():
+            # The longest option, --critical-difference, leaves too little of 60 columns to others.
+            if (command, width) != ("plot", "60"):
+                # Words that are cut short end in an ellipsis.
+                assert set(tokens(narrow)) <= set(tokens(wide[command])), (command, width)
 
 
 @pytest.mark.parametrize(

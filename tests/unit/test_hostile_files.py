@@ -11,6 +11,19 @@ import hostile_pickles
 import pytest
 
 HOSTILE = {**hostile_pickles.HOSTILE, **hostile_archives.HOSTILE}
+SHORT = {
+    "empty_sets",  # many objects of few bytes
+    "sets_by_newobj",  # the same, by calls
+    "bytes_by_encode",  # bytes that grow when they are made
+    "frozensets_as_keys",  # hashes and comparisons that take long
+    "colliding_numbers_as_keys",
+    "tar_in_bz2_with_a_long_name",  # archives that unpack to much
+    "tar_with_a_sparse_header",  # files that are large without taking room
+    "parquet_of_a_long_text_as_number",  # columns that grow when they are read
+    "csv_of_a_row_without_end",  # text
+    "digits_without_end",  # numbers
+}
+"""One of each kind, each refused in a second or two; all are slow tests."""
 
 IMPORT = r"""
 import re, sys
@@ -54,7 +67,9 @@ def on_disk(path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as on Linux")
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    "name", [n if n in SHORT else pytest.param(n, marks=pytest.mark.slow) for n in HOSTILE]
+)
 def test_a_hostile_file_is_refused_in_little_memory_and_time(name, tmp_path):
     folder = tmp_path / "files"
     folder.mkdir()
@@ -138,7 +153,7 @@ LAB = (
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
-@pytest.mark.parametrize("kind", ["device", "pipe"])
+@pytest.mark.parametrize("kind", ["device", pytest.param("pipe", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_device_or_pipe_is_no_file(command, kind, tmp_path):
     path = tmp_path / "file.py"

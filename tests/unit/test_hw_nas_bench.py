@@ -92,7 +92,13 @@ def changed(*keys, to):
 # Sound files
 
 
-@pytest.mark.parametrize(("number", "protocol"), [(float, 2), (np.float64, 3), (np.float32, 4)])
+@pytest.mark.parametrize(
+    ("number", "protocol"),
+    [
+        (float, 2),
+        *(pytest.param(*p, marks=pytest.mark.slow) for p in ((np.float64, 3), (np.float32, 4))),
+    ],
+)
 def test_all_cells_and_values_are_read(imported, tmp_path, number, protocol):
     data = content(15_625, number)
     table = imported(data, protocol)

@@ -87,7 +87,7 @@ def texts(figure):
     return " ".join(text.get_text() for text in figure.findobj(Text))
 
 
-@pytest.mark.parametrize("width", [None, 3.35])
+@pytest.mark.parametrize("width", [None, pytest.param(3.35, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "draw",
     [

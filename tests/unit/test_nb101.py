@@ -54,7 +54,7 @@ def relabelled(cell, order):
 
 @pytest.fixture(scope="module")
 def cells():
-    return SPACE.sample(np.random.default_rng(0), 10_000)
+    return SPACE.sample(np.random.default_rng(0), 4_000)
 
 
 # What is a cell
@@ -89,7 +89,7 @@ def official():
 
 
 def test_cells_are_what_the_official_code_takes(official):
-    many = raw(4_000, 1)
+    many = raw(2_000, 1)
     expected = [official(*unpruned(cell)).valid for cell in many.tolist()]
     assert 0.2 < np.mean(expected) < 0.8
     for cell, valid in zip(tuples(many), expected, strict=True):
@@ -126,13 +126,13 @@ def test_the_classes_are_those_of_the_hash(cells):
     rng = np.random.default_rng(2)
     copies = [relabelled(cell, 1 + rng.permutation(5)) for cell in tuples(cells)]
     copies = np.array([copy for copy in copies if copy is not None])
-    assert len(copies) > 500
+    assert len(copies) > 200
     everyone = np.concatenate([cells, copies])
     hashes = SPACE.module_hash(everyone)
     canonical = tuples(SPACE.canonical(everyone))
     together = len(set(zip(hashes, canonical, strict=True)))
     assert len(set(hashes)) == len(set(canonical)) == together
-    assert 1_000 < together < len(cells)
+    assert 400 < together < len(cells)
 
 
 def test_every_relabelling_of_a_cell_has_its_canonical_cell(cells):
@@ -162,7 +162,8 @@ def test_canonical_cells(cells):
     assert SPACE.canonical(cells[:0]).shape == (0, D)
 
 
-def test_the_space_has_as_many_classes_as_the_paper_says():
+@pytest.mark.parametrize("most", [4, pytest.param(5, marks=pytest.mark.slow)])
+def test_the_space_has_as_many_classes_as_the_paper_says(most):
     # Section 2.2 of the paper counts 423,624. Every class has a member without dead ends, of which
     # the nodes in use come first.
     every = np.arange(1 << len(EDGES))[:, None] >> np.arange(len(EDGES)) & 1
@@ -176,7 +177,7 @@ def test_the_space_has_as_many_classes_as_the_paper_says():
     keep = ((into == used) & (out == used)).all(axis=1)
     every, k = every[keep], k[keep]
     found = []
-    for n in range(6):
+    for n in range(most + 1):
         operations = np.zeros((3**n, 5), dtype=np.int64)
         operations[:, :n] = np.array(list(itertools.product(range(3), repeat=n))).reshape(3**n, n)
         graphs, classes = every[k == n], set()
@@ -184,8 +185,9 @@ def test_the_space_has_as_many_classes_as_the_paper_says():
             many = np.hstack([np.repeat(block, 3**n, axis=0), np.tile(operations, (len(block), 1))])
             classes.update(SPACE.index(SPACE.canonical(many)).tolist())
         found.append(len(classes))
-    assert found == [1, 6, 84, 2_441, 62_010, 359_082]
-    assert sum(found) == 423_624
+    counts = [1, 6, 84, 2_441, 62_010, 359_082]
+    assert sum(counts) == 423_624
+    assert found == counts[: most + 1]
 
 
 # Numbering

@@ -611,7 +611,7 @@ def test_several_objectives_have_fronts_and_workers_a_schedule(multi, multi_text
 
 
 @pytest.mark.parametrize("seconds", [0.0, 5e-324, 1e-300, 1e300])
-@pytest.mark.parametrize("budget", [1, 6])
+@pytest.mark.parametrize("budget", [pytest.param(1, marks=pytest.mark.slow), 6])
 def test_runs_that_spent_no_second_or_few_or_many_are_reported(tmp_path, timed, seconds, budget):
     columns = {
         Column("valid_accuracy", "accuracy", "%", True, "valid", epochs=(1, 2)): np.ones(

@@ -207,7 +207,7 @@ def test_a_part_that_was_deleted_is_done_again_whatever_the_others_hold(tmp_path
     compare(["random_search"], CORA, **settings)
     monkeypatch.undo()
     rng = np.random.default_rng(0)
-    for _ in range(6):
+    for _ in range(3):
         # Sets of all sizes are missing from the parts of ten seeds, again and again.
         for path in sorted((tmp_path / "r" / "runs").iterdir()):
             if rng.random() < 0.4:

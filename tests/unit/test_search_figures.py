@@ -692,7 +692,7 @@ def test_axes_that_a_benchmark_does_not_have_are_refused(two):
 # Both
 
 
-@pytest.mark.parametrize("width", [3.35, 7.0])
+@pytest.mark.parametrize("width", [3.35, pytest.param(7.0, marks=pytest.mark.slow)])
 def test_schedules_in_a_paper(timed, width, tmp_path):
     benchmarks = [
         TableBenchmark(timed, objective="valid_accuracy"),
@@ -722,7 +722,7 @@ def test_schedules_in_a_paper(timed, width, tmp_path):
             np.testing.assert_array_equal(bars[:, 1], some["end"][chosen])
 
 
-@pytest.mark.parametrize("width", [3.35, 7.0])
+@pytest.mark.parametrize("width", [3.35, pytest.param(7.0, marks=pytest.mark.slow)])
 def test_fronts_in_a_paper(two, width, tmp_path):
     data = pareto_data(two)
     figure = pareto_figure(two, width=width, data=data)

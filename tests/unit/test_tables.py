@@ -553,7 +553,7 @@ def test_processes_that_convert_at_once_leave_one_sound_table(data, tmp_path):
         )
         for number in range(3)
     ]
-    said = [process.communicate(timeout=60) for process in processes]
+    said = [process.communicate(timeout=600) for process in processes]
     table = open_table("nas-bench-graph/proteins")
     table.verify()
     expected = f"{len(table)} {table.optimum('valid_roc_auc')}\n"

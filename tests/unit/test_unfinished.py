@@ -73,7 +73,7 @@ def test_containers_on_one_folder_leave_each_other_what_they_write(tmp_path, at_
     tidy(tmp_path)
     second = at_work(kind, tmp_path / "b", container())
     for process in (first, second):
-        process.communicate("go on\n", timeout=60)
+        process.communicate("go on\n", timeout=600)
         assert process.returncode == 0
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
 
@@ -95,7 +95,7 @@ def test_what_a_killed_process_was_writing_goes_when_its_folder_is_written_to(
         with atomic_folder(tmp_path / "c"):
             pass
     assert len(list(tmp_path.iterdir())) == 2  # c, and what the other process is at
-    alive.communicate("go on\n", timeout=60)
+    alive.communicate("go on\n", timeout=600)
     assert {path.name for path in tmp_path.iterdir()} == {"b", "c"}
 
 
@@ -116,7 +116,7 @@ def test_a_folder_that_is_just_being_replaced_is_waited_for(tmp_path, at_work):
     assert not table.exists()
     assert folders_with("manifest.json", tmp_path) == {"group/table"}
     assert folders_with("manifest.json", table.parent) == {"table"}
-    go_on = threading.Timer(0.1, lambda: process.communicate("go\ngo\n", timeout=60))
+    go_on = threading.Timer(0.1, lambda: process.communicate("go\ngo\n", timeout=600))
     go_on.start()
     settle(table)
     assert (table / "manifest.json").read_text() == "new"
