@@ -123,8 +123,8 @@ class Outcome(NamedTuple):
 def lab(monkeypatch, capsys, tmp_path):
     """Runs the command line in this process and an empty folder, as the console script does."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.app.console, "width", 200)
-    monkeypatch.setattr(cli.app.errors, "width", 200)
+    monkeypatch.setattr(cli.console, "width", 200)
+    monkeypatch.setattr(cli.errors, "width", 200)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["nasbench-lab", *map(str, arguments)])

@@ -324,7 +324,7 @@ def test_best(lab):
 
 COMMANDS = {
     command.name or command.callback.__name__: command
-    for command in cli.app.app.registered_commands
+    for command in cli.app.registered_commands
 }
 
 

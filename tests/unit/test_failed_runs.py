@@ -409,7 +409,7 @@ def test_a_program_that_calls_main_is_not_started_again(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["nasbench-lab", "compare"])
     monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("was started again"))
     monkeypatch.setattr(threading, "active_count", lambda: 1)  # whatever other tests have begun
-    cli.app._fix_hash_seed()
+    cli._fix_hash_seed()
     monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "x", "compare"])
     with pytest.raises(pytest.fail.Exception, match="started again"):
-        cli.app._fix_hash_seed()
+        cli._fix_hash_seed()

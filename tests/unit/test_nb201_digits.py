@@ -129,7 +129,7 @@ def test_entries_are_what_training_gives(table, n):
 
 def test_the_data_card_says_what_the_command_prints(lab, monkeypatch):
     card = (FOLDER / "nb201_digits.md").read_text()
-    monkeypatch.setattr(cli.app.console, "width", 80)
+    monkeypatch.setattr(cli.console, "width", 80)
     out = lab("analyze", "nb201-digits", "--output", "study")
     assert out.code == 0, out.err
     printed = out.out[: out.out.rindex("In study")]
