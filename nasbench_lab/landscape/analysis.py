@@ -23,12 +23,12 @@ from nasbench_lab.landscape.landscape import (
     survey,
 )
 from nasbench_lab.landscape.reliability import (
-    Agreement,
     Noise,
-    agreement,
+    RankAgreement,
     fidelity,
     half_way,
     noise,
+    rank_agreement,
 )
 from nasbench_lab.tables.columns import Column, Query
 from nasbench_lab.tables.table import Table
@@ -212,7 +212,7 @@ class Analysis:
     distribution: pd.DataFrame
     noise: Noise | None
     fidelity: pd.DataFrame | None
-    agreement: Agreement | None
+    agreement: RankAgreement | None
     marginal_effects: pd.DataFrame
     importance: pd.DataFrame
     additive_r2: float
@@ -343,7 +343,7 @@ def analyse(
         "distribution": lambda: distribution(landscape, list(columns)),
         "noise": lambda: noise(table, name),
         "fidelity": lambda: fidelity(table, name),
-        "agreement": lambda: agreement(table, name, judged.name),
+        "agreement": lambda: rank_agreement(table, name, judged.name),
         "marginal effects": lambda: marginal_effects(landscape),
         "importance": lambda: importance(landscape),
         "local optima": lambda: local_optima(landscape, seed),

@@ -246,7 +246,7 @@ def half_way(frame: pd.DataFrame) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class RankAgreement:
     """How far one column stands for another, such as validation for test accuracy.
 
     Args:
@@ -267,7 +267,7 @@ class Agreement:
     reverse_regret: float
 
 
-def agreement(table: Table, first: str, second: str) -> Agreement | None:
+def rank_agreement(table: Table, first: str, second: str) -> RankAgreement | None:
     """How far one column stands for another; None if they are the same or no row has both."""
     a, b = table.values(first), table.values(second)
     both = ~(np.isnan(a) | np.isnan(b))
@@ -277,7 +277,7 @@ def agreement(table: Table, first: str, second: str) -> Agreement | None:
     up, down = (table.column(name).maximize for name in (first, second))
     best_a, best_b = (x.max() if more else x.min() for x, more in ((a, up), (b, down)))
     best = top_rows(a if up else -a, TOP)
-    return Agreement(
+    return RankAgreement(
         *rank_correlation(a, b),
         *rank_correlation(a[best], b[best]),
         float(np.abs(b[np.isclose(a, best_a, rtol=1e-9, atol=0)] - best_b).mean()),
