@@ -96,7 +96,7 @@ def _open(name: str) -> tuple[Table, Task | None]:
 def _write(analysis: Analysis, folder: Path, *, title: bool) -> list[Path]:
     """Writes tables, summary and figures; takes away what an earlier study has and this has not."""
     from nasbench_lab.csv_files import write_csv
-    from nasbench_lab.figures.landscape import figures
+    from nasbench_lab.figures.landscape import analysis_figures
     from nasbench_lab.figures.saving import save_figure
     from nasbench_lab.files import atomic_file, folder_errors
 
@@ -110,7 +110,7 @@ def _write(analysis: Analysis, folder: Path, *, title: bool) -> list[Path]:
     files.append(folder / "summary.json")
     with atomic_file(files[-1]) as path:
         path.write_text(json.dumps(summary, indent=1) + "\n")
-    for name, figure in figures(analysis, title=title).items():
+    for name, figure in analysis_figures(analysis, title=title).items():
         files += save_figure(figure, folder / name)
     with folder_errors(folder):
         for name in _MAY_LACK:

@@ -1,7 +1,7 @@
-"""Architectures as pictures: graphs from top to bottom, anything else as a list of its decisions.
+"""Architectures as pictures: graphs from top to bottom, others as lists of decisions.
 
-A space only says what the nodes and edges of an architecture are (``SearchSpace.graph``); all graphs
-are drawn alike.
+A space gives the nodes and edges of an architecture (``SearchSpace.graph``); all graphs are drawn
+alike.
 """
 
 from __future__ import annotations
@@ -44,32 +44,34 @@ from nasbench_lab.spaces import (
 from nasbench_lab.words import counted
 
 FORMATS = ("svg", "png", "pdf")
-"""What a drawing is saved as."""
+"""The formats of saved drawings."""
 
 COLOURS = (
     *("#77AADD", "#EE8866", "#EEDD88", "#FFAABB", "#99DDFF", "#44BB99", "#BBCC33", "#AAAA00"),
     "#DDDDDD",
 )
-"""Of operations, by their place in the space: Paul Tol's "light" scheme (personal.sron.nl/~pault),
-made for cells with black text, and told apart by colour-blind readers."""
+"""Colours of operations in the order of the space: Paul Tol's "light" scheme
+(personal.sron.nl/~pault), made for black text and for colour-blind readers."""
 
 _LAYER_GAP, _LINE_GAP, _LONGEST_BAR = 20.0, 6.0, 160.0
 
 
 def draw(architecture: str | Sequence[int], space: str | SearchSpace | None = None) -> Drawing:
-    """Draws an architecture. Notebooks show what is returned.
+    """Draws an architecture. Notebooks show the drawing.
 
     >>> from nasbench_lab import draw
     >>> draw("8:16:24:32:64")
     <Drawing of 8:16:24:32:64 of nats-sss: 5 decisions>
 
     Args:
-        architecture: In a benchmark's official syntax, such as ``trace.best()``, or option numbers.
-        space: The space or its name; for a text, by default the known space that it fits. Of several
-            in which it is the same cell it is the first.
+        architecture: A text in a benchmark's official syntax, such as ``trace.best()``, or option
+            numbers.
+        space: The space or its name. The default for a text is the known space that it fits; if it
+            is the same cell in several, the first of them.
 
     Raises:
-        InvalidArchitectureError: It is not of the space, fits none or several, or no space is given.
+        InvalidArchitectureError: The architecture does not fit the space, or fits none or several of
+            the known ones; or it has option numbers and no space.
         UnknownNameError: There is no such space.
     """
     if space is not None:
@@ -167,8 +169,8 @@ class Drawing:
     def svg(self) -> str:
         """The picture as an SVG element, without background, in the colour of the text around it.
 
-        It has no ids, so that any number of them can be put on one page. Nodes and edges have the
-        attributes ``data-node`` and ``data-edge``, those of no effect also ``data-unused``.
+        It has no ids, so a page can hold any number of drawings. Nodes and edges have the attributes
+        ``data-node`` and ``data-edge``; those without effect have ``data-unused`` too.
         """
         width, height = self.size
         return (
@@ -213,10 +215,10 @@ class Drawing:
             axes.set_axis_off()
             for shape in self._shapes:
                 shape.draw_on(axes)
-            # Without a date, the same architecture gives the same file.
+            # Without a date, equal architectures give equal files.
             metadata = {"CreationDate": None} if ending == "pdf" else None
             with warnings.catch_warnings():
-                # Names may have letters that the font lacks; they become boxes.
+                # Letters that the font lacks become boxes.
                 warnings.filterwarnings("ignore", "Glyph .* missing from")
                 figure.savefig(file, format=ending, dpi=192, metadata=metadata)
 
@@ -225,28 +227,28 @@ class Drawing:
 
 
 def _list_shapes(decisions: Sequence[Decision], architecture: Architecture) -> list[Shape]:
-    """A line per decision: bars where options are amounts, else the option and how many there are."""
+    """A line per decision: a bar if options are amounts, else the option and their number."""
     shapes: list[Shape] = []
     left = MARGIN + max(text_width(decision.name) for decision in decisions)
     start = left + SIDE_GAP
     for i, (decision, option) in enumerate(zip(decisions, architecture, strict=True)):
         y = MARGIN + HEIGHT / 2 + i * (HEIGHT + _LINE_GAP)
-        chosen, most = decision.options[option], _most(decision)
+        value, most = decision.options[option], _most(decision)
         shapes.append(Words(left, y, decision.name, "end"))
         if most:
-            width = _LONGEST_BAR * float(chosen) / most
+            width = _LONGEST_BAR * float(value) / most
             shapes.append(Box(start + width / 2, y, width, fill=COLOURS[0]))
-            shapes.append(Words(start + width + PADDING, y, str(chosen)))
+            shapes.append(Words(start + width + PADDING, y, str(value)))
             continue
-        width = text_width(str(chosen)) + 2 * PADDING
-        shapes.append(Box(start + width / 2, y, width, str(chosen), COLOURS[0]))
+        width = text_width(str(value)) + 2 * PADDING
+        shapes.append(Box(start + width / 2, y, width, str(value), COLOURS[0]))
         words = f"{option + 1} of {len(decision.options)}"
         shapes.append(Words(start + width + PADDING, y, words, faint=True))
     return shapes
 
 
 def _most(decision: Decision) -> float:
-    """The greatest option of an ordered decision on amounts; 0 if it is none."""
+    """The largest option of an ordered decision on amounts; 0 for other decisions."""
     amounts = [
         float(option)
         for option in decision.options
@@ -310,10 +312,10 @@ def _edge_lines(edge: Edge, chain: list[Vertex], in_use: bool) -> Iterator[Line]
 
 
 def _port(vertex: Vertex, other: Vertex, *, up: bool) -> float:
-    """Where on a box the line to another vertex begins or ends: side by side, in their order."""
-    several = sorted(vertex.above if up else vertex.below, key=lambda one: one.x)
-    gap = min(10.0, 0.7 * vertex.width / len(several))
-    return vertex.x + gap * (several.index(other) - (len(several) - 1) / 2)
+    """Where on a box the line to another vertex begins or ends; lines keep the order of vertices."""
+    neighbours = sorted(vertex.above if up else vertex.below, key=lambda neighbour: neighbour.x)
+    gap = min(10.0, 0.7 * vertex.width / len(neighbours))
+    return vertex.x + gap * (neighbours.index(other) - (len(neighbours) - 1) / 2)
 
 
 def _graph_words(graph: Graph) -> str:
@@ -325,11 +327,11 @@ def _graph_words(graph: Graph) -> str:
     ]
     sentences = []
     for edge, on_way in zip(graph.edges, used(graph).edges, strict=True):
-        what = f"{names[edge.source]} to {names[edge.target]}"
+        sentence = f"{names[edge.source]} to {names[edge.target]}"
         if edge.operation is None:
-            what += " carries nothing"
+            sentence += " carries nothing"
         else:
-            what += f" by {edge.operation}" if edge.operation else ""
-            what += "" if on_way else " (on no way from input to output)"
-        sentences.append(what)
+            sentence += f" by {edge.operation}" if edge.operation else ""
+            sentence += "" if on_way else " (on no way from input to output)"
+        sentences.append(sentence)
     return f"A graph of {counted(len(joined_nodes(graph)), 'node')}. " + "; ".join(sentences) + "."

@@ -1,8 +1,8 @@
-"""Where the nodes of a graph are drawn.
+"""The layout of a graph.
 
-The layout is that of Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical
-system structures", IEEE Transactions on Systems, Man, and Cybernetics 11(2), 1981: layers in which
-all edges lead down, an order within each that has few crossings, then places.
+It is that of Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical system
+structures", IEEE Transactions on Systems, Man, and Cybernetics 11(2), 1981: nodes get layers so that
+all edges lead down, then an order with few crossings within each layer, then places.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _SWEEPS = 12
 
 @dataclass(eq=False)
 class Vertex:
-    """What has a place in the layout: a node, an operation on an edge, or a bend of a long edge.
+    """A node, an operation on an edge, or a bend of a long edge, with its place in the layout.
 
     Args:
-        layer: From the top.
-        width: In pixels; a bend has none.
-        text: What is written there; empty for a bend.
+        layer: The number of the layer, from the top.
+        width: The width in pixels; 0 for a bend.
+        text: The text of the box; empty for a bend.
         node: The number of the node, or None.
         above: The vertices that lead here.
-        below: Those that this one leads to.
-        x: Its place along the layer.
+        below: The vertices that this vertex leads to.
+        x: The place along the layer.
     """
 
     layer: int
@@ -50,7 +50,7 @@ def lay_out(graph: Graph) -> tuple[list[Vertex], list[list[Vertex]]]:
     """Places the nodes of a graph and the operations on its edges.
 
     Returns:
-        All vertices, and for each edge those along it, from its source to its target.
+        All vertices, and the vertices along each edge from its source to its target.
     """
     layers, chains = _layered(graph)
     _order(layers)
@@ -59,10 +59,10 @@ def lay_out(graph: Graph) -> tuple[list[Vertex], list[list[Vertex]]]:
 
 
 def _layered(graph: Graph) -> tuple[list[list[Vertex]], list[list[Vertex]]]:
-    """The vertices of each layer, and those along each edge from its source to its target.
+    """The vertices of each layer, and the vertices along each edge from its source to its target.
 
-    A node is one layer below the lowest that leads to it, so that all edges lead down. Where edges
-    have operations, these take the layers between.
+    A node is one layer below the lowest node that leads to it, so all edges lead down. Operations on
+    edges take the layers between.
     """
     output = len(graph.nodes) - 1
     step = 1 if all(edge.operation == "" for edge in graph.edges) else 2
@@ -124,16 +124,16 @@ def _crossings(layers: list[list[Vertex]]) -> int:
 
 
 def _place(layers: list[list[Vertex]]) -> None:
-    """Gives vertices places along their layers, near to what they are joined to.
+    """Gives vertices places along their layers, near to the vertices that they are joined to.
 
-    The squared distances along the layers are least, under the order of each layer and with enough
-    room beside each other: a least-squares problem in the gaps, which have lower bounds.
+    It minimises the squared distances along the layers. Each layer keeps its order, and boxes keep
+    their distance: a least-squares problem in the gaps, which have lower bounds.
     """
     from scipy.optimize import lsq_linear
 
     vertices = [vertex for layer in layers for vertex in layer]
     number = {id(vertex): i for i, vertex in enumerate(vertices)}
-    # A place is the sum of the gaps up to it, of which the first of a layer is free.
+    # A place is the sum of the gaps up to it; the first gap of a layer is free.
     places = np.zeros((len(vertices), len(vertices)))
     least = np.full(len(vertices), -np.inf)
     for layer in filter(None, layers):
@@ -145,18 +145,18 @@ def _place(layers: list[list[Vertex]]) -> None:
     rows = [places[0]]
     for vertex in vertices:
         for lower in vertex.below:
-            # Edges that pass several layers are to be straight between their ends.
+            # The weight straightens edges that pass several layers.
             weight = 16.0 if vertex.node is None is lower.node else 1.0
             rows.append(weight * (places[number[id(vertex)]] - places[number[id(lower)]]))
     gaps = lsq_linear(np.array(rows), np.zeros(len(rows)), (least, np.inf), method="bvls").x
-    found = places @ gaps
-    left = min(x - v.width / 2 for x, v in zip(found.tolist(), vertices, strict=True))
-    for vertex, x in zip(vertices, found.tolist(), strict=True):
+    along = (places @ gaps).tolist()
+    left = min(x - v.width / 2 for x, v in zip(along, vertices, strict=True))
+    for vertex, x in zip(vertices, along, strict=True):
         vertex.x = x - left + MARGIN
 
 
 class Used(NamedTuple):
-    """Whether nodes and edges are on ways from input to output, along edges that carry something."""
+    """Whether each node and edge lies on a way from input to output that carries something."""
 
     nodes: list[bool]
     edges: list[bool]
@@ -177,6 +177,6 @@ def used(graph: Graph) -> Used:
 
 
 def joined_nodes(graph: Graph) -> list[int]:
-    """The nodes that are drawn: all but those that no edge leads to or from."""
+    """The nodes that are drawn: those with an edge."""
     ends = {end for edge in graph.edges for end in edge[:2]}
     return sorted({0, len(graph.nodes) - 1} | ends)

@@ -1,4 +1,4 @@
-"""What drawings consist of: boxes, words and lines, each as SVG and in matplotlib."""
+"""The shapes of drawings: boxes, words and lines, as SVG and in matplotlib."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Lengths are CSS pixels. Letters are all of one width, so that boxes fit their texts in any font.
+# Lengths are CSS pixels. All letters have the same width, so boxes fit their texts in any font.
 FONT, HEIGHT = 12.0, 22.0
 """Size of letters, and height of a line with its box."""
 
 MARGIN, PADDING, SIDE_GAP = 6.0, 8.0, 12.0
-"""Around a drawing, beside a text in its box, and between boxes beside each other."""
+"""Space around a drawing, beside a text in its box, and between neighbouring boxes."""
 
 _LETTER = 7.3
 _LONGEST = 28
@@ -28,17 +28,17 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True)
 class Box:
-    """A rounded box around its text, which is black where the box is filled.
+    """A rounded box around its text, which is black if the box is filled.
 
     Args:
-        x: Of its centre.
-        y: Of its centre.
-        width: In pixels.
-        text: What is in it.
+        x: Horizontal place of its centre.
+        y: Vertical place of its centre.
+        width: Its width in pixels.
+        text: Its text.
         fill: Its colour, or None.
-        outline: Whether it has one.
-        unused: Whether it is of no effect.
-        node: The number of the node that it stands for, or None.
+        outline: Whether it has an outline.
+        unused: Whether it has no effect.
+        node: The number of its node, or None.
     """
 
     x: float
@@ -72,7 +72,7 @@ class Box:
             rect += ' stroke="currentColor"'
         if self.unused:
             rect += f' stroke-opacity="{_FAINT_LINE}"'
-        # The whole name is told by the tip that browsers show.
+        # Browsers show the whole name as a tip.
         tip = f"<title>{xml(self.text)}</title>" if _shown(self.text) != self.text else ""
         words = Words(self.x, self.y, self.text, "middle", self.unused, bool(self.fill))
         names = _data(node=self.node, unused=self.unused)
@@ -102,11 +102,11 @@ class Words:
     """A line of text.
 
     Args:
-        x: Of its anchor.
-        y: Of its middle.
-        text: What it says.
+        x: Horizontal place of its anchor.
+        y: Vertical place of its middle.
+        text: The text.
         anchor: ``start``, ``middle`` or ``end``.
-        faint: Whether it says something of no effect.
+        faint: Whether it is drawn faintly, as it has no effect.
         on_colour: Whether it is on a filled box.
     """
 
@@ -154,11 +154,11 @@ class Line:
     """A curve downwards, vertical at each of its points.
 
     Args:
-        points: Where it passes.
+        points: The points that it passes.
         edge: The nodes that its edge joins, such as ``"0-1"``.
         arrow: Whether it ends in an arrow.
         nothing: Whether it carries nothing.
-        unused: Whether it is of no effect.
+        unused: Whether it has no effect.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -224,7 +224,7 @@ def _shown(text: str) -> str:
 
 
 def text_width(text: str) -> float:
-    """How wide a text is shown: some letters, such as Chinese ones, are as wide as two."""
+    """The width of a text; some letters, such as Chinese ones, are as wide as two others."""
     letters = (2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _shown(text))
     return _LETTER * sum(letters)
 
@@ -235,11 +235,11 @@ def xml(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Replaces what neither XML nor fonts know: control characters and halves of characters."""
+    """Replaces control characters and lone surrogates, which neither XML nor fonts know."""
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _data(*, node: int | None = None, edge: str = "", unused: bool = False) -> str:
-    """What a shape stands for, as attributes."""
+    """The node or edge of a shape, as attributes."""
     number = "" if node is None else f' data-node="{node}"'
     return number + (f' data-edge="{edge}"' if edge else "") + (' data-unused=""' if unused else "")

@@ -33,7 +33,7 @@ _COSTS = 2
 """How many costs the figure of the distribution shows."""
 
 
-def figures(analysis: Analysis, *, title: bool = True) -> dict[str, Figure]:
+def analysis_figures(analysis: Analysis, *, title: bool = True) -> dict[str, Figure]:
     """All figures of a study that apply, by name.
 
     Args:

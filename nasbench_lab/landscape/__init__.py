@@ -1,1 +1,1 @@
-"""What the values of a table look like as a landscape."""
+"""The values of a table as a fitness landscape."""

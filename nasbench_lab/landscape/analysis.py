@@ -1,4 +1,4 @@
-"""A study of a table: how values are spread, which decisions matter, and all that can be computed."""
+"""A study of a table: spread of the values, effects of decisions, and the study as a whole."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from nasbench_lab.landscape.landscape import (
     survey,
 )
 from nasbench_lab.landscape.reliability import (
-    Agreement,
     Noise,
-    agreement,
+    RankAgreement,
     fidelity,
     half_way,
     noise,
+    rank_agreement,
 )
 from nasbench_lab.tables.columns import Column, Query
 from nasbench_lab.tables.table import Table
@@ -40,10 +40,10 @@ Floats = NDArray[np.float64]
 
 COSTS = ("parameters", "params", "flops", "macs", "memory", "latency", "energy")
 TIMES = ("train_time", "train_time_per_epoch", "total_time")
-"""Quantities that say what an architecture costs; a device may stand before those of ``COSTS``."""
+"""Quantities that are costs of an architecture; the name of a device may precede ``COSTS``."""
 
 LARGEST = 1e150
-"""Of larger values no variance can be computed."""
+"""The largest value whose variance can be computed."""
 
 QUANTILES = {"q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9, "q95": 0.95, "q99": 0.99}
 
@@ -52,7 +52,7 @@ QUANTILES = {"q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9, "q95": 0.95, "
 
 
 def cost_columns(table: Table, column: Column) -> list[str]:
-    """Names of the columns that say what an architecture costs, of the same training as a column."""
+    """Names of the cost columns that belong to the same training as a column."""
     return [
         other.name
         for other in table.columns.values()
@@ -67,9 +67,9 @@ def cost_columns(table: Table, column: Column) -> list[str]:
 
 
 def bulk(values: Floats) -> tuple[float, float]:
-    """Where all but the far ends of some values lie, so that a few failures do not hide the rest.
+    """Limits of values without outliers, so that a few failures do not hide the rest.
 
-    What is further from the quartiles than four times their distance is a far end.
+    An outlier is more than four interquartile ranges from the quartiles.
     """
     low, q25, q75, high = np.quantile(values, [0.0, 0.25, 0.75, 1.0])
     reach = 4 * (q75 - q25)
@@ -79,7 +79,7 @@ def bulk(values: Floats) -> tuple[float, float]:
 
 
 def tolerance(table: Table, column: Column) -> float:
-    """What counts as one point: a percentage point; in other units 1 % of the range of the bulk."""
+    """The size of one point: a percentage point; in other units 1 % of the range of ``bulk``."""
     if column.unit == "%":
         return 1.0
     values = table.values(column.name)
@@ -88,7 +88,7 @@ def tolerance(table: Table, column: Column) -> float:
 
 
 def distribution(landscape: Landscape, columns: list[str]) -> pd.DataFrame:
-    """How the values of columns are spread over the architectures.
+    """The distribution of the values of columns over the architectures.
 
     Mean, standard deviation and quantiles count every architecture of the landscape once, so they
     describe a random architecture. Minimum, maximum and best are those of the whole table.
@@ -99,7 +99,7 @@ def distribution(landscape: Landscape, columns: list[str]) -> pd.DataFrame:
 
     Returns:
         One line per column, in its unit. ``near_architectures``, ``near_share`` and ``near_rows``
-        count what is within ``near`` of the best, see ``tolerance``.
+        count the values within ``near`` of the best, see ``tolerance``.
     """
     import pandas as pd
 
@@ -111,7 +111,7 @@ def distribution(landscape: Landscape, columns: list[str]) -> pd.DataFrame:
         n = len(values)
         values = values if n else np.full(1, np.nan)
         best, near = landscape.table.optimum(name), tolerance(landscape.table, column)
-        within = near + 1e-9 * abs(best)  # more by a rounding error
+        within = near + 1e-9 * abs(best)  # allows for rounding
         close = int((np.abs(values - best) <= within).sum())
         lines.append(
             {
@@ -138,11 +138,11 @@ def distribution(landscape: Landscape, columns: list[str]) -> pd.DataFrame:
 
 
 def marginal_effects(landscape: Landscape) -> pd.DataFrame:
-    """What each option of each decision is worth on average.
+    """The average effect of each option of each decision.
 
     Returns:
-        One line per option: how many architectures have it, their mean and standard deviation, and
-        ``effect``, the mean less that of all architectures, in the column's unit.
+        One line per option: the number of architectures with it, their mean and standard deviation,
+        and ``effect``, their mean minus the mean of all architectures, in the column's unit.
     """
     import pandas as pd
 
@@ -150,13 +150,13 @@ def marginal_effects(landscape: Landscape) -> pd.DataFrame:
     lines = []
     for i, decision in enumerate(landscape.table.space.decisions):
         for j, option in enumerate(decision.options):
-            some = values[architectures[:, i] == j]
-            mean, std = (some.mean(), some.std()) if len(some) else (np.nan, np.nan)
+            chosen = values[architectures[:, i] == j]
+            mean, std = (chosen.mean(), chosen.std()) if len(chosen) else (np.nan, np.nan)
             lines.append(
                 {
                     "decision": decision.name,
                     "option": option,
-                    "architectures": len(some),
+                    "architectures": len(chosen),
                     "mean": mean,
                     "effect": mean - values.mean(),
                     "std": std,
@@ -166,12 +166,12 @@ def marginal_effects(landscape: Landscape) -> pd.DataFrame:
 
 
 def importance(landscape: Landscape) -> tuple[pd.DataFrame, float]:
-    """How much of the variance the decisions explain, each by itself and all without interactions.
+    """The share of variance that each decision explains alone, and that all explain additively.
 
-    The share of a decision is the variance of its options' means by the total variance, the main
-    effect of functional analysis of variance (Hutter, Hoos and Leyton-Brown, ICML 2014). Over a full
-    product space these shares add up to the second result; where architectures are missing, options
-    of different decisions may go together, and the shares overlap.
+    The share of a decision is the variance of its options' means divided by the total variance: the
+    main effect of functional analysis of variance (Hutter, Hoos and Leyton-Brown, ICML 2014). The
+    shares add up to the second result over a full product space. If architectures are missing,
+    options of different decisions may be correlated, and the shares overlap.
 
     Returns:
         One line per decision with its ``share``, and the R² of the linear regression on all options.
@@ -191,7 +191,7 @@ def importance(landscape: Landscape) -> tuple[pd.DataFrame, float]:
         together += np.bincount(pairs, minlength=k * k).reshape(k, k)
     sums = np.bincount(codes.ravel(), np.repeat(centred, len(offsets)), minlength=k)
     between = np.add.reduceat(sums**2 / np.maximum(together.diagonal(), 1), offsets)
-    # As a decision's options add up to 1, many coefficients fit alike; all give the same fit.
+    # The options of a decision add up to 1, so the coefficients are not unique; the fit is.
     fitted = float(sums @ np.linalg.pinv(together, hermitian=True) @ sums)
     names = [decision.name for decision in space.decisions]
     shares = between / total if total else np.full(len(names), np.nan)
@@ -204,7 +204,7 @@ def importance(landscape: Landscape) -> tuple[pd.DataFrame, float]:
 
 @dataclass(frozen=True)
 class Analysis:
-    """A whole study, as ``analyse`` makes it; each part is what the function of its name returns."""
+    """A whole study, made by ``analyse``. Each part is the result of the function of its name."""
 
     landscape: Landscape
     report: Column
@@ -212,7 +212,7 @@ class Analysis:
     distribution: pd.DataFrame
     noise: Noise | None
     fidelity: pd.DataFrame | None
-    agreement: Agreement | None
+    agreement: RankAgreement | None
     marginal_effects: pd.DataFrame
     importance: pd.DataFrame
     additive_r2: float
@@ -221,12 +221,12 @@ class Analysis:
     autocorrelation: Autocorrelation
 
     def frames(self) -> dict[str, pd.DataFrame]:
-        """The tables of the study by name; those that do not apply are left out."""
+        """The frames of the study by name, without those that do not apply."""
         import pandas as pd
 
         table, optima, walks = self.landscape.table, self.local_optima, self.autocorrelation
         texts = table.space.to_string(table.architectures[optima.rows])
-        found = {
+        frames_by_name = {
             "distribution": self.distribution,
             "noise": self.noise and self.noise.pairs,
             "noise_levels": self.noise and self.noise.levels,
@@ -251,10 +251,10 @@ class Analysis:
                 }
             ),
         }
-        return {name: frame for name, frame in found.items() if frame is not None}
+        return {name: frame for name, frame in frames_by_name.items() if frame is not None}
 
     def summary(self) -> dict[str, Any]:
-        """All single figures of the study, by part; None for what does not apply."""
+        """All single numbers of the study, by part; None if a part does not apply."""
         table, column = self.landscape.table, self.landscape.column
         optima, near = self.local_optima, tolerance(table, column)
         best = table.optimum(column.name)
@@ -314,11 +314,11 @@ def analyse(
 
     Args:
         table: The table.
-        column: What is studied; by default the table's objective.
-        report: What it is compared with; by default what the table reports.
-        seed: Of samples and random walks.
-        walks: How many walks; by default 1,000, or 100 where the space is too large to go through.
-        progress: Called with the number of parts that are done, their number, and what comes next.
+        column: The column to study; by default the table's objective.
+        report: The column to compare it with; by default the one that the table reports.
+        seed: The seed of samples and random walks.
+        walks: How many walks; by default 1,000, or 100 if the space is too large to enumerate.
+        progress: Called with the number of finished parts, of all parts, and the next part's name.
 
     Raises:
         QueryError: The table cannot answer, names no objective, or holds values that overflow when
@@ -343,17 +343,17 @@ def analyse(
         "distribution": lambda: distribution(landscape, list(columns)),
         "noise": lambda: noise(table, name),
         "fidelity": lambda: fidelity(table, name),
-        "agreement": lambda: agreement(table, name, judged.name),
+        "agreement": lambda: rank_agreement(table, name, judged.name),
         "marginal effects": lambda: marginal_effects(landscape),
         "importance": lambda: importance(landscape),
         "local optima": lambda: local_optima(landscape, seed),
         "fitness distance": lambda: fitness_distance(landscape),
         "autocorrelation": lambda: autocorrelation(random_walks(landscape, walks, seed=seed)),
     }
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for done, (part, compute) in enumerate(parts.items()):
         if progress is not None:
             progress(done, len(parts), part)
-        found[part.replace(" ", "_")] = compute()
-    frame, found["additive_r2"] = found.pop("importance")
-    return Analysis(landscape, judged, seed, importance=frame, **found)
+        results[part.replace(" ", "_")] = compute()
+    frame, results["additive_r2"] = results.pop("importance")
+    return Analysis(landscape, judged, seed, importance=frame, **results)

@@ -1,9 +1,8 @@
-"""What the landscape of a table is like to walk in: local optima, distances, ruggedness.
+"""The landscape of a table: local optima, distances to the optimum, ruggedness.
 
-Two things are told apart. A *row* is a network that was measured; an *architecture* is a point of the
-search space. Isomorphic architectures share a row, so that a random architecture is of some rows more
-often than of others. What is said here goes over architectures, each counted once, and looks at the
-mean over the trials at the last epoch.
+A *row* is a network that was measured; an *architecture* is a point of the search space. Isomorphic
+architectures share a row, so a random architecture has some rows more often than others. The
+statistics here count each architecture once, by the mean over the trials at the last epoch.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 LIMIT = 200_000
-"""Spaces of at most so many architectures are gone through; of larger ones a sample is drawn."""
+"""The largest space that is enumerated; a sample is drawn from larger ones."""
 
 SAMPLE = 20_000
 """Architectures in a sample."""
 
 ASCENTS = 1_000
-"""Architectures of a sample that ascents start from."""
+"""The number of architectures of a sample at which ascents start."""
 
 ENOUGH, ALL_BUT = 0.5, 0.99
-"""What share of its architectures' neighbours a table holds where its moves mean something, as a
-statement about the part that it holds; and where they stand for the whole space."""
+"""The shares of its architectures' neighbours that a table must hold: for statements about moves
+within the table, and for statements about moves in the whole space."""
 
 STEPS = 100
 """Moves of a random walk."""
@@ -49,18 +48,18 @@ LAGS = 20
 _BLOCK = 4096
 
 ROUNDING = 1e-12
-"""Values that differ by less, as a share of their own size, are equal but for rounding."""
+"""The largest relative difference of two values that counts as a rounding error."""
 
 
 def merged(values: Floats, sizes: Floats | None = None) -> Floats:
-    """Values among which those that differ by a rounding error only are equal.
+    """Makes values equal that differ only by a rounding error.
 
-    Means of the same numbers that were added up in another order are such. What counts as a rounding
-    error depends on the two values alone, so that neither another value nor the unit matters.
+    Means of the same numbers differ so if the numbers were added up in another order. The size of a
+    rounding error depends on the two values alone, so neither other values nor the unit matter.
 
     Args:
         values: ``(n,)`` values; NaN stays.
-        sizes: ``(n,)`` sizes of the numbers that each was made of; by default its own.
+        sizes: ``(n,)`` sizes of the numbers behind each value; by default the value's own size.
     """
     order = np.argsort(values, kind="stable")
     ordered = values[order]
@@ -75,15 +74,15 @@ def merged(values: Floats, sizes: Floats | None = None) -> Floats:
 
 @dataclass(frozen=True)
 class Landscape:
-    """The architectures that a study is of, and where the table has each.
+    """The architectures of a study and their rows of the table.
 
     Args:
         table: The table.
         column: The column that is studied.
         architectures: ``(n, d)`` architectures.
         rows: ``(n,)`` the row of each.
-        complete: Whether these are all that the table holds, or a sample.
-        how: How they were chosen, for people.
+        complete: Whether these are all architectures of the table, not a sample.
+        how: The choice of the architectures in words.
     """
 
     table: Table
@@ -110,25 +109,25 @@ class Landscape:
 
     @cached_property
     def neighbours_held(self) -> float:
-        """The share of the architectures' neighbours that the table has a value of.
+        """The share of the architectures' neighbours that have a value in the table.
 
-        Where the landscape is a sample, that is of some ``ASCENTS`` of its architectures.
+        It is computed for about ``ASCENTS`` architectures if the landscape is a sample.
         """
-        many, _, _ = self.measured()
+        architectures, _, _ = self.measured()
         if not self.complete:
-            many = many[:: -(-len(many) // ASCENTS)]
-        held = there = 0
-        for block in _blocks(many):
+            architectures = architectures[:: -(-len(architectures) // ASCENTS)]
+        with_value = total = 0
+        for block in _blocks(architectures):
             near, counts = _neighbours(self.table.space, block)
             rows = self.table.row(near.reshape(-1, near.shape[2])).reshape(near.shape[:2])
-            known = (rows >= 0) & np.isfinite(self.fitness[rows])
-            held += int((known & (np.arange(near.shape[1]) < counts[:, None])).sum())
-            there += int(counts.sum())
-        return held / there if there else 1.0
+            valued = (rows >= 0) & np.isfinite(self.fitness[rows])
+            with_value += int((valued & (np.arange(near.shape[1]) < counts[:, None])).sum())
+            total += int(counts.sum())
+        return with_value / total if total else 1.0
 
     @property
     def caveat(self) -> str:
-        """What a study of moves cannot mean, if the table holds a part of the space; else empty."""
+        """The limit of a study of moves if the table holds a part of the space; else empty."""
         share = self.neighbours_held
         if share >= ALL_BUT:
             return ""
@@ -144,9 +143,9 @@ class Landscape:
         )
 
     def measured(self) -> tuple[Architectures, Ints, Floats]:
-        """Architectures, rows and values without those that have no value."""
-        held = ~np.isnan(self.values)
-        return self.architectures[held], self.rows[held], self.values[held]
+        """The architectures that have a value, with rows and values."""
+        valued = ~np.isnan(self.values)
+        return self.architectures[valued], self.rows[valued], self.values[valued]
 
 
 def survey(table: Table, column: Query | str | None = None, seed: int = 0) -> Landscape:
@@ -154,8 +153,8 @@ def survey(table: Table, column: Query | str | None = None, seed: int = 0) -> La
 
     Args:
         table: The table.
-        column: What is studied; the table's objective by default.
-        seed: Of the sample.
+        column: The column to study; by default the table's objective.
+        seed: The seed of the sample.
 
     Raises:
         QueryError: The table has no such column, it is empty, or it names no objective.
@@ -165,11 +164,11 @@ def survey(table: Table, column: Query | str | None = None, seed: int = 0) -> La
             f"{table.name!r} names no objective. Name the column to study, one of "
             f"{', '.join(table.columns)}."
         )
-    found = table.column(column or table.info.objective)
-    result = _chosen(table, found, seed)
+    studied = table.column(column or table.info.objective)
+    result = _chosen(table, studied, seed)
     if np.isnan(result.values).all():
         raise QueryError(
-            f"Column {found.name!r} of {table.name!r} holds no value of any architecture. Name "
+            f"Column {studied.name!r} of {table.name!r} holds no value of any architecture. Name "
             f"another, one of {', '.join(table.columns)}."
         )
     return result
@@ -181,56 +180,60 @@ def _chosen(table: Table, column: Column, seed: int) -> Landscape:
         try:
             every = space.at(np.arange(space.size))
             rows = table.row(every)
-            held = rows >= 0
+            in_table = rows >= 0
             how = f"all {space.size:,} architectures of the space"
-            if not held.all():
-                how = f"the {held.sum():,} of {space.size:,} architectures that the table holds"
-            return Landscape(table, column, every[held], rows[held], True, how)
+            if not in_table.all():
+                how = f"the {in_table.sum():,} of {space.size:,} architectures that the table holds"
+            return Landscape(table, column, every[in_table], rows[in_table], True, how)
         except InvalidArchitectureError:
             pass  # not every combination of options is an architecture
     drawn = space.sample(np.random.default_rng([seed, 0]), SAMPLE)
     rows = table.row(drawn)
-    held = (rows >= 0) & ~np.isnan(table.values(column.name)[rows])
-    if held.sum() >= SAMPLE // 20:
-        how = f"{held.sum():,} of {SAMPLE:,} architectures drawn at random, that the table holds"
-        return Landscape(table, column, drawn[held], rows[held], False, how)
+    in_table = (rows >= 0) & ~np.isnan(table.values(column.name)[rows])
+    if in_table.sum() >= SAMPLE // 20:
+        how = (
+            f"{in_table.sum():,} of {SAMPLE:,} architectures drawn at random, that the table holds"
+        )
+        return Landscape(table, column, drawn[in_table], rows[in_table], False, how)
     rows = np.flatnonzero(table.architectures[:, 0] >= 0)
-    how = f"one architecture of each of {counted(len(rows), 'row')}, as random ones are seldom "
-    "in the table"
+    how = (
+        f"one architecture of each of {counted(len(rows), 'row')}, as random ones are seldom in "
+        "the table"
+    )
     return Landscape(table, column, table.architectures[rows], rows, False, how)
 
 
 # Moves
 
 
-def _neighbours(space: SearchSpace, many: Architectures) -> tuple[Architectures, Ints]:
-    """``(n, m, d)`` neighbours, and ``(n,)`` how many each has; itself fills up the other places."""
+def _neighbours(space: SearchSpace, architectures: Architectures) -> tuple[Architectures, Ints]:
+    """``(n, m, d)`` neighbours, padded with the architecture itself, and ``(n,)`` their numbers."""
     try:
-        near = space.neighbours(many)
-        counts = np.full(len(many), near.shape[1])
+        near = space.neighbours(architectures)
+        counts = np.full(len(architectures), near.shape[1])
     except InvalidArchitectureError:
-        # They have unequal numbers of neighbours, which are only told one by one.
-        lists = [space.neighbours(tuple(one)) for one in many.tolist()]
-        counts = np.array([len(some) for some in lists])
-        near = np.repeat(many[:, None], counts.max(), axis=1)
-        for place, some in zip(near, lists, strict=True):
-            place[: len(some)] = np.reshape(some, (len(some), many.shape[1]))
-    return near if near.shape[1] else many[:, None], counts
+        # Architectures with unequal numbers of neighbours are asked for them one by one.
+        lists = [space.neighbours(tuple(numbers)) for numbers in architectures.tolist()]
+        counts = np.array([len(neighbours) for neighbours in lists])
+        near = np.repeat(architectures[:, None], counts.max(), axis=1)
+        for place, neighbours in zip(near, lists, strict=True):
+            place[: len(neighbours)] = np.reshape(neighbours, (-1, architectures.shape[1]))
+    return near if near.shape[1] else architectures[:, None], counts
 
 
-def _steepest(landscape: Landscape, many: Architectures) -> tuple[Architectures, Ints]:
-    """For each architecture its best strictly better neighbour, or itself, and the row of that."""
-    near, _ = _neighbours(landscape.table.space, many)
-    # It comes first itself, and of equals the first is taken: it moves only to what is better.
-    near = np.concatenate([many[:, None], near], axis=1)
+def _steepest(landscape: Landscape, architectures: Architectures) -> tuple[Architectures, Ints]:
+    """The best strictly better neighbour of each architecture, else itself; and its row."""
+    near, _ = _neighbours(landscape.table.space, architectures)
+    # The architecture itself comes first and wins ties, so it moves only to a better one.
+    near = np.concatenate([architectures[:, None], near], axis=1)
     rows = landscape.table.row(near.reshape(-1, near.shape[2])).reshape(near.shape[:2])
     best = np.where(rows >= 0, landscape.fitness[rows], -np.inf).argmax(axis=1)
-    each = np.arange(len(many))
+    each = np.arange(len(architectures))
     return near[each, best], rows[each, best]
 
 
-def _blocks(many: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    return (many[i : i + _BLOCK] for i in range(0, len(many), _BLOCK))
+def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    return (array[i : i + _BLOCK] for i in range(0, len(array), _BLOCK))
 
 
 @dataclass(frozen=True)
@@ -241,8 +244,8 @@ class LocalOptima:
         rows: ``(k,)`` rows that are local optima, from best to worst.
         values: ``(k,)`` their values.
         basins: ``(k,)`` how many ascents end there.
-        share: Of all rows, or of the starting points of a sample, those that are local optima.
-        complete: Whether every architecture was a starting point, so that these are all there are.
+        share: The share of local optima among all rows, or among the starting points of a sample.
+        complete: Whether every architecture was a starting point, so these are all local optima.
     """
 
     rows: Ints
@@ -260,57 +263,57 @@ class LocalOptima:
 def local_optima(landscape: Landscape, seed: int = 0) -> LocalOptima:
     """Follows steepest ascents over the neighbour relation of the space.
 
-    A row is a local optimum if no neighbour of any architecture that shares it has a strictly better
-    value; what the table lacks is no better. An ascent goes to the best of these neighbours until
-    there is none. So architectures that share a row are one network, which no move between
-    them leaves, while of a plateau of several rows with one value each may be an optimum.
+    The neighbours of a row are those of all architectures that share it. A row is a local optimum if
+    none of its neighbours has a strictly better value; a neighbour without a value is not better. An
+    ascent goes to the best neighbour until none is better. So architectures that share a row count
+    as one network, while each row of a plateau may be an optimum.
 
-    Where the landscape is a sample, ascents start from ``ASCENTS`` of its architectures, and each
-    knows the neighbours of the architecture that it is at, not those of others that share the row.
+    If the landscape is a sample, ascents start from ``ASCENTS`` of its architectures, and follow the
+    neighbours of the current architecture only, not those of others that share its row.
 
     Args:
         landscape: The architectures.
         seed: Chooses the starting points from a sample.
     """
-    many, rows, _ = landscape.measured()
+    architectures, rows, _ = landscape.measured()
     fitness = landscape.fitness
     if landscape.complete:
-        above = np.concatenate([_steepest(landscape, block)[1] for block in _blocks(many)])
-        # Of several architectures that share a row, the one with the best move is written last.
+        above = np.concatenate([_steepest(landscape, block)[1] for block in _blocks(architectures)])
+        # Architectures that share a row are written in order of their moves, the best move last.
         order = np.argsort(fitness[above], kind="stable")
         end = np.arange(len(fitness))
         end[rows[order]] = above[order]
-        held = np.unique(rows)
-        share = float((end[held] == held).mean())
+        distinct = np.unique(rows)
+        share = float((end[distinct] == distinct).mean())
         while not np.array_equal(end, end[end]):
             end = end[end]
         basins = np.bincount(end[rows], minlength=len(fitness))
     else:
-        starts = np.random.default_rng([seed, 1]).permutation(len(many))[:ASCENTS]
-        many, end = many[starts], rows[starts]
-        going = np.arange(len(many))
+        starts = np.random.default_rng([seed, 1]).permutation(len(architectures))[:ASCENTS]
+        architectures, end = architectures[starts], rows[starts]
+        going = np.arange(len(architectures))
         while going.size:
-            many[going], after = _steepest(landscape, many[going])
+            architectures[going], after = _steepest(landscape, architectures[going])
             moved = after != end[going]
             end[going] = after
             going = going[moved]
         share = float((end == rows[starts]).mean())
         basins = np.bincount(end, minlength=len(fitness))
-    found = np.flatnonzero(basins)
-    found = found[np.argsort(-fitness[found], kind="stable")]
-    values = landscape.table.values(landscape.column.name)[found]
-    return LocalOptima(found, values, basins[found], share, landscape.complete)
+    optima = np.flatnonzero(basins)
+    optima = optima[np.argsort(-fitness[optima], kind="stable")]
+    values = landscape.table.values(landscape.column.name)[optima]
+    return LocalOptima(optima, values, basins[optima], share, landscape.complete)
 
 
 @dataclass(frozen=True)
 class FitnessDistance:
-    """How value falls with the distance to the global optimum.
+    """The relation of value and distance to the global optimum.
 
     Args:
         distances: ``(n,)`` fewest moves from each architecture to one with the best value.
         values: ``(n,)`` their values.
-        correlation: Pearson's, of distance and value, where more counts as better: -1 is a straight
-            way to the optimum, 0 none, and above 0 values lead away from it.
+        correlation: Pearson's correlation of distance and value, signed so that more is better: at
+            -1 values lead straight to the optimum, above 0 away from it.
         optima: How many architectures have the best value.
     """
 
@@ -325,11 +328,11 @@ class FitnessDistance:
 
         lines = []
         for distance in np.unique(self.distances).tolist():
-            some = self.values[self.distances == distance]
-            q25, median, q75 = np.quantile(some, [0.25, 0.5, 0.75])
-            line = {"distance": distance, "architectures": len(some), "mean": some.mean()}
-            line |= {"std": some.std(), "min": some.min(), "q25": q25, "median": median}
-            lines.append(line | {"q75": q75, "max": some.max()})
+            values = self.values[self.distances == distance]
+            q25, median, q75 = np.quantile(values, [0.25, 0.5, 0.75])
+            line = {"distance": distance, "architectures": len(values), "mean": values.mean()}
+            line |= {"std": values.std(), "min": values.min(), "q25": q25, "median": median}
+            lines.append(line | {"q75": q75, "max": values.max()})
         return pd.DataFrame(lines)
 
 
@@ -337,21 +340,21 @@ def fitness_distance(landscape: Landscape) -> FitnessDistance | None:
     """Correlation of fitness and distance to the optimum (Jones and Forrest, ICGA 1995).
 
     The distance is the fewest moves of the neighbour relation to any architecture with the best
-    value, through architectures of the space whether the table has them or not. It is counted by
-    breadth-first search, or in a large product space as decisions that differ. In other large spaces
-    it is not known which architectures share the best row, and the result is None.
+    value; moves may pass through architectures that the table lacks. Breadth-first search counts
+    them; in a large product space they are the decisions that differ. In other large spaces it is
+    unknown which architectures share the best row, and the result is None.
     """
     table, space = landscape.table, landscape.table.space
-    many, rows, values = landscape.measured()
+    architectures, rows, values = landscape.measured()
     best = landscape.fitness == landscape.fitness.max()
     if landscape.complete:
-        distances = _distances(space, many[best[rows]])[space.index(many)]
+        distances = _distances(space, architectures[best[rows]])[space.index(architectures)]
     elif all(
         getattr(type(space), name) is getattr(SearchSpace, name)
         for name in ("neighbours", "canonical")
     ):
         targets = table.architectures[best]
-        distances = np.min([(many != target).sum(axis=1) for target in targets], axis=0)
+        distances = np.min([(architectures != target).sum(axis=1) for target in targets], axis=0)
     else:
         return None
     reached = distances >= 0
@@ -364,7 +367,7 @@ def fitness_distance(landscape: Landscape) -> FitnessDistance | None:
 
 
 def _distances(space: SearchSpace, targets: Architectures) -> Ints:
-    """``(size,)`` fewest moves from each combination of options to a target; -1 where none lead."""
+    """``(size,)`` fewest moves from each combination of options to a target; -1 if there is no way."""
     result = np.full(space.size, -1)
     front, steps = space.index(targets), 0
     while front.size:
@@ -380,12 +383,12 @@ def _distances(space: SearchSpace, targets: Architectures) -> Ints:
 
 @dataclass(frozen=True)
 class Autocorrelation:
-    """How alike the values along random walks are.
+    """Autocorrelation of the values along random walks.
 
     Args:
-        values: ``(lags + 1,)`` correlation of values so many moves apart, from 0 on; NaN where there
-            are no two such.
-        pairs: ``(lags + 1,)`` how many pairs of values each is of.
+        values: ``(lags + 1,)`` correlation of values that are 0, 1, … moves apart; NaN if there are
+            no such pairs.
+        pairs: ``(lags + 1,)`` the number of pairs.
         walks: How many walks.
     """
 
@@ -405,8 +408,8 @@ class Autocorrelation:
 def random_walks(landscape: Landscape, walks: int, steps: int = STEPS, seed: int = 0) -> Floats:
     """``(walks, steps + 1)`` values along random walks; NaN where the table has none.
 
-    Each starts at a random architecture of the space and goes on to one of the neighbours, all
-    equally likely, whether the table has it or not.
+    A walk starts at a random architecture of the space. Each move goes to a random neighbour, also
+    to one that the table lacks.
     """
     rng, space = np.random.default_rng([seed, 2]), landscape.table.space
     current = space.sample(rng, walks)
@@ -427,15 +430,15 @@ def autocorrelation(walks: Floats, lags: int = LAGS) -> Autocorrelation:
 
     Args:
         walks: ``(walks, steps + 1)`` values.
-        lags: Up to how many moves apart.
+        lags: The largest number of moves between two values.
     """
-    known = ~np.isnan(walks)
-    mean, variance = (walks[known].mean(), walks[known].var()) if known.any() else (0.0, 0.0)
-    deviations = np.where(known, walks - mean, 0.0)
+    valid = ~np.isnan(walks)
+    mean, variance = (walks[valid].mean(), walks[valid].var()) if valid.any() else (0.0, 0.0)
+    deviations = np.where(valid, walks - mean, 0.0)
     values, pairs = [], []
     for lag in range(min(lags, walks.shape[1] - 1) + 1):
         end = walks.shape[1] - lag
-        n = int((known[:, :end] & known[:, lag:]).sum())
+        n = int((valid[:, :end] & valid[:, lag:]).sum())
         covariance = (deviations[:, :end] * deviations[:, lag:]).sum() / n if n else np.nan
         values.append(covariance / variance if variance else np.nan)
         pairs.append(n)

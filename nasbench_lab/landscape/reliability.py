@@ -26,20 +26,20 @@ TOP = 0.1
 
 
 def rank_correlation(a: Floats, b: Floats) -> tuple[float, float]:
-    """Spearman's rho and Kendall's tau-b over the entries that both have; NaN if they say nothing."""
+    """Spearman's rho and Kendall's tau-b over the entries of both; NaN for fewer than 3 or equal."""
     from scipy.stats import kendalltau, spearmanr
 
     both = ~(np.isnan(a) | np.isnan(b))
     a, b = a[both], b[both]
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan"), float("nan")
-    # The exact p-value is not wanted, and slow.
+    # The exact p-value would be slow, and no p-value is needed.
     tau = kendalltau(a, b, method="asymptotic").statistic
     return float(spearmanr(a, b).statistic), float(tau)
 
 
 def top_rows(fitness: Floats, share: float) -> Ints:
-    """The best rows: this share of those that have a value, at least one; ties in order of rows."""
+    """This share of the rows with a value, at least one; best first, ties in order of rows."""
     order = np.argsort(-fitness, kind="stable")
     n = int(np.isfinite(fitness).sum())
     return order[: min(n, max(1, round(share * n)))]
@@ -47,13 +47,13 @@ def top_rows(fitness: Floats, share: float) -> Ints:
 
 @dataclass(frozen=True)
 class VarianceComponents:
-    """What makes trials differ.
+    """The variance of trials between and within architectures.
 
     Args:
         between: Variance of the true means of architectures, in the unit squared; at least 0.
         within: Variance of the trials of one architecture.
-        architectures: How many there were.
-        trials: How many in all.
+        architectures: The number of architectures.
+        trials: The number of trials of all of them.
     """
 
     between: float
@@ -62,7 +62,7 @@ class VarianceComponents:
     trials: int
 
     def reliability(self, trials: int = 1) -> float:
-        """Intraclass correlation of the mean of some trials: ICC(1, k), by Spearman and Brown."""
+        """Intraclass correlation of the mean of ``trials`` trials: ICC(1, k), by Spearman-Brown."""
         total = self.between + self.within / trials
         return self.between / total if total else float("nan")
 
@@ -94,16 +94,15 @@ class Noise:
     """How far the trials of a column agree.
 
     Args:
-        components: Of the trials of all rows.
-        top: Of the rows with the best means, ``TOP`` of all. As they were chosen by their means,
-            these vary less than the true means do; only ``within`` is to be read.
+        components: Variance components of all rows.
+        top: Variance components of the share ``TOP`` of rows with the best means. Read ``within``
+            only: the means chose these rows, so they vary less than the true means.
         n_trials: How many trials the column has.
-        pairs: Per pair of trials the rank correlations over the rows that have both, of all and of
-            the top. The top is chosen by the other trials here: rows that are best by the two that
-            are compared would have made up with one what they lack in the other. NaN where there
-            are no others.
-        levels: Per tenth of the rows, by mean: how many, their mean, and the standard deviation of
-            trials within a row.
+        pairs: A line per pair of trials: rank correlations over all rows with both, and over the
+            top rows. The other trials choose the top rows here, as a choice by the compared trials
+            would bias the correlation. NaN if there are no other trials.
+        levels: A line per tenth of the rows by mean: their number, their mean, and the standard
+            deviation of trials within a row.
     """
 
     components: VarianceComponents
@@ -113,10 +112,10 @@ class Noise:
     levels: pd.DataFrame
 
     def summary(self) -> dict[str, float]:
-        """Single figures: mean rank correlations over pairs of trials, and variance components.
+        """Single numbers: mean rank correlations over pairs of trials, and variance components.
 
-        ``share_within`` is what of the variance of single trials is noise, ``reliability`` the rest,
-        and ``reliability_of_mean`` that of the mean over as many trials as the column has.
+        ``share_within`` is the share of noise in the variance of a single trial, ``reliability`` the
+        rest, and ``reliability_of_mean`` the reliability of the mean over all trials of the column.
         """
         components = self.components
         return {
@@ -150,20 +149,20 @@ def noise(table: Table, column: str) -> Noise | None:
     best = top_rows(_fitness(means, table.column(column).maximize), TOP)
     pairs = []
     for a, b in itertools.combinations(range(len(names)), 2):
-        both = int((~np.isnan(trials[:, [a, b]]).any(axis=1)).sum())
-        if not both:
+        n_rows = int((~np.isnan(trials[:, [a, b]]).any(axis=1)).sum())
+        if not n_rows:
             continue
         spearman, kendall = rank_correlation(trials[:, a], trials[:, b])
         others = np.delete(trials, [a, b], axis=1)
-        known = (~np.isnan(others)).sum(axis=1)
-        by_others = np.where(known, np.nansum(others, axis=1) / np.maximum(known, 1), np.nan)
+        counts = (~np.isnan(others)).sum(axis=1)
+        by_others = np.where(counts, np.nansum(others, axis=1) / np.maximum(counts, 1), np.nan)
         chosen = top_rows(_fitness(by_others, table.column(column).maximize), TOP)
         top_spearman, top_kendall = rank_correlation(trials[chosen, a], trials[chosen, b])
         pairs.append(
             {
                 "trial_a": names[a],
                 "trial_b": names[b],
-                "rows": both,
+                "rows": n_rows,
                 "spearman": spearman,
                 "kendall": kendall,
                 "top_spearman": top_spearman,
@@ -175,11 +174,11 @@ def noise(table: Table, column: str) -> Noise | None:
     levels = [
         {
             "level": level,
-            "rows": len(some),
-            "mean": means[some].mean(),
-            "within_std": np.sqrt(_pooled_variance(trials[some])),
+            "rows": len(rows),
+            "mean": means[rows].mean(),
+            "within_std": np.sqrt(_pooled_variance(trials[rows])),
         }
-        for level, some in enumerate(np.array_split(repeated, min(10, len(repeated))), start=1)
+        for level, rows in enumerate(np.array_split(repeated, min(10, len(repeated))), start=1)
     ]
     return Noise(
         variance_components(trials),
@@ -201,25 +200,26 @@ def _pooled_variance(trials: Floats) -> float:
 
 
 def fidelity(table: Table, column: str) -> pd.DataFrame | None:
-    """How well the values after fewer epochs rank the rows as those at the end do.
+    """How well the values after fewer epochs rank the rows, compared with those at the end.
 
     Args:
         table: The table.
         column: The column's name.
 
     Returns:
-        Per epoch Spearman's and Kendall's correlation with the last, and the share of the last
-        epoch's top 1 % and 10 % that is in that of this epoch; None if the column has one epoch.
+        A line per epoch: Spearman's and Kendall's correlation with the last epoch, and the share of
+        the last epoch's top 1 % and 10 % that this epoch's top has too. None if the column has one
+        epoch.
     """
     import pandas as pd
 
-    held = table.column(column)
-    if held.epochs is None or len(held.epochs) < 2:
+    details = table.column(column)
+    if details.epochs is None or len(details.epochs) < 2:
         return None
-    sign = 1.0 if held.maximize else -1.0
+    sign = 1.0 if details.maximize else -1.0
     last = table.values(column)
     lines = []
-    for epoch in held.epochs:
+    for epoch in details.epochs:
         now = table.values(Query(column, epoch=epoch))
         both = ~(np.isnan(now) | np.isnan(last))
         if not both.any():
@@ -227,9 +227,9 @@ def fidelity(table: Table, column: str) -> pd.DataFrame | None:
         spearman, kendall = rank_correlation(now, last)
         line = {"epoch": epoch, "rows": both.sum(), "spearman": spearman, "kendall": kendall}
         for name, share in (("top_1pct", 0.01), ("top_10pct", TOP)):
-            wanted = top_rows(sign * last[both], share)
-            found = np.intersect1d(wanted, top_rows(sign * now[both], share))
-            line[f"overlap_{name}"] = len(found) / len(wanted)
+            top = top_rows(sign * last[both], share)
+            common = np.intersect1d(top, top_rows(sign * now[both], share))
+            line[f"overlap_{name}"] = len(common) / len(top)
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -246,16 +246,16 @@ def half_way(frame: pd.DataFrame) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """How far one column stands for another, such as validation for test accuracy.
+class RankAgreement:
+    """How well one column ranks rows as another does, such as validation and test accuracy.
 
     Args:
-        spearman: Rank correlation over all rows.
-        kendall: Likewise, tau-b.
-        top_spearman: Over the rows that are best by the first column, ``TOP`` of all.
-        top_kendall: Likewise, tau-b.
-        regret: How far the row that is best by the first column is from the best of the second, in
-            the second's unit; the mean over rows that tie.
+        spearman: Spearman's rho over all rows.
+        kendall: Kendall's tau-b over all rows.
+        top_spearman: Spearman's rho over the share ``TOP`` of rows that are best by the first column.
+        top_kendall: Kendall's tau-b over the same rows.
+        regret: Regret in the second column of the row that is best by the first, in the second's
+            unit; the mean over rows that tie.
         reverse_regret: The same with the columns exchanged, in the first's unit.
     """
 
@@ -267,8 +267,8 @@ class Agreement:
     reverse_regret: float
 
 
-def agreement(table: Table, first: str, second: str) -> Agreement | None:
-    """How far one column stands for another; None if they are the same or no row has both."""
+def rank_agreement(table: Table, first: str, second: str) -> RankAgreement | None:
+    """How well one column ranks as another; None if they are the same or no row has both."""
     a, b = table.values(first), table.values(second)
     both = ~(np.isnan(a) | np.isnan(b))
     if table.column(first) == table.column(second) or not both.any():
@@ -277,7 +277,7 @@ def agreement(table: Table, first: str, second: str) -> Agreement | None:
     up, down = (table.column(name).maximize for name in (first, second))
     best_a, best_b = (x.max() if more else x.min() for x, more in ((a, up), (b, down)))
     best = top_rows(a if up else -a, TOP)
-    return Agreement(
+    return RankAgreement(
         *rank_correlation(a, b),
         *rank_correlation(a[best], b[best]),
         float(np.abs(b[np.isclose(a, best_a, rtol=1e-9, atol=0)] - best_b).mean()),

@@ -51,7 +51,7 @@ A plug-in names its own in the entry-point group ``nasbench_lab.spaces``.
 @cache
 def _plugged_in() -> dict[str, SearchSpace]:
     """The spaces of plug-ins, by name."""
-    return dict(plug_ins.plug_ins(plug_ins.SPACES, _made)[::-1])  # the first of a name counts
+    return dict(plug_ins.plug_ins(plug_ins.SPACES, _made)[::-1])  # the first of equal names counts
 
 
 def _made(make: Callable[[], SearchSpace]) -> SearchSpace:
@@ -68,7 +68,7 @@ def space_names() -> list[str]:
 
 @cache
 def get_space(name: str) -> SearchSpace:
-    """The space of this name; one object per name, so that what it computes is kept.
+    """The space of this name; one object per name, so its caches are kept.
 
     Raises:
         UnknownNameError: There is no such space.

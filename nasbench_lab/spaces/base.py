@@ -1,4 +1,4 @@
-"""What a search space is: a list of decisions, and moves between the architectures they span."""
+"""Search spaces: lists of decisions, and moves between the architectures that they span."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Decision:
     """One choice that a search makes.
 
     Args:
-        name: What is decided, for people.
-        options: What can be chosen; an architecture holds a position in this tuple.
+        name: The decision in words.
+        options: The options; an architecture holds a position in this tuple.
         ordered: Whether neighbouring options are alike (channel counts, learning rates).
     """
 
@@ -41,9 +41,9 @@ class Edge(NamedTuple):
 
     Args:
         source: The node that it leads from.
-        target: The node that it leads to, a later one.
-        operation: What is done on the way, ``""`` for nothing but passing on, or None if the edge
-            is part of every architecture of the space but carries nothing in this one.
+        target: The later node that it leads to.
+        operation: The operation on the way; ``""`` if values pass unchanged; None if every
+            architecture of the space has the edge but it carries nothing in this one.
     """
 
     source: int
@@ -52,12 +52,12 @@ class Edge(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """An architecture as a directed acyclic graph, the way it is drawn.
+    """An architecture as a directed acyclic graph, for drawings.
 
     Args:
-        nodes: What each node is called or does. The first is the input and the last the output.
-        edges: Between nodes.
-        operations: All that an edge or a node of the space can do; nodes may have other names too.
+        nodes: The name or operation of each node. The first is the input and the last the output.
+        edges: The edges.
+        operations: All operations of edges or nodes of the space; nodes may have other names too.
     """
 
     nodes: tuple[str, ...]
@@ -97,7 +97,7 @@ class SearchSpace:
         self.decisions = tuple(decisions)
         self.n_options = tuple(len(decision.options) for decision in decisions)
         self.size = math.prod(self.n_options)
-        """Number of architectures, isomorphic ones counted separately (a Python int)."""
+        """Number of architectures (a Python int); isomorphic ones count separately."""
         self._free = tuple(i for i, n in enumerate(self.n_options) if n > 1)
         # Mixed-radix place values, the first decision most significant.
         self._places = tuple(math.prod(self.n_options[i + 1 :]) for i in range(len(decisions)))
@@ -116,7 +116,7 @@ class SearchSpace:
         return hash((self.name, self.n_options))
 
     def __getstate__(self) -> dict[str, Any]:
-        # Caches (cached_property) are cheap to compute again and large to send to a worker.
+        # Cached properties are large to send to a worker and cheap to compute again.
         state = self.__dict__.copy()
         for name in self._cached:
             state.pop(name, None)
@@ -140,7 +140,7 @@ class SearchSpace:
         """Returns the architecture as a tuple of Python ints.
 
         Raises:
-            InvalidArchitectureError: It has the wrong length or an option that does not exist.
+            InvalidArchitectureError: The length is wrong, or an option does not exist.
         """
         try:
             result = tuple(int(option) for option in architecture)
@@ -169,17 +169,17 @@ class SearchSpace:
         return result
 
     def _validate_many(self, architectures: Architectures) -> Architectures:
-        many = np.asarray(architectures)
+        result = np.asarray(architectures)
         d = len(self.decisions)
-        if many.ndim != 2 or many.shape[1] != d or not np.issubdtype(many.dtype, np.integer):
+        if result.ndim != 2 or result.shape[1] != d or not np.issubdtype(result.dtype, np.integer):
             raise InvalidArchitectureError(
                 f"Expected a tuple of {d} ints or an integer array of shape (n, {d}) for "
-                f"{self.name!r} but got shape {many.shape} of {many.dtype}."
+                f"{self.name!r} but got shape {result.shape} of {result.dtype}."
             )
-        bad = (many < 0) | (many >= self._radices)
+        bad = (result < 0) | (result >= self._radices)
         if bad.any():
-            self.validate(many[int(np.argwhere(bad)[0, 0])].tolist())
-        return many.astype(np.int64, copy=False)
+            self.validate(result[int(np.argwhere(bad)[0, 0])].tolist())
+        return result.astype(np.int64, copy=False)
 
     # Numbering
 
@@ -190,7 +190,7 @@ class SearchSpace:
     def index(self, architecture: Any) -> Any:
         """Numbers architectures from 0 to ``size - 1``, the first decision most significant.
 
-        This is the space's own order. A benchmark's official order is a table's business.
+        This is the space's own order. A table knows the official order of its benchmark.
 
         Args:
             architecture: A tuple, or an ``(n, d)`` array.
@@ -212,7 +212,7 @@ class SearchSpace:
                     return index
         except TypeError:
             pass
-        # Something is wrong, or the numbers are NumPy's: validate says which.
+        # Something is wrong, or the numbers are NumPy's; validate finds out.
         return self.index(self.validate(architecture))
 
     @overload
@@ -262,10 +262,9 @@ class SearchSpace:
     @overload
     def mutate(self, architecture: Architectures, rng: np.random.Generator) -> Architectures: ...
     def mutate(self, architecture: Any, rng: np.random.Generator) -> Any:
-        """Changes one decision: each equally likely, and each of its other options equally likely.
+        """Changes one decision; all decisions, and all its other options, are equally likely.
 
-        Decisions with a single option are passed over; the only architecture of a space of one is
-        returned as it is.
+        Decisions with a single option never change. A space of one architecture returns it.
         """
         if isinstance(architecture, np.ndarray):
             result = self._validate_many(architecture).copy()
@@ -301,9 +300,9 @@ class SearchSpace:
             for j, (i, step) in enumerate(moves):
                 result[:, j, i] = (result[:, j, i] + step) % self.n_options[i]
             return result
-        one = self.validate(architecture)
+        base = self.validate(architecture)
         return [
-            (*one[:i], (one[i] + step) % n, *one[i + 1 :])
+            (*base[:i], (base[i] + step) % n, *base[i + 1 :])
             for i, n in enumerate(self.n_options)
             for step in range(1, n)
         ]
@@ -315,9 +314,9 @@ class SearchSpace:
     @overload
     def canonical(self, architecture: Architectures) -> Architectures: ...
     def canonical(self, architecture: Any) -> Any:
-        """The representative of an architecture's class: isomorphic architectures agree.
+        """The representative of an architecture's class, the same for isomorphic architectures.
 
-        In a plain product no two architectures are isomorphic.
+        No two architectures of a plain product are isomorphic.
         """
         if isinstance(architecture, np.ndarray):
             return self._validate_many(architecture).copy()
@@ -360,7 +359,7 @@ class SearchSpace:
         return self._options_from_names(text.strip().split(":"), text, "option:option:…")
 
     def _options_from_names(self, names: Sequence[str], text: str, syntax: str) -> Architecture:
-        """Turns option names into an architecture, or says what is wrong with ``text``."""
+        """Turns option names into an architecture; errors quote ``text``."""
         if len(names) != len(self.decisions):
             raise InvalidArchitectureError(
                 f"Expected {counted(len(self.decisions), 'option')} for {self.name!r} but got "
@@ -390,9 +389,9 @@ class SearchSpace:
 
         Args:
             architecture: A tuple, or an ``(n, d)`` array.
-            encoding: One of the space's ``encodings``. ``one_hot`` has one 0/1 entry per option of
-                each decision, in order. ``adjacency`` and ``path`` are those of White et al. 2020
-                (arXiv 2007.04965, section 3), where the space has them.
+            encoding: One of the space's ``encodings``. ``one_hot`` has a 0/1 entry for each option of
+                each decision, in order. ``adjacency`` and ``path``, if the space has them, are those
+                of White et al. 2020 (arXiv 2007.04965, section 3).
 
         Returns:
             ``(k,)`` floats, or ``(n, k)``.
@@ -404,10 +403,10 @@ class SearchSpace:
             raise UnknownNameError(f"encoding of {self.name!r}", encoding, self.encodings)
         if isinstance(architecture, np.ndarray):
             return self._encode(self._validate_many(architecture), encoding)
-        one: NDArray[np.float64] = self._encode(np.array([self.validate(architecture)]), encoding)[
-            0
-        ]
-        return one
+        encoded: NDArray[np.float64] = self._encode(
+            np.array([self.validate(architecture)]), encoding
+        )[0]
+        return encoded
 
     @cached_property
     def _offsets(self) -> NDArray[np.int64]:
@@ -418,9 +417,9 @@ class SearchSpace:
 
 
 def indicators(columns: NDArray[np.int64], n_columns: int) -> NDArray[np.float64]:
-    """0/1 rows from the column numbers that are 1: ``(n, m)`` ints -> ``(n, n_columns)`` floats.
+    """0/1 rows with ones in the given columns: ``(n, m)`` ints -> ``(n, n_columns)`` floats.
 
-    Negative column numbers stand for nothing.
+    Negative column numbers are ignored.
     """
     result = np.zeros((len(columns), n_columns))
     rows = np.repeat(np.arange(len(columns)), columns.shape[1]).reshape(columns.shape)

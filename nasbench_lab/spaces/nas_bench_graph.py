@@ -1,8 +1,8 @@
 """The space of NAS-Bench-Graph.
 
 Qin et al., "NAS-Bench-Graph: Benchmarking graph neural architecture search", NeurIPS 2022
-(arXiv 2206.09166): four computing nodes, each fed by the input or by one earlier node, and all nodes
-that feed no other go to the output. The wiring is one of the 9 rooted forests on 4 nodes.
+(arXiv 2206.09166): the input or an earlier node feeds each of four computing nodes, and all nodes
+that feed no other feed the output. The wiring is one of the 9 rooted forests on 4 nodes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LINKS = (
     (0, 1, 2, 2),
     (0, 1, 2, 3),
 )
-"""The wirings: for each computing node the node that feeds it, 0 being the input."""
+"""The wirings: the source of each computing node; 0 is the input."""
 
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
 PROTEINS_OPERATIONS = ("gcn", "sage", "arma", "fc", "skip")
@@ -50,9 +50,8 @@ _TEXT = re.compile(r"(?:Arch\s*\(\s*)?\[([^\]]*)\]\s*(?:,\s*)?\[([^\]]*)\]\s*\)?
 class NASBenchGraphSpace(SearchSpace):
     """Five decisions: the wiring (9 options), then the operation of each computing node.
 
-    Strings are written as the official package writes them, ``Arch([0, 1, 2, 1], ['gcn', 'gin',
-    'fc', 'cheb'])``; as there, the nodes may be listed in any order in which each comes after the
-    node that feeds it.
+    Strings have the form of the official package, ``Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc',
+    'cheb'])``. The nodes may be listed in any order in which a node comes after its source.
 
     Encodings: ``one_hot``; ``adjacency`` (15 entries for the possible edges between input, nodes and
     output, then one-hot operations); ``path`` (one entry per possible sequence of operations from
@@ -111,13 +110,12 @@ class NASBenchGraphSpace(SearchSpace):
     def canonical(self, architecture: Any) -> Any:
         """The representative of all architectures with the same official hash.
 
-        As ``Arch.valid_hash`` of the official package: a skip that only passes its input on goes to
-        the top of the network, and of the orders of interchangeable nodes the one with the lowest
-        option numbers is taken.
+        As in ``Arch.valid_hash`` of the official package, a skip that only passes its input on moves
+        to the top of the network. Interchangeable nodes get the order with the lowest option numbers.
         """
         if not isinstance(architecture, np.ndarray):
-            one = self.canonical(np.array([self.validate(architecture)]))[0]
-            return tuple(one.tolist())
+            result = self.canonical(np.array([self.validate(architecture)]))[0]
+            return tuple(result.tolist())
         many = self._validate_many(architecture)
         result = np.empty_like(many)
         operations = many[:, 1:]
@@ -135,7 +133,7 @@ class NASBenchGraphSpace(SearchSpace):
 
     @cached_property
     def _skip_cases(self) -> list[tuple[int, NDArray[np.int64]]]:
-        """For each wiring and set of skips: the canonical wiring and the node orders giving it."""
+        """The canonical wiring and the node orders that give it, for each wiring and set of skips."""
         return [
             _wirings(_lift_skips(link, [bool(skips >> i & 1) for i in range(_N)]))
             for link in LINKS
@@ -178,11 +176,11 @@ def _lift_skips(link: tuple[int, ...], skip: list[bool]) -> list[int]:
     """Moves every skip that only passes its input on to the top.
 
     Args:
-        link: For each node its source, 0 being the input.
-        skip: For each node whether it is a skip.
+        link: The source of each node; 0 is the input.
+        skip: Whether each node is a skip.
 
     Returns:
-        For each node its source as a node number from 0, the input being -1.
+        The source of each node as a node number from 0; -1 is the input.
     """
     source = [s - 1 for s in link]
 
@@ -210,16 +208,16 @@ def _wirings(source: list[int]) -> tuple[int, NDArray[np.int64]]:
     """Lists the nodes of a forest so that their sources form one of ``LINKS``.
 
     Args:
-        source: For each node its source, the input being -1.
+        source: The source of each node; -1 is the input.
 
     Returns:
-        The wiring's number, and ``(n, 4)`` orders that all give it: which node comes first, and so
-        on. Each forest fits exactly one wiring.
+        The wiring's number, and ``(n, 4)`` orders of nodes that give it. Each forest fits exactly one
+        wiring.
     """
-    found: dict[int, list[tuple[int, ...]]] = {}
+    orders_by_wiring: dict[int, list[tuple[int, ...]]] = {}
     for order in itertools.permutations(range(_N)):
         link = tuple(order.index(source[node]) + 1 if source[node] >= 0 else 0 for node in order)
         if link in LINKS:
-            found.setdefault(LINKS.index(link), []).append(order)
-    ((wiring, orders),) = found.items()
+            orders_by_wiring.setdefault(LINKS.index(link), []).append(order)
+    ((wiring, orders),) = orders_by_wiring.items()
     return wiring, np.array(orders)

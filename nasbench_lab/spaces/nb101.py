@@ -2,7 +2,7 @@
 
 Ying et al., "NAS-Bench-101: Towards reproducible neural architecture search", ICML 2019
 (arXiv 1902.09635): a cell is a directed acyclic graph of at most 7 nodes (input, up to 5 operations,
-output) and at most 9 edges. Nodes that are on no way from input to output do not count.
+output) and at most 9 edges. Nodes that lie on no way from input to output do not count.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nasbench_lab.spaces.base import (
 )
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
-"""In the order of the official configuration, whose numbers the module hash takes in."""
+"""Operations in the order of the official configuration; the module hash uses their numbers."""
 
 NODES = 7
 MAX_EDGES = 9
@@ -47,8 +47,8 @@ _DIRECT = EDGES.index((0, _OUTPUT))
 _SYNTAX = "0100010000010…:input,conv3x3-bn-relu,maxpool3x3,…,output"
 _TEXT = re.compile(r"([01]+):([^:\n]+)")
 
-# Canonical cells are found as numbers: 2 bits for the operation of each inner node, 3 meaning that
-# there is none, then one bit per edge other than that from input to output.
+# Cells are compared as numbers to find the canonical one: 2 bits for the operation of each inner
+# node (3 if the node is absent), then a bit for each edge except that from input to output.
 _ABSENT = len(OPERATIONS)
 _BITS = {edge: len(EDGES) - 2 - i for i, edge in enumerate(e for e in EDGES if e != EDGES[_DIRECT])}
 _BLOCK = 8192
@@ -58,13 +58,13 @@ class NB101Space(SearchSpace):
     """Cells as 21 edge decisions (0 or 1, along ``EDGES``) and the operations of nodes 1 to 5.
 
     Not every combination is a cell: the output must be reachable from the input, and at most 9 edges
-    may be on ways between them, as in the official ``ModelSpec`` and ``_check_spec``. ``validate``,
-    and with it every method but ``index`` and ``at``, refuses other combinations. ``size`` counts
-    all 509,607,936 combinations and ``index`` and ``at`` number them; the space cannot be walked
-    through by number. There are 423,624 classes of isomorphic cells.
+    may lie on ways between them, as in the official ``ModelSpec`` and ``_check_spec``. ``validate``
+    refuses other combinations, and so does every method but ``index`` and ``at``. ``size`` counts
+    all 509,607,936 combinations, and ``index`` and ``at`` number them, so not every number is a cell.
+    There are 423,624 classes of isomorphic cells.
 
-    Strings are a matrix of up to 7x7 digits and the operations, as in the official files; they are
-    written as 7x7, with whatever leads nowhere.
+    Strings are a matrix of up to 7x7 digits and the operations, as in the official files. They are
+    written with all 7x7 digits, dead ends included.
 
     Encodings: ``one_hot`` (57 entries); ``adjacency`` (36: the edges, then one-hot operations);
     ``path`` (364: one entry per sequence of 0 to 5 operations on a way from input to output).
@@ -85,8 +85,8 @@ class NB101Space(SearchSpace):
         """Returns the architecture as a tuple of Python ints.
 
         Raises:
-            InvalidArchitectureError: It has the wrong length or an option that does not exist, no
-                way leads from input to output, or more than 9 edges are on such ways.
+            InvalidArchitectureError: The length is wrong, an option does not exist, no way leads
+                from input to output, or more than 9 edges lie on such ways.
         """
         cell = super().validate(architecture)
         n_edges = sum(_live_edges(cell))
@@ -108,7 +108,7 @@ class NB101Space(SearchSpace):
         return cells
 
     def _live_edges_of_valid(self, cells: Architectures) -> NDArray[np.bool_]:
-        """``(n, 21)``: the edges on ways from input to output; refuses what is no cell."""
+        """``(n, 21)``: the edges on ways from input to output; refuses other combinations."""
         live = _many_live_edges(cells)
         if (bad := np.flatnonzero(~_are_valid(live))).size:
             self.validate(cells[bad[0]].tolist())
@@ -119,7 +119,7 @@ class NB101Space(SearchSpace):
     @overload
     def index(self, architecture: Architectures) -> NDArray[np.int64]: ...
     def index(self, architecture: Any) -> Any:
-        """Numbers combinations of options from 0 to ``size - 1``, also those that are no cells.
+        """Numbers all combinations of options, cells or not, from 0 to ``size - 1``.
 
         Args:
             architecture: A tuple, or an ``(n, 26)`` array.
@@ -141,20 +141,20 @@ class NB101Space(SearchSpace):
     def sample(self, rng: np.random.Generator, n: int | None = None) -> Any:
         """Draws edges and operations uniformly until they are a cell, as the paper's random search.
 
-        All valid combinations are equally likely, and so classes of many isomorphic cells likelier
-        than others.
+        All valid combinations are equally likely, so a class of many isomorphic cells is more likely
+        than a small one.
         """
         if n is None:
             while True:
                 cell = super().sample(rng)
                 if 1 <= sum(_live_edges(cell)) <= MAX_EDGES:
                     return cell
-        found = np.empty((0, len(self.decisions)), dtype=np.int64)
-        while len(found) < n:
+        cells = np.empty((0, len(self.decisions)), dtype=np.int64)
+        while len(cells) < n:
             # Some 73% of the draws are cells.
-            drawn = super().sample(rng, (n - len(found)) * 3 // 2 + 10)
-            found = np.concatenate([found, drawn[_are_valid(_many_live_edges(drawn))]])
-        return found[:n]
+            drawn = super().sample(rng, (n - len(cells)) * 3 // 2 + 10)
+            cells = np.concatenate([cells, drawn[_are_valid(_many_live_edges(drawn))]])
+        return cells[:n]
 
     @overload
     def mutate(self, architecture: tuple[int, ...], rng: np.random.Generator) -> Architecture: ...
@@ -164,9 +164,9 @@ class NB101Space(SearchSpace):
         """Flips each edge with chance 1/7 and changes each operation with chance 1/5.
 
         This is the mutation of the paper's regularized evolution at its mutation rate of 1, as in
-        the notebook that was published with it (``mutate_spec`` of NASBench.ipynb): chances are one
-        by the number of nodes and of operations, and it is done again until the result is a cell.
-        Here also until it differs from its parent, if only in what leads nowhere.
+        the published notebook (``mutate_spec`` of NASBench.ipynb): the chances are 1 divided by the
+        number of nodes, or of operations. The mutation is repeated until the result is a cell, and
+        here also until it differs from its parent, if only in a dead end.
         """
         if isinstance(architecture, np.ndarray):
             parents = self._validate_many(architecture)
@@ -200,8 +200,8 @@ class NB101Space(SearchSpace):
             ``(n, m, 26)`` array.
 
         Raises:
-            InvalidArchitectureError: Several cells are given that have unequal numbers of
-                neighbours, so that no array can hold them. Ask one by one.
+            InvalidArchitectureError: The cells have unequal numbers of neighbours, which no array can
+                hold. Ask for one cell at a time.
         """
         if not isinstance(architecture, np.ndarray):
             near = super().neighbours(architecture)
@@ -223,10 +223,10 @@ class NB101Space(SearchSpace):
     def canonical(self, architecture: Any) -> Any:
         """The representative of all isomorphic cells: those with the same official module hash.
 
-        Nodes that are on no way from input to output are taken out, with their edges. The others
-        are listed from node 1 on, and the output stays node 6. Of all orders in which edges lead
-        forward it is the one with the lowest operations and then the lowest edges. The nodes left
-        over have no edges, and operation 0.
+        Nodes on no way from input to output are removed with their edges. The others are listed
+        from node 1 on, and the output stays node 6. Their order is the one with the lowest
+        operations, then the lowest edges, among all orders in which edges lead forward. The
+        remaining nodes have no edges, and operation 0.
         """
         if isinstance(architecture, np.ndarray):
             cells = super()._validate_many(architecture)
@@ -245,8 +245,8 @@ class NB101Space(SearchSpace):
         edge_bits = len(_BITS)
         result = [code >> bit & 1 for bit in range(edge_bits - 1, -1, -1)]
         result.insert(_DIRECT, live[_DIRECT])
-        found = [code >> edge_bits + 2 * i & 3 for i in range(_INNER - 1, -1, -1)]
-        return (*result, *(0 if o == _ABSENT else o for o in found))
+        operations = [code >> edge_bits + 2 * i & 3 for i in range(_INNER - 1, -1, -1)]
+        return (*result, *(0 if o == _ABSENT else o for o in operations))
 
     def _canonical_block(self, cells: Architectures, live: NDArray[np.bool_]) -> Architectures:
         result = np.zeros_like(cells)
@@ -259,16 +259,16 @@ class NB101Space(SearchSpace):
         others = [e for e in range(len(EDGES)) if e != _DIRECT]
         result[:, others] = lowest >> np.arange(edge_bits)[::-1] & 1
         result[:, _DIRECT] = live[:, _DIRECT]
-        found = lowest >> (edge_bits + 2 * np.arange(_INNER)[::-1]) & 3
-        result[:, len(EDGES) :] = np.where(found == _ABSENT, 0, found)
+        operations = lowest >> (edge_bits + 2 * np.arange(_INNER)[::-1]) & 3
+        result[:, len(EDGES) :] = np.where(operations == _ABSENT, 0, operations)
         return result
 
     @cached_property
     def _relabellings(self) -> NDArray[np.float64]:
-        """``(26, 120)``: what live edges and operations add to the code under each order of nodes.
+        """``(26, 120)``: summands of live edges and operations in the code of each order of nodes.
 
-        All sums are whole numbers below 2^53 and so exact. An order in which an edge leads backward
-        gets a code that is never the lowest. Absent nodes, of the highest operation, come last.
+        All sums are whole numbers below 2^53 and therefore exact. An order with a backward edge gets
+        a code that is never the lowest. Absent nodes have the highest operation and come last.
         """
         columns = []
         for order in itertools.permutations(range(1, _OUTPUT)):
@@ -288,9 +288,10 @@ class NB101Space(SearchSpace):
     def module_hash(self, architecture: Any) -> Any:
         """The official hash of cells, equal for isomorphic ones: 32 hexadecimal digits.
 
-        As ``ModelSpec.hash_spec`` with ``graph_util.hash_module``: each node starts with its numbers
-        of edges and its label (-1 for the input, -2 for the output, else the operation), and takes
-        in the sorted hashes of its neighbours, as many times as there are nodes.
+        It is that of ``ModelSpec.hash_spec`` with ``graph_util.hash_module``: the first hash of a
+        node is of its numbers of edges and its label (-1 for the input, -2 for the output, else the
+        operation). Then each node hashes the sorted hashes of its neighbours, as many times as there
+        are nodes.
 
         Args:
             architecture: A tuple, or an ``(n, 26)`` array.
@@ -306,14 +307,13 @@ class NB101Space(SearchSpace):
 
         Args:
             matrix: ``(k, k)`` 0/1 adjacency matrix of 2 to 7 nodes, zero on and below the diagonal.
-            operations: The ``k`` operations, of which the first is ``input`` and the last
-                ``output``.
+            operations: The ``k`` operations; the first is ``input`` and the last ``output``.
 
         Returns:
             The cell. With fewer than 7 nodes, the operations are the first nodes after the input.
 
         Raises:
-            InvalidArchitectureError: That is no cell of the space.
+            InvalidArchitectureError: This is not a cell of the space.
         """
         try:
             adjacency = np.asarray(matrix)
@@ -351,21 +351,21 @@ class NB101Space(SearchSpace):
         return self.validate((*edges, *options, *[0] * (NODES - k)))
 
     def to_matrix(self, architecture: Sequence[int]) -> tuple[NDArray[np.int64], list[str]]:
-        """The official form of a cell without what leads nowhere.
+        """The official form of a cell without dead ends.
 
         Returns:
             ``(k, k)`` adjacency matrix and ``k`` operations from ``input`` to ``output``.
         """
         cell = self.validate(architecture)
         live = _live_edges(cell)
-        kept = [0, *(i + 1 for i, fed in enumerate(_in(live)) if fed), _OUTPUT]
+        nodes = [0, *(i + 1 for i, fed in enumerate(_in(live)) if fed), _OUTPUT]
         matrix = np.zeros((NODES, NODES), dtype=np.int64)
         matrix[_SOURCES, _TARGETS] = live
         names = ["input", *(OPERATIONS[option] for option in cell[len(EDGES) :]), "output"]
-        return matrix[np.ix_(kept, kept)], [names[node] for node in kept]
+        return matrix[np.ix_(nodes, nodes)], [names[node] for node in nodes]
 
     def graph(self, architecture: Architecture) -> Graph:
-        """All 7 nodes, also those that no edge leads to or from."""
+        """All 7 nodes, also those without edges."""
         cell = self.validate(architecture)
         edges = [Edge(*ends) for ends, there in zip(EDGES, cell, strict=False) if there]
         names = [OPERATIONS[option] for option in cell[len(EDGES) :]]
@@ -415,10 +415,10 @@ class NB101Space(SearchSpace):
 
 @cache
 def _layout(k: int) -> tuple[list[int], int]:
-    """Where each of ``EDGES`` stands among the digits of a matrix of ``k`` nodes, and a mask.
+    """The place of each of ``EDGES`` among the digits of a matrix of ``k`` nodes, and a mask.
 
-    Edges of nodes that it does not have stand after its end. The mask has the bits on and below the
-    diagonal, the first digit being the highest.
+    The place of an edge of absent nodes is after the last digit. The mask has the bits on and below
+    the diagonal; the first digit is the highest bit.
     """
     row = {**{node: node for node in range(k - 1)}, _OUTPUT: k - 1}
     places = [row[s] * k + row[t] if s in row and t in row else k * k for s, t in EDGES]
@@ -427,9 +427,9 @@ def _layout(k: int) -> tuple[list[int], int]:
 
 
 def _live_edges(cell: Sequence[int]) -> list[int]:
-    """For each possible edge whether it is there and on a way from input to output.
+    """Whether each possible edge exists and lies on a way from input to output.
 
-    As the rows of the matrix come one after another, a node's edges from it come after those to it.
+    Rows of the matrix are in order, so the edges from a node come after the edges to it.
     """
     there = [edge for edge, present in zip(EDGES, cell, strict=False) if present]
     fed, useful = 1, 1 << _OUTPUT
@@ -467,13 +467,13 @@ def _are_valid(live: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _in(live: Sequence[int]) -> list[bool]:
-    """For each inner node whether live edges lead to it."""
+    """Whether live edges lead to each inner node."""
     fed = {target for target, there in zip(_TARGETS, live, strict=True) if there}
     return [node in fed for node in range(1, _OUTPUT)]
 
 
 def _steps(u: NDArray[np.float64]) -> NDArray[np.int64]:
-    """By how much numbers drawn from [0, 1) change options: not at all, by 1, or by 2."""
+    """The changes of options, 0, 1 or 2, from numbers drawn from [0, 1)."""
     steps = np.zeros(u.shape, dtype=np.int64)
     edges, operations = u[..., : len(EDGES)], u[..., len(EDGES) :]
     steps[..., : len(EDGES)] = edges < 1 / NODES

@@ -41,11 +41,11 @@ _SYNTAX = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
 class NB201Space(SearchSpace):
     """All 15,625 cells of NAS-Bench-201.
 
-    ``index`` counts in base 5 along ``EDGES``. The official files have an order of their own, which
-    agrees with this one in 1 of 15,625 places: an index from there is no index here.
+    ``index`` counts in base 5 along ``EDGES``. The order of the official files agrees with it in 1 of
+    15,625 places, so an index from there is no index here.
 
-    Encodings: ``one_hot`` (30 entries); ``adjacency`` (24: for each operation but ``none``, which of
-    the 6 edges carry it); ``path`` (100: one entry per sequence of operations other than ``none``
+    Encodings: ``one_hot`` (30 entries); ``adjacency`` (24: whether each of the 6 edges carries each
+    operation but ``none``); ``path`` (100: one entry per sequence of operations other than ``none``
     on a way from input to output, 4 + 16 + 16 + 64).
     """
 
@@ -93,14 +93,14 @@ class NB201Space(SearchSpace):
 
         Args:
             architecture: A tuple, or an ``(n, 6)`` array.
-            method: ``graph`` (5,260 classes): cells that are the same network once edges that carry
-                nothing or lead nowhere are removed, where one convolution used twice differs from
-                two convolutions. ``string`` (6,466 classes): the paper's method
-                (``Structure.to_unique_str`` of the official code), which takes skips out and sorts
-                each node's terms, but keeps zeros as terms and a sum behind a skip as one term.
+            method: ``graph`` (5,260 classes): a class has the cells that are the same network without
+                edges that carry nothing or lead nowhere. One convolution that is used twice differs
+                from two convolutions. ``string`` (6,466 classes): the paper's method
+                (``Structure.to_unique_str`` of the official code). It removes skips and sorts each
+                node's terms, but keeps zeros as terms and a sum behind a skip as one term.
 
         Raises:
-            UnknownNameError: The method is another.
+            UnknownNameError: There is no such method.
         """
         if method == "graph":
             representatives = self._graph_representatives
@@ -119,7 +119,7 @@ class NB201Space(SearchSpace):
         return self._first_of_class(unique_string)
 
     def _first_of_class(self, form: Callable[[Architecture], str]) -> NDArray[np.int64]:
-        """``(size,)``: for each index the lowest index of a cell with the same form."""
+        """``(size,)``: the lowest index of a cell with the same form, for each index."""
         first: dict[str, int] = {}
         cells = itertools.product(range(len(OPERATIONS)), repeat=len(EDGES))
         return np.array([first.setdefault(form(cell), i) for i, cell in enumerate(cells)])
@@ -144,7 +144,7 @@ class NB201Space(SearchSpace):
 
 
 def unique_string(cell: Architecture) -> str:
-    """The string by which the paper tells cells apart: skips are left out, sums are sorted."""
+    """The string that identifies a cell in the paper, without skips and with sorted sums."""
     nodes = ["0"]
     for target in (1, 2, 3):
         terms = []
@@ -160,9 +160,9 @@ def unique_string(cell: Architecture) -> str:
     return nodes[-1]
 
 
-# A node's value as a sum of terms. A term is the input, a pooling of a sum, or the output of the
-# convolution on one edge: pooling has no weights, so two poolings of one sum are the same term,
-# while two convolutions of one sum are not.
+# A node's value is a sum of terms. A term is the input, a pooling of a sum, or the output of the
+# convolution on an edge. Pooling has no weights, so two poolings of a sum are the same term; two
+# convolutions of a sum are two terms.
 _Term = tuple[Any, ...]
 _Sum = tuple[_Term, ...]
 
@@ -186,26 +186,26 @@ def _graph_form(cell: Architecture) -> str:
         nodes.append(tuple(terms))
     output = nodes[-1]
 
-    def written(total: _Sum, conv: Callable[[int], str]) -> str:
-        """A sum as text in which the order of its terms is gone."""
+    def sum_text(total: _Sum, conv: Callable[[int], str]) -> str:
+        """A sum as text that does not depend on the order of its terms."""
 
         def term(t: _Term) -> str:
             if t[0] == "conv":
                 return conv(t[1])
-            return f"pool[{written(t[1], conv)}]" if t[0] == "pool" else "input"
+            return f"pool[{sum_text(t[1], conv)}]" if t[0] == "pool" else "input"
 
         return "+".join(sorted(map(term, total)))
 
-    # What each live convolution computes when it is forgotten which instance is which. Instances
-    # that look alike here are then told apart by numbers, in every possible order.
+    # The shape of a live convolution is its computation without the identity of convolutions. Those
+    # of equal shape get numbers then, in every possible order.
     shape: dict[int, str] = {}
 
     def shape_of(edge: int) -> str:
         option, inner = convolutions[edge]
-        shape[edge] = f"{option}[{written(inner, shape_of)}]"
+        shape[edge] = f"{option}[{sum_text(inner, shape_of)}]"
         return shape[edge]
 
-    written(output, shape_of)
+    sum_text(output, shape_of)
     alike = [
         [edge for edge in shape if shape[edge] == text] for text in sorted(set(shape.values()))
     ]
@@ -213,9 +213,9 @@ def _graph_form(cell: Architecture) -> str:
     for orders in itertools.product(*map(itertools.permutations, alike)):
         order = [edge for group in orders for edge in group]
         number = {edge: f"#{i}" for i, edge in enumerate(order)}
-        parts = [written(output, number.__getitem__)]
+        parts = [sum_text(output, number.__getitem__)]
         for edge in order:
             option, inner = convolutions[edge]
-            parts.append(f"{option}[{written(inner, number.__getitem__)}]")
+            parts.append(f"{option}[{sum_text(inner, number.__getitem__)}]")
         forms.append(";".join(parts))
     return min(forms)

@@ -1,10 +1,10 @@
-"""What can be said of many runs.
+"""Statistics of many runs.
 
 The incumbent of a run is its best evaluation so far by the objective, which is validation data. Its
 test value is looked up in the table only here, after the run.
 
-Functions on arrays and DataFrames of one's own: ``bootstrap_interval``, ``expected_running_time``,
-``wilcoxon_holm``, ``friedman``, … Functions whose names end in ``_frame`` take a
+``bootstrap_interval``, ``expected_running_time``, ``wilcoxon_holm``, ``friedman`` and others take
+the user's own arrays or DataFrames. Functions whose names end in ``_frame`` take a
 ``nasbench_lab.results.result.Result`` and give a pandas DataFrame.
 """
 

@@ -39,13 +39,13 @@ def numbers(values: ArrayLike) -> Floats:
     """Values as an array of numbers.
 
     Raises:
-        QueryError: Some are none, or lines are not of one length.
+        QueryError: A value is no number, or the lines differ in length.
     """
     try:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
         raise QueryError(
-            f"Expected numbers, NaN where one is missing, in lines of one length, but: {error}."
+            f"Expected lines of equal length with numbers, NaN for a missing one, but: {error}."
         ) from error
 
 
@@ -53,7 +53,7 @@ def metric_query(benchmark: TableBenchmark, metric: str) -> Query:
     """The column behind a metric.
 
     Raises:
-        UnknownNameError: The metric is none of ``METRICS``, or no single column.
+        UnknownNameError: The metric is not one of ``METRICS``, or is not read from a column.
     """
     if metric not in METRICS or metric == "hypervolume":
         raise UnknownNameError("metric", metric, METRICS)
@@ -72,7 +72,7 @@ def metric_label(benchmark: TableBenchmark, metric: str) -> str:
 
 
 def higher_is_better(benchmark: TableBenchmark, metric: str) -> bool:
-    """Whether more of a metric is better; of a regret, less is."""
+    """Whether more of a metric is better; less of a regret is better."""
     if metric.endswith("regret") or metric == "hypervolume":
         return metric == "hypervolume"
     return benchmark.table.column(metric_query(benchmark, metric)).maximize
@@ -93,8 +93,8 @@ def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret"
         metric: One of ``METRICS``.
 
     Raises:
-        UnknownNameError: The metric is none of ``METRICS``.
-        QueryError: The hypervolume of a single objective is asked for.
+        UnknownNameError: The metric is not one of ``METRICS``.
+        QueryError: The metric is the hypervolume, and there is a single objective.
     """
     if metric == "hypervolume":
         return hypervolume(trace, benchmark)
@@ -109,12 +109,12 @@ def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret"
 
 
 ROUNDING = 1e-9
-"""A value equals the best one if it differs by at most this part of it: means of the same numbers,
-added up in another order, differ in their last digits."""
+"""A value equals the best one if they differ by at most this share of the best. Means of the same
+numbers differ in their last digits if the numbers were added up in another order."""
 
 
 def regret(benchmark: TableBenchmark, query: Query, values: Floats) -> Floats:
-    """How far values are from the best that the table has and constraints allow; 0 by rounding."""
+    """Distance of values from the best allowed one of the table; 0 if only rounding differs."""
     best = benchmark.optimum(query)
     with np.errstate(over="ignore"):  # infinite between the largest numbers of both signs
         result = np.abs(best - values)
@@ -122,7 +122,7 @@ def regret(benchmark: TableBenchmark, query: Query, values: Floats) -> Floats:
 
 
 def nothing_found(benchmark: TableBenchmark, metric: str) -> float:
-    """What a run counts as that has no incumbent: worse than everything that can be found."""
+    """The value that stands for a run without an incumbent: worse than every entry."""
     if metric == "hypervolume":
         return 0.0
     return -math.inf if higher_is_better(benchmark, metric) else math.inf
@@ -136,7 +136,7 @@ def found_nothing(trace: Trace) -> bool:
 def final_value(trace: Trace, benchmark: TableBenchmark, metric: str) -> float:
     """The metric at the end of a run.
 
-    ``nothing_found`` if it has no incumbent, NaN if the table has no value of the incumbent.
+    It is ``nothing_found`` if the run has no incumbent, NaN if the table lacks the incumbent's value.
     """
     if found_nothing(trace):
         return nothing_found(benchmark, metric)
@@ -147,8 +147,8 @@ def objective_values(benchmark: TableBenchmark) -> Floats:
     """``(rows, m)`` objectives of all entries by the mean over trials; NaN where not allowed.
 
     Raises:
-        QueryError: There is one objective only, so that there is no Pareto front, or no entry has
-            all of them.
+        QueryError: There is one objective only, so there is no Pareto front; or no allowed entry has
+            values of all objectives.
     """
     if len(benchmark.objectives) < 2:
         raise QueryError(
@@ -161,36 +161,36 @@ def objective_values(benchmark: TableBenchmark) -> Floats:
     values[~benchmark.feasible] = np.nan
     if np.isnan(values).any(axis=1).all():
         names = ", ".join(objective.name for objective in benchmark.objectives)
-        raise QueryError(f"No entry of {benchmark.name!r} that is allowed has all of {names}.")
+        raise QueryError(f"No allowed entry of {benchmark.name!r} has values of all of {names}.")
     return values
 
 
 def maximized(benchmark: TableBenchmark) -> list[bool]:
-    """Of each objective whether more is better."""
+    """Whether more is better, for each objective."""
     return [objective.maximize for objective in benchmark.objectives]
 
 
 def trained_in_full(trace: Trace, benchmark: TableBenchmark) -> NDArray[np.bool_]:
-    """``(n,)`` which evaluations are of entries of the table that were trained to the end."""
+    """``(n,)`` whether each evaluation trained an entry of the table to the end."""
     at_the_end = trace.epoch == (-1 if benchmark.epochs is None else benchmark.epochs)
     full: NDArray[np.bool_] = (trace.row >= 0) & at_the_end & ~np.isnan(trace.values).any(axis=1)
     return full
 
 
 def hypervolume(trace: Trace, benchmark: TableBenchmark) -> Floats:
-    """``(n,)`` share of the exact front's hypervolume that was found until each evaluation.
+    """``(n,)`` share of the exact front's hypervolume that was reached by each evaluation.
 
-    Entries count by the mean over their trials, once they have been trained in full; see
+    An entry counts once it has been trained in full, by the mean over its trials; see
     ``nasbench_lab.pareto.hypervolume_curve``.
 
     Raises:
         QueryError: The benchmark has one objective only.
     """
     every, front = _values_and_front(benchmark)
-    found = np.full((len(trace), every.shape[1]), np.nan)
-    counted = trained_in_full(trace, benchmark)
-    found[counted] = every[trace.row[counted]]
-    return hypervolume_curve(found, front, maximized(benchmark))
+    points = np.full((len(trace), every.shape[1]), np.nan)
+    full = trained_in_full(trace, benchmark)
+    points[full] = every[trace.row[full]]
+    return hypervolume_curve(points, front, maximized(benchmark))
 
 
 @functools.lru_cache(maxsize=4)  # the same for all runs on a benchmark
@@ -203,9 +203,9 @@ def check_axis(benchmark: TableBenchmark, axis: str) -> None:
     """Refuses an axis that a benchmark's runs cannot be shown against.
 
     Raises:
-        UnknownNameError: It is not one of ``Axis``.
-        BudgetError: It is seconds, and the benchmark's clock counts evaluations; or epochs, and it
-            knows none.
+        UnknownNameError: The axis is not one of ``Axis``.
+        BudgetError: The axis is seconds, and the benchmark's clock counts evaluations; or it is
+            epochs, and the benchmark has none.
     """
     if axis not in get_args(Axis):
         raise UnknownNameError("axis", axis, get_args(Axis))
@@ -231,7 +231,7 @@ def spent(trace: Trace, axis: Axis) -> NDArray[Any]:
 def grid(traces: Sequence[Trace], axis: Axis = "evaluations", n: int = 200) -> Floats:
     """Points at which curves of these runs are compared: up to the end of the longest budget.
 
-    Of runs that spent nothing, the only point is 1.
+    If the runs spent nothing, the only point is 1.
 
     Args:
         traces: The runs.
@@ -259,14 +259,14 @@ def curves(
 ) -> Floats:
     """``(runs, points)`` anytime curves as right-continuous steps.
 
-    At each point stands what was known then: an evaluation that ends later does not count, and
-    nothing is interpolated. NaN where a run had no incumbent yet.
+    A curve has at each point the value of the incumbent at that time. Evaluations that end later do
+    not count, and nothing is interpolated. NaN where a run had no incumbent yet.
     """
     result = np.full((len(traces), len(points)), np.nan)
     for curve, trace in zip(result, traces, strict=True):
         values = anytime(trace, benchmark, metric)
-        known = np.searchsorted(spent(trace, axis), points, side="right") - 1
-        curve[known >= 0] = values[known[known >= 0]]
+        last = np.searchsorted(spent(trace, axis), points, side="right") - 1
+        curve[last >= 0] = values[last[last >= 0]]
     return result
 
 
@@ -274,9 +274,9 @@ def area(curves: ArrayLike, points: ArrayLike, axis_start: float = 0.0) -> Float
     """``(runs,)`` time average of right-continuous steps: the normalised area under each curve.
 
     A curve keeps its value from each point up to the next, so the value at the last point does not
-    count. Before a run's first incumbent there is no value: that time counts with the value of the
-    first one. As an incumbent is in general no worse than what was before it, this is the least that
-    the area under a regret can have been; fill the NaN yourself to count it otherwise.
+    count. The time before a run's first incumbent counts with the value of that incumbent. This is
+    a lower bound of the area under a regret, as incumbents in general get no worse. Fill the NaN
+    yourself to count that time otherwise.
 
     Args:
         curves: ``(runs, points)`` values, NaN where a run had no incumbent yet.
@@ -287,8 +287,8 @@ def area(curves: ArrayLike, points: ArrayLike, axis_start: float = 0.0) -> Float
         In the unit of the curves; NaN where a run never had an incumbent.
 
     Raises:
-        QueryError: There is nothing between the start and the last point, points descend, or curves
-            have not as many values.
+        QueryError: The last point is not after the start, points descend, or the number of values
+            is not that of the points.
     """
     curves, points = numbers(curves), numbers(points)
     if not len(points) or points[-1] <= axis_start or np.any(np.diff(points) < 0):
@@ -301,23 +301,22 @@ def area(curves: ArrayLike, points: ArrayLike, axis_start: float = 0.0) -> Float
             f"Expected curves of shape (runs, {len(points)}), one value for each point, but got "
             f"{curves.shape}."
         )
-    known = ~np.isnan(curves)
-    first = known.argmax(axis=1)
-    filled = np.where(
+    first = (~np.isnan(curves)).argmax(axis=1)
+    values = np.where(
         np.arange(len(points)) < first[:, None],
         curves[np.arange(len(curves)), first][:, None],
         curves,
     )
     steps = np.diff(np.clip(points, axis_start, None), prepend=axis_start)
-    # The time before the first point goes to the first value, each later step to the one before it.
-    held = np.concatenate([filled[:, :1], filled[:, :-1]], axis=1)
-    return np.asarray(held @ steps / (points[-1] - axis_start))
+    # The step before the first point has the first value; each later step that of its left end.
+    heights = np.concatenate([values[:, :1], values[:, :-1]], axis=1)
+    return np.asarray(heights @ steps / (points[-1] - axis_start))
 
 
 def ranks(samples: ArrayLike, maximize: bool = False) -> Floats:
-    """``(algorithms, …)`` ranks along the first axis: 1 is best, equals share their average.
+    """``(algorithms, …)`` ranks along the first axis: 1 is best, equal values share their average.
 
-    NaN, an algorithm without an incumbent yet, ranks last, tied with others of its kind.
+    Algorithms with NaN (no incumbent yet) are tied on the last rank.
     """
     from scipy.stats import rankdata
 

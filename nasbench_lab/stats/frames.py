@@ -1,4 +1,4 @@
-"""What can be said of a result, as DataFrames: a line for what exists, none for what does not."""
+"""Statistics of a result as DataFrames. What has no runs has no line."""
 
 from __future__ import annotations
 
@@ -76,29 +76,29 @@ def curve_frame(
     """Anytime curves with their bands.
 
     A run without an incumbent counts as worse than all others (``nothing_found``). Medians and
-    quartiles are those of all runs; a mean there is only where every run has an incumbent.
+    quartiles are those of all runs; a mean exists only where every run has an incumbent.
 
     Args:
         result: The runs.
         metric: One of ``METRICS``.
         axis: What was spent; by default what the budget counts.
-        statistic: One of ``STATISTICS``. On a benchmark on which a run never had an incumbent, means
-            are replaced by medians.
+        statistic: One of ``STATISTICS``. Medians replace means on a benchmark where a run never had
+            an incumbent.
         n: At most how many points.
 
     Returns:
-        Columns ``benchmark``, ``algorithm``, ``statistic`` that is shown, ``point`` (in the unit of
-        the axis), ``centre``, ``low``, ``high``, ``runs``, and ``without``: how many of these never
-        had an incumbent. The three values are NaN where there is no mean, and infinite where so many
-        runs have no incumbent yet.
+        Columns ``benchmark``, ``algorithm``, ``statistic`` (the one shown), ``point`` (in the unit
+        of the axis), ``centre``, ``low``, ``high``, ``runs``, and ``without``, the number of runs
+        that never had an incumbent. ``centre``, ``low`` and ``high`` are NaN where there is no mean,
+        and infinite where too many runs have no incumbent yet.
     """
     axis = axis or result.axis
     lines = []
     for name, runs in _with_runs(result, axis).items():
         points, benchmark = grid(_every(runs), axis, n), result.benchmark(name)
         shown = statistic_shown(_every(runs), metric, statistic)
-        for algorithm, some in runs.items():
-            samples = run_curves(list(some.values()), benchmark, points, metric, axis)
+        for algorithm, traces_by_seed in runs.items():
+            samples = run_curves(list(traces_by_seed.values()), benchmark, points, metric, axis)
             if not len(samples):
                 continue
             centre, low, high = summarise(samples, shown)
@@ -112,7 +112,7 @@ def curve_frame(
                     "low": low,
                     "high": high,
                     "runs": len(samples),
-                    "without": sum(map(found_nothing, some.values())),
+                    "without": sum(map(found_nothing, traces_by_seed.values())),
                 }
             )
     columns = ["benchmark", "algorithm", "statistic", "point", "centre", "low", "high"]
@@ -120,9 +120,9 @@ def curve_frame(
 
 
 def statistic_shown(traces: Sequence[Trace], metric: str, statistic: str) -> str:
-    """What curves of runs on one benchmark can show: medians, not means, if a run found nothing.
+    """The statistic that curves on one benchmark show: medians, not means, if a run found nothing.
 
-    Of the hypervolume, which is then 0, there is a mean all the same.
+    The hypervolume has a mean in any case, as it is 0 then.
     """
     if statistic != "mean" or metric == "hypervolume":
         return statistic
@@ -136,9 +136,9 @@ def run_curves(
     metric: str,
     axis: Axis,
 ) -> Floats:
-    """``(runs, points)`` curves as ``curves`` has them, for statistics over runs.
+    """``(runs, points)`` curves as ``curves`` gives them, for statistics over runs.
 
-    While a run has no incumbent it counts as worse than all others (``nothing_found``). A run is left
+    A run counts as worse than all others (``nothing_found``) while it has no incumbent. It is left
     out if the table has no value of its last incumbent.
     """
     samples = curves(traces, benchmark, points, metric, axis)
@@ -162,10 +162,10 @@ def rank_frame(
         n: At most how many points.
 
     Returns:
-        Columns ``benchmark``, ``algorithm``, ``point``, ``rank``, ``low``, ``high``, and how many
-        ``seeds`` these rest on. If several benchmarks have runs of all algorithms, the benchmark
-        ``all`` has their average over these, for seeds that were finished on all of them, at points
-        that are shares of each budget.
+        Columns ``benchmark``, ``algorithm``, ``point``, ``rank``, ``low``, ``high``, and ``seeds``,
+        the number of seeds. If several benchmarks have runs of all algorithms, the benchmark ``all``
+        has the average over these benchmarks. It counts the seeds that were finished on all of them,
+        and its points are shares of each budget.
     """
     axis = axis or result.axis
     with_runs = _with_runs(result, axis)
@@ -220,21 +220,21 @@ def _rank_lines(
 
 
 def final_frame(result: Result, metric: str = "test_regret") -> pd.DataFrame:
-    """What each run came to.
+    """What each run reached.
 
     Returns:
         Columns ``benchmark``, ``algorithm``, ``seed``, ``value`` of the incumbent at the end, and
-        ``area``, the normalised area under the run's curve along what the budget counts, up to the
-        end of the longest run (see ``area``). Both are ``nothing_found``, infinite for a regret, for
-        runs that never had an incumbent.
+        ``area``, the normalised area under the run's curve up to the end of the longest run, along
+        the axis of the budget (see ``area``). Both are ``nothing_found`` (infinite for a regret) if
+        a run never had an incumbent.
     """
     import pandas as pd
 
     lines, axis = [], result.axis
     for name, runs in _with_runs(result, axis).items():
         benchmark, end = result.benchmark(name), grid(_every(runs), axis)[-1]
-        for algorithm, some in runs.items():
-            for seed, trace in some.items():
+        for algorithm, traces_by_seed in runs.items():
+            for seed, trace in traces_by_seed.items():
                 values, value = (of(trace, benchmark, metric) for of in (anytime, final_value))
                 steps, curve = np.append(spent(trace, axis), end), np.append(values, value)
                 under = value if math.isinf(value) else float(area(curve[None], steps)[0])
@@ -256,14 +256,14 @@ def target_frame(
         metric: One of ``METRICS``.
         axis: What was spent; by default what the budget counts.
         targets: Values of the metric, ``"top 10"`` or ``"best 1 %"``; see ``target_value``. By
-            default those of ``TOP_TARGETS`` that the benchmark has entries for, or of the hypervolume
+            default those of ``TOP_TARGETS`` that the benchmark has entries for; for the hypervolume
             0.5, 0.9 and 0.99.
 
     Returns:
         Columns ``benchmark``, ``algorithm``, ``target`` in words, its ``value``, ``runs``,
         ``successes``, ``success`` (their share) with its 95 % Wilson interval ``success_low`` and
-        ``success_high``, ``median`` of what was spent until the target (the lower of two, infinite
-        if half the runs never got there), ``ert`` with its 95 % bootstrap interval ``ert_low`` and
+        ``success_high``, ``median`` of the cost to reach the target (the lower of two, infinite if
+        half of the runs never reached it), ``ert`` with its 95 % bootstrap interval ``ert_low`` and
         ``ert_high``.
     """
     import pandas as pd
@@ -276,8 +276,8 @@ def target_frame(
         benchmark = result.benchmark(name)
         chosen = top_targets(benchmark, metric) if targets is None else targets
         wanted = [target_value(benchmark, target, metric) for target in chosen]
-        for algorithm, some in runs.items():
-            traces = list(some.values())
+        for algorithm, traces_by_seed in runs.items():
+            traces = list(traces_by_seed.values())
             values = [value for _, value in wanted]
             reached = np.stack(
                 [spent_to_targets(t, benchmark, values, metric, axis) for t in traces]
@@ -313,8 +313,8 @@ def ecdf_frame(
 ) -> pd.DataFrame:
     """Run-time distributions (COCO): the share of targets and runs that were reached by each point.
 
-    Targets are those of ``default_targets``; nothing is restarted, so the share at the end is that
-    of what was reached within the budget.
+    Targets are those of ``default_targets``. Runs are not restarted, so the last point has the share
+    that was reached within the budget.
 
     Args:
         result: The runs.
@@ -335,29 +335,32 @@ def ecdf_frame(
     for name, runs in with_runs.items():
         benchmark, points = result.benchmark(name), grid(_every(runs), axis, n)
         targets = default_targets(result, name, metric)
-        for algorithm, some in runs.items():
+        for algorithm, traces_by_seed in runs.items():
             times = np.stack(
-                [spent_to_targets(t, benchmark, targets, metric, axis) for t in some.values()]
+                [
+                    spent_to_targets(t, benchmark, targets, metric, axis)
+                    for t in traces_by_seed.values()
+                ]
             )
             line = {"benchmark": name, "algorithm": algorithm, "point": points}
             lines.append({**line, "share": ecdf(times, points)})
             if name in complete:
                 parts.setdefault(algorithm, []).append(ecdf(times, shares * points[-1]))
-    for algorithm, some_parts in parts.items():
+    for algorithm, ecdfs in parts.items():
         if len(complete) > 1:
             line = {"benchmark": ALL, "algorithm": algorithm, "point": shares}
-            lines.append({**line, "share": np.mean(some_parts, axis=0)})
+            lines.append({**line, "share": np.mean(ecdfs, axis=0)})
     return _stacked(lines, ["benchmark", "algorithm", "point", "share"])
 
 
 def table_frame(
     result: Result, metric: str = "test_regret", reference: str | None = None
 ) -> pd.DataFrame:
-    """The table of a paper: each algorithm on each benchmark, tested against one of them there.
+    """The table of a paper: each algorithm on each benchmark, tested against a reference.
 
-    A run that found nothing counts as worse than all that did (``nothing_found``): in ranks, tests and
-    quartiles. Where there is such a run, no algorithm of the benchmark is judged by a mean, but all by
-    the average rank of their runs among the runs of all.
+    A run that found nothing counts as worse than all others (``nothing_found``) in ranks, tests and
+    quartiles. On a benchmark with such a run, all algorithms are ordered by the average rank of their
+    runs among all runs, not by their means.
 
     Args:
         result: The runs.
@@ -366,18 +369,19 @@ def table_frame(
             benchmark.
 
     Returns:
-        Columns ``benchmark``, ``algorithm``, ``runs``, ``without`` (those of them that found
-        nothing), ``mean`` with its 95 % bootstrap interval ``low`` and ``high`` (NaN if a run found
-        nothing), ``median``, ``q25``, ``q75``, ``rank`` of the mean, or of the average rank of runs,
-        ``best`` (whether it found something and none ranks before it), ``p`` of Wilcoxon's test
-        against the reference, over the seeds that both have, ``effect`` (``signed_rank``; above 0
-        where it is better than the reference), ``outcome`` and ``significant``, and ``a12``, the
-        chance to be better than the reference. The first of the best is chosen by the same runs, so
-        its tests are corrected after Holm over all pairs of the benchmark; those against a reference
-        that is named, over these. The outcome is ``better`` or ``worse`` if p < 0.05 and mean and
-        ranks point the same way, ``mixed`` if p < 0.05 and they do not, else ``level``; empty for the
-        reference itself, and where nothing was tested. ``significant`` is whether it is better or
-        worse.
+        Columns ``benchmark``, ``algorithm``, ``runs``, ``without`` (how many of them found nothing),
+        ``mean`` with its 95 % bootstrap interval ``low`` and ``high`` (NaN if a run found nothing),
+        ``median``, ``q25``, ``q75``, ``rank`` (by the mean, or by the average rank of runs), ``best``
+        (whether the algorithm found something and none ranks before it), ``p`` of Wilcoxon's test
+        against the reference over the seeds that both have, ``effect`` (``signed_rank``; above 0 if
+        better than the reference), ``outcome``, ``significant``, and ``a12``, the chance to be better
+        than the reference.
+
+        Holm's correction is over all pairs of the benchmark if the reference is the best algorithm,
+        as the same runs chose it, and over the tests against the reference if that was named.
+        ``outcome`` is ``better`` or ``worse`` if p < 0.05 and mean and ranks agree, ``mixed`` if
+        p < 0.05 and they do not, else ``level``; it is empty for the reference itself, and where
+        nothing was tested. ``significant`` says whether the outcome is better or worse.
 
     Raises:
         UnknownNameError: There is no such reference.
@@ -436,39 +440,38 @@ OUTCOMES = {
     "mixed": "significantly different by ranks, while the mean says the opposite",
     "level": "not told apart",
 }
-"""What a test of ``table_frame`` can say of an algorithm."""
+"""The outcomes of a test of ``table_frame``."""
 
 LEVEL = 0.05
 """The level of all tests: the chance of an error that they allow."""
 
 
 def _order(costs: pd.DataFrame) -> Floats:
-    """``(algorithms,)`` what algorithms are put in order by: the less, the better.
+    """``(algorithms,)`` the score that orders algorithms; less is better.
 
-    The mean, or, if a run of any found nothing, the average rank of an algorithm's runs among those of
-    all.
+    It is the mean, or the average rank of an algorithm's runs among all runs if any run found nothing.
     """
     values = costs.to_numpy(dtype=np.float64)
-    known = ~np.isnan(values)
+    valid = ~np.isnan(values)
     if np.isinf(values).any():
         placed = np.full(values.shape, np.nan)
-        placed[known] = ranks(rounded(values[known]))
+        placed[valid] = ranks(rounded(values[valid]))
         values = placed
     return np.array(
         [
             mean_of(column[there]) if there.any() else np.nan
-            for column, there in zip(values.T, known.T, strict=True)
+            for column, there in zip(values.T, valid.T, strict=True)
         ]
     )
 
 
 def _tests(costs: pd.DataFrame, against: str, every_pair: bool) -> dict[str, tuple[float, float]]:
-    """P-value after Holm, and effect, of each other algorithm's test against one of them.
+    """Holm's p-value and the effect of each algorithm's test against the reference.
 
     Args:
         costs: A line per seed and a column per algorithm; less is better.
-        against: The one.
-        every_pair: Whether Holm's correction is over all pairs, as the one was chosen by the values.
+        against: The reference.
+        every_pair: Whether Holm's correction is over all pairs, as the values chose the reference.
     """
     if against not in costs:
         return {}
@@ -477,23 +480,23 @@ def _tests(costs: pd.DataFrame, against: str, every_pair: bool) -> dict[str, tup
         for a, b in itertools.combinations(costs.columns, 2)
         if every_pair or against in (a, b)
     ]
-    found = [signed_rank(costs[a], costs[b]) for a, b in pairs]
+    results = [signed_rank(costs[a], costs[b]) for a, b in pairs]
     tests = {}
-    for (a, b), p, one in zip(pairs, holm([test.p for test in found]), found, strict=True):
+    for (a, b), p, result in zip(pairs, holm([test.p for test in results]), results, strict=True):
         if against == b:
-            tests[a] = float(p), -one.effect
+            tests[a] = float(p), -result.effect
         elif against == a:
-            tests[b] = float(p), one.effect
+            tests[b] = float(p), result.effect
     return tests
 
 
 def _outcome(p: float, effect: float, ahead: float) -> str:
-    """What a test says of an algorithm against another.
+    """The outcome of a test of an algorithm against another.
 
     Args:
         p: Of the test.
         effect: Above 0 where the algorithm is better by ranks.
-        ahead: Above 0 where it is better by what algorithms are put in order by.
+        ahead: Above 0 where the algorithm is better by its score, see ``_order``.
     """
     if math.isnan(p):
         return ""
@@ -507,12 +510,12 @@ def _outcome(p: float, effect: float, ahead: float) -> str:
 def pairwise_frame(result: Result, metric: str = "test_regret") -> pd.DataFrame:
     """Each pair of algorithms on each benchmark, over the seeds that both have.
 
-    A run that found nothing counts as worse than all that did (``nothing_found``).
+    A run that found nothing counts as worse than all others (``nothing_found``).
 
     Returns:
         Columns ``benchmark``, ``a``, ``b``, ``seeds``, ``difference`` of the means, a - b, with its
-        95 % bootstrap interval ``low`` and ``high`` (seeds resampled; the three are NaN if a run
-        found nothing), ``effect`` and ``p`` (``signed_rank``), ``p_holm`` over the pairs of the
+        95 % bootstrap interval ``low`` and ``high`` (seeds resampled; all three NaN if a run found
+        nothing), ``effect`` and ``p`` (``signed_rank``), ``p_holm`` over the pairs of the
         benchmark, ``a12``, the chance that a is better than b, and ``cliffs_delta``, from -1 (b
         always better) to 1.
     """
@@ -540,13 +543,13 @@ def pairwise_frame(result: Result, metric: str = "test_regret") -> pd.DataFrame:
 
 
 def friedman_of(result: Result, metric: str = "test_regret", alpha: float = LEVEL) -> Friedman:
-    """Friedman's test over the benchmarks, by what ``table_frame`` puts the algorithms in order by.
+    """Friedman's test over the benchmarks, with the algorithms ordered as in ``table_frame``.
 
-    Only benchmarks count on which every algorithm that has runs has a value.
+    A benchmark counts if all algorithms with runs have a value on it.
 
     Raises:
-        QueryError: That leaves fewer than 3 algorithms, or so few benchmarks that no difference
-            could be significant (``tables_needed``).
+        QueryError: There are fewer than 3 algorithms, or so few benchmarks that no difference could
+            be significant (``tables_needed``).
     """
     import pandas as pd
 
@@ -559,7 +562,7 @@ def friedman_of(result: Result, metric: str = "test_regret", alpha: float = LEVE
     n, k = scores.shape
     if k < 3:
         raise QueryError(
-            f"Friedman's test needs at least 3 algorithms that have finished runs, but there are {k}."
+            f"Friedman's test needs at least 3 algorithms with finished runs, but there are {k}."
         )
     if n < tables_needed(k, alpha):
         raise QueryError(
@@ -575,10 +578,10 @@ _Runs = Mapping[str, Mapping[int, Trace]]
 
 
 def _with_runs(result: Result, axis: Axis) -> dict[str, _Runs]:
-    """The runs by benchmark, algorithm and seed, in the result's order; what has none is left out.
+    """The runs by benchmark, algorithm and seed, in the result's order, without empty entries.
 
     Raises:
-        BudgetError: One of the benchmarks cannot be shown against the axis.
+        BudgetError: A benchmark cannot be shown against the axis.
     """
     runs: dict[str, dict[str, dict[int, Trace]]] = {}
     for run in result.runs:
@@ -589,7 +592,7 @@ def _with_runs(result: Result, axis: Axis) -> dict[str, _Runs]:
 
 
 def _complete(with_runs: Mapping[str, _Runs]) -> dict[str, _Runs]:
-    """The benchmarks on which every algorithm has runs that has any."""
+    """The benchmarks with runs of every algorithm of ``with_runs``."""
     everyone = {algorithm for runs in with_runs.values() for algorithm in runs}
     return {name: runs for name, runs in with_runs.items() if set(runs) == everyone}
 
@@ -605,7 +608,7 @@ def _common(runs: Mapping[str, Mapping[int, Any]]) -> list[int]:
 
 
 def _wide(result: Result, metric: str) -> dict[str, pd.DataFrame]:
-    """Of each benchmark with runs the values at the end, a line per seed, a column per algorithm."""
+    """Final values on each benchmark with runs: a line per seed, a column per algorithm."""
     import pandas as pd
 
     wide = {}
@@ -613,9 +616,9 @@ def _wide(result: Result, metric: str) -> dict[str, pd.DataFrame]:
         benchmark = result.benchmark(name)
         ends = {
             algorithm: pd.Series(
-                {seed: final_value(t, benchmark, metric) for seed, t in some.items()}
+                {seed: final_value(t, benchmark, metric) for seed, t in traces_by_seed.items()}
             )
-            for algorithm, some in runs.items()
+            for algorithm, traces_by_seed in runs.items()
         }
         wide[name] = pd.DataFrame(ends).sort_index()
     return wide

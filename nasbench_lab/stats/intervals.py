@@ -1,4 +1,4 @@
-"""Intervals: how sure a number is that was made of some runs."""
+"""Intervals: how certain a statistic of some runs is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATISTICS = {
     "median": "median and quartiles",
     "median_interval": "median and its exact 95 % interval",
 }
-"""What a curve and its band can be."""
+"""What a curve and its band can show."""
 
 
 def summarise(samples: ArrayLike, statistic: str = "mean") -> tuple[Floats, Floats, Floats]:
@@ -30,8 +30,8 @@ def summarise(samples: ArrayLike, statistic: str = "mean") -> tuple[Floats, Floa
         statistic: One of ``STATISTICS``.
 
     Returns:
-        Each of the shape of one run; NaN wherever one run is NaN, or where there is no run. There is
-        no mean where one run is infinite, and it is NaN too.
+        Three arrays of the shape of one run. They are NaN wherever a run is NaN, and if there is no
+        run. A mean is also NaN where a run is infinite.
 
     Raises:
         UnknownNameError: There is no such statistic.
@@ -48,12 +48,12 @@ def summarise(samples: ArrayLike, statistic: str = "mean") -> tuple[Floats, Floa
     if statistic == "median_interval":
         return quantiles(samples, (0.5,))[0], *quantile_interval(samples)
     finite = np.isfinite(samples).all(axis=0)
-    known = np.where(finite, samples, 0.0)
+    values = np.where(finite, samples, 0.0)
     with np.errstate(over="ignore"):
-        mean = known.mean(axis=0)
-    mean = np.where(np.isfinite(mean), mean, (known / len(known)).sum(axis=0))
+        mean = values.mean(axis=0)
+    mean = np.where(np.isfinite(mean), mean, (values / len(values)).sum(axis=0))
     centre, low, high = (
-        np.where(finite, one, np.nan) for one in (mean, *bootstrap_interval(known))
+        np.where(finite, one, np.nan) for one in (mean, *bootstrap_interval(values))
     )
     return centre, low, high
 
@@ -70,7 +70,7 @@ def quantiles(samples: ArrayLike, shares: Sequence[float]) -> Floats:
         usual = np.quantile(samples, shares, axis=0)
         large = low * (1.0 - weight) + high * weight  # where high - low is beyond all numbers
     between = np.where(np.isfinite(usual), usual, large)
-    # Between minus infinity and a number lies minus infinity, else an infinite value counts.
+    # Minus infinity lies between minus infinity and a number; else the infinite value counts.
     between = np.where(np.isneginf(low), low, np.where(np.isinf(high), high, between))
     unknown = np.isnan(samples).any(axis=0)
     return np.where(unknown, np.nan, np.where(weight == 0, low, between))
@@ -86,9 +86,9 @@ def bootstrap_interval(
     reaches as much further out as Student's t does for normal values ("What Teachers Should Know
     About the Bootstrap", The American Statistician 69).
 
-    Few skewed values remain too little to go by: of exponential ones, of which 3 in 10 are 0, as
-    regrets are where some runs find the optimum, 95 % intervals held the mean in 89 % of simulations
-    with 10 runs, 93 % with 30 and 94 % with 100 (the plain ones in 85, 91 and 94 %).
+    Intervals of few skewed values stay too narrow. Exponential values of which 3 in 10 are 0 are
+    like regrets of which some runs find the optimum: 95 % intervals held their mean in 89 % of
+    simulations with 10 runs, 93 % with 30 and 94 % with 100 (plain ones in 85, 91 and 94 %).
 
     Args:
         samples: ``(runs, …)`` values.
@@ -97,7 +97,8 @@ def bootstrap_interval(
         seed: Of the resampling; the same samples always give the same interval.
 
     Returns:
-        Lower and upper ends, of the shape of one run: of one run its value, of none NaN.
+        Lower and upper ends, of the shape of one run. Both are the value of a single run, and NaN
+        without a run.
     """
     samples = numbers(samples)
     if not len(samples):
@@ -112,22 +113,22 @@ def expanded_tail(level: float, n: int, groups: int = 1) -> float:
     """The share of resamples beyond each end of an expanded percentile interval.
 
     Args:
-        level: The chance that the interval is to hold what is estimated.
-        n: How many values it is made from.
-        groups: In how many groups, each with a mean of its own.
+        level: The chance that the interval is to hold the estimated quantity.
+        n: The number of values.
+        groups: The number of groups that the values form, each with its own mean.
     """
     from scipy.special import ndtr, stdtrit
 
     tail, freedom = _tail(level), n - groups
     if freedom < 1:
         return tail
-    # Resamples vary less than samples, by freedom / n in variance, and t allows for that their
-    # spread is an estimate.
+    # Resamples vary less than samples, by freedom / n in variance. Student's t accounts for the
+    # spread being an estimate.
     return float(ndtr(math.sqrt(n / freedom) * stdtrit(freedom, tail)))
 
 
 def _tail(level: float) -> float:
-    """The chance that is left beyond each end of an interval."""
+    """The chance to be beyond each end of an interval."""
     if not 0 < level < 1:
         raise QueryError(f"Expected a level between 0 and 1, such as 0.95, but got {level!r}.")
     return (1.0 - level) / 2.0
@@ -141,7 +142,7 @@ def _resampled(samples: Floats, n_resamples: int, *seed: int) -> Floats:
 
 @functools.lru_cache(maxsize=4)  # the same for all curves of a figure
 def _weights(n: int, n_resamples: int, seed: tuple[int, ...]) -> Floats:
-    """``(resamples, n)`` how large a part of each resample each run is."""
+    """``(resamples, n)`` the share of each run in each resample."""
     draws = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
     draws += n * np.arange(n_resamples)[:, None]
     counts = np.bincount(draws.ravel(), minlength=n_resamples * n)
@@ -153,8 +154,8 @@ def quantile_interval(
 ) -> tuple[Floats, Floats]:
     """Exact interval of a quantile, whatever the distribution (Conover 1999, section 3.2).
 
-    How many of ``n`` runs are below the quantile is binomial, so two order statistics enclose it.
-    Each side is missed with a chance of at most ``(1 - level) / 2``; with ties rather less.
+    The number of runs below the quantile is binomial, so two order statistics enclose the quantile.
+    The chance of a miss on each side is at most ``(1 - level) / 2``; ties make it smaller.
 
     Args:
         samples: ``(runs, …)`` values, infinite where, say, a target was never reached.
@@ -162,8 +163,8 @@ def quantile_interval(
         level: The least chance that the interval holds the quantile.
 
     Returns:
-        Lower and upper ends, of the shape of one run. An end that no order statistic can give is
-        infinite: the median has a 95 % interval from 6 runs on. NaN wherever one run is NaN.
+        Lower and upper ends, of the shape of one run. With too few runs an end is infinite: a 95 %
+        interval of the median needs 6. NaN wherever a run is NaN.
     """
     from scipy.stats import binom
 
@@ -183,11 +184,11 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> tuple[float,
 
     Args:
         successes: How many runs succeeded.
-        n: Of how many; of none, nothing is known.
+        n: How many runs there are; without any, the interval is 0 to 1.
         level: The chance that the interval is to hold the share, on average over shares.
 
     Raises:
-        QueryError: More successes than runs, or less than none.
+        QueryError: More successes than runs, or a negative number.
     """
     from scipy.stats import binomtest
 
@@ -213,7 +214,7 @@ def bootstrap_difference(
 
     Args:
         a: ``(n,)`` values of one algorithm; NaN, a run without a value, is left out.
-        b: ``(m,)`` values of another; of pairs, both values are left out if one is NaN.
+        b: ``(m,)`` values of another; a pair is left out if a value of it is NaN.
         paired: Whether ``a[i]`` and ``b[i]`` belong together; pairs are then resampled, else each
             side on its own.
         level: The chance that the interval is to hold the difference.
@@ -221,7 +222,7 @@ def bootstrap_difference(
         seed: Of the resampling.
 
     Returns:
-        Difference, lower and upper end; NaN where nothing is left on one side.
+        Difference, lower and upper end; NaN if a side has no values.
 
     Raises:
         QueryError: Pairs of different numbers.
@@ -232,10 +233,10 @@ def bootstrap_difference(
             f"Pairs need as many values on both sides, but there are {len(a)} and {len(b)}. Leave "
             f"out what has no partner, or compare with paired=False."
         )
-    known_a, known_b = ~np.isnan(a), ~np.isnan(b)
+    valid_a, valid_b = ~np.isnan(a), ~np.isnan(b)
     if paired:
-        known_a = known_b = known_a & known_b
-    a, b = a[known_a], b[known_b]
+        valid_a = valid_b = valid_a & valid_b
+    a, b = a[valid_a], b[valid_b]
     if not (len(a) and len(b)):
         return math.nan, math.nan, math.nan
     difference = float(a.mean() - b.mean())

@@ -1,9 +1,9 @@
 """Tests: whether a difference between algorithms may be chance, and how large it is.
 
-What to test when follows Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets",
+The choice of tests follows Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets",
 JMLR 7 (2006): Wilcoxon's signed-rank test for two algorithms, Friedman's test with Nemenyi's for
-several over many tables. All work on any values of the user's; NaN, a run without a value, is left
-out with its partners.
+several over many tables. The functions take any values. NaN, a run without a value, is left out with
+its partners.
 """
 
 from __future__ import annotations
@@ -60,27 +60,27 @@ def wilcoxon_holm(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 class SignedRank(NamedTuple):
-    """What Wilcoxon's signed-rank test says of pairs."""
+    """The result of Wilcoxon's signed-rank test."""
 
     p: float
     """Two-sided p-value: 1 if all pairs tie, NaN if there is none."""
     effect: float
-    """Rank-biserial correlation (Kerby 2014): the share of the ranks of the pairs in which the first
-    is larger, less that of the others; from -1 to 1, and 0 if all pairs tie."""
+    """Rank-biserial correlation (Kerby 2014): the rank sum of pairs whose first value is larger, less
+    that of pairs whose second is, as a share of both; from -1 to 1, and 0 if all pairs tie."""
 
 
 def signed_rank(a: ArrayLike, b: ArrayLike) -> SignedRank:
     """Wilcoxon's signed-rank test of pairs, two-sided, with the direction of the difference.
 
-    Pairs that tie are ranked but not counted (Pratt 1959): where both algorithms find the optimum,
-    that is evidence for neither. Values tie that differ by less than a billionth of the larger, as
-    rounding does, so the test is the same in any unit. All ways to sign the differences are counted
-    for up to 50 untied pairs; for more, the normal approximation of ``scipy.stats.wilcoxon`` is used.
+    Pairs that tie are ranked but not counted (Pratt 1959): a pair in which both algorithms find the
+    optimum is evidence for neither. Two values tie if they differ by less than a billionth of the
+    larger, so rounding and the unit do not matter. The test is exact for up to 50 untied pairs and
+    uses the normal approximation of ``scipy.stats.wilcoxon`` for more.
     With fewer than 6 untied pairs, p cannot be below 0.05: draw no conclusion.
 
     Args:
         a: ``(n,)`` values of one algorithm. Infinity is larger than any number; two of them tie.
-        b: ``(n,)`` values of another, of the same seeds or tables; a pair with a NaN is left out.
+        b: ``(n,)`` values of another on the same seeds or tables; a pair with a NaN is left out.
 
     Raises:
         QueryError: Different numbers of values.
@@ -95,15 +95,15 @@ def wilcoxon_p(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
-    """The pairs of which both values are known."""
+    """The pairs with two values."""
     first, second = numbers(a), numbers(b)
     if first.shape != second.shape:
         raise QueryError(
             f"Pairs need as many values on both sides, but there are {first.size} and "
             f"{second.size}. Leave out what has no partner."
         )
-    known = ~(np.isnan(first) | np.isnan(second))
-    return first[known], second[known]
+    complete = ~(np.isnan(first) | np.isnan(second))
+    return first[complete], second[complete]
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
@@ -111,7 +111,7 @@ def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
     first, second = _pairs(a, b)
     finite = np.abs(np.concatenate([first, second]))
     if np.max(finite, initial=0.0, where=np.isfinite(finite)) > _HUGE:
-        first, second = first / 4, second / 4  # ranks stay, and no difference is beyond all numbers
+        first, second = first / 4, second / 4  # differences cannot overflow; ranks stay
     sizes = np.maximum(np.abs(first), np.abs(second))
     with np.errstate(invalid="ignore"):  # of two infinities of one sign, which tie
         differences = first - second
@@ -121,13 +121,13 @@ def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
 
 
 _TIE = 1e-9
-"""Values tie that differ by at most this part of the larger: means of the same numbers, added up in
-another order, differ in their last digits."""
+"""Two values tie if they differ by at most this share of the larger. Means of the same numbers
+differ in their last digits if the numbers were added up in another order."""
 
 _HUGE = 1e307
 
 _EXACT = 50
-"""Up to so many untied pairs, all ways to sign them are counted."""
+"""The most untied pairs for which the p-value is exact."""
 
 
 def _signed_ranks(differences: Floats) -> tuple[Floats, Floats]:
@@ -143,10 +143,10 @@ def _signed_ranks(differences: Floats) -> tuple[Floats, Floats]:
     untied = (sizes != 0).sum(axis=1)
     positive = np.where(sizes > 0, placed, 0.0).sum(axis=1)
     total = placed.sum(axis=1)
-    some = untied > 0
-    effect[some] = 2.0 * positive[some] / total[some] - 1.0
-    for i in np.flatnonzero(some & (untied <= _EXACT)):
-        # Ranks are halves at most, so twice them are whole numbers.
+    nonzero = untied > 0
+    effect[nonzero] = 2.0 * positive[nonzero] / total[nonzero] - 1.0
+    for i in np.flatnonzero(nonzero & (untied <= _EXACT)):
+        # Ranks are multiples of 1/2, so their doubles are whole numbers.
         ranks_ = tuple(sorted((2.0 * placed[i][placed[i] > 0]).astype(int).tolist()))
         p[i] = _exact_p(ranks_, round(2.0 * positive[i]))
     if (many := untied > _EXACT).any():
@@ -155,7 +155,7 @@ def _signed_ranks(differences: Floats) -> tuple[Floats, Floats]:
 
 
 def _exact_p(doubled: tuple[int, ...], observed: int) -> float:
-    """Two-sided p-value of a sum of doubled ranks, among those of all ways to choose some of them."""
+    """Two-sided p-value of a sum of doubled ranks among the sums of all subsets of the ranks."""
     at_most, total = _sums(doubled), sum(doubled)
     # The sums lie symmetrically around their middle.
     return float(min(1.0, 2.0 * at_most[min(observed, total - observed)]))
@@ -163,7 +163,7 @@ def _exact_p(doubled: tuple[int, ...], observed: int) -> float:
 
 @functools.lru_cache(maxsize=64)  # without ties, all comparisons of one size have the same ranks
 def _sums(doubled: tuple[int, ...]) -> Floats:
-    """``(total + 1,)`` share of all ways to choose some of the ranks whose sum is at most each."""
+    """``(total + 1,)`` share of the subsets of the ranks whose sum is at most 0, 1 and so on."""
     ways = np.zeros(sum(doubled) + 1)
     ways[0], reached = 1.0, 0
     for rank in doubled:
@@ -175,10 +175,10 @@ def _sums(doubled: tuple[int, ...]) -> Floats:
 def rounded(values: Floats) -> Floats:
     """Values to about 10 significant digits, so that rounding errors break no tie.
 
-    What is not finite stays.
+    Infinite values and NaN stay.
     """
     mantissa, exponent = np.frexp(values)
-    with np.errstate(over="ignore"):  # the largest numbers have nothing above to be rounded to
+    with np.errstate(over="ignore"):  # the largest numbers cannot be rounded up
         result = np.ldexp(np.round(mantissa * 2.0**_BITS) / 2.0**_BITS, exponent)
     return np.asarray(np.where(np.isfinite(result), result, values))
 
@@ -188,7 +188,7 @@ _BITS = 33
 
 
 def mean_of(values: Floats) -> float:
-    """The mean of numbers, also where their sum is beyond all numbers; infinite if one is."""
+    """The mean of numbers, even if their sum overflows; infinite if a number is."""
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(values.mean())
         if not math.isfinite(mean):
@@ -197,9 +197,10 @@ def mean_of(values: Floats) -> float:
 
 
 def holm(p: ArrayLike) -> Floats:
-    """P-values corrected for their number after Holm (1979), step by step downwards.
+    """P-values corrected after Holm (1979), who steps down from the smallest.
 
-    The chance that any true hypothesis is rejected is kept. NaN stays, and does not count.
+    The correction bounds the chance that any true hypothesis is rejected. NaN stays, and does not
+    count.
     """
     p = numbers(p)
     result = np.full(p.shape, np.nan)
@@ -211,7 +212,7 @@ def holm(p: ArrayLike) -> Floats:
 
 
 class Friedman(NamedTuple):
-    """What Friedman's test, and Nemenyi's after it, say of several algorithms on several tables."""
+    """The results of Friedman's test and of Nemenyi's after it."""
 
     ranks: pd.Series
     """Average rank of each algorithm, 1 is best."""
@@ -222,22 +223,22 @@ class Friedman(NamedTuple):
     """The less conservative statistic of Iman and Davenport (1980)."""
     f_p: float
     critical_difference: float
-    """Two average ranks that are at least so far apart differ significantly (Nemenyi 1963)."""
+    """The least difference of two average ranks that is significant (Nemenyi 1963)."""
     pairwise: pd.DataFrame
     """Nemenyi's p-value of each pair."""
     n: int
     """How many tables."""
     alpha: float
     tables: list[str]
-    """What these tables are called: the names of the lines."""
+    """The names of these tables: the index of the scores."""
 
 
 def friedman(scores: pd.DataFrame, maximize: bool = False, alpha: float = 0.05) -> Friedman:
-    """Friedman's test whether algorithms differ over tables, with Nemenyi's of each pair.
+    """Friedman's test whether algorithms differ over tables, with Nemenyi's test of each pair.
 
-    Demšar (2006), section 3.2.2. His chi-squared has no correction for ties, SciPy's, which is given
-    here, does. The distributions are approximations that need more than about 10 tables and 5
-    algorithms; with fewer, ``p`` is too large rather than too small.
+    See Demšar (2006), section 3.2.2. His chi-squared has no correction for ties; the one here,
+    SciPy's, has. The distributions are approximations that need more than about 10 tables and 5
+    algorithms; with fewer, ``p`` tends to be too large.
 
     Args:
         scores: A line per table, and a column per algorithm.
@@ -245,7 +246,7 @@ def friedman(scores: pd.DataFrame, maximize: bool = False, alpha: float = 0.05) 
         alpha: The chance of an error that the critical difference allows.
 
     Raises:
-        QueryError: Fewer than 3 algorithms or 2 tables, or a value is missing or no number.
+        QueryError: There are fewer than 3 algorithms or 2 tables, or a value is missing or no number.
     """
     import pandas as pd
     from scipy.stats import f, friedmanchisquare
@@ -269,7 +270,7 @@ def friedman(scores: pd.DataFrame, maximize: bool = False, alpha: float = 0.05) 
     else:
         statistic, p = map(float, friedmanchisquare(*placed))
     spare = n * (k - 1) - statistic
-    agreed = spare <= 1e-9 * n * (k - 1)  # on every table the same order
+    agreed = spare <= 1e-9 * n * (k - 1)  # the order is the same on all tables
     fisher = math.inf if agreed else (n - 1) * statistic / spare
     return Friedman(
         ranks=average,
@@ -289,7 +290,7 @@ def _nemenyi(placed: Floats, names: pd.Index) -> pd.DataFrame:
     import pandas as pd
     from scikit_posthocs import posthoc_nemenyi_friedman
 
-    # Without the names, which may be anything.
+    # The names are left out, as they may be anything.
     p = np.asarray(posthoc_nemenyi_friedman(placed.T), np.float64)
     return pd.DataFrame(p, index=names, columns=names)
 
@@ -299,11 +300,11 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
 
     Args:
         k: How many algorithms, at least 2.
-        n: On how many tables.
-        alpha: The chance of finding a difference, among all pairs, where there is none.
+        n: How many tables.
+        alpha: The chance that any pair is found to differ although none does.
 
     Raises:
-        QueryError: Fewer than 2 algorithms, no table, or a chance not between 0 and 1.
+        QueryError: There are fewer than 2 algorithms or no table, or alpha is not between 0 and 1.
     """
     from scipy.stats import studentized_range
 
@@ -317,7 +318,10 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
 
 
 def tables_needed(k: int, alpha: float = 0.05) -> int:
-    """On how many tables the critical difference is within reach: ranks differ by ``k - 1`` at most."""
+    """The least number of tables at which the critical difference is at most ``k - 1``.
+
+    Average ranks cannot differ by more.
+    """
     return next(n for n in itertools.count(2) if critical_difference(k, n, alpha) <= k - 1)
 
 
@@ -326,10 +330,10 @@ def cliques(ranks: pd.Series, difference: float) -> list[list[str]]:
 
     Args:
         ranks: Average rank of each algorithm.
-        difference: The critical difference; ranks that are at least so far apart differ.
+        difference: The critical difference.
 
     Returns:
-        The largest groups, each in the order of ranks, of at least two; they may overlap.
+        The largest groups of two or more, each in the order of ranks; they may overlap.
     """
     ordered = ranks.sort_values(kind="stable")
     names, values = list(ordered.index), ordered.to_numpy()
@@ -346,10 +350,10 @@ def cliques(ranks: pd.Series, difference: float) -> list[list[str]]:
 def vargha_delaney(a: ArrayLike, b: ArrayLike) -> float:
     """Vargha and Delaney's A12 (2000): the chance that a value of ``a`` is above one of ``b``.
 
-    Ties count half, so 0.5 is no difference; NaN is left out. Of an error or regret, below 0.5 means
-    that ``a`` is better. NaN where one side is empty.
+    Ties count half, so 0.5 is no difference; NaN is left out. If the values are errors or regrets,
+    ``a`` is better below 0.5. NaN if a side is empty.
     """
-    above, among = _known(a), np.sort(_known(b))
+    above, among = _without_nan(a), np.sort(_without_nan(b))
     if not (len(above) and len(among)):
         return math.nan
     below = np.searchsorted(among, above, side="left").sum()
@@ -358,7 +362,7 @@ def vargha_delaney(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def cliffs_delta(a: ArrayLike, b: ArrayLike) -> float:
-    """Cliff's delta (1993): how much more often ``a`` is above ``b`` than below, from -1 to 1."""
+    """Cliff's delta (1993): the chance that ``a`` is above ``b``, less that of below; -1 to 1."""
     return 2.0 * vargha_delaney(a, b) - 1.0
 
 
@@ -366,7 +370,7 @@ class SeedsNeeded(NamedTuple):
     """How many seeds a comparison needs."""
 
     n: int | None
-    """The least number of those tried that has the power; None if none has."""
+    """The least number that was tried and has the power; None if there is none."""
     power: pd.DataFrame
     """``seeds`` tried and their ``power``: the share of simulated comparisons with p < alpha."""
 
@@ -384,25 +388,25 @@ def seeds_needed(
 ) -> SeedsNeeded:
     """How many seeds tell two algorithms apart, by simulation from pilot runs.
 
-    Comparisons of each number of seeds are drawn from the pilot runs with replacement, and tested as
-    they would be: with Wilcoxon's signed-rank test, or, unpaired, with that of Mann and Whitney. The
-    power is the share of them with ``p < alpha``. It is that of algorithms that differ just as the
-    pilot runs do; of few pilot runs, it is a rough guess.
+    Comparisons with each number of seeds are drawn from the pilot runs with replacement and tested:
+    pairs with Wilcoxon's signed-rank test, unpaired values with the Mann-Whitney test. The power is
+    the share of comparisons with ``p < alpha``. It assumes that the algorithms differ as the pilot
+    runs do, so few pilot runs give a rough guess.
 
     Args:
         a: ``(n,)`` values of one algorithm.
         b: ``(m,)`` values of another.
         power: The chance of finding the difference.
-        alpha: The chance of finding one where there is none.
-        paired: Whether ``a[i]`` and ``b[i]`` belong together, by their seed.
-        max_seeds: The most to try.
-        n_simulations: How many comparisons to draw for each number; of 500, the power has a standard
-            error of at most 0.022.
+        alpha: The chance of finding a difference where there is none.
+        paired: Whether ``a[i]`` and ``b[i]`` have the same seed.
+        max_seeds: The largest number to try.
+        n_simulations: How many comparisons to draw for each number; with 500, the power has a
+            standard error of at most 0.022.
         seed: Of the drawing.
 
     Raises:
-        QueryError: A side has no value, pairs of different numbers, a chance not between 0 and 1, or
-            fewer than 1 seed or simulation.
+        QueryError: A side has no value, the sides of pairs differ in length, a chance is not between
+            0 and 1, or there is less than 1 seed or simulation.
     """
     import pandas as pd
 
@@ -413,35 +417,35 @@ def seeds_needed(
             f"Expected at least 1 seed to try and 1 simulation but got max_seeds={max_seeds} and "
             f"n_simulations={n_simulations}."
         )
-    sides: list[Floats] = [_differences(a, b)] if paired else [_known(a), _known(b)]
+    sides: list[Floats] = [_differences(a, b)] if paired else [_without_nan(a), _without_nan(b)]
     if not all(len(side) for side in sides):
         raise QueryError("Expected pilot runs of both algorithms, but one side has no value.")
-    known: dict[int, float] = {}
+    powers: dict[int, float] = {}
 
     def enough(n: int) -> bool:
         rng = np.random.default_rng([seed, n])
         drawn = [side[rng.integers(len(side), size=(n_simulations, n))] for side in sides]
         p = _signed_ranks(drawn[0])[0] if paired else _rank_sum_p(*drawn)
-        known[n] = float(np.mean(p < alpha))
-        return known[n] >= power
+        powers[n] = float(np.mean(p < alpha))
+        return powers[n] >= power
 
     tried = [n for n in _SEEDS if n < max_seeds] + [max_seeds]
-    found = next((n for n in tried if enough(n)), None)
-    if found is not None:
-        # Between the last number that was too small and the first that was not, by halves.
-        low = max((n for n in known if n < found), default=1)
-        while found - low > 1:
-            middle = (low + found) // 2
-            low, found = (low, middle) if enough(middle) else (middle, found)
-    lines = [{"seeds": n, "power": known[n]} for n in sorted(known)]
-    return SeedsNeeded(found, pd.DataFrame(lines))
+    least = next((n for n in tried if enough(n)), None)
+    if least is not None:
+        # Bisect between the last number that was too small and the first that was enough.
+        low = max((n for n in powers if n < least), default=1)
+        while least - low > 1:
+            middle = (low + least) // 2
+            low, least = (low, middle) if enough(middle) else (middle, least)
+    lines = [{"seeds": n, "power": powers[n]} for n in sorted(powers)]
+    return SeedsNeeded(least, pd.DataFrame(lines))
 
 
 _SEEDS = (3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640, 896, 1280, 1792, 2560)
-"""Numbers of seeds that are tried first, about the square root of 2 apart."""
+"""Numbers of seeds that are tried first; each is about the square root of 2 times the one before."""
 
 
-def _known(values: ArrayLike) -> Floats:
+def _without_nan(values: ArrayLike) -> Floats:
     """The values that are not NaN."""
     array = numbers(values)
     return np.asarray(array[~np.isnan(array)])
@@ -453,7 +457,7 @@ def _rank_sum_p(a: Floats, b: Floats) -> Floats:
 
     together = np.concatenate([a, b], axis=1)
     p = np.ones(len(a))
-    some = together.min(axis=1) < together.max(axis=1)
-    if some.any():
-        p[some] = mannwhitneyu(a[some], b[some], axis=1).pvalue
+    varied = together.min(axis=1) < together.max(axis=1)
+    if varied.any():
+        p[varied] = mannwhitneyu(a[varied], b[varied], axis=1).pvalue
     return p

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nasbench_lab.results.result import Result
 
 _TARGETS = {"top_1pct": "best 1 %", "top_10": "top 10"}
-"""The targets of the summary, and what ``target_value`` calls them."""
+"""The targets of the summary, and their names in ``target_value``."""
 
 
 def summary_frame(result: Result) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Fixed targets: how much it takes to reach one.
+"""Fixed targets: the cost to reach a target.
 
 Expected running times and run-time distributions are those of COCO (Hansen, Auger, Ros, Mersmann,
 Tušar and Brockhoff, "COCO: a platform for comparing continuous optimizers in a black-box setting",
@@ -37,13 +37,13 @@ Floats = NDArray[np.float64]
 
 
 def evaluations_to_top(trace: Trace, benchmark: TableBenchmark, k: int) -> float:
-    """How many charged evaluations until the incumbent was among the ``k`` best entries of the table.
+    """Charged evaluations until the incumbent was among the ``k`` best entries of the table.
 
-    The same as ``spent_to_target`` with the target ``"top k"``: the objective decides, and what ties
-    with the ``k``-th best counts too. Infinity if it never was.
+    This is ``spent_to_target`` with the target ``"top k"``: the objective decides, and entries that
+    tie with the ``k``-th best count too. Infinity if the incumbent never was among them.
 
     Raises:
-        QueryError: The table has fewer entries that constraints allow.
+        QueryError: The table has fewer than ``k`` entries that constraints allow.
     """
     return spent_to_target(trace, benchmark, target_value(benchmark, f"top {k}")[1])
 
@@ -55,18 +55,18 @@ def spent_to_target(
     metric: str = "valid_regret",
     axis: Axis = "evaluations",
 ) -> float:
-    """How much had been spent when the incumbent was first at least as good as a target.
+    """The cost until the incumbent was first at least as good as a target.
 
     Args:
         trace: One run on the benchmark.
         benchmark: Where the values are looked up.
         target: A value of the metric, in its unit.
-        metric: One of ``METRICS``. On test data an incumbent can become worse again; the first time
+        metric: One of ``METRICS``. An incumbent can get worse again on test data; the first time
             counts.
         axis: What is counted.
 
     Returns:
-        Evaluations, epochs or simulated seconds; infinity if the run never got there.
+        Evaluations, epochs or simulated seconds; infinity if the run never reached the target.
     """
     return float(spent_to_targets(trace, benchmark, [target], metric, axis)[0])
 
@@ -78,7 +78,7 @@ def spent_to_targets(
     metric: str = "valid_regret",
     axis: Axis = "evaluations",
 ) -> Floats:
-    """``(targets,)`` what ``spent_to_target`` says of each of several targets."""
+    """``(targets,)`` ``spent_to_target`` for each of several targets."""
     sign = -1.0 if higher_is_better(benchmark, metric) else 1.0
     wanted = sign * np.asarray(targets, np.float64)
     values = sign * anytime(trace, benchmark, metric)
@@ -95,8 +95,9 @@ def spent_to_targets(
 def spent_in_all(trace: Trace, axis: Axis = "evaluations") -> float:
     """What a run spent until it ended.
 
-    In seconds up to the budget, if an evaluation was still running then, were it the last that the
-    budget allows; else, as in COCO, what was really done: an algorithm may end before its budget.
+    If an evaluation was still running at the end of a budget in seconds, the whole budget counts,
+    even if that evaluation was the last one allowed. Else the work done counts, as in COCO, since an
+    algorithm may end before its budget.
     """
     limit = trace.settings.get("budget", {}).get("seconds")
     if axis == "seconds" and limit and ran_out_of_seconds(trace):
@@ -112,8 +113,8 @@ def ran_out_of_seconds(trace: Trace) -> bool:
         return False
     running = cut_off.end > limit
     if np.sum(trace.epochs()[-1:]) + cut_off.epochs()[-1] > epochs:
-        # The last one asked for exceeded the epochs, which ended the search, and never ran. At one
-        # moment, workers are given work in the order of their numbers.
+        # The last evaluation asked for exceeded the epochs; that ended the search, and it never ran.
+        # Workers that are free at the same time get work in the order of their numbers.
         running[np.lexsort((cut_off.worker, cut_off.start))[-1]] = False
     return bool(running.any())
 
@@ -121,12 +122,12 @@ def ran_out_of_seconds(trace: Trace) -> bool:
 def expected_running_time(times: ArrayLike, spent: ArrayLike) -> float:
     """Expected running time (ERT) of an algorithm that is restarted until it reaches the target.
 
-    What all runs spent until they reached the target or, unsuccessful, ended, over the number of
-    successes (Hansen et al., section "Expected runtime"). In the same unit as ``times``.
+    The cost of all runs until they reached the target, or ended without it, divided by the number of
+    successes (Hansen et al., section "Expected runtime"), in the unit of ``times``.
 
     Args:
-        times: ``(runs,)`` what each run spent until the target, infinity if it never got there.
-        spent: ``(runs,)`` what each run spent in all, or one budget for all.
+        times: ``(runs,)`` cost until each run reached the target, infinity if it never did.
+        spent: ``(runs,)`` cost of each whole run, or one budget for all.
 
     Returns:
         Infinity without a success; NaN without a run.
@@ -148,19 +149,19 @@ def ert_interval(
 ) -> tuple[float, float]:
     """Expanded percentile bootstrap interval of the expected running time; runs are resampled.
 
-    Simulated restarts have the same mean, the ERT of the runs at hand; resampling the runs says how
-    much other runs would have changed it. In simulations with 10 to 100 runs of which at least 4 in
-    10 reach the target, 95 % intervals held the ERT in 91 to 97 of 100 cases.
+    All simulated restarts of the runs at hand have the same mean, their ERT; resampling the runs
+    shows how much it would change with other runs. In simulations with 10 to 100 runs of which at
+    least 4 in 10 reach the target, 95 % intervals held the ERT in 91 to 97 of 100 cases.
 
     Args:
-        times: ``(runs,)`` what each run spent until the target, infinity if it never got there.
-        spent: ``(runs,)`` what each run spent in all, or one budget for all.
+        times: ``(runs,)`` cost until each run reached the target, infinity if it never did.
+        spent: ``(runs,)`` cost of each whole run, or one budget for all.
         level: The chance that the interval is to hold the ERT.
         n_resamples: How many resamples.
         seed: Of the resampling.
 
     Returns:
-        Lower and upper end; infinite where that many resamples have no success, NaN without a run.
+        Lower and upper end; infinite if too many resamples have no success, NaN without a run.
     """
     times = np.asarray(times, np.float64)
     n = len(times)
@@ -171,10 +172,10 @@ def ert_interval(
     draws = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
     successes = reached[draws].sum(axis=1)
     ert = np.full(n_resamples, np.inf)
-    some = successes > 0
-    ert[some] = until[draws].sum(axis=1)[some] / successes[some]
+    nonzero = successes > 0
+    ert[nonzero] = until[draws].sum(axis=1)[nonzero] / successes[nonzero]
     ordered, tail = np.sort(ert), expanded_tail(level, n)
-    # Order statistics, as nothing lies between a number and infinity.
+    # Order statistics, as there is no value between a number and infinity.
     last = n_resamples - 1
     return float(ordered[math.floor(tail * last)]), float(ordered[math.ceil((1.0 - tail) * last)])
 
@@ -184,12 +185,12 @@ def simulated_restarts(
 ) -> Floats:
     """``(n,)`` run times of an algorithm that is restarted until it reaches the target (COCO).
 
-    Runs are drawn with replacement until one is successful, and what they spent is added up. The
+    Runs are drawn with replacement until a run is successful, and their costs are added up. The
     mean is the ERT.
 
     Args:
-        times: ``(runs,)`` what each run spent until the target, infinity if it never got there.
-        spent: ``(runs,)`` what each run spent in all, or one budget for all.
+        times: ``(runs,)`` cost until each run reached the target, infinity if it never did.
+        spent: ``(runs,)`` cost of each whole run, or one budget for all.
         n: How many run times to draw.
         rng: Where they are drawn from.
 
@@ -220,17 +221,17 @@ def ecdf(times: ArrayLike, points: ArrayLike) -> Floats:
 def target_value(
     benchmark: TableBenchmark, target: float | str, metric: str = "valid_regret"
 ) -> tuple[str, float]:
-    """What a target is called, and its value.
+    """The name of a target and its value.
 
     Args:
-        benchmark: Where it is to be reached.
+        benchmark: The benchmark of the target.
         target: A value of the metric, ``"top 10"`` for the value of the tenth best entry of the
-            table (with what ties with it), or ``"best 1 %"`` for that of the entry at this share.
+            table (ties included), or ``"best 1 %"`` for that of the entry at this share.
         metric: One of ``METRICS``.
 
     Raises:
-        QueryError: It is no number and none of these texts, asks for entries by hypervolume, or for
-            more entries than the table has, or than constraints allow.
+        QueryError: The target is neither a number nor such a text; it names entries, but the metric
+            is the hypervolume; or there are not as many entries that constraints allow.
     """
     if not isinstance(target, str):
         value = float(target)
@@ -263,7 +264,7 @@ def target_value(
 
 
 def top_targets(benchmark: TableBenchmark, metric: str = "valid_regret") -> list[str]:
-    """Those of ``TOP_TARGETS`` that say something: a part of the entries that may be found."""
+    """The ``TOP_TARGETS`` for which the benchmark has enough entries."""
     n = len(benchmark.ranking(metric_query(benchmark, metric)))
     return [t for t in TOP_TARGETS if not t.startswith("top") or int(t.removeprefix("top ")) <= n]
 
@@ -273,17 +274,17 @@ def default_targets(
 ) -> list[float]:
     """Targets for a run-time ECDF, from easy to hard, in the unit of the metric.
 
-    As in COCO they are spread evenly over the logarithm of the regret. The easiest is the median
-    regret of the table's entries, which half of all random choices reach; the hardest is the best
-    that any run of the result reached. If that is 0, it is the last target, after the smallest
-    regret above 0 that an entry has. So the targets, and the ECDF, depend on the runs compared. Of
-    the hypervolume, regret is what lacks to 1, and the easiest lacks half.
+    They are evenly spaced in the logarithm of the regret, as in COCO. The easiest target is the
+    median regret of the table's entries, which half of all random choices reach; the hardest is the
+    best regret that any run of the result reached. If that is 0, the last two targets are the smallest
+    regret above 0 of an entry, and 0. So the targets, and the ECDF, depend on the runs compared. The
+    regret of a hypervolume is 1 minus the hypervolume, and the easiest target there is 0.5.
 
     Args:
         result: The runs.
         benchmark: The name of one of its benchmarks.
         metric: One of ``METRICS``.
-        n: How many targets; one, the best reached, if that is no harder than the easiest.
+        n: How many targets; there is only one, the best reached, if it is no harder than the easiest.
     """
     opened = result.benchmark(benchmark)
     if metric == "hypervolume":
@@ -297,11 +298,11 @@ def default_targets(
         smallest = float(min(regrets[regrets > ROUNDING * abs(optimum)], default=0.0))
     traces = [t for a in result.algorithms for t in result.traces(benchmark, a)]
     reached = min((_best_regret(t, opened, metric, optimum) for t in traces), default=math.inf)
-    found = reached <= ROUNDING * abs(optimum)
-    hardest = smallest if found else reached
+    reached_optimum = reached <= ROUNDING * abs(optimum)
+    hardest = smallest if reached_optimum else reached
     if not 0 < hardest < easiest:
         chosen = [reached if math.isfinite(reached) else easiest]
-    elif found:
+    elif reached_optimum:
         chosen = [*np.geomspace(easiest, hardest, n - 1).tolist(), 0.0]
     else:
         chosen = np.geomspace(easiest, hardest, n).tolist()

@@ -1,6 +1,6 @@
-"""What a comparison has shown, in sentences: who wins, or that nothing can be told.
+"""The result of a comparison in sentences: who wins, or that nothing can be told.
 
-An algorithm wins where it is first and every other is significantly worse, by mean and by ranks; see
+An algorithm wins if it is first and all others are significantly worse, by mean and by ranks; see
 ``table_frame`` for the tests.
 """
 
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
     from nasbench_lab.results.result import Result
 
 MAX_SEEDS = 1000
-"""Up to so many seeds are tried when it is said how many a comparison needs."""
+"""The largest number of seeds that is tried to find how many a comparison needs."""
 
 
 class Verdict(NamedTuple):
-    """What can be said of one benchmark, or over all, by one metric."""
+    """The verdict on a benchmark, or over all benchmarks, by a metric."""
 
     benchmark: str
     """The benchmark, or ``ALL``."""
     metric: str
     """One of ``METRICS``."""
     winner: str | None
-    """The algorithm that is significantly better than every other, if there is one."""
+    """The algorithm that is significantly better than all others, if there is one."""
     text: str
-    """A sentence, or several, that say so."""
+    """The verdict in one sentence or several."""
 
 
 def judged_by(result: Result) -> list[str]:
     """The metrics that a result is judged by.
 
-    The hypervolume where all benchmarks have several objectives, the regret of the objective, and
-    that of what is reported, unless both are one column.
+    They are the hypervolume, if all benchmarks have several objectives; the regret of the objective;
+    and the regret of the reported column, unless it is the objective's.
     """
     opened = [result.benchmark(name) for name in _with_evaluations(result)]
     several = all(len(benchmark.objectives) > 1 for benchmark in opened)
@@ -56,35 +56,36 @@ def judged_by(result: Result) -> list[str]:
 
 
 def verdicts(result: Result, reference: str | None = None) -> list[Verdict]:
-    """What a result shows on each benchmark, and over all of them, by each metric of ``judged_by``.
+    """Verdicts on each benchmark, and over all of them, by each metric of ``judged_by``.
 
     Args:
         result: The runs.
         reference: The algorithm that all others are tested against; by default the best of each
-            benchmark. No one wins then, as the others are not compared with each other.
+            benchmark. With a reference no algorithm wins, as the others are not compared with each
+            other.
 
     Returns:
-        None for a benchmark with runs of one algorithm only.
+        The verdicts; a benchmark with runs of one algorithm has none.
 
     Raises:
         UnknownNameError: There is no such reference.
     """
-    found = []
+    results = []
     names = _with_evaluations(result)
     for metric in judged_by(result) if names else ():
         frame = table_frame(result, metric, reference)
         for name in names:
             lines = frame[frame["benchmark"] == name].to_dict(orient="records")
             if len(lines) > 1:
-                found.append(_on_one(result, name, metric, lines, reference))
+                results.append(_on_one(result, name, metric, lines, reference))
         if len(names) > 1 and len(result.algorithms) > 1:
-            found.append(_over_all(result, metric, frame, reference))
+            results.append(_over_all(result, metric, frame, reference))
     order = [*names, ALL]
-    return sorted(found, key=lambda verdict: order.index(verdict.benchmark))
+    return sorted(results, key=lambda verdict: order.index(verdict.benchmark))
 
 
 def verdict_lines(result: Result, reference: str | None = None) -> list[str]:
-    """``verdicts`` as a line for each benchmark, and one over all."""
+    """``verdicts`` with a line for each benchmark, and a line over all."""
     lines: dict[str, list[str]] = {}
     for verdict in verdicts(result, reference):
         lines.setdefault(verdict.benchmark, []).append(verdict.text)
@@ -123,8 +124,8 @@ def _on_one(
         text = f"{where}, {_name(first)} wins: {by} ({p})."
         return Verdict(name, metric, _name(first), text)
     mixed, level, worse = (
-        [line for line in others if line["outcome"] in some]
-        for some in (("mixed",), ("level", ""), ("worse",))
+        [line for line in others if line["outcome"] in outcomes]
+        for outcomes in (("mixed",), ("level", ""), ("worse",))
     )
     mean = "mean" if math.isfinite(first["mean"]) else "average rank of runs"
     best = f"{_name(first)} has the best {mean} ({_value(first)})"
@@ -142,11 +143,11 @@ def _on_one(
 
 
 def _against(lines: Sequence[_Line], reference: str) -> str:
-    """What the tests against a reference say."""
+    """The outcomes of the tests against a reference, in words."""
     others = [line for line in lines if line["algorithm"] != reference]
     if len(others) == len(lines):
         return f"{reference} has no runs that others could be tested against."
-    said = {
+    words = {
         "better": "better",
         "worse": "worse",
         "level": "not told apart",
@@ -154,29 +155,29 @@ def _against(lines: Sequence[_Line], reference: str) -> str:
         "": "not tested, for want of a common seed,",
     }
     parts = []
-    for outcome, told in said.items():
-        some = [line for line in others if line["outcome"] == outcome]
-        parts += [f"{told} {_are(some)} {_told(some, most=len(some))}"] if some else []
+    for outcome, word in words.items():
+        rivals = [line for line in others if line["outcome"] == outcome]
+        parts += [f"{word} {_are(rivals)} {_told(rivals, most=len(rivals))}"] if rivals else []
     return f"against {reference} ({_value(_of(lines, reference))}): {'; '.join(parts)}."
 
 
-def _seeds(result: Result, name: str, metric: str, one: _Line, other: _Line, k: int) -> str:
+def _seeds(result: Result, name: str, metric: str, first: _Line, second: _Line, k: int) -> str:
     """How many seeds would tell two of ``k`` algorithms apart."""
     pairs = k * (k - 1) // 2
     least = math.ceil(1 + math.log2(pairs / LEVEL))
     ends = final_frame(result, metric)
     wide = ends[ends["benchmark"] == name].pivot(index="seed", columns="algorithm", values="value")
-    both = wide[[_name(one), _name(other)]].dropna().to_numpy()
+    both = wide[[_name(first), _name(second)]].dropna().to_numpy()
     if len(both) < least:
         return (
             f"There are {len(both)} seeds, and fewer than {least} cannot tell any of {k} algorithms "
             f"apart."
         )
     if (both[:, 0] == both[:, 1]).all():
-        return f"{_name(one)} and {_name(other)} end alike in every seed."
+        return f"{_name(first)} and {_name(second)} end alike in every seed."
     needed = seeds_needed(*both.T, alpha=LEVEL / pairs, max_seeds=MAX_SEEDS, n_simulations=200).n
     told = f"about {float(f'{needed:.2g}'):,.0f}" if needed else f"more than {MAX_SEEDS:,}"
-    return f"To tell {_name(one)} from {_name(other)} would take {told} seeds."
+    return f"To tell {_name(first)} from {_name(second)} would take {told} seeds."
 
 
 def _over_all(result: Result, metric: str, frame: pd.DataFrame, reference: str | None) -> Verdict:
@@ -222,7 +223,7 @@ def _over_all(result: Result, metric: str, frame: pd.DataFrame, reference: str |
 
 
 def _sign_test(placed: pd.DataFrame) -> tuple[str | None, str]:
-    """Who of two algorithms wins over tables, by the number on which each is better."""
+    """Which of two algorithms wins, by the number of tables on which each is better."""
     from scipy.stats import binomtest
 
     a, b = (str(name) for name in placed.columns)
@@ -242,12 +243,12 @@ def _sign_test(placed: pd.DataFrame) -> tuple[str | None, str]:
 
 
 def metric_words(result: Result, name: str | None, metric: str) -> str:
-    """What a metric is called on a benchmark, or on all: ``validation regret``, ``test regret``."""
+    """The name of a metric on a benchmark, or on all: ``validation regret``, ``test regret``."""
     if metric == "hypervolume":
         return metric
     called = set()
-    for one in result.benchmarks if name is None else [name]:
-        benchmark = result.benchmark(one)
+    for benchmark_name in result.benchmarks if name is None else [name]:
+        benchmark = result.benchmark(benchmark_name)
         column = benchmark.table.column(metric_query(benchmark, metric))
         splits = {"valid": "validation", "test": "test"}
         called.add(splits.get(column.split or "", column.name.replace("_", " ")))
@@ -256,7 +257,7 @@ def metric_words(result: Result, name: str | None, metric: str) -> str:
 
 
 def _told(lines: Sequence[_Line], most: int = 3) -> str:
-    """Algorithms with what they reached and the p of their test, the first of them by name."""
+    """The first algorithms with value and p-value, and the number of the others."""
     named = [f"{_name(one)} ({_value(one)}, {_p(one['p'])})" for one in lines[:most]]
     return listed(named + ([f"{len(lines) - most} more"] if len(lines) > most else []))
 
@@ -269,7 +270,7 @@ _FOUND = " of runs found something"
 
 
 def _value(line: _Line) -> str:
-    """The mean that an algorithm reached, or in how many runs it found something."""
+    """The mean that an algorithm reached, or the share of its runs that found something."""
     if math.isnan(line["mean"]):
         return f"{(line['runs'] - line['without']) / line['runs']:.0%}{_FOUND}"
     mean = float(line["mean"])
@@ -288,8 +289,8 @@ def _next(others: Sequence[_Line]) -> str:
     return ", the next best" if len(others) > 1 else ""
 
 
-def _are(some: Sequence[Any] | pd.Series) -> str:
-    return "is" if len(some) == 1 else "are"
+def _are(entries: Sequence[Any] | pd.Series) -> str:
+    return "is" if len(entries) == 1 else "are"
 
 
 def _p(p: float) -> str:

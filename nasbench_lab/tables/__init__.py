@@ -1,1 +1,1 @@
-"""Tables of what architectures are worth, on disk and in memory."""
+"""Tables of measured architectures, on disk and in memory."""

@@ -1,4 +1,4 @@
-"""What a table is made of: columns, the questions that are asked of them, and a description."""
+"""The parts of a table: columns, queries to them, and a description."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ class Column:
     Args:
         name: Unique within the table, such as ``"valid_accuracy"``.
         quantity: What is measured: ``"accuracy"``, ``"loss"``, ``"latency"``, ``"parameters"``, …
-            Of time, ``"train_time"`` is all training up to the epoch (without epochs: the whole
+            ``"train_time"`` is the time of all training up to the epoch (without epochs: of the whole
             training), ``"train_time_per_epoch"`` that of one epoch, and ``"valid_time"`` that of one
             validation pass after the epoch.
         unit: ``"%"``, ``"s"``, ``"M"`` (millions), …
         maximize: Whether more is better.
         split: The data that it was measured on: ``"train"``, ``"valid"``, ``"test"``,
-            ``"valid+test"``, or None where that means nothing or the authors do not say.
+            ``"valid+test"``, or None if there is none or the authors do not say.
         dataset: The data set that the networks were trained for.
-        schedule: The training schedule, where the table has several.
-        trials: What the trials are: seeds, or one entry that says what was averaged.
-        epochs: The epochs after which it was measured, counted from 1, or None for a single value:
-            that at the end, or one that is the same after every epoch.
+        schedule: The training schedule, if the table has several.
+        trials: The seeds of the trials, or a single entry that says what was averaged.
+        epochs: The epochs after which it was measured, counted from 1; None for a single value, at
+            the end or the same after every epoch.
         description: A sentence for people.
         trained_on: The part of the data set that the networks were trained on, ``"train"`` or
-            ``"train+valid"``, where the table has both.
-        also: Other words for data set and split that a query may use: the benchmark's own keys,
-            such as ``"cifar10-valid"`` and ``"x-valid"``.
+            ``"train+valid"``, if the table has both.
+        also: The benchmark's own words for data set and split, which a query may use, such as
+            ``"cifar10-valid"`` and ``"x-valid"``.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Column:
 
     @property
     def on_test_data(self) -> bool:
-        """Whether a search that saw it would see test data, or data that nobody vouches for."""
+        """Whether the column is of test data, or may be."""
         return self.split not in (None, "train", "valid")
 
     def fits(self, query: Query) -> bool:
@@ -74,15 +74,15 @@ class Column:
 
 
 SHARES = ("accuracy", "auc", "f1", "precision", "recall")
-"""Words of quantities that are from 0 to 1, in unit ``1``, or to 100, in unit ``%``."""
+"""Words of quantities from 0 to 1 in unit ``1``, or to 100 in unit ``%``."""
 AMOUNTS = (
     *("energy", "error", "flops", "intensity", "latency", "macs", "memory", "parameters"),
     *("params", "power", "size", "throughput", "time", "uncertainty"),
 )
-"""Words of quantities that are not negative, in whatever unit."""
+"""Words of quantities that are not negative, in any unit."""
 _WHOLE = {"1": 1.0, "%": 100.0}
 _ROUNDED = 1 + 1e-9
-"""What a mean of values that are all the highest may come to."""
+"""The factor by which rounding may lift a mean of highest values."""
 
 
 def bounds(column: Column) -> tuple[float, float]:
@@ -98,7 +98,7 @@ def bounds(column: Column) -> tuple[float, float]:
     anything else                             any        finite
     ========================================  =========  ====================================
 
-    Words are parted as in ``"valid_accuracy"``; a value that is missing is NaN.
+    Underscores separate words, as in ``"valid_accuracy"``; a missing value is NaN.
     """
     words = set(re.split(r"[\W_]+", column.quantity.lower()))
     largest = float(np.finfo(np.float64).max)
@@ -115,7 +115,7 @@ def check_values(column: Column, values: NDArray[Any], place: Callable[[int], st
     Args:
         column: The column.
         values: ``(rows, trials, epochs)``; NaN where there is none.
-        place: How a row is called: file and record.
+        place: Returns the name of a row: file and record.
 
     Raises:
         TableFileError: A value is out of the column's ``bounds``; the message says where.
@@ -124,7 +124,7 @@ def check_values(column: Column, values: NDArray[Any], place: Callable[[int], st
     most = high * _ROUNDED if high in _WHOLE.values() else high
     if not values.size:
         return
-    # Without arrays as large as the values; NaN is neither.
+    # This needs no array as large as the values; NaN passes both comparisons.
     least, largest = (float(f.reduce(values, axis=None)) for f in (np.fmin, np.fmax))
     if not least < low and not largest > most:
         return
@@ -147,18 +147,19 @@ def check_values(column: Column, values: NDArray[Any], place: Callable[[int], st
 
 @dataclass(frozen=True)
 class Query:
-    """A question to a table: which column, at which epoch, over which trials.
+    """A query to a table: a column, an epoch and the trials.
 
     Args:
         metric: A column's name, or a quantity that the other fields narrow down to one column.
-        split: The data it is measured on: ``"train"``, ``"valid"``, ``"test"``, ``"valid+test"``,
-            or the benchmark's own word, such as ``"x-valid"``.
-        dataset: The data set trained for, or the benchmark's own key, such as ``"cifar10-valid"``.
-        schedule: The training schedule, such as ``"12"``: each is a training of its own.
+        split: The data that it is measured on: ``"train"``, ``"valid"``, ``"test"``,
+            ``"valid+test"``, or the benchmark's own word, such as ``"x-valid"``.
+        dataset: The data set of the training, or the benchmark's own key, such as
+            ``"cifar10-valid"``.
+        schedule: The training schedule, such as ``"12"``; each schedule is a separate training.
         epoch: The epoch, counted from 1; None for the last.
         trial: ``"mean"`` over the trials that exist, ``"random"`` (one of them, drawn anew at each
             evaluation), or the seed of one trial.
-        trained_on: The part of the data set trained on, ``"train"`` or ``"train+valid"``.
+        trained_on: The part of the data set that was trained on, ``"train"`` or ``"train+valid"``.
     """
 
     metric: str
@@ -171,7 +172,7 @@ class Query:
 
     @classmethod
     def of(cls, query: Query | str) -> Query:
-        """Takes a metric's name for a whole query."""
+        """A query as it is, or the query of a metric's name."""
         return query if isinstance(query, Query) else cls(query)
 
 
@@ -180,9 +181,9 @@ class Constraint:
     """A bound on a column, such as at most half a million parameters.
 
     Args:
-        query: What is bounded.
+        query: The query of the bounded column.
         limit: The bound, in the unit of the column.
-        at_most: Whether values must be at most the limit, or at least.
+        at_most: Whether the limit is an upper bound, not a lower one.
 
     Raises:
         QueryError: The limit is no number.
@@ -196,7 +197,7 @@ class Constraint:
         number = isinstance(self.limit, int | float | np.number) and math.isfinite(self.limit)
         if not number or isinstance(self.limit, bool):
             raise QueryError(f"Expected a number as limit of a constraint but got {self.limit!r}.")
-        # As plain as in text.
+        # A plain float, as text would give.
         object.__setattr__(self, "query", Query.of(self.query))
         object.__setattr__(self, "limit", float(self.limit))
 
@@ -225,9 +226,9 @@ class Constraint:
         return f"{self.query.metric}{'<=' if self.at_most else '>='}{self.limit!r}"
 
     def violation(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """By how much values miss the limit, as a share of it (absolute if it is 0).
+        """The distance of values beyond the limit, relative to it (absolute if it is 0).
 
-        What is unknown misses it by infinity.
+        The distance of an unknown value is infinite.
         """
         excess = (values - self.limit) * (1.0 if self.at_most else -1.0)
         missed = np.maximum(excess, 0.0) / (abs(self.limit) or 1.0)
@@ -249,22 +250,22 @@ class Task:
 
 @dataclass(frozen=True)
 class TableInfo:
-    """What a table is, apart from its columns.
+    """The description of a table, apart from its columns.
 
     Args:
-        name: Such as ``"nas-bench-graph/cora"``.
+        name: The name, such as ``"nas-bench-graph/cora"``.
         space: The name of its search space.
         description: What was measured, how, and what to beware of.
         citation: BibTeX.
-        licence: SPDX identifier, or what is known of it.
-        objective: The column that a search sees by default; empty if there is none that it may.
+        licence: SPDX identifier, or a few words.
+        objective: The column that a search sees by default; empty if no column is fit for it.
         report: The column that results are reported in by default; empty likewise.
-        source: What it was made from: ``version``, ``file``, ``sha256``, ``bytes``.
+        source: The table's source: ``version``, ``file``, ``sha256``, ``bytes``.
         clock: The clock of a search by default; empty for the one that the table's times allow.
         tasks: Other searches by name: the benchmark ``"table/name"`` is the table with that task.
-        missing: What the source lacks, in sentences for people.
-        joins: Names of tables to which the columns are added as well, where these are installed.
-        details: What else a reader of the table needs, by name.
+        missing: The gaps of the source, in sentences.
+        joins: Names of tables that get the columns too, if they are installed.
+        details: Other information that a reader of the table needs, by name.
     """
 
     name: str
@@ -283,7 +284,7 @@ class TableInfo:
 
 
 def ranges(numbers: Iterable[int | str]) -> str:
-    """Ascending numbers as text, ``1 to 199, 300``; words among them stay as they are."""
+    """Ascending numbers as text, ``1 to 199, 300``; words stay as they are."""
     runs: list[list[Any]] = []
     for number in numbers:
         if runs and isinstance(number, int) and number - 1 == runs[-1][-1]:

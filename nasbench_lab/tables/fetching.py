@@ -1,8 +1,8 @@
-"""Downloading a benchmark's file from where the user says it is.
+"""Downloading a benchmark's file from the user's URL.
 
-The file is streamed to ``<target>.part`` and takes its name only when it is complete and has the
-checksum that was given. A broken download goes on where it stopped, unless the file at the URL has
-changed. Nothing is unpacked or run.
+The file is streamed to ``<target>.part`` and gets its name when it is complete and has the expected
+checksum. A broken download goes on where it stopped, unless the file at the URL has changed. Nothing
+is unpacked or run.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ if sys.platform != "win32":
     import fcntl
 
 ATTEMPTS = 5
-"""How often in a row a download may break without having come further."""
+"""How many attempts in a row may break without any progress."""
 PAUSE_S = 2.0
-"""Before the second attempt; twice as long before each further one."""
+"""The pause before the second attempt; it doubles before each further attempt."""
 TIMEOUT_S = 60.0
 """How long a server may be silent."""
 
 _CHUNK = 1 << 20
 _PASSING = (408, 429, 500, 502, 503, 504)
-"""HTTP statuses that may be gone a little later."""
+"""HTTP statuses of errors that may pass."""
 
 Progress = Callable[[int, int], None]
 
@@ -73,20 +73,19 @@ def fetch(
     """Downloads a file, unless it is there already with the right checksum.
 
     Args:
-        url: Where it is, by ``http`` or ``https``.
-        target: The file to write; one that exists is replaced when the new one is complete.
+        url: The file's address, ``http`` or ``https``.
+        target: The file to write; an existing file is replaced when the new one is complete.
         sha256: Its SHA-256, in hexadecimal.
-        md5_prefix: The first digits of its MD5, as the files of NATS-Bench have them in their
-            names. They tell damage, but not malice.
-        progress: Called with the number of bytes that are there and their number in all (0 if
-            unknown).
+        md5_prefix: The first digits of its MD5, which files of NATS-Bench have in their names. They
+            reveal damage, but not malice.
+        progress: Called with the number of bytes so far and of all bytes (0 if unknown).
 
     Returns:
         ``target``.
 
     Raises:
         MissingSourceError: There is no such file at the URL, or the server cannot be reached.
-        TableFileError: The file has another checksum; what was downloaded is deleted.
+        TableFileError: The file has another checksum; the download is deleted.
         DataFolderError: The target cannot be written, or another process is downloading it.
     """
     _check_url(url)
@@ -109,13 +108,13 @@ def fetch(
                 if wrong := _wrong(download.part, *wanted):
                     download.start_anew()
                     raise TableFileError(
-                        f"{url} is not the file that was expected: {wrong}. What was downloaded is "
-                        f"deleted. Compare checksum and URL with what the authors publish."
+                        f"{url} is not the expected file: {wrong}. The download is deleted. Compare "
+                        f"checksum and URL with those that the authors publish."
                     )
                 os.replace(download.part, target)
         finally:
             with _disk(target):
-                if not download.held():
+                if not download.size():
                     download.part.unlink(missing_ok=True)
                     download.notes.unlink(missing_ok=True)
     return target
@@ -125,30 +124,30 @@ def fetch(
 
 
 class _Download:
-    """A download under way: the part file, and notes of which version of the file it is of."""
+    """A download under way: the part file, and notes of the version of the file."""
 
     def __init__(self, url: str, target: Path, checked: bool, progress: Progress) -> None:
         self.url, self.target, self.checked, self.progress = url, target, checked, progress
         self.part = target.with_name(f"{target.name}.part")
         self.notes = target.with_name(f"{target.name}.part.json")
 
-    def held(self) -> int:
-        """The number of bytes that are there."""
+    def size(self) -> int:
+        """The number of bytes in the part file."""
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def known(self) -> tuple[str, int | None]:
-        """The version of the file that the part is of, and its length; ``("", None)`` if unknown."""
+    def version(self) -> tuple[str, int | None]:
+        """The version and the length of the file behind the part; ``("", None)`` if unknown."""
         try:
             notes = json.loads(self.notes.read_text())
             validator, total = notes["validator"], notes["total"]
             if notes["url"] == self.url and isinstance(validator, str) and validator.isprintable():
                 return validator, total if type(total) is int else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            pass  # none, or not ours: then the download starts anew
+            pass  # without notes of ours the download starts anew
         return "", None
 
     def start_anew(self, validator: str = "", total: int | None = None) -> None:
-        """Empties the part file, and notes what will be in it."""
+        """Empties the part file, and notes version and length of its future content."""
         with _disk(self.target):
             self.part.write_bytes(b"")
             notes = {"url": self.url, "validator": validator, "total": total}
@@ -156,50 +155,50 @@ class _Download:
 
 
 def _download(download: _Download) -> None:
-    best, failures = download.held(), 0
+    best, failures = download.size(), 0
     while True:
         try:
             return _attempt(download)
         except _BrokenError as error:
-            held = download.held()
-            # A long download over a bad line comes through as long as each attempt adds to it.
-            failures = 1 if held > best else failures + 1
-            best = max(best, held)
+            size = download.size()
+            # Progress resets the count, so a long download over a bad line succeeds.
+            failures = 1 if size > best else failures + 1
+            best = max(best, size)
             if failures >= ATTEMPTS:
                 raise MissingSourceError(
                     f"{download.url} could not be downloaded: {error}, after {failures} attempts. "
-                    f"{held:,} bytes are kept; try again later to go on, or name another mirror."
+                    f"{size:,} bytes are kept; try again later to go on, or name another mirror."
                 ) from error
             time.sleep(PAUSE_S * 2 ** (failures - 1))
 
 
 def _attempt(download: _Download) -> None:
-    """Asks for what is not there yet, and writes it.
+    """Asks for the missing bytes, and writes them.
 
     Raises:
         _BrokenError: The connection broke, or the server asks to try later.
     """
-    held = download.held()
-    validator, known_total = download.known()
+    size = download.size()
+    validator, known_total = download.version()
     headers = {"User-Agent": "nasbench-lab", "Accept-Encoding": "identity"}
-    resuming = bool(held and validator)
+    resuming = bool(size and validator)
     if resuming:
-        headers |= {"Range": f"bytes={held}-", "If-Range": validator}
+        headers |= {"Range": f"bytes={size}-", "If-Range": validator}
     request = Request(download.url, headers=headers)
     try:
         with _connection(download.url):
             response: HTTPResponse = _opener().open(request, timeout=TIMEOUT_S)
         with response:
-            _receive(download, response, held if resuming else 0)
+            _receive(download, response, size if resuming else 0)
     except HTTPError as error:
         with error:
             status, total = error.code, _range(error.headers.get("Content-Range"))[1]
         if status == 416 and resuming:
-            # What is there may be all: the process ended just before the file got its name.
-            if total == held and known_total in (held, None):
+            # The part may be complete, if the process ended just before the file got its name.
+            if total == size and known_total in (size, None):
                 return
             download.start_anew()
-            raise _BrokenError("what was there is not a part of the file") from error
+            raise _BrokenError("the bytes so far are not a part of the file") from error
         reason = " ".join(str(error.reason).split())
         if status in _PASSING:
             raise _BrokenError(f"the server answered {status} {reason}") from error
@@ -209,20 +208,20 @@ def _attempt(download: _Download) -> None:
         ) from error
 
 
-def _receive(download: _Download, response: HTTPResponse, asked: int) -> None:
-    """Writes an answer to the part file; ``asked`` is the place it was asked to begin at."""
+def _receive(download: _Download, response: HTTPResponse, begin: int) -> None:
+    """Writes an answer to the part file; ``begin`` is the first byte that was asked for."""
     headers = response.headers
     start, total = 0, _whole(headers.get("Content-Length"))
     if response.status == 206:
         start, total = _range(headers.get("Content-Range"))
-        known, known_total = download.known()
-        # Some servers go on without looking at If-Range.
-        changed = _validator(headers) not in (known, "") or known_total not in (total, None)
-        if not asked or start != asked or changed:
+        validator, known_total = download.version()
+        # Some servers ignore If-Range and go on.
+        changed = _validator(headers) not in (validator, "") or known_total not in (total, None)
+        if not begin or start != begin or changed:
             download.start_anew()
-            raise _BrokenError("the server sent another part than was asked for")
+            raise _BrokenError("the server sent another part than the one asked for")
     elif response.status == 200:
-        # Not asked to go on, or the server cannot, or the file has changed.
+        # It is a first request, the server cannot go on, or the file has changed.
         download.start_anew(_validator(headers), total)
     else:
         raise MissingSourceError(
@@ -232,8 +231,8 @@ def _receive(download: _Download, response: HTTPResponse, asked: int) -> None:
     # http.client itself finds the end of a chunked answer.
     if total is None and not download.checked and not response.chunked:
         raise MissingSourceError(
-            f"{download.url} is not downloaded: the server does not say how long the file is, so "
-            f"nothing would tell whether all of it came. Give its checksum."
+            f"{download.url} is not downloaded: the server does not say how long the file is, so a "
+            f"part could not be told from the whole. Give its checksum."
         )
     done = start
     with _disk(download.target):
@@ -242,7 +241,7 @@ def _receive(download: _Download, response: HTTPResponse, asked: int) -> None:
         file.seek(start)
         while total is None or done < total:
             with _connection(download.url):
-                # What is there, without waiting for a full chunk: a broken line loses little.
+                # read1 does not wait for a full chunk, so a broken line loses little.
                 chunk = response.read1(_CHUNK if total is None else min(_CHUNK, total - done))
             if not chunk:
                 break
@@ -256,14 +255,14 @@ def _receive(download: _Download, response: HTTPResponse, asked: int) -> None:
 
 
 def _validator(headers: HTTPMessage) -> str:
-    """What tells this version of the file from another; empty if nothing does."""
+    """The tag or date that identifies this version of the file; empty if there is none."""
     tag = headers.get("ETag", "").strip()
-    # A weak tag says only that two versions mean the same (RFC 9110, 13.1.5).
+    # Versions with equal weak tags may differ in their bytes (RFC 9110, 13.1.5).
     return tag if tag.startswith('"') else headers.get("Last-Modified", "").strip()
 
 
 def _range(text: str | None) -> tuple[int, int | None]:
-    """Start and total of ``bytes 5-9/10``, of a Content-Range; -1 and None where it has none."""
+    """Start and total of a Content-Range such as ``bytes 5-9/10``; -1 and None if they are absent."""
     match = re.fullmatch(r"bytes\s+(?:(\d{1,18})-\d+|\*)/(\d{1,18}|\*)", (text or "").strip(), re.A)
     return (int(match[1] or -1), _whole(match[2])) if match else (-1, None)
 
@@ -288,7 +287,7 @@ class _Redirects(HTTPRedirectHandler):
 
 
 def _opener() -> OpenerDirector:
-    """Knows HTTP and nothing else: ``build_opener`` would also open files and FTP."""
+    """An opener for HTTP only; that of ``build_opener`` would also open files and FTP."""
     opener = OpenerDirector()
     network = ProxyHandler(), HTTPHandler(), HTTPSHandler(), UnknownHandler()
     for handler in (*network, HTTPDefaultErrorHandler(), HTTPErrorProcessor(), _Redirects()):
@@ -298,7 +297,7 @@ def _opener() -> OpenerDirector:
 
 @contextmanager
 def _connection(url: str) -> Iterator[None]:
-    """Tells a broken connection from everything else that can go wrong."""
+    """Tells a broken connection from other errors."""
     try:
         yield
     except (HTTPError, NasbenchLabError):
@@ -349,7 +348,7 @@ def _disk(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(download: _Download) -> Iterator[None]:
-    """Keeps other processes from the same download, where the system has such locks."""
+    """Keeps other processes from the same download, if the system has locks."""
     if sys.platform == "win32":
         yield
         return
@@ -364,7 +363,7 @@ def _locked(download: _Download) -> Iterator[None]:
                 raise busy from None
             except OSError:  # a file system without locks
                 pass
-            # The other may have come to its end, and deleted this file, between the two lines.
+            # The other process may have finished and deleted this file between the two lines.
             if not download.notes.exists() or not os.path.samestat(
                 os.fstat(file.fileno()), download.notes.stat()
             ):
@@ -383,7 +382,7 @@ def _hexadecimal(what: str, text: str | None, least: int, most: int) -> str | No
 
 
 def _wrong(file: Path, sha256: str | None, md5_prefix: str | None) -> str:
-    """How a file differs from its checksums; empty if it does not."""
+    """The difference of a file from its checksums; empty if there is none."""
     if sha256 is not None and (got := _sha256(file)) != sha256:
         return f"expected SHA-256 {sha256} but got {got}"
     if md5_prefix is not None:

@@ -23,36 +23,36 @@ from nasbench_lab.tables.columns import Column, TableInfo, Task
 
 _LONGEST = 1 << 26
 _HEADER = 1 << 16
-"""Bytes of a manifest, and of the header of an array, at most."""
+"""The most bytes of a manifest, and of the header of an array."""
 
 FORMAT = 3
 """Version of the folder's layout. Version 2 had no checksum of the manifest, and is read too."""
 
 MAKE_AGAIN = (
-    "Put back a copy of it, or make the table again from what it was made from (nasbench-lab import "
-    "PATH), which replaces it."
+    "Put back a copy of it, or make the table again from its source (nasbench-lab import PATH), "
+    "which replaces it."
 )
-"""What to do about damage, unless it is known how the table is made."""
+"""The advice about damage if it is unknown how the table is made."""
 
 _SETTLED_NS = 2_000_000_000
-"""A file that has changed since is told from what it was by its times, on every file system."""
+"""After so long, a change of a file changes its times on every file system."""
 
 _sound: set[tuple[str | int, ...]] = set()
-"""The states of files that this process has compared with their checksums."""
+"""The states of files that this process found equal to their checksums."""
 
 
 def read_folder(
     folder: Path, remedy: str = MAKE_AGAIN
 ) -> tuple[TableInfo, list[Column], Arrays, dict[str, str]]:
-    """Reads the manifest, and looks whether the files that it lists are there.
+    """Reads the manifest, and checks that its files exist.
 
     Args:
         folder: The table's folder.
-        remedy: What an error says is to be done about damage.
+        remedy: The advice of errors about damage.
 
     Returns:
-        What the table is, its columns, its arrays (each mapped when first asked for), and the
-        checksum of each.
+        The table's description, its columns, its arrays (each is mapped on first use), and their
+        checksums.
 
     Raises:
         TableFileError: A file is missing, truncated or damaged.
@@ -61,9 +61,9 @@ def read_folder(
     info, columns, shapes, checksums, sizes, rows = _read_manifest(folder, remedy)
     for name, size in sizes.items():
         with _reading(folder / f"{name}.npy", remedy):
-            held = os.stat(folder / f"{name}.npy").st_size
-            if held != size:
-                raise _DamageError(f"has {held:,} bytes instead of {size:,}")
+            actual = os.stat(folder / f"{name}.npy").st_size
+            if actual != size:
+                raise _DamageError(f"has {actual:,} bytes instead of {size:,}")
     arrays = Arrays(folder, shapes, checksums, rows, info.space, remedy)
     if columns:
         arrays.map(columns[0].name)
@@ -75,7 +75,7 @@ def _read_manifest(
 ) -> tuple[
     TableInfo, list[Column], dict[str, tuple[int, ...]], dict[str, str], dict[str, int], int
 ]:
-    """What the table is, its columns, their shapes, each file's checksum and size, and the rows."""
+    """Description, columns, their shapes, checksums and sizes of files, and the number of rows."""
     file = folder / "manifest.json"
     with _reading(file, remedy):
         settle(folder)
@@ -84,7 +84,7 @@ def _read_manifest(
             outdated = TableFileError(
                 f"The table in {folder} has format {manifest['format']}, while this version of "
                 f"nasbench-lab reads {FORMAT}. Use the version that made it, or make the table again "
-                f"from what it was made from (nasbench-lab import PATH), which replaces it."
+                f"from its source (nasbench-lab import PATH), which replaces it."
             )
             outdated.outdated = True
             raise outdated
@@ -108,43 +108,43 @@ def _read_manifest(
 
 
 def problems(folder: Path, remedy: str = MAKE_AGAIN) -> list[str]:
-    """Reads every file of a table, also those that were found sound before.
+    """Reads every file of a table, also those that were sound before.
 
     Returns:
-        A sentence or two on each damaged file.
+        A message for each damaged file.
 
     Raises:
         DataFolderError: A file cannot be read.
     """
-    found = []
+    sentences = []
     try:
         checksums = _read_manifest(folder, remedy)[3]
     except TableFileError as error:
-        found.append(str(error))
+        sentences.append(str(error))
         try:
             checksums = json.loads(read_text(folder / "manifest.json", _LONGEST))["sha256"]
             for name in checksums:
                 check_name(name)
         except Exception:  # a damaged file may raise anything
-            return found
+            return sentences
     for name, checksum in checksums.items():
         try:
             with _reading(folder / f"{name}.npy", remedy):
                 if sha256(folder / f"{name}.npy") != checksum:
                     raise _DamageError(_CHANGED)
         except TableFileError as error:
-            if str(error) not in found:
-                found.append(str(error))
-    if found:
+            if str(error) not in sentences:
+                sentences.append(str(error))
+    if sentences:
         _sound.clear()
         with suppress(OSError):
             (folder / "verified.json").unlink()
-    return found
+    return sentences
 
 
 @contextmanager
 def _reading(file: Path, remedy: str) -> Iterator[None]:
-    """Says of an error in reading a file whether it is damaged, and what to do.
+    """Turns an error in reading a file into one that names the damage and the remedy.
 
     Raises:
         TableFileError: The file is damaged or missing.
@@ -156,30 +156,30 @@ def _reading(file: Path, remedy: str) -> Iterator[None]:
         raise
     except Exception as error:  # a damaged file may raise anything
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            what = "is missing"
+            problem = "is missing"
         elif isinstance(error, OSError) and error.errno is not None:
             raise DataFolderError(f"Cannot read {file}: {error.strerror}.") from error
         elif isinstance(error, _DamageError):
-            what = str(error)
+            problem = str(error)
         else:
-            what = f"is damaged ({type(error).__name__}: {text_of(error)})"
+            problem = f"is damaged ({type(error).__name__}: {text_of(error)})"
         raise TableFileError(
-            f"The table in {file.parent} cannot be opened: {file.name} {what}. {remedy}"
+            f"The table in {file.parent} cannot be opened: {file.name} {problem}. {remedy}"
         ) from error
 
 
 class _DamageError(Exception):
-    """What is wrong with a file, as the rest of a sentence about it."""
+    """The damage of a file, as the predicate of a sentence about it."""
 
 
 _CHANGED = "has changed since it was written"
 
 
 def check_name(name: str) -> None:
-    """Refuses a name that is none of a column; it becomes that of a file.
+    """Refuses a name that no column may have, as columns give files their names.
 
     Raises:
-        ValueError: It is something else than letters, digits and a few signs.
+        ValueError: The name has other characters than letters, digits and a few signs.
     """
     if not re.fullmatch(r"[\w@.+-]+", name):
         raise ValueError(
@@ -189,10 +189,10 @@ def check_name(name: str) -> None:
 
 
 class Arrays(dict[str, NDArray[Any]]):
-    """The arrays of a folder, each verified and mapped when it is first asked for.
+    """The arrays of a folder; each is verified and mapped on first use.
 
-    Which states of which files are sound is kept in the folder, in ``verified.json``, so that a file
-    is read whole once only, until it changes.
+    ``verified.json`` in the folder lists the states of sound files, so a file is read whole only once
+    until it changes.
     """
 
     def __init__(
@@ -220,11 +220,11 @@ class Arrays(dict[str, NDArray[Any]]):
         return self[name]
 
     def map(self, name: str) -> None:
-        """Maps an array into memory, which is not read whole before it is asked for.
+        """Maps an array into memory without reading all of it.
 
         Raises:
-            TableFileError: It is damaged, or the table was replaced.
-            DataFolderError: It cannot be read.
+            TableFileError: The file is damaged, or the table was replaced.
+            DataFolderError: The file cannot be read.
         """
         if identity(self._folder) != self._identity:
             raise _replaced(self._folder)
@@ -235,7 +235,7 @@ class Arrays(dict[str, NDArray[Any]]):
             # The length of the header has 2 bytes in version 1 of the format, else 4.
             if int.from_bytes(start[8 : 10 if start[6:7] == b"\1" else 12], "little") > _HEADER:
                 raise _DamageError(f"has a header of more than {_HEADER:,} bytes")
-            # A plain array over the mapped memory: np.memmap makes each access ten times slower.
+            # This is a plain array, as np.memmap makes each access ten times slower.
             array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
             expected = self._shapes.get(name, array.shape)
             if array.shape != expected:
@@ -248,7 +248,7 @@ class Arrays(dict[str, NDArray[Any]]):
         """Refuses numbers of rows or architectures that do not exist.
 
         Raises:
-            _DamageError: There are some.
+            _DamageError: There are such numbers.
         """
         if name in self._shapes:
             if array.dtype.kind not in "fiub":
@@ -274,31 +274,31 @@ class Arrays(dict[str, NDArray[Any]]):
 
     def _verify(self, name: str, array: NDArray[Any]) -> None:
         state: list[Any] = []
-        # A table that was replaced since is verified in the memory that it is mapped to.
+        # The mapped memory is verified, as the file may have been replaced since.
         if identity(self._folder) == self._identity:
             status = os.stat(self._folder / f"{name}.npy")
             times = (status.st_mtime_ns, status.st_ctime_ns)
             state = [status.st_ino, status.st_size, *times, self._checksums[name]]
-            if (status.st_dev, *state) in _sound or self._known().get(name) == state:
+            if (status.st_dev, *state) in _sound or self._states().get(name) == state:
                 return
         if _file_sum(array) != self._checksums[name]:
             raise _DamageError(_CHANGED)
         if state and time.time_ns() - max(times) > _SETTLED_NS:
             _sound.add((status.st_dev, *state))
-            # Where this process may not write, each process reads the file once.
+            # If the folder is read-only, each process reads the file once.
             with suppress(OSError), atomic_file(self._folder / "verified.json") as new:
-                new.write_text(json.dumps(self._known() | {name: state}))
+                new.write_text(json.dumps(self._states() | {name: state}))
 
-    def _known(self) -> dict[str, Any]:
+    def _states(self) -> dict[str, Any]:
         try:
-            known = json.loads((self._folder / "verified.json").read_bytes())
+            states = json.loads((self._folder / "verified.json").read_bytes())
         except (OSError, ValueError, RecursionError):
             return {}
-        return known if isinstance(known, dict) else {}
+        return states if isinstance(states, dict) else {}
 
 
 def _file_sum(array: NDArray[Any]) -> str:
-    """The SHA-256 of the file that an array is mapped to, whose header is within the first page."""
+    """The SHA-256 of the file behind a mapped array, whose header is within the first page."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
@@ -310,7 +310,7 @@ def _replaced(folder: Path) -> TableFileError:
 
 
 def save(folder: Path, name: str, values: NDArray[Any]) -> None:
-    # What is asked for is one epoch of all rows, so that lies together.
+    # Queries ask for one epoch of all rows, so an epoch is stored together.
     if values.ndim == 3 and values.shape[2] > 1:
         values = np.asfortranarray(values)
     np.save(folder / f"{name}.npy", values, allow_pickle=False)
@@ -321,19 +321,19 @@ def write_manifest(
     info: TableInfo,
     columns: Sequence[Column],
     rows: int,
-    known: Mapping[str, str] | None = None,
+    checksums: Mapping[str, str] | None = None,
 ) -> None:
     files = sorted(folder.glob("*.npy"))
-    known = known or {}
+    checksums = checksums or {}
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "rows": rows,
         "info": asdict(info),
         "columns": [asdict(column) for column in columns],
         "bytes": {file.name[:-4]: file.stat().st_size for file in files},
-        "sha256": {file.name[:-4]: known.get(file.name[:-4]) or sha256(file) for file in files},
+        "sha256": {file.name[:-4]: checksums.get(file.name[:-4]) or sha256(file) for file in files},
     }
-    # As it will be read: tuples are lists then, and numbers as names are text.
+    # Reading gives lists for tuples, and text for numbers as names; the checksum is of that form.
     manifest["checksum"] = content_checksum(json.loads(json.dumps(manifest)))
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""What tables are made from: installed packages, and files that the user has."""
+"""Sources of tables: installed packages, and the user's files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def silent(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table that can be made from something on this machine without asking.
+    """A table that is made without asking from a package on this machine.
 
     Args:
         name: The table's name.
-        needs: What must be there, for people: a package to install.
-        version: Says which version of the source is there, or raises ``MissingSourceError``.
+        needs: The package to install, in words.
+        version: Returns the version of the source, or raises ``MissingSourceError``.
         convert: Writes the table into an existing empty folder.
     """
 
@@ -33,11 +33,11 @@ class ImportOptions:
     """How a file is imported.
 
     Args:
-        name: The name of the table; None for the one that the file's format has.
-        curves: Whether the values of all epochs are kept, or only those at the end.
+        name: The name of the table; None for that of the file's format.
+        curves: Whether the values of all epochs are kept, not only those at the end.
         jobs: How many processes read; -1 for one per core.
         mapping: The mapping file of a CSV or Parquet file.
-        progress: Called with the number of records read and their number in all (0 if unknown).
+        progress: Called with the number of records so far and of all records (0 if unknown).
     """
 
     name: str | None = None
@@ -52,14 +52,14 @@ class FileFormat:
     """A kind of benchmark file.
 
     Args:
-        name: Of the format, for people.
+        name: The format's name in words.
         tables: Each table that is made from such files, and the official file that it needs.
-        recognise: Names the table that a path holds, judging by its content; None if it is of
-            another format. It must not raise, whatever the content.
+        recognise: Names the table of a path by its content; None if the format is another. It must
+            not raise, whatever the content.
         convert: Writes the table of a path into an existing empty folder. Raises ``TableFileError``
             naming file and record.
-        official: Names that the official files have in ``$TORCH_HOME``, best first.
-        named_by: Reads the table's name from a mapping file, for formats that have these.
+        official: Names of the official files in ``$TORCH_HOME``, best first.
+        named_by: Reads the table's name from a mapping file, if the format has mapping files.
     """
 
     name: str

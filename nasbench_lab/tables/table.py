@@ -1,4 +1,4 @@
-"""Tables: what the architectures of a space are worth, as columns on disk.
+"""Tables: measurements of the architectures of a space, as columns on disk.
 
 A table is a folder with ``manifest.json`` and one NumPy file per column, opened by memory map. A
 column has shape ``(rows, trials, epochs)``; the architectures that share a row are isomorphic.
@@ -78,16 +78,16 @@ class Table:
     def open(cls, folder: Path | str, remedy: str = MAKE_AGAIN) -> Table:
         """Opens the table in a folder by memory map.
 
-        Each file is compared with its checksum when it is first needed, once until it changes.
+        Each file is compared with its checksum on first use, and again only after it changes.
 
         Args:
             folder: The folder.
-            remedy: What errors say is to be done about damage.
+            remedy: The advice of errors about damage.
 
         Raises:
             TableFileError: A file is missing, truncated or damaged.
             DataFolderError: A file cannot be read.
-            AlgorithmError: A search asks for it, in its run.
+            AlgorithmError: An algorithm asks for it during a run.
         """
         check_tables_are_open(f"the table in {folder}")
         return cls(Path(folder), *read_folder(Path(folder), remedy))
@@ -109,18 +109,18 @@ class Table:
             folder: The folder; ``create`` makes one atomically.
             info: What the table is.
             columns: Each column and its values, ``(rows, trials, epochs)``, or ``(rows,)`` for one
-                trial and no epochs. NaN where there is no measurement. A function is called for its
-                values when they are written, so that not all need be in memory.
+                trial and no epochs; NaN for a missing measurement. Values may be a function, which
+                is called when they are written, so not all of them need be in memory.
             row_of_index: ``(space.size,)`` row of each architecture by its index in the space, -1
-                where the table has none. None where rows are indices.
-            keys: For spaces too large for that: ``(rows,)`` indices of the canonical architectures
-                of the rows, in ascending order.
+                if the table has none. None if rows are indices.
+            keys: ``(rows,)`` indices of the canonical architectures of the rows, in ascending order,
+                for spaces that are too large for ``row_of_index``.
             extra: Other arrays that a reader of this table needs, by name.
-            place: How a row is called: the file and record that it comes from. If it is given, as
-                every importer does, values are checked against ``columns.bounds``.
+            place: Returns the name of a row: its file and record. With it, values are checked
+                against ``columns.bounds``; every importer gives it.
 
         Raises:
-            TableFileError: A value cannot be one of its quantity, such as an accuracy of 200 %.
+            TableFileError: A value is impossible for its quantity, such as an accuracy of 200 %.
             ValueError: Columns, rows and names do not fit together.
         """
         space = get_space(info.space)
@@ -152,7 +152,7 @@ class Table:
             if place is not None:
                 check_values(column, values, place)
             save(folder, column.name, values)
-            del values  # before the next are made
+            del values  # frees the memory before the next column
         if keys is not None:
             if keys.shape != (rows,) or (np.diff(keys) <= 0).any():
                 raise ValueError(f"Keys of {info.name!r} are not {rows} ascending numbers.")
@@ -181,11 +181,11 @@ class Table:
         return cls.open(folder)
 
     def check_join(self, other: Table) -> None:
-        """Refuses columns of another table that are of other architectures.
+        """Refuses another table if its columns are of other architectures.
 
         Raises:
-            TableFileError: The other table is over another space, or the files that the two were
-                made from disagree about the official order of architectures.
+            TableFileError: The other table is over another space, or the source files of the two
+                disagree about the official order of architectures.
         """
         if other.space != self.space:
             raise TableFileError(
@@ -211,8 +211,8 @@ class Table:
     def joined(self, other: Table) -> Table:
         """Adds the columns of another table over the same space to this one's folder, atomically.
 
-        What the folder held remains as it was. Columns of a name that is there already, from an
-        earlier version of the other table, are replaced.
+        Other files of the folder stay as they are. Columns of the same names, from an earlier version
+        of the other table, are replaced.
 
         Raises:
             TableFileError: ``check_join`` refuses it.
@@ -220,7 +220,7 @@ class Table:
         """
         self.check_join(other)
         rows = other.row(self.architectures)
-        kept = [column for name, column in self.columns.items() if name not in other.columns]
+        own_columns = [column for name, column in self.columns.items() if name not in other.columns]
         details = dict(self.info.details)
         joins = details.get("joined")
         details["joined"] = {
@@ -238,7 +238,7 @@ class Table:
             write_manifest(
                 new,
                 replace(self.info, details=details),
-                [*kept, *other.columns.values()],
+                [*own_columns, *other.columns.values()],
                 len(self),
                 {name: sum_ for name, sum_ in self._checksums.items() if name not in other.columns},
             )
@@ -248,16 +248,16 @@ class Table:
         """An array that was written beside the columns.
 
         Raises:
-            QueryError: The table has none of this name.
+            QueryError: The table has no array of this name.
         """
         if name not in self._checksums or name in self.columns:
             raise QueryError(f"Table {self.name!r} has no array {name!r} beside its columns.")
         return self._arrays[name]
 
     def fingerprint(self, columns: Iterable[str] | None = None) -> str:
-        """A checksum of some columns, or all, and of which row is whose.
+        """A checksum of some columns, or all, and of the rows of architectures.
 
-        Results are read against the table that they were made with.
+        It shows whether a result was made with this table.
         """
         names = set(self.columns if columns is None else columns)
         if columns is not None:
@@ -268,11 +268,11 @@ class Table:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def verify(self) -> None:
-        """Compares every file with its checksum, also what was found sound before.
+        """Compares every file with its checksum, also those that were sound before.
 
         Raises:
-            TableFileError: Some differ.
-            DataFolderError: One cannot be read.
+            TableFileError: A file differs from its checksum.
+            DataFolderError: A file cannot be read.
         """
         if found := problems(self.folder, self._arrays.remedy):
             raise TableFileError("\n".join(found))
@@ -284,16 +284,16 @@ class Table:
     @overload
     def row(self, architecture: Architectures) -> NDArray[np.int64]: ...
     def row(self, architecture: Any) -> Any:
-        """The row of an architecture, or ``(n,)`` rows; -1 where the table has none.
+        """The row of an architecture, or ``(n,)`` rows; -1 if the table has none.
 
         Raises:
-            InvalidArchitectureError: It is not of the table's space.
+            InvalidArchitectureError: An architecture is not of the table's space.
         """
         if self._keys is not None:
             index = self.space.index(self.space.canonical(architecture))
             position = np.minimum(np.searchsorted(self._keys, index), len(self._keys) - 1)
-            found = np.where(self._keys[position] == index, position, -1)
-            return found if isinstance(architecture, np.ndarray) else int(found)
+            rows = np.where(self._keys[position] == index, position, -1)
+            return rows if isinstance(architecture, np.ndarray) else int(rows)
         index = self.space.index(architecture)
         if self._row_of_index is None:
             return index
@@ -303,7 +303,7 @@ class Table:
 
     @cached_property
     def architectures(self) -> Architectures:
-        """``(rows, d)``: the architecture of each row, the canonical one where several share it."""
+        """``(rows, d)``: the architecture of each row; the canonical one if several share it."""
         if self._keys is not None:
             return self.space.at(np.asarray(self._keys))
         if self._row_of_index is None:
@@ -312,10 +312,10 @@ class Table:
         rows, first, counts = np.unique(
             self._row_of_index[indices], return_index=True, return_counts=True
         )
-        found = self.space.at(indices[first])
-        found[counts > 1] = self.space.canonical(found[counts > 1])
+        architectures = self.space.at(indices[first])
+        architectures[counts > 1] = self.space.canonical(architectures[counts > 1])
         result = np.full((len(self), len(self.space.decisions)), -1)
-        result[rows] = found
+        result[rows] = architectures
         return result
 
     # Questions
@@ -324,7 +324,7 @@ class Table:
         """The one column that a query means.
 
         Raises:
-            QueryError: None or several fit; the message lists what the table holds.
+            QueryError: No column or several fit; the message lists the columns.
         """
         query = Query.of(query)
         if query in self._found:
@@ -337,7 +337,7 @@ class Table:
             if fitting:
                 problem = f"has several columns for {asked}: {_names(fitting)}"
             else:
-                # Those of the same quantity say more than all of a large table.
+                # Columns of the same quantity help more than a long list of all.
                 alike = [c for c in self.columns.values() if query.metric in (c.name, c.quantity)]
                 problem = (
                     f"has no column for {asked}. It holds {_names(alike or self.columns.values())}"
@@ -370,7 +370,7 @@ class Table:
         return array[:, :, column.epochs.index(query.epoch)]
 
     def epochs(self, query: Query | str) -> tuple[int, ...]:
-        """The epochs at which a query's column has a value of any entry; none if it has no epochs.
+        """The epochs at which any entry of a query's column has a value; empty without epochs.
 
         Raises:
             QueryError: The table does not hold that column.
@@ -378,12 +378,12 @@ class Table:
         column = self.column(query)
         if column.name not in self._epochs:
             array = self._arrays[column.name]
-            # All but always the first entries tell.
-            known = (~np.isnan(array[:64])).any(axis=(0, 1)).tolist()
+            # The first entries nearly always suffice.
+            valued = (~np.isnan(array[:64])).any(axis=(0, 1)).tolist()
             self._epochs[column.name] = tuple(
                 epoch
                 for i, epoch in enumerate(column.epochs or ())
-                if known[i] or not np.isnan(array[:, :, i]).all()
+                if valued[i] or not np.isnan(array[:, :, i]).all()
             )
         return self._epochs[column.name]
 
@@ -391,7 +391,7 @@ class Table:
         """Refuses a query that the table cannot answer.
 
         Raises:
-            QueryError: It does not hold that column, epoch or trial.
+            QueryError: The table does not hold that column, epoch or trial.
         """
         query = Query.of(query)
         column = self.column(query)
@@ -403,14 +403,14 @@ class Table:
             )
 
     def counts(self, query: Query | str) -> NDArray[np.int64]:
-        """``(rows,)``: how many trials of a query's column exist, and so make up its mean."""
+        """``(rows,)``: the number of trials in the mean of a query's column."""
         return np.asarray((~np.isnan(self.trials(query))).sum(axis=1))
 
     def values(self, query: Query | str) -> NDArray[np.float64]:
         """``(rows,)`` values of a query, by its trial policy; NaN where there is none.
 
         Raises:
-            QueryError: The table cannot answer, or the trial is to be random.
+            QueryError: The table cannot answer, or the query asks for a random trial.
         """
         query = Query.of(query)
         if query not in self._values:
@@ -420,7 +420,7 @@ class Table:
                 counts = self.counts(query)
                 with np.errstate(invalid="ignore", over="ignore"):
                     values = np.nansum(trials.astype(np.float64), axis=1) / counts
-                    if np.isinf(values).any():  # so is the sum, perhaps, of what has a mean
+                    if np.isinf(values).any():  # the sum may overflow although the mean does not
                         parts = trials.astype(np.float64) / np.maximum(counts, 1)[:, None]
                         ends = np.fmin.reduce(trials, axis=1), np.fmax.reduce(trials, axis=1)
                         mean = np.clip(np.nansum(parts, axis=1), *ends)
@@ -438,7 +438,7 @@ class Table:
     @overload
     def query(self, architecture: Architectures, query: Query | str) -> NDArray[np.float64]: ...
     def query(self, architecture: Any, query: Query | str) -> Any:
-        """What the table says of an architecture, or of many.
+        """The table's value of an architecture, or of many.
 
         Args:
             architecture: A tuple, or an ``(n, d)`` array.
@@ -481,7 +481,7 @@ class Table:
         return float(np.nanmax(values) if self.column(query).maximize else np.nanmin(values))
 
     def ranking(self, query: Query | str) -> NDArray[np.int64]:
-        """Rows from best to worst, those without a value left out; ties in order of rows."""
+        """Rows with a value from best to worst; ties in order of rows."""
         query = Query.of(query)
         if query not in self._rankings:
             values = self.values(query)
@@ -496,12 +496,12 @@ _NARROWING = ("dataset", "trained_on", "split", "schedule")
 def _names(columns: Iterable[Column]) -> str:
     parts = []
     for column in columns:
-        known = [
+        details = [
             column.dataset,
             column.trained_on and f"trained on {column.trained_on}",
             column.split,
             column.schedule and f"schedule {column.schedule}",
         ]
-        detail = ", ".join(str(k) for k in known if k)
+        detail = ", ".join(str(k) for k in details if k)
         parts.append(f"{column.name} ({detail})" if detail else column.name)
     return "; ".join(parts)

@@ -38,6 +38,7 @@ from nasbench_lab.landscape.landscape import ROUNDING
 from nasbench_lab.processes import in_processes
 from nasbench_lab.results.result import Result
 from nasbench_lab.spaces import Architecture
+from nasbench_lab.stats import holm
 from nasbench_lab.tables.columns import Column, Query
 from nasbench_lab.tables.table import Table
 
@@ -217,13 +218,14 @@ def agreement(pairs: Sequence[tuple[Floats, Floats]], *, pooled: bool = True) ->
         differences.append(difference)
         halves.append(error * float(student.ppf(1 - LEVEL / 2, freedom)))
         ps.append(p)
-    return [Agreement(*values) for values in zip(differences, halves, holm(ps), strict=True)]
+    corrected = holm(ps).tolist()
+    return [Agreement(*values) for values in zip(differences, halves, corrected, strict=True)]
 
 
 def _welch(pairs: Sequence[tuple[Floats, Floats]]) -> list[Agreement]:
     from scipy.stats import t as student
 
-    known: list[tuple[float, float, float]] = []
+    differences, halves, ps = [], [], []
     for a, b in pairs:
         difference, half, p = float(b.mean() - a.mean()), math.nan, math.nan
         if len(a) > 1 and len(b) > 1:
@@ -235,26 +237,16 @@ def _welch(pairs: Sequence[tuple[Floats, Floats]]) -> list[Agreement]:
                 error = math.sqrt(u + v)
                 half = error * float(student.ppf(1 - LEVEL / 2, freedom))
                 p = 2 * float(student.sf(abs(difference) / error, freedom))
-        known.append((difference, half, p))
-    tested = iter(holm([p for _, _, p in known if not math.isnan(p)]))
-    return [
-        Agreement(difference, half, p if math.isnan(p) else next(tested))
-        for difference, half, p in known
-    ]
+        differences.append(difference)
+        halves.append(half)
+        ps.append(p)
+    corrected = holm(ps).tolist()  # NaN stays, and does not count
+    return [Agreement(*values) for values in zip(differences, halves, corrected, strict=True)]
 
 
 def _variance(sample: Floats) -> float:
     """The variance of a sample; of equal values exactly 0, although their mean may be rounded."""
     return float(sample.var(ddof=1)) if np.ptp(sample) else 0.0
-
-
-def holm(ps: Sequence[float]) -> list[float]:
-    """Adjusted p-values (Holm 1979): none of several true hypotheses is rejected by chance."""
-    adjusted, largest = [1.0] * len(ps), 0.0
-    for rank, i in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
-        largest = max(largest, min(1.0, (len(ps) - rank) * ps[i]))
-        adjusted[i] = largest
-    return adjusted
 
 
 def top_architectures(

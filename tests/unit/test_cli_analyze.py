@@ -14,7 +14,7 @@ from damage import write_sealed
 from matplotlib.image import imread
 
 from nasbench_lab.figures import save_figure
-from nasbench_lab.figures.landscape import figures
+from nasbench_lab.figures.landscape import analysis_figures
 from nasbench_lab.landscape.analysis import analyse
 from nasbench_lab.registry import load_benchmark, open_table, table_folder
 from nasbench_lab.spaces import get_space
@@ -101,7 +101,9 @@ def test_of_a_sample_of_a_space_moves_are_not_spoken_of(lab, tmp_path, kept, und
     assert said in done.words
     assert "local optima" not in done.words.split("The table holds only")[0]
     assert said in json.loads(Path("results/analysis-few/summary.json").read_text())["caveat"]
-    assert said in draw(figures(analyse(open_table("few"), walks=5))["landscape"], tmp_path)
+    assert said in draw(
+        analysis_figures(analyse(open_table("few"), walks=5))["landscape"], tmp_path
+    )
 
 
 def test_analyze_a_task(lab, kept, undrawn):
@@ -173,7 +175,7 @@ def study():
 
 
 def test_the_distribution_has_units_and_costs(study, tmp_path):
-    figure = figures(study)["distribution"]
+    figure = analysis_figures(study)["distribution"]
     line = study.distribution.iloc[0]
     assert titles(figure)[:2] == [
         f"Half have {line['q25']:.2f} to {line['q75']:.2f}, the best {line['best']:.2f} %",
@@ -190,7 +192,7 @@ def test_the_distribution_has_units_and_costs(study, tmp_path):
 
 
 def test_the_best_for_their_cost_are_better_than_all_that_cost_less(study):
-    panel = figures(study)["distribution"].axes[2]
+    panel = analysis_figures(study)["distribution"].axes[2]
     x, y = panel.get_lines()[0].get_data()
     table = study.landscape.table
     latency, auc = table.values("latency"), table.values("valid_roc_auc")
@@ -203,7 +205,7 @@ def test_the_best_for_their_cost_are_better_than_all_that_cost_less(study):
 
 
 def test_the_heat_map_has_a_cell_for_each_option(study, tmp_path):
-    figure = figures(study)["marginal_effects"]
+    figure = analysis_figures(study)["marginal_effects"]
     effects = study.marginal_effects["effect"].tolist()
     cells = [float(t.get_text().replace("−", "-")) for p in figure.axes for t in p.texts]
     assert len(cells) == 9 + 4 * 5
@@ -216,7 +218,7 @@ def test_the_heat_map_has_a_cell_for_each_option(study, tmp_path):
 
 
 def test_the_landscape_says_what_was_found(study):
-    figure = figures(study)["landscape"]
+    figure = analysis_figures(study)["landscape"]
     optima = study.local_optima
     r = study.fitness_distance.correlation
     assert titles(figure) == [
@@ -233,7 +235,7 @@ def test_the_landscape_says_what_was_found(study):
 
 
 def test_noise_and_fidelity_are_drawn_where_they_are(timed, tmp_path):
-    drawn = figures(analyse(timed, walks=5))
+    drawn = analysis_figures(analyse(timed, walks=5))
     assert set(drawn) == {"distribution", "noise", "fidelity", "marginal_effects", "landscape"}
     words = draw(drawn["noise"], tmp_path)
     assert "trial 777 (%)" in words
@@ -254,14 +256,14 @@ def test_long_names_are_told_by_what_they_measure(tmp_path, timed):
     info = replace(timed.info, objective=first.name, report=second.name)
     values = {column: np.array(some, float) for column, some in columns.items()}
     table = Table.create(tmp_path / "long", info, values)
-    words = draw(figures(analyse(table, walks=5))["distribution"], tmp_path)
+    words = draw(analysis_figures(analyse(table, walks=5))["distribution"], tmp_path)
     for label in ("valid accuracy", "test accuracy", "train time (s)", "accuracy (%)"):
         assert label in words
     # Where that does not tell them apart, the whole names do.
     table = Table.create(
         tmp_path / "alike", info, {replace(c, split="valid"): v for c, v in values.items()}
     )
-    words = draw(figures(analyse(table, walks=5))["distribution"], tmp_path)
+    words = draw(analysis_figures(analyse(table, walks=5))["distribution"], tmp_path)
     assert "cifar10.200.x-valid.accuracy cifar10.200.x-test.accuracy" in words
 
 
@@ -277,7 +279,7 @@ def test_odd_tables_are_drawn(tmp_path, timed, values, maximize):
     info = replace(timed.info, objective="value", report="value")
     some = {column: np.array(values), cost: np.array(values[::-1])}
     table = Table.create(tmp_path / "odd", info, some)
-    for figure in figures(analyse(table, walks=5)).values():
+    for figure in analysis_figures(analyse(table, walks=5)).values():
         figure.draw_without_rendering()
 
 
@@ -291,9 +293,9 @@ def test_a_space_too_large_to_go_through(tmp_path, timed):
     assert "fitness_distance" not in analysis.frames()
     assert analysis.summary()["fitness_distance"] is None
     assert "architectures drawn at random" in analysis.summary()["studied"]
-    figure = figures(analysis)["landscape"]
+    figure = analysis_figures(analysis)["landscape"]
     assert titles(figure)[1].endswith("optima seen")
-    assert "operation of node 5" in draw(figures(analysis)["marginal_effects"], tmp_path)
+    assert "operation of node 5" in draw(analysis_figures(analysis)["marginal_effects"], tmp_path)
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0])
@@ -301,7 +303,7 @@ def test_trials_that_agree_and_trials_that_do_not_are_drawn(make_table, tmp_path
     rng = np.random.default_rng(0)
     values = np.broadcast_to(np.arange(11.0)[:, None, None], (11, 2, 3)).copy()
     values += spread * rng.normal(size=values.shape) * np.arange(11)[:, None, None] ** 3
-    drawn = figures(analyse(make_table(valid=values), walks=5))
+    drawn = analysis_figures(analyse(make_table(valid=values), walks=5))
     assert (
         "0 % of the variance of a trial is noise" in draw(drawn["noise"], tmp_path)
     ) is not spread

@@ -14,7 +14,7 @@ from nasbench_lab.figures.comparison import (
     final_figure,
     rank_figure,
 )
-from nasbench_lab.figures.landscape import figures
+from nasbench_lab.figures.landscape import analysis_figures
 from nasbench_lab.figures.layout import Look, drawable
 from nasbench_lab.figures.pareto import _MARKERS, pareto_figure
 from nasbench_lab.figures.schedule import schedule_figure
@@ -172,7 +172,7 @@ def wide_table(folder, options, decisions):
 @pytest.mark.parametrize(("options", "decisions"), [(3, 4), (40, 2)])
 def test_effects_of_many_options_fold(options, decisions, tmp_path):
     study = analyse(wide_table(tmp_path, options, decisions), walks=5)
-    figure = figures(study)["marginal_effects"]
+    figure = analysis_figures(study)["marginal_effects"]
     save_figure(figure, tmp_path / "f", ("png",))
     assert figure.get_figwidth() <= WIDTHS["page"] + 0.1
     panels = [panel for panel in figure.axes if panel.collections]
@@ -190,6 +190,6 @@ def test_effects_of_many_options_fold(options, decisions, tmp_path):
 
 def test_a_study_without_titles(tmp_path):
     study = analyse(wide_table(tmp_path, 4, 3), walks=5)
-    for figure in figures(study, title=False).values():
+    for figure in analysis_figures(study, title=False).values():
         assert figure.get_suptitle() == ""
         assert all(panel.get_title(loc="left") == "" for panel in figure.axes)

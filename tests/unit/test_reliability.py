@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from nasbench_lab.landscape.reliability import (
     VarianceComponents,
-    agreement,
     fidelity,
     half_way,
     noise,
+    rank_agreement,
     rank_correlation,
     top_rows,
     variance_components,
@@ -257,7 +257,7 @@ def test_agreement_by_hand(make_table):
 
     valid = column([1, 2, 3, 4, 5, NAN, 7, 8, 9, 10, 10])
     test = column([1, 2, 3, 4, 5, 6, 7, 8, NAN, 6, 7.5])
-    found = agreement(make_table(valid=valid, test=test), "valid_accuracy", "test_accuracy")
+    found = rank_agreement(make_table(valid=valid, test=test), "valid_accuracy", "test_accuracy")
     both = [0, 1, 2, 3, 4, 6, 7, 9, 10]
     a, b = valid[both, 0, 0], test[both, 0, 0]
     assert found.spearman == pytest.approx(scipy.stats.spearmanr(a, b).statistic)
@@ -267,21 +267,21 @@ def test_agreement_by_hand(make_table):
     assert found.regret == pytest.approx(1.25)
     assert found.reverse_regret == pytest.approx(2.0)
     less = make_table(valid=-valid, test=-test, maximize=False)
-    turned = agreement(less, "valid_accuracy", "test_accuracy")
+    turned = rank_agreement(less, "valid_accuracy", "test_accuracy")
     assert (turned.spearman, turned.regret) == (found.spearman, found.regret)
 
 
 def test_agreement_of_a_column_with_itself_or_with_nothing(timed, make_table):
-    assert agreement(timed, "valid_accuracy", "valid_accuracy") is None
+    assert rank_agreement(timed, "valid_accuracy", "valid_accuracy") is None
     empty = make_table(test=np.full((11, 2, 3), NAN))
-    assert agreement(empty, "valid_accuracy", "test_accuracy") is None
+    assert rank_agreement(empty, "valid_accuracy", "test_accuracy") is None
 
 
 def test_agreement_at_the_top():
     from nasbench_lab.registry import load_benchmark
 
     table = load_benchmark("nas-bench-graph/proteins").table
-    found = agreement(table, "valid_roc_auc", "test_roc_auc")
+    found = rank_agreement(table, "valid_roc_auc", "test_roc_auc")
     a, b = table.values("valid_roc_auc"), table.values("test_roc_auc")
     best = np.argsort(-a, kind="stable")[:202]
     expected = scipy.stats.spearmanr(a[best], b[best]).statistic

@@ -1,1 +1,1 @@
-"""Reads pickled files without executing anything of them."""
+"""Reads pickles without executing anything in them."""

@@ -1,10 +1,9 @@
 """Reading pickles without running anything in them.
 
-The reader is a machine of its own for the opcodes that data needs. It never imports what a file
-names: a short list says which names are allowed, and what stands in for each. Every size is
-compared with what is there before memory is taken for it, and memory and time that the whole file
-takes are bounded. It reads from a stream, and can fold what is complete into something smaller, so
-that a file larger than the memory can be read.
+The reader interprets the opcodes that data needs. It imports nothing: a short list has the names
+that are allowed, with a stand-in for each. Sizes are checked against the stream before memory is
+taken for them, and the memory and time of the whole file are bounded. The reader can fold complete
+containers into something smaller, so it can read a file that is larger than the memory.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def read_pickle(path: Path, allowed: Mapping[tuple[str, str], Any] = NUMBERS) ->
 
     Args:
         path: The file.
-        allowed: ``(module, name)`` to what stands in for it. Everything else is refused.
+        allowed: ``(module, name)`` to its stand-in. All other names are refused.
 
     Raises:
         UnsafeFileError: The file asks for something that is not allowed.
@@ -59,28 +58,28 @@ def read_pickle(path: Path, allowed: Mapping[tuple[str, str], Any] = NUMBERS) ->
 
 
 MEMORY = 1 << 27
-"""Bytes of memory that what is read may take, besides some times the file's size."""
+"""Bytes of memory that the values may take, besides a multiple of the file's size."""
 
 _CHUNK = 1 << 20
 _LARGEST = 1 << 28
-"""Bytes that one text may have."""
+"""The most bytes of a text."""
 _WIDEST = 1024
-"""Bytes that one whole number may have."""
+"""The most bytes of a whole number."""
 _DEEPEST = 100
-"""How deep tuples may be nested: without end, used as a key, they crash the interpreter."""
+"""How deep tuples may be nested; a deeper one, as a key, could crash the interpreter."""
 _FLAT = 1, 8
 _MOST_ITEMS = 100_000
-"""How many items a tuple may have, with those in it, however often one is used."""
+"""How many items a tuple may have, with all nested items and repetitions."""
 
-# Bytes of memory that an object may take which is one byte of the file, with its first item and what
-# is noted of it here. What is not listed takes some ten times its bytes in the file.
+# Bytes of memory that an object of one byte of the file may take, with its first item and the
+# reader's notes. Objects that are not listed take about ten times their bytes in the file.
 _SET, _DICT, _LIST, _TUPLE, _OTHER = 256, 512, 288, 72, 512
 _ITEM = 64
 _STEP = 1 << 24
-"""After how many of these bytes the process's memory is looked at, where records are let go."""
+"""The process's memory is checked after so many of these bytes, if records are let go."""
 
 _SECONDS, _SECONDS_PER_BYTE = 3.0, 2e-6
-"""Of this thread; real files take a hundredth."""
+"""The CPU time that this thread may take; real files take a hundredth."""
 
 _FLOAT = struct.Struct(">d").unpack_from
 _INT = struct.Struct("<i").unpack_from
@@ -89,30 +88,30 @@ _ULONG = struct.Struct("<Q").unpack_from
 
 
 _RELEASED = object()
-"""What the memo keeps of a container that was let go, and under a number that was left out."""
+"""The memo's entry for a container that was let go, and for a number that was left out."""
 
 
 class SharedError(Exception):
-    """A container that was let go is referred to again; read anew with ``release=False``."""
+    """The pickle refers again to a container that was let go; read it with ``release=False``."""
 
 
 class PickleReader:
     """Reads pickles from a stream, one after the other.
 
     Args:
-        stream: Where the bytes come from.
-        allowed: ``(module, name)`` to what stands in for it. Everything else is refused.
-        fold: Called with ``(key, value)`` for each dict or list that is set as the value of a dict
-            and has been read completely; what it returns is kept instead.
-        release: Whether the containers in a value that was replaced are let go, which saves memory.
-            Should the pickle refer to one again, ``SharedError`` is raised.
-        persistent: Called with a persistent id; None refuses these.
-        limit: Bytes that may be read, not counting what was folded.
-        total: Bytes that may be read in all; None for any number. It bounds the time that a
-            compressed file takes.
-        memory: Bytes of memory that what is read may take. They are counted as it is made, by what
-            each container takes at most; with ``fold``, where much of it is let go, the memory of
-            the process is looked at.
+        stream: The stream to read from.
+        allowed: ``(module, name)`` to its stand-in. All other names are refused.
+        fold: Called with ``(key, value)`` for each complete dict or list that is the value of a dict;
+            its result replaces the value.
+        release: Whether the containers in a replaced value are let go, which saves memory. If the
+            pickle refers to one of them again, ``SharedError`` is raised.
+        persistent: Called with a persistent id; None refuses them.
+        limit: Bytes that may be read, not counting folded ones.
+        total: Bytes that may be read with folded ones; None for any number. It bounds the time that
+            a compressed file takes.
+        memory: Bytes of memory that the values may take. They are counted as containers are made, by
+            an upper bound of each; with ``fold``, which lets much of it go, the memory of the process
+            is measured instead.
     """
 
     def __init__(
@@ -153,13 +152,13 @@ class PickleReader:
         if n > _LARGEST:
             raise UnsafeFileError(f"it announces {n:,} bytes in one piece")
         parts = [self._buffer[position:]]
-        held = len(parts[0])
-        while not self._ended and held < n + 1024:
+        buffered = len(parts[0])
+        while not self._ended and buffered < n + 1024:
             part = self._stream.read(_CHUNK)
             if not part:
                 self._ended = True
             parts.append(part)
-            held += len(part)
+            buffered += len(part)
             self._read += len(part)
         if self._read - self._folded > self._limit + _CHUNK:
             raise UnsafeFileError(
@@ -170,13 +169,13 @@ class PickleReader:
         if self._fold is not None:
             self._look()
         self._tick()
-        if held < n and exactly:
-            raise EOFError(f"{n:,} bytes were to follow but {held:,} are left")
+        if buffered < n and exactly:
+            raise EOFError(f"{n:,} bytes were to follow but {buffered:,} are left")
         self._buffer = b"".join(parts)
         self._position = 0
 
     def _look(self, spent: int = 0) -> int:
-        """Refuses what takes too much memory; says how much more may be made before the next look."""
+        """Refuses too much memory; returns how many bytes more may be taken before the next look."""
         if self._fold is None or held_memory() - self._held > self._memory:
             raise UnsafeFileError(
                 f"what it holds takes more than {self._memory:,} bytes of memory, out of all "
@@ -185,7 +184,7 @@ class PickleReader:
         return spent + _STEP
 
     def _tick(self) -> None:
-        """Refuses what takes too long: keys that are as one to a dict, or work without end."""
+        """Refuses too long a time, which keys of equal hash or endless work would take."""
         seconds = _SECONDS + _SECONDS_PER_BYTE * self._read
         if time.thread_time() - self._started > seconds:
             raise UnsafeFileError(f"it takes more than {seconds:.0f} s to read")
@@ -194,18 +193,18 @@ class PickleReader:
         """The next pickle of the stream.
 
         Raises:
-            UnsafeFileError: It asks for what is not allowed, or is out of all proportion.
-            Exception: The stream ends early or is damaged; what is raised then may be anything.
+            UnsafeFileError: It asks for a name that is not allowed, or is out of all proportion.
+            Exception: The stream ends early or is damaged; this may be any exception.
         """
         fold = self._fold
         buffer, position = self._buffer, self._position
         limit = len(buffer) - 512 if not self._ended else len(buffer)
         memo: list[Any] = []
         remember = memo.append
-        # By the id of a container that fold may see: where its memo numbers and its bytes start, and
-        # how many bytes had been folded by then.
+        # For each container that fold may see, by its id: where its memo numbers and its bytes start,
+        # and the number of bytes that had been folded by then.
         starts: dict[int, tuple[int, int, int]] = {}
-        texts: dict[bytes, str] = {}  # one text of each content is kept
+        texts: dict[bytes, str] = {}  # equal texts are kept once
         stacks: list[list[Any]] = []  # below the marks
         stack: list[Any] = []
         push = stack.append
@@ -261,7 +260,7 @@ class PickleReader:
                     remember(stack[-1])
                 elif number < len(memo):
                     memo[number] = stack[-1]
-                elif number == 1:  # the first: Python 2's cPickle counts from 1
+                elif number == 1:  # Python 2's cPickle counts from 1
                     memo += (_RELEASED, stack[-1])
                 else:
                     raise UnsafeFileError(f"it wants a memo of {number} entries")
@@ -295,8 +294,8 @@ class PickleReader:
                 else:
                     items = stack[-2:]
                     del stack[-2:]
-                held = stack[-1]
-                if not isinstance(held, dict) or len(items) % 2:
+                container = stack[-1]
+                if not isinstance(container, dict) or len(items) % 2:
                     raise UnsafeFileError("it sets items of what is no dict")
                 if fold is not None:
                     for i in range(1, len(items), 2):
@@ -316,7 +315,7 @@ class PickleReader:
                                         if isinstance(memo[j], dict | list):
                                             starts.pop(id(memo[j]), None)
                                             memo[j] = _RELEASED
-                put(held, items[::2], items[1::2], self._tick)
+                put(container, items[::2], items[1::2], self._tick)
             elif op == 0x7D:  # EMPTY_DICT
                 value = {}
                 push(value)
@@ -521,7 +520,7 @@ class PickleReader:
         size = len(items) + sum(size for _, size in inner)
         if depth > _DEEPEST or size > _MOST_ITEMS:
             raise UnsafeFileError(f"it nests tuples deeper than {_DEEPEST} or too widely")
-        # Most tuples are short and flat, and need not be kept account of.
+        # Most tuples are short and flat, and need no account.
         if depth > 1 or size > _FLAT[1]:
             self._tuples[id(value)] = depth, size
         else:
@@ -538,14 +537,14 @@ class PickleReader:
 
 
 def _size(value: Any) -> int:
-    """Bytes of memory that the items of what was made take."""
+    """Bytes of memory that the items of a value take."""
     if isinstance(value, str | bytes):
         return len(value)
     return _ITEM * len(value) if isinstance(value, dict | set) else 0
 
 
 def _make(stand_in: Any, arguments: Any) -> Any:
-    """Calls what stands in for a class or a function; nothing else is ever called."""
+    """Calls the stand-in of a class or a function; nothing else is ever called."""
     if not callable(stand_in) or not isinstance(arguments, tuple):
         raise UnsafeFileError(f"it calls {type(stand_in).__name__}")
     return stand_in(*arguments)
@@ -565,7 +564,7 @@ def _index(line: str) -> int:
 
 def _line(op: int, line: str) -> Any:
     """The value of a line of protocol 0."""
-    if op == 0x49:  # INT, which is also how booleans are written
+    if op == 0x49:  # INT, also for booleans
         return line == "01" if line in ("00", "01") else int(line)
     if op == 0x4C:
         return int(line.rstrip("L"))

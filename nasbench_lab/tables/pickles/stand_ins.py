@@ -1,4 +1,4 @@
-"""What stands in for the names that a pickle of data may ask for; nothing is ever imported."""
+"""Stand-ins for the names that a pickle of data may ask for; nothing is ever imported."""
 
 from __future__ import annotations
 
@@ -58,48 +58,48 @@ def _encode(text: object, encoding: object) -> bytes:
 
 def _ordered(pairs: object = ()) -> dict[Any, Any]:
     """Stands in for ``collections.OrderedDict``."""
-    found: dict[Any, Any] = {}
-    given = _items(pairs)
-    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in given):
+    result: dict[Any, Any] = {}
+    items = _items(pairs)
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in items):
         raise UnsafeFileError("an ordered dict made of other things than pairs")
-    put(found, [key for key, _ in given], [value for _, value in given])
-    return found
+    put(result, [key for key, _ in items], [value for _, value in items])
+    return result
 
 
 def _set(items: object = ()) -> set[Any]:
     """Stands in for ``set``."""
-    found: set[Any] = set()
-    fill(found, list(_items(items)))
-    return found
+    result: set[Any] = set()
+    fill(result, list(_items(items)))
+    return result
 
 
-def _items(given: object) -> list[Any] | tuple[Any, ...]:
-    if not isinstance(given, list | tuple):
-        raise UnsafeFileError(f"a container made from {type(given).__name__}")
-    return given
+def _items(items: object) -> list[Any] | tuple[Any, ...]:
+    if not isinstance(items, list | tuple):
+        raise UnsafeFileError(f"a container made from {type(items).__name__}")
+    return items
 
 
 _BLOCK = 1000
 _WORDS = {str}
 _SCALARS = {str, int, float, bool, bytes, type(None)}
 _WIDEST_KEY = 1 << 60
-"""Whole numbers beyond it may have one hash, and would make a dict slow without end."""
+"""Larger whole numbers may have equal hashes, and would make a dict slow without end."""
 _MOST_WIDE = 16
 _LONGEST_KEY = 16
 
 
 def put(
-    held: dict[Any, Any],
+    target: dict[Any, Any],
     keys: Sequence[Any],
     values: Sequence[Any],
     tick: Callable[[], None] = lambda: None,
 ) -> None:
-    """Sets items of a dict, in parts between which signals are answered.
+    """Sets items of a dict, in blocks, so that signals are answered in between.
 
     Args:
-        held: The dict.
-        keys: Its keys. The hash of a tuple of tuples or of a large number may take very long, or be
-            that of all others, so these are refused.
+        target: The dict.
+        keys: Its keys. Tuples of tuples and large numbers are refused, as their hashes may take very
+            long or be equal.
         values: As many values.
         tick: Called now and then when the dict is large.
 
@@ -108,21 +108,21 @@ def put(
         ValueError: There are more keys than values.
     """
     if len(keys) <= _BLOCK and set(map(type, keys)) == _WORDS:  # most dicts
-        held.update(zip(keys, values, strict=True))
+        target.update(zip(keys, values, strict=True))
         return
     check_keys(keys)
     for i in range(0, len(keys), _BLOCK):
-        held.update(zip(keys[i : i + _BLOCK], values[i : i + _BLOCK], strict=True))
-        if len(held) > _BLOCK:
+        target.update(zip(keys[i : i + _BLOCK], values[i : i + _BLOCK], strict=True))
+        if len(target) > _BLOCK:
             tick()
 
 
-def fill(held: set[Any], items: Sequence[Any], tick: Callable[[], None] = lambda: None) -> None:
-    """Adds items to a set in the same way."""
+def fill(target: set[Any], items: Sequence[Any], tick: Callable[[], None] = lambda: None) -> None:
+    """Adds items to a set, with the checks of ``put``."""
     check_keys(items)
     for i in range(0, len(items), _BLOCK):
-        held.update(items[i : i + _BLOCK])
-        if len(held) > _BLOCK:
+        target.update(items[i : i + _BLOCK])
+        if len(target) > _BLOCK:
             tick()
 
 
@@ -130,8 +130,8 @@ def check_keys(keys: Sequence[Any]) -> None:
     """Refuses keys that data does not need.
 
     Raises:
-        UnsafeFileError: A key is not a word, a number, or a short tuple of these, or many are
-            numbers that may have one hash.
+        UnsafeFileError: A key is not a word, a number, or a short tuple of these, or many keys are
+            numbers that may have equal hashes.
     """
     kinds = set(map(type, keys))
     if kinds == _WORDS:
@@ -156,21 +156,21 @@ NUMBERS: Mapping[tuple[str, str], Any] = {
     ("numpy._core.multiarray", "scalar"): _scalar,
     ("_codecs", "encode"): _encode,
 }
-"""Allows NumPy numbers, which are read as Python numbers."""
+"""Names of NumPy numbers, which are read as Python numbers."""
 
 CONTAINERS: Mapping[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _ordered,
     ("builtins", "set"): _set,
     ("__builtin__", "set"): _set,
 }
-"""Allows ordered dicts, which are read as dicts, and sets as old protocols write them."""
+"""Names of ordered dicts, which are read as dicts, and of the sets of old protocols."""
 
 
 class Array:
-    """What a NumPy array of numbers is read as.
+    """Stands in for a NumPy array of numbers.
 
-    The numbers are made of the file's text or bytes only when they are asked for, so that a file
-    that has many arrays of one text takes no more memory than it has itself.
+    The numbers are made from the file's text or bytes on demand, so a file with many arrays of the
+    same text takes no more memory than its size.
     """
 
     def __init__(self) -> None:
@@ -215,7 +215,7 @@ def _array(kind: object, *_: object) -> Array:
 
 
 def _latin1(text: object, encoding: object) -> str:
-    """Stands in for ``_codecs.encode`` where bytes may stay the text that protocol 2 makes them."""
+    """Stands in for ``_codecs.encode`` if bytes may stay text, as protocol 2 writes them."""
     if not isinstance(text, str) or encoding != "latin1":
         raise UnsafeFileError("text in an encoding other than latin1")
     return text
@@ -228,11 +228,11 @@ ARRAYS: Mapping[tuple[str, str], Any] = {
     ("numpy._core.multiarray", "_reconstruct"): _array,
     ("_codecs", "encode"): _latin1,
 }
-"""Allows NumPy arrays of numbers, which are read as ``Array``."""
+"""Names of NumPy arrays of numbers, which are read as ``Array``."""
 
 
 class Record:
-    """What an object of a class that is not imported is read as: its attributes in ``fields``."""
+    """Stands in for an object of a class that is not imported; ``fields`` has its attributes."""
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
