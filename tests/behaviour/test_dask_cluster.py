@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
 from nasbench_lab.experiment.experiment import Experiment
@@ -43,9 +43,9 @@ class Cluster:
         self.file = folder / "scheduler.json"
         self.log = open(folder / "log.txt", "wb")  # noqa: SIM115 (closed with the cluster)
         self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", "0", **variables)
-        while not self.file.exists() or not self.file.read_bytes().endswith(b"}"):
-            assert self.scheduler.poll() is None, (folder / "log.txt").read_text()
-            time.sleep(0.05)
+        wait_for(
+            lambda: self.file.exists() and self.file.read_bytes().endswith(b"}"), self.scheduler
+        )
         self.address = json.loads(self.file.read_text())["address"]
 
     def start(self, kind, *more, **variables):
@@ -79,8 +79,7 @@ class Cluster:
             worker.wait(timeout=600)
         self.workers = []
         with self.client() as client:
-            while client.scheduler_info()["workers"]:
-                time.sleep(0.05)
+            wait_for(lambda: not client.scheduler_info()["workers"])
 
     def close(self):
         for process in (*self.workers, self.scheduler):

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from waiting import MINUTES, wait_for
 
 from nasbench_lab.errors import DataFolderError
 from nasbench_lab.experiment.experiment import Experiment
@@ -57,7 +58,7 @@ def end(process, sent=signal.SIGKILL, *, group=True):
 
 
 def finish(process):
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=MINUTES)
     assert process.returncode == 0, err
     return out, err
 
@@ -167,11 +168,9 @@ def test_two_processes_on_one_folder_share_the_work(tmp_path, undisturbed):
 def test_of_two_processes_on_one_folder_one_may_be_killed(tmp_path, undisturbed):
     folder = tmp_path / "r"
     first = start(folder, "--jobs", "1")
-    while not (folder / "manifest.json").exists():
-        time.sleep(0.02)
+    wait_for((folder / "manifest.json").exists, first)
     second = start(folder, "--jobs", "1")
-    while len(parts(folder)) < 6:
-        time.sleep(0.02)
+    wait_for(lambda: len(parts(folder)) >= 6)
     end(first)
     finish(second)
     assert_same(Result.open(folder), undisturbed)
@@ -180,13 +179,12 @@ def test_of_two_processes_on_one_folder_one_may_be_killed(tmp_path, undisturbed)
 def test_the_workers_of_a_killed_process_end_too(tmp_path):
     folder = tmp_path / "r"
     process = start(folder)
-    while not parts(folder):
-        time.sleep(0.02)
+    wait_for(lambda: parts(folder), process)
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
     end(process, group=False)
     # They look once in a second whether it is still there, when their task lets them.
-    _, alive = psutil.wait_procs(workers, timeout=600)
+    _, alive = psutil.wait_procs(workers, timeout=MINUTES)
     assert not alive
 
 
@@ -209,7 +207,7 @@ def test_a_file_system_that_takes_no_more_is_an_error_that_loses_nothing(tmp_pat
 
     # The parts of the first table are smaller than that (14 kB), those of the second larger (16 kB).
     process = start(folder, preexec_fn=no_large_files)
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=MINUTES)
     assert process.returncode == 1
     assert f"Cannot write to {folder}" in err
     assert "Traceback" not in err
@@ -266,12 +264,10 @@ def test_a_slow_process_that_is_killed_takes_nothing_from_a_fast_one(tmp_path, m
         env={**os.environ, "SECONDS_PER_ASK": "0.3"},
         start_new_session=True,
     )
-    while not (folder / "manifest.json").exists():
-        time.sleep(0.02)
+    wait_for((folder / "manifest.json").exists, slow)
     result = compare([own], CORA, budget=3, seeds=80, n_jobs=1, folder=folder)
     before = parts(folder)
-    while len(parts(folder)) == len(before) and slow.poll() is None:
-        time.sleep(0.02)
+    wait_for(lambda: len(parts(folder)) > len(before) or slow.poll() is not None)
     end(slow)
     assert before.items() <= parts(folder).items()
     assert len(Result.open(folder).runs) == len(result.runs) == 80

@@ -6,11 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import DataFolderError, NasbenchLabError, RecipeError, TrainingError
@@ -151,9 +151,7 @@ def test_a_killed_build_goes_on(whole, recipe, tmp_path, n, finished):
         [*map(str, command), "--jobs", "2"], start_new_session=True, stderr=subprocess.DEVNULL
     ) as process:
         trained = Path(f"{out}.build") / "trained"
-        while len(list(trained.glob("0*.json"))) < finished:
-            assert process.poll() is None
-            time.sleep(0.01)
+        wait_for(lambda: len(list(trained.glob("0*.json"))) >= finished, process)
         os.killpg(process.pid, signal.SIGKILL)
     kept = {file.name: file.read_text() for file in trained.glob("0*.json")}
     assert finished <= len(kept) < n

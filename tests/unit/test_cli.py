@@ -7,13 +7,13 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 import nasbench_lab
 from nasbench_lab import registry
@@ -524,9 +524,7 @@ def test_ctrl_c_on_two_processes(tmp_path):
         start_new_session=True,
     )
     try:
-        while process.poll() is None and len(list(tmp_path.glob("r/runs/[!.]*.parquet"))) < 3:
-            time.sleep(0.02)
-        time.sleep(0.1)
+        wait_for(lambda: len(list(tmp_path.glob("r/runs/[!.]*.parquet"))) >= 3, process)
         # As a terminal does: to the whole group of processes.
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=600)

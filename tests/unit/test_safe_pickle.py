@@ -146,10 +146,10 @@ class _nothing:  # noqa: N801 (used as a function)
     ],
 )
 def test_sizes_are_looked_at_before_memory_is_taken(data):
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(TableFileError), errors_of("it"):
         load(data)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5  # of this process, whatever else runs
 
 
 def test_a_limit_bounds_what_is_read():

@@ -6,11 +6,11 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from nasbench_lab.errors import (
     DataFolderError,
@@ -259,10 +259,7 @@ def test_a_killed_training_goes_on_to_the_same_end(tmp_path):
     support = str(Path(__file__).parents[1] / "support")
     script = _KILLED.format(support=support, cell=SPACE.index(CELL), file=str(file))
     with subprocess.Popen([sys.executable, "-c", script]) as process:
-        deadline = time.monotonic() + 120
-        while not file.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.2)
+        wait_for(file.exists, process)
         process.kill()
     recipe, seen = short(epochs=400), []
     until = 60
