@@ -1,16 +1,16 @@
 """The report in a real browser: it opens quietly, can be used by all, and keeps its layout.
 
-Where the layout was changed on purpose, ``python tests/support/report_pages.py`` writes the new one
-to ``report_layout.json``, and the pictures that the README shows.
+``python tests/support/report_pages.py`` takes the pictures that the README shows.
 """
 
 import io
 import json
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from report_pages import CHROMIUM, DESKTOP, LAYOUT, PHONE, SIZES, layout_of, started
+from report_pages import CHROMIUM, DESKTOP, PARTS, PHONE, SIZES, started
 from reports import CORA, DIGITS, LONG, WICKED, plain, several_objectives, unfinished
 
 from nasbench_lab import stats
@@ -381,7 +381,9 @@ def test_nothing_jumps_when_it_opens(browser, pages, name, size):
     page.goto(pages[name])
     page.evaluate("document.querySelector('#search').scrollIntoView({ behavior: 'instant' })")
     page.wait_for_timeout(300)
-    assert page.evaluate("window.shifts") == []
+    # On a busy machine a page may be painted before its style is whole, once. Chromium calls a sum
+    # below 0.1 good; a line of text that moves what is below it on a phone is more than 0.01.
+    assert sum(page.evaluate("window.shifts")) < 0.01
     # Nor do toggles move what is beside them, such as the button that was pressed.
     before = page.locator("#controls").bounding_box()["height"]
     heights = "() => [...document.querySelectorAll('.plot')].map((p) => p.offsetHeight)"
@@ -393,18 +395,63 @@ def test_nothing_jumps_when_it_opens(browser, pages, name, size):
     context.close()
 
 
+@pytest.mark.parametrize("name", ["plain", "several", "unfinished"])
 @pytest.mark.parametrize("size", SIZES)
-def test_the_layout_is_as_it_was(open_page, size):
-    golden, found = (
-        json.loads(LAYOUT.read_text("utf-8"))[size],
-        layout_of(open_page(size=SIZES[size])),
+def test_nothing_overlaps_and_nothing_sticks_out(open_page, name, size):
+    page = open_page(name, SIZES[size])
+    wrong = page.evaluate(
+        """(parts) => {
+          // What is wide may scroll in a box of its own.
+          const scrolls = (e) => e && e !== document.documentElement
+            && (["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX)
+              || scrolls(e.parentElement));
+          const all = [...document.querySelectorAll(parts)]
+            .filter((e) => e.checkVisibility() && !scrolls(e.parentElement));
+          const named = (e) => `${e.tagName.toLowerCase()}#${e.id}.${e.classList[0] ?? ""}`;
+          const wrong = [];
+          for (const [i, one] of all.entries()) {
+            const a = one.getBoundingClientRect();
+            if (a.left < -0.5 || a.right > document.documentElement.clientWidth + 0.5)
+              wrong.push(`${named(one)} sticks out of the page`);
+            for (const other of all.slice(i + 1)) {
+              const b = other.getBoundingClientRect();
+              if (one.contains(other)) {
+                if (b.left < a.left - 0.5 || b.right > a.right + 0.5 || b.bottom > a.bottom + 0.5)
+                  wrong.push(`${named(other)} sticks out of ${named(one)}`);
+              } else if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 0.5
+                  && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 0.5)
+                wrong.push(`${named(one)} overlaps ${named(other)}`);
+            }
+          }
+          return wrong;
+        }""",
+        PARTS,
     )
-    assert found["headings"] == golden["headings"]
-    assert found["landmarks"] == golden["landmarks"]
-    assert [box[0] for box in found["boxes"]] == [box[0] for box in golden["boxes"]]
-    for got, wanted in zip(found["boxes"], golden["boxes"], strict=True):
-        # Fonts differ between machines; columns are in pixels, and are rounded.
-        assert got[1:] == pytest.approx(wanted[1:], abs=2), got[0]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_plots_fill_their_columns(open_page, size):
+    page = open_page(size=SIZES[size])
+    for plot in ("curves", "finals", "ecdf", "ranks"):
+        canvas = page.locator(f"#plot-{plot} svg.canvas").bounding_box()
+        assert canvas["width"] > 280
+        assert canvas["height"] > 150
+        # A phone has one column, a desk two beside the controls.
+        assert (canvas["width"] > 0.8 * SIZES[size]["width"]) == (size == "phone")
+
+
+def test_sections_and_headings_are_in_order(open_page):
+    page = open_page()
+    ids = page.locator("main section[aria-labelledby]").evaluate_all("all => all.map((e) => e.id)")
+    assert ids == [
+        *("verdict", "search", "results", "targets", "tables", "architectures"),
+        *("experiment", "methods", "citations"),
+    ]
+    levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map((h) => +h.tagName[1])")
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
