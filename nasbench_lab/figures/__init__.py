@@ -1,6 +1,6 @@
 """Figures of results, tables and validations.
 
-Each kind of figure has a function that draws it and one that gives its data; ``Look`` says how.
+Each kind of figure has a function that draws it and a function for its data; ``Look`` sets its style.
 """
 
 from nasbench_lab.figures.anytime import anytime_data, anytime_figure

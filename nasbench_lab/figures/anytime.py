@@ -1,4 +1,4 @@
-"""What the incumbents are worth over the course of a search."""
+"""Figures of the incumbents over the course of a search."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def anytime_data(
     *,
     statistic: str = "mean",
 ) -> pd.DataFrame:
-    """What ``anytime_figure`` draws: ``stats.curve_frame`` of each metric; arguments as there."""
+    """The data of ``anytime_figure``, with its arguments: ``stats.curve_frame`` of each metric."""
     import pandas as pd
 
     if statistic not in stats.STATISTICS:
         raise UnknownNameError("statistic", statistic, stats.STATISTICS)
     frames = []
-    for one in [metric] if isinstance(metric, str) else metric:
-        frame = stats.curve_frame(result, one, axis, statistic)
-        frames.append(described(frame, metric=one, axis=axis))
+    for name in [metric] if isinstance(metric, str) else metric:
+        frame = stats.curve_frame(result, name, axis, statistic)
+        frames.append(described(frame, metric=name, axis=axis))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -57,23 +57,23 @@ def anytime_figure(
     data: pd.DataFrame | None = None,
     look: Look = DEFAULT,
 ) -> Figure:
-    """What each algorithm's incumbent is worth, over the course of the search.
+    """The metric of each algorithm's incumbent over the course of the search.
 
-    The incumbent is chosen on the objective (validation data); ``test_regret`` and ``test`` show
-    what it is worth on the column that results are reported in.
+    The objective (validation data) chooses the incumbent; ``test_regret`` and ``test`` show its value
+    in the column that results are reported in.
 
     Args:
         result: The runs.
         metric: One of ``nasbench_lab.stats.METRICS``, or several, for panels side by side.
         axis: ``evaluations``, ``epochs`` or ``seconds`` (simulated).
         statistic: One of ``nasbench_lab.stats.STATISTICS``.
-        width: Of the figure in inches, such as ``WIDTHS["column"]``; for the screen if None.
-        data: What ``anytime_data`` gave for the same arguments, if it is at hand.
+        width: Width in inches, such as ``WIDTHS["column"]``; for the screen if None.
+        data: The result of ``anytime_data`` for the same arguments, if it is at hand.
         look: Titles, colours, limits and scale.
 
     Returns:
-        A figure with one panel per benchmark and metric. Where a run found nothing there is no mean,
-        and a panel shows medians of all runs; see ``stats.curve_frame``.
+        A figure with one panel per benchmark and metric. If a run found nothing, there is no mean, and
+        the panel shows medians of all runs; see ``stats.curve_frame``.
 
     Raises:
         UnknownNameError: An unknown metric, axis or statistic, or algorithm to be highlighted.
@@ -81,15 +81,15 @@ def anytime_figure(
         BudgetError: Seconds, where a benchmark has no training times.
     """
     metrics = [metric] if isinstance(metric, str) else list(metric)
-    wanted = [(name, one) for name in drawn_tables(result) for one in metrics]
+    curves = [(name, curve_metric) for name in drawn_tables(result) for curve_metric in metrics]
     if data is None:
         data = anytime_data(result, metrics, axis, statistic=statistic)
     with styled():
         across = 3 if len(metrics) == 1 else len(metrics)
-        figure, panels, size = panel_grid(len(wanted), width, across)
-        for panel, (name, one) in zip(panels, wanted, strict=True):
-            lines = data[(data["benchmark"] == name) & (data["metric"] == one)]
-            draw_curves(panel, lines, result.algorithms, one.endswith("regret"), look)
+        figure, panels, size = panel_grid(len(curves), width, across)
+        for panel, (name, curve_metric) in zip(panels, curves, strict=True):
+            lines = data[(data["benchmark"] == name) & (data["metric"] == curve_metric)]
+            draw_curves(panel, lines, result.algorithms, curve_metric.endswith("regret"), look)
             scale_axis(panel, axis)
             runs = runs_in_words(result, name)
             shown = lines["statistic"].iloc[0] if len(lines) else statistic
@@ -103,7 +103,7 @@ def anytime_figure(
                     len(drawn_tables(result)),
                 ),
                 axis_label(axis),
-                stats.metric_label(result.benchmark(name), one),
+                stats.metric_label(result.benchmark(name), curve_metric),
             )
         name_curves(figure, panels, result.algorithms, size)
     return figure

@@ -1,4 +1,4 @@
-"""Figures that set algorithms against each other: by rank, by target, at the end of the budget."""
+"""Figures that compare algorithms: by rank, by target, at the end of the budget."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from nasbench_lab.results.result import Result
 
 _LINE = 0.13
-"""Inches from one line of small text to the next."""
+"""Inches between lines of small text."""
 
 
 def rank_data(
     result: Result, metric: str = "test_regret", axis: stats.Axis | None = None
 ) -> pd.DataFrame:
-    """What ``rank_figure`` draws: ``stats.rank_frame`` with the metric and the axis."""
+    """The data of ``rank_figure``: ``stats.rank_frame`` with the metric and the axis."""
     frame = stats.rank_frame(result, metric, axis)
     return described(frame, metric=metric, axis=axis or result.axis)
 
@@ -58,18 +58,18 @@ def rank_figure(
     data: pd.DataFrame | None = None,
     look: Look = DEFAULT,
 ) -> Figure:
-    """The rank that each algorithm has on average among all, over the course of the search.
+    """The average rank of each algorithm over the course of the search.
 
     Args:
         result: The runs.
         metric: One of ``nasbench_lab.stats.METRICS``, by which algorithms are ranked.
-        axis: ``evaluations``, ``epochs`` or ``seconds``; what the budget is in, if None.
-        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
-        data: What ``rank_data`` gave for the same arguments, if it is at hand.
+        axis: ``evaluations``, ``epochs`` or ``seconds``; that of the budget if None.
+        width: Width in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: The result of ``rank_data`` for the same arguments, if it is at hand.
         look: Titles, colours, limits and scale.
 
     Returns:
-        A figure with one panel per benchmark, and of several one for all of them.
+        A figure with one panel per benchmark, and one over all if there are several.
 
     Raises:
         ExperimentError: No seed was finished by all algorithms.
@@ -80,7 +80,7 @@ def rank_figure(
     data = rank_data(result, metric, axis) if data is None else data
     if not len(data):
         raise ExperimentError(
-            "There is no seed that all algorithms have finished, to rank them by."
+            "There is no seed that all algorithms have finished, so they cannot be ranked."
         )
     mean = shown_as("mean and 95 % bootstrap interval", len(result.algorithms))
     said = f"rank by {_words(metric)}, {mean}"
@@ -92,7 +92,7 @@ def rank_figure(
 def ecdf_data(
     result: Result, metric: str = "valid_regret", axis: stats.Axis | None = None
 ) -> pd.DataFrame:
-    """What ``ecdf_figure`` draws: ``stats.ecdf_frame`` with the metric and the axis."""
+    """The data of ``ecdf_figure``: ``stats.ecdf_frame`` with the metric and the axis."""
     frame = stats.ecdf_frame(result, metric, axis)
     return described(frame, metric=metric, axis=axis or result.axis)
 
@@ -108,19 +108,19 @@ def ecdf_figure(
 ) -> Figure:
     """The share of runs and targets that had been reached, over the course of the search.
 
-    Run-time distributions as in COCO (Hansen et al. 2021). What the targets are is said in
-    ``stats.default_targets``.
+    These are run-time distributions as in COCO (Hansen et al. 2021). ``stats.default_targets``
+    defines the targets.
 
     Args:
         result: The runs.
         metric: One of ``nasbench_lab.stats.METRICS``, in which the targets are.
-        axis: ``evaluations``, ``epochs`` or ``seconds``; what the budget is in, if None.
-        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
-        data: What ``ecdf_data`` gave for the same arguments, if it is at hand.
+        axis: ``evaluations``, ``epochs`` or ``seconds``; that of the budget if None.
+        width: Width in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: The result of ``ecdf_data`` for the same arguments, if it is at hand.
         look: Titles, colours, limits and scale.
 
     Returns:
-        A figure with one panel per benchmark, and of several one for all of them.
+        A figure with one panel per benchmark, and one over all if there are several.
 
     Raises:
         ExperimentError: There are no finished runs.
@@ -130,7 +130,7 @@ def ecdf_figure(
     drawn_tables(result)
     data = ecdf_data(result, metric, axis) if data is None else data
     if not len(data):
-        raise ExperimentError("No run had an incumbent, so that no target was reached.")
+        raise ExperimentError("No run had an incumbent, so no target was reached.")
     lines = data.rename(columns={"share": "centre"})
     said = f"run times to targets of {_words(metric)}"
     along = axis or result.axis
@@ -153,10 +153,10 @@ def _curves(
     with styled():
         figure, panels, size = panel_grid(len(names), width)
         for panel, name in zip(panels, names, strict=True):
-            some = lines[lines["benchmark"] == name]
-            draw_curves(panel, some, result.algorithms, False, look)
+            of_table = lines[lines["benchmark"] == name]
+            draw_curves(panel, of_table, result.algorithms, False, look)
             short = "mean over tables" if name == stats.ALL else name
-            title, along = f"{short}{_seeds(result, some)}, {said}", "share of the budget"
+            title, along = f"{short}{_seeds(result, of_table)}, {said}", "share of the budget"
             if name != stats.ALL:
                 scale_axis(panel, axis)
                 title, along = f"{title}, {result.setting(name)}", axis_label(axis)
@@ -170,14 +170,14 @@ def _curves(
 
 
 def _seeds(result: Result, lines: pd.DataFrame) -> str:
-    """How many seeds the lines of a rank frame rest on, if that is not all."""
+    """The number of seeds of a rank frame, if it is not that of the experiment."""
     every = len(result.experiment.seeds)
     count = int(lines["seeds"].iloc[0]) if "seeds" in lines else every
     return f", {count} of {every} seeds" if count < every else ""
 
 
 def final_data(result: Result, metric: str = "test_regret") -> pd.DataFrame:
-    """What ``final_figure`` draws: ``stats.final_frame`` with the metric."""
+    """The data of ``final_figure``: ``stats.final_frame`` with the metric."""
     return described(stats.final_frame(result, metric), metric=metric)
 
 
@@ -189,13 +189,13 @@ def final_figure(
     data: pd.DataFrame | None = None,
     look: Look = DEFAULT,
 ) -> Figure:
-    """What each run had come to at its end: a dot per run, the median, and the quartiles.
+    """The final values of the runs: a dot per run, the median, and the quartiles.
 
     Args:
         result: The runs.
         metric: One of ``nasbench_lab.stats.METRICS``.
-        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
-        data: What ``final_data`` gave for the same arguments, if it is at hand.
+        width: Width in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: The result of ``final_data`` for the same arguments, if it is at hand.
         look: Titles, colours, limits and scale.
 
     Returns:
@@ -211,28 +211,28 @@ def final_figure(
     drawn = look.lines(result.algorithms)
     with styled():
         labels = [wrapped(a, 1.3) for a in result.algorithms]
-        # Inches that the labels take from the panels, and those of an algorithm's line.
+        # Inches that the labels take from the panels, and the height of an algorithm's line.
         room = max(text_width(line) for label in labels for line in label.split("\n")) - 0.2
         row = 0.09 + 0.12 * max(1 + label.count("\n") for label in labels)
         figure, panels, size = panel_grid(len(names), width, height=0.95 + row * len(labels))
         across = round(figure.get_figwidth() / size[0])
         for j, (panel, name) in enumerate(zip(panels, names, strict=True)):
-            some = data[(data["benchmark"] == name) & data["value"].notna()]
-            every = some["value"].to_numpy()
+            ends = data[(data["benchmark"] == name) & data["value"].notna()]
+            every = ends["value"].to_numpy()
             every = every[np.isfinite(every)]
             for i, algorithm in enumerate(result.algorithms):
-                values = some["value"][some["algorithm"] == algorithm].to_numpy()
+                values = ends["value"][ends["algorithm"] == algorithm].to_numpy()
                 _draw_runs(panel, values, every, i, drawn[i]["color"])
             scale = ""
             if metric.endswith("regret") if look.log is None else look.log:
                 scale = _scale_regrets(panel, every, forced=bool(look.log))
             if look.limits is not None:
-                if scale and look.limits[0] <= 0:  # where no other is asked for
+                if scale and look.limits[0] <= 0:  # a log axis that the limits rule out
                     panel.set_xscale("linear")
                     scale = ""
                 panel.set_xlim(look.limits)
             panel.set_yticks(range(len(labels)), labels, parse_math=False)
-            # Of panels side by side, the first one's names serve all.
+            # The first panel of a row has the names.
             panel.tick_params(labelleft=j % across == 0)
             panel.set_ylim(len(labels) - 0.4, -0.6)
             panel.grid(visible=False, axis="y")
@@ -251,19 +251,19 @@ def _draw_runs(panel: Axes, values: Any, every: Any, i: int, colour: str) -> Non
     """Draws the runs of the ``i``-th algorithm on its line.
 
     Args:
-        panel: Where.
-        values: What each run came to, infinite if it found nothing.
-        every: The finite values of all algorithms, beyond which no quartile is drawn.
-        i: Which algorithm.
-        colour: Of its dots.
+        panel: The panel.
+        values: The final value of each run, infinite if it found nothing.
+        every: The finite values of all algorithms; quartiles are clipped to their range.
+        i: The number of the algorithm.
+        colour: The colour of its dots.
     """
-    found = np.sort(values[np.isfinite(values)])
-    if not len(found):
+    finite = np.sort(values[np.isfinite(values)])
+    if not len(finite):
         return
-    # By the golden ratio, neighbours in value are apart in height, and the same in every picture.
-    heights = i + 0.5 * ((0.618034 * np.arange(len(found))) % 1.0 - 0.5)
+    # Multiples of the golden ratio keep neighbours in value apart in height, equally in all pictures.
+    heights = i + 0.5 * ((0.618034 * np.arange(len(finite))) % 1.0 - 0.5)
     dots: dict[str, Any] = {"markersize": 2.5, "markeredgewidth": 0, "alpha": 0.55}
-    panel.plot(found, heights, "o", color=colour, label="runs", **dots)
+    panel.plot(finite, heights, "o", color=colour, label="runs", **dots)
     low, median, high = stats.quantiles(values, (0.25, 0.5, 0.75))
     ends = np.clip([low, high], every.min(), every.max())
     panel.plot(ends, [i, i], color="black", linewidth=1.2, label="quartiles")
@@ -275,14 +275,14 @@ def _scale_regrets(panel: Axes, values: Any, *, forced: bool = False) -> str:
     """Shows values that differ much on a logarithmic axis, which begins at 0 if some are 0.
 
     Args:
-        panel: Where.
+        panel: The panel.
         values: The values.
-        forced: Whether they are also shown so if they do not differ much.
+        forced: Whether the axis is logarithmic even if they do not differ much.
 
     Returns:
-        What to add to the axis' label.
+        An addition to the label of the axis.
     """
-    # What is left of a regret of 0 by rounding is 0.
+    # A regret that is only a rounding error is 0.
     positive = values[values > ROUNDING * values.max(initial=0.0)]
     if not len(positive) or (positive.max() < 10 * positive.min() and not forced):
         return ""
@@ -297,13 +297,13 @@ def _scale_regrets(panel: Axes, values: Any, *, forced: bool = False) -> str:
 
 
 def critical_difference_data(result: Result, metric: str = "test_regret") -> pd.DataFrame:
-    """What ``critical_difference_figure`` draws.
+    """The data of ``critical_difference_figure``.
 
     Returns:
-        A line per algorithm, the best first: ``metric``, ``algorithm``, its mean ``rank``,
-        ``groups`` (numbers of the bars that it is under, with spaces between), and of the test
-        ``tables``, how many, ``of_tables``, their names if others of the result are left out,
-        ``friedman_p``, ``alpha`` and ``critical_difference``.
+        A line per algorithm, the best first: ``metric``, ``algorithm``, its mean ``rank``, and
+        ``groups`` (numbers of its bars, separated by spaces). The test is in ``tables`` (their
+        number), ``of_tables`` (their names, if the result has others), ``friedman_p``, ``alpha``
+        and ``critical_difference``.
     """
     import pandas as pd
 
@@ -333,15 +333,14 @@ def critical_difference_figure(
     """The critical-difference diagram of Demšar (2006, section 3.2.4), the best rank on the left.
 
     Bars join algorithms whose mean ranks over the tables differ by less than the critical
-    difference of Nemenyi's test. It is drawn here because scikit-posthocs' diagram gives names as
-    much room as they ask for, and leaves none to the ranks in a column of a paper: here names stand
-    below the axis, which has the full width.
+    difference of Nemenyi's test. Names stand below the axis, which has the full width: in the diagram
+    of scikit-posthocs, long names leave no room for the ranks in a column of a paper.
 
     Args:
         result: The runs.
-        metric: One of ``nasbench_lab.stats.METRICS``, by whose mean algorithms are ranked.
-        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
-        data: What ``critical_difference_data`` gave for the same arguments, if it is at hand.
+        metric: One of ``nasbench_lab.stats.METRICS``; its mean ranks the algorithms.
+        width: Width in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: The result of ``critical_difference_data`` for the same arguments, if it is at hand.
         look: Whether there is a title, and which algorithms are highlighted.
 
     Raises:
@@ -361,19 +360,19 @@ def critical_difference_figure(
                 colours[i] = lines[name]["color"]
     ranks, critical = data["rank"].to_numpy(), data["critical_difference"].iloc[0]
     k, groups = len(ranks), _groups(data)
-    # Between the names, inches from one algorithm's line to the next.
+    # Inches between the lines of two algorithms' names.
     gap = min(0.06, 0.25 * inches / (k - 1))
     labels = [
         wrapped(f"{name} {rank:.2f}", (inches - gap * (k - 1)) / 2 - 0.25)
         for name, rank in zip(data["algorithm"], ranks, strict=True)
     ]
-    # The better half on the left, from the top; the others on the right, the worst at the top.
+    # The better half is on the left, best at the top; the rest on the right, worst at the top.
     half = (k + 1) // 2
     sides = labels[:half], labels[: half - 1 : -1]
     left, right = (
         0.2 + max(text_width(line) for text in side for line in text.split("\n")) for side in sides
     )
-    # From the top, in inches: title, CD, axis, bars, names.
+    # Inches of title, CD, axis, bars and names, from the top.
     bar = 0.35 + (_LINE * _lines(title) if title else 0.0)
     axis = bar + 0.35
     bent = axis + 0.13 + 0.08 * len(groups)
@@ -426,7 +425,7 @@ def critical_difference_figure(
 
 
 def _rails(places: Sequence[float], left: float, right: float, gap: float) -> list[float]:
-    """Where the lines of ascending places go down between left and right, at least a gap apart."""
+    """The places between left and right of the lines that lead down, at least a gap apart."""
     rails: list[float] = []
     for i, place in enumerate(places):
         least = rails[-1] + gap if rails else left
@@ -435,7 +434,7 @@ def _rails(places: Sequence[float], left: float, right: float, gap: float) -> li
 
 
 def _tested(data: pd.DataFrame, metric: str) -> str:
-    """What was tested, and what came of it."""
+    """The test and its result in words."""
     first = data.iloc[0]
     differ = "" if first["friedman_p"] < first["alpha"] else ": no difference was found"
     named = f" ({first['of_tables']}; not all algorithms have runs on others)"

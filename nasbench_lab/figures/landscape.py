@@ -1,4 +1,4 @@
-"""Figures of a study of a table: one message each."""
+"""Figures of a study of a table; each panel has one message."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _PANEL = (3.3, 2.5)
 """Width and height of a panel, in inches."""
 
 _COSTS = 2
-"""How many costs the figure of the distribution shows."""
+"""The number of costs in the figure of the distribution."""
 
 
 def analysis_figures(analysis: Analysis, *, title: bool = True) -> dict[str, Figure]:
-    """All figures of a study that apply, by name.
+    """The figures of a study by name, without those that do not apply.
 
     Args:
         analysis: The study.
@@ -74,7 +74,7 @@ def _panels(analysis: Analysis, n: int) -> tuple[Figure, list[Axes]]:
 
 
 def _heading(figure: Figure, analysis: Analysis, text: str = "") -> None:
-    """Says above all panels what the figure is of."""
+    """Writes table and column above all panels."""
     column = analysis.landscape.column
     table = analysis.landscape.table.name
     heading = drawable(f"{table}, {column.name.replace('_', ' ')}{text}")
@@ -84,7 +84,7 @@ def _heading(figure: Figure, analysis: Analysis, text: str = "") -> None:
 
 
 def _name(column: Column) -> str:
-    """A column's name for people; of a long one of several parts, what it measures on what."""
+    """A column's name in words; a name with dots becomes split and quantity."""
     text = column.name
     if "." in text:
         text = column.quantity
@@ -110,7 +110,7 @@ def _points(column: Column) -> str:
 
 
 def _density(panel: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-    """How many points lie where, on a logarithmic scale from light to dark blue."""
+    """The density of points, on a logarithmic scale from light to dark blue."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("blues", ("#CCE3F0", BLUE, "#002A42"))
@@ -118,20 +118,20 @@ def _density(panel: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> Non
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """Limits of an axis that has room for what lies between two numbers, also if they are equal."""
+    """Limits of an axis for values between two numbers, which may be equal."""
     margin = 0.04 * (high - low) or 0.1 * abs(high) or 1.0
     return low - margin, high + margin
 
 
 def _leave_room(panel: Axes, column: Column) -> None:
-    """Makes room for a legend where the worse values are."""
+    """Makes room for a legend on the side of the worse values."""
     low, high = panel.get_ylim()
     room = 0.3 * (high - low)
     panel.set_ylim((low - room, high) if column.maximize else (low, high + room))
 
 
 def _logarithmic(axis: Axis) -> None:
-    """Plain numbers on a logarithmic axis; 2 and 5 between powers of ten if these are few."""
+    """Labels a logarithmic axis with plain numbers, with 2 and 5 if the powers of ten are few."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
     low, high = axis.get_view_interval()
@@ -142,7 +142,7 @@ def _logarithmic(axis: Axis) -> None:
 
 
 def distribution_figure(analysis: Analysis) -> Figure:
-    """How the values are spread, how rare good ones are, and what they cost."""
+    """The distribution of the values, the rarity of good ones, and their costs."""
     landscape, table = analysis.landscape, analysis.landscape.table
     columns = [landscape.column]
     if analysis.report != landscape.column and analysis.report.unit == landscape.column.unit:
@@ -210,7 +210,7 @@ def _rarity(panel: Axes, analysis: Analysis, columns: dict[str, Column]) -> None
         values = landscape.table.values(column.name)[landscape.rows]
         values, best = values[~np.isnan(values)], landscape.table.optimum(column.name)
         regret = np.abs(values - best)
-        # What is left of 0 by rounding has no place on such axes.
+        # A regret that is only a rounding error is 0, which logarithmic axes cannot show.
         regret[regret <= ROUNDING * np.maximum(np.abs(values), abs(best))] = 0.0
         regret = np.sort(regret)
         share = 100 * np.arange(1, len(regret) + 1) / len(regret)
@@ -218,7 +218,7 @@ def _rarity(panel: Axes, analysis: Analysis, columns: dict[str, Column]) -> None
         panel.step(
             regret[shown], share[shown], color=colour, linestyle=style, where="post", label=name
         )
-    # Where all are equal, there is nothing to show on such axes.
+    # If all values are equal, the axes stay linear, as there is nothing to show.
     if any(np.size(line.get_xdata()) for line in panel.get_lines()):
         panel.set_xscale("log")
         panel.set_yscale("log")
@@ -241,7 +241,7 @@ def _cost(panel: Axes, analysis: Analysis, cost: Column) -> None:
     x, y = landscape.table.values(cost.name)[landscape.rows], landscape.values
     both = ~(np.isnan(x) | np.isnan(y))
     x, y = x[both], y[both]
-    # From the cheapest on, those that are better than all that cost less.
+    # The front has the architectures that are better than all cheaper ones.
     sign = 1.0 if landscape.column.maximize else -1.0
     order = np.lexsort((-sign * y, x))
     front = order[np.append(True, np.diff(np.maximum.accumulate(sign * y[order])) > 0)]
@@ -305,7 +305,7 @@ def noise_figure(analysis: Analysis) -> Figure:
 
 
 def fidelity_figure(analysis: Analysis) -> Figure:
-    """How early the ranking of the end is known."""
+    """How early the final ranking is known."""
     from matplotlib.figure import Figure
 
     frame = analysis.fidelity
@@ -343,7 +343,7 @@ def fidelity_figure(analysis: Analysis) -> Figure:
 
 
 def effects_figure(analysis: Analysis) -> Figure:
-    """What each option is worth on average, and how much each decision explains."""
+    """The average effect of each option, and the variance that each decision explains."""
     from matplotlib.figure import Figure
 
     column, space = analysis.landscape.column, analysis.landscape.table.space
@@ -379,10 +379,10 @@ def effects_figure(analysis: Analysis) -> Figure:
         len(folded), 2, height_ratios=[h + 0.8 for h in heights], width_ratios=[max(widths), 1.6]
     )
     largest = float(analysis.marginal_effects["effect"].abs().max()) or 1.0
-    begin = [row for row, (_, some) in enumerate(folded) if some.start == 0]
-    for row, (block, some) in enumerate(folded):
-        _effects_block(figure, grid[row, 0], analysis, block, some, largest)
-    # What a decision explains stands beside its first options.
+    begin = [row for row, (_, part) in enumerate(folded) if part.start == 0]
+    for row, (block, part) in enumerate(folded):
+        _effects_block(figure, grid[row, 0], analysis, block, part, largest)
+    # The variance that a decision explains stands beside its first options.
     for row in begin:
         _shares_block(figure, grid[row, 1], analysis, folded[row][0], row == begin[-1])
     return figure
@@ -393,18 +393,18 @@ def _effects_block(
     place: SubplotSpec,
     analysis: Analysis,
     block: list[int],
-    some: range,
+    options: range,
     largest: float,
 ) -> None:
-    """Draws the effects of some options of decisions that have the same."""
+    """Draws the effects of a range of options, for decisions with equal options."""
     space = analysis.landscape.table.space
     decisions = [space.decisions[i] for i in block]
     starts = np.cumsum([0, *space.n_options])
     effects = np.array(
         [analysis.marginal_effects["effect"][starts[i] : starts[i + 1]] for i in block]
-    )[:, some.start : some.stop]
+    )[:, options.start : options.stop]
     panel = figure.add_subplot(place)
-    # Blue is better: in the direction of the column.
+    # Blue is better, whether the column is maximised or minimised.
     colours = "RdBu" if analysis.landscape.column.maximize else "RdBu_r"
     edges = [np.arange(n + 1) - 0.5 for n in reversed(effects.shape)]
     panel.pcolormesh(
@@ -422,7 +422,7 @@ def _effects_block(
             color="w" if dark else "k",
             fontsize=6.5,
         )
-    panel.set_xticks(range(effects.shape[1]), [str(decisions[0].options[i]) for i in some])
+    panel.set_xticks(range(effects.shape[1]), [str(decisions[0].options[i]) for i in options])
     panel.set_yticks(range(len(block)), [d.name for d in decisions])
     panel.tick_params(length=0, labelsize=7)
     panel.xaxis.tick_top()
@@ -431,7 +431,7 @@ def _effects_block(
 
 
 def _signed(effect: float, largest: float) -> str:
-    """A number with the digits that tell it from others of this size; a dash if there is none."""
+    """A number with digits that suit the largest; a dash for NaN."""
     if np.isnan(effect):
         return "–"
     digits = max(0, 1 - int(np.floor(np.log10(largest))))
@@ -456,12 +456,12 @@ def _shares_block(
 
 
 def landscape_figure(analysis: Analysis) -> Figure:
-    """How values fall away from the best, how rugged the space is, and where ascents end."""
-    known = analysis.fitness_distance is not None
-    figure, panels = _panels(analysis, 3 if known else 2)
+    """Values by distance from the best, ruggedness of the space, and ends of ascents."""
+    has_distances = analysis.fitness_distance is not None
+    figure, panels = _panels(analysis, 3 if has_distances else 2)
     if analysis.landscape.caveat:
         _heading(figure, analysis, f"; {analysis.landscape.caveat}")
-    if known:
+    if has_distances:
         _fitness_distance(panels[0], analysis)
     _autocorrelation(panels[-2], analysis)
     _local_optima(panels[-1], analysis)
@@ -469,13 +469,13 @@ def landscape_figure(analysis: Analysis) -> Figure:
 
 
 def _fitness_distance(panel: Axes, analysis: Analysis) -> None:
-    found, column = analysis.fitness_distance, analysis.landscape.column
-    assert found is not None
+    study, column = analysis.fitness_distance, analysis.landscape.column
+    assert study is not None
     boxes: list[dict[str, Any]] = []
-    frame = found.to_frame()
+    frame = study.to_frame()
     for distance in frame["distance"]:
-        some = found.values[found.distances == distance]
-        low, q25, median, q75, high = np.quantile(some, [0.1, 0.25, 0.5, 0.75, 0.9])
+        values = study.values[study.distances == distance]
+        low, q25, median, q75, high = np.quantile(values, [0.1, 0.25, 0.5, 0.75, 0.9])
         boxes.append({"whislo": low, "q1": q25, "med": median, "q3": q75, "whishi": high})
     panel.bxp(
         boxes,
@@ -496,23 +496,23 @@ def _fitness_distance(panel: Axes, analysis: Analysis) -> None:
     panel.grid(False, axis="x")
     panel.set_xlabel("moves from the global optimum")
     panel.set_ylabel(_label(column))
-    correlation = f"{found.correlation:.2f}".replace("-", "−").replace("nan", "unknown")
+    correlation = f"{study.correlation:.2f}".replace("-", "−").replace("nan", "unknown")
     panel.set_title(f"Fitness–distance correlation {correlation}", loc="left")
 
 
 def _autocorrelation(panel: Axes, analysis: Analysis) -> None:
-    found = analysis.autocorrelation
-    lags = np.arange(len(found.values))
-    panel.plot(lags, found.values, color=BLUE, marker="o", ms=3.5, linestyle="", label="measured")
-    if np.isfinite(found.length) and found.length > 0:
+    walks = analysis.autocorrelation
+    lags = np.arange(len(walks.values))
+    panel.plot(lags, walks.values, color=BLUE, marker="o", ms=3.5, linestyle="", label="measured")
+    if np.isfinite(walks.length) and walks.length > 0:
         fine = np.linspace(0, lags[-1], 200)
-        text = f"exp(−s / {found.length:.2f})"
-        panel.plot(fine, np.exp(-fine / found.length), color=GREY, linewidth=1.0, label=text)
+        text = f"exp(−s / {walks.length:.2f})"
+        panel.plot(fine, np.exp(-fine / walks.length), color=GREY, linewidth=1.0, label=text)
         panel.legend(frameon=False)
-    panel.set_ylim(min(-0.05, float(np.nan_to_num(found.values).min()) - 0.05), 1.05)
+    panel.set_ylim(min(-0.05, float(np.nan_to_num(walks.values).min()) - 0.05), 1.05)
     panel.set_xlabel("moves of a random walk, s")
     panel.set_ylabel("autocorrelation")
-    length = "unknown" if np.isnan(found.length) else f"{found.length:.2g} moves"
+    length = "unknown" if np.isnan(walks.length) else f"{walks.length:.2g} moves"
     panel.set_title(f"Correlation length {length}", loc="left")
 
 
@@ -522,9 +522,9 @@ def _local_optima(panel: Axes, analysis: Analysis) -> None:
     optima, column = analysis.local_optima, analysis.landscape.column
     best = analysis.landscape.fitness[optima.rows] == analysis.landscape.fitness.max()
     share = 100 * optima.basins / optima.basins.sum()
-    for some, colour, text in ((~best, BLUE, "local optimum"), (best, RED, "global optimum")):
-        panel.scatter(optima.values[some], share[some], 14, color=colour, alpha=0.75, linewidths=0)
-        if some.any():
+    for kind, colour, text in ((~best, BLUE, "local optimum"), (best, RED, "global optimum")):
+        panel.scatter(optima.values[kind], share[kind], 14, color=colour, alpha=0.75, linewidths=0)
+        if kind.any():
             panel.scatter([], [], 14, color=colour, label=text)
     if share.max() > 3 * share.min():
         panel.set_yscale("log")

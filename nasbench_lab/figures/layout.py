@@ -1,4 +1,4 @@
-"""What the figures of results have in common: style, panels of curves, and where names go.
+"""Common parts of the figures of results: style, panels of curves, and names of curves.
 
 Widths are in inches and texts of 7 or 8 points, so that a figure for a paper needs no scaling.
 """
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito, "Color universal design", 2008: told apart by all kinds of colour vision. The
-# yellow is left out, it cannot be read on white paper.
+# Okabe and Ito, "Color universal design", 2008: colours for all kinds of colour vision. The yellow
+# is left out, as it cannot be read on white paper.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 
@@ -53,26 +53,26 @@ STYLE: Any = {
 }
 
 WIDTHS = {"column": 3.35, "page": 7.0}
-"""Of figures in a paper, in inches: the text is then of 7 to 8 points without scaling."""
+"""Widths of figures in a paper, in inches, at which texts have 7 to 8 points without scaling."""
 
 PAPER = ("png", "svg", "pdf")
 """The formats of a figure for a paper."""
 
 _GREYS = ("0.45", "0.6", "0.72")
-"""Of algorithms behind those that are highlighted."""
+"""Greys of algorithms that are not highlighted."""
 
 BANDED = 7
-"""At most so many curves of a panel have bands: those of more merge into grey."""
+"""The most curves of a panel with bands; more bands would merge into grey."""
 
 _SCREEN = (4.4, 2.9)
 """Inches of a panel on the screen."""
 
 _LINE = 0.14
-"""Inches from one line of small text to the next."""
+"""Inches between lines of small text."""
 
 
 def styled() -> AbstractContextManager[None]:
-    """The style of figures whose labels may hold any text, such as dollars."""
+    """The style of figures; labels may contain any text, such as dollar signs."""
     from matplotlib import rc_context
 
     return rc_context(STYLE | {"text.parse_math": False})
@@ -80,17 +80,17 @@ def styled() -> AbstractContextManager[None]:
 
 @dataclass(frozen=True)
 class Look:
-    """How figures of results look, as far as that is a matter of taste.
+    """The look of figures of results, as far as it is a matter of taste.
 
     Args:
-        title: Whether panels have titles. If not, several are still told apart by short ones.
-        limits: Of the axis of values, the lower first.
-        log: Whether the axis of values is logarithmic; if None, where regrets differ much.
-        colours: Of the algorithms in their order, or the name of one of matplotlib's colormaps.
+        title: Whether panels have full titles. If not, several panels have short ones.
+        limits: The limits of the axis of values, the lower first.
+        log: Whether the axis of values is logarithmic; if None, it is if regrets differ much.
+        colours: The algorithms' colours in their order, or the name of a matplotlib colormap.
         highlight: Algorithms that are drawn in colour before all others, which are grey.
 
     Raises:
-        FigureError: A colour is unknown, or limits are no limits.
+        FigureError: A colour is unknown, or the limits are not a pair of ascending numbers.
     """
 
     title: bool = True
@@ -127,11 +127,11 @@ class Look:
             )
 
     def lines(self, algorithms: Sequence[str]) -> list[dict[str, Any]]:
-        """Colour and line style of each algorithm; no two have both in common.
+        """Colour and line style of each algorithm; each pair is different.
 
         Raises:
-            FigureError: There are too few colours for so many.
-            UnknownNameError: An algorithm to be highlighted is none of them.
+            FigureError: There are too few colours for the algorithms.
+            UnknownNameError: A highlighted algorithm is not among them.
         """
         for name in self.highlight:
             if name not in algorithms:
@@ -153,7 +153,7 @@ class Look:
         ]
 
     def _palette(self, n: int) -> Sequence[str]:
-        """The colours; of a colormap, one for each of ``n`` algorithms."""
+        """The colours; a colormap gives one for each of ``n`` algorithms."""
         from matplotlib import colormaps
         from matplotlib.colors import ListedColormap, to_hex
 
@@ -162,7 +162,7 @@ class Look:
         colormap = colormaps[self.colours]
         if isinstance(colormap, ListedColormap) and colormap.N < 100:
             return [to_hex(colormap(i)) for i in range(colormap.N)]
-        # The ends of many are hardly told from white.
+        # The ends of many colormaps are nearly white.
         return [to_hex(colormap(x)) for x in np.linspace(0.1, 0.9, n)]
 
     def heading(self, full: str, short: str, n: int) -> str:
@@ -171,7 +171,7 @@ class Look:
 
 
 def _line(i: int, colours: Sequence[str]) -> dict[str, Any]:
-    """Colour and line style number ``i``: both go round, and a style more after each common round."""
+    """Colour and line style number ``i``. Both cycle; after each common cycle, styles skip one."""
     common = math.lcm(len(colours), len(STYLES))
     style = STYLES[(i + i // common) % len(STYLES)]
     return {"color": colours[i % len(colours)], "linestyle": style}
@@ -186,11 +186,11 @@ def panel_grid(
     """A figure of equal panels.
 
     Args:
-        n: How many.
-        width: Of the figure in inches, of which a panel gets 3 at least; None for the screen, where
-            the figure is as wide as it has to be.
-        across: At most how many panels are side by side.
-        height: Of a panel in inches; by default what is usual for its width.
+        n: The number of panels.
+        width: Width of the figure in inches; a panel gets at least 3. None for the screen, where the
+            figure is as wide as its panels need.
+        across: The most panels side by side.
+        height: Height of a panel in inches; by default the usual one for its width.
 
     Returns:
         The figure, its panels, and a panel's width and height in inches.
@@ -214,13 +214,13 @@ def panel_grid(
 
 
 def drawable(text: str) -> str:
-    """A text in which signs that the font of figures lacks are replaced by their codes."""
+    """A text with codes for the signs that the font of figures lacks."""
     from matplotlib import rcParams
 
-    known = _signs(tuple(rcParams["font.family"]), tuple(rcParams["font.sans-serif"]))
+    signs = _signs(tuple(rcParams["font.family"]), tuple(rcParams["font.sans-serif"]))
     return "".join(
         sign
-        if ord(sign) in known or sign == "\n"
+        if ord(sign) in signs or sign == "\n"
         else sign.encode("ascii", "backslashreplace").decode()
         for sign in text
     )
@@ -228,7 +228,7 @@ def drawable(text: str) -> str:
 
 @cache
 def _signs(families: tuple[str, ...], _: tuple[str, ...]) -> frozenset[int]:
-    """The signs in fonts of these families; the second argument says what sans-serif is."""
+    """The signs in fonts of these families; the second argument has the sans-serif families."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     fonts = [get_font(findfont(FontProperties(family=[family]))) for family in families]
@@ -248,19 +248,19 @@ def text_width(text: str, size: float = 7.0) -> float:
 
 
 def wrapped(text: str, inches: float, size: float = 7.0) -> str:
-    """A text in lines of at most so many inches, with the best breaks that this takes."""
+    """A text in lines of at most so many inches, broken at the best places."""
     return words.wrapped(drawable(text), inches, partial(text_width, size=size))
 
 
 def label_panel(panel: Axes, size: tuple[float, float], title: str, x: str, y: str) -> None:
-    """Writes a panel's title and the labels of its axes, in lines that it has room for.
+    """Writes a panel's title and the labels of its axes, broken into lines that fit.
 
     Args:
         panel: The panel.
         size: Inches of the panel with all its labels.
-        title: Above it.
-        x: Below it.
-        y: On its left.
+        title: The title above it.
+        x: The label below it.
+        y: The label on its left.
     """
     width, height = size
     panel.set_title(wrapped(title, width - 0.8, 8.0), loc="left")
@@ -269,7 +269,7 @@ def label_panel(panel: Axes, size: tuple[float, float], title: str, x: str, y: s
 
 
 def _unit_below(label: str, inches: float) -> str:
-    """An axis' label, its unit on a line of its own if it takes more than one."""
+    """An axis' label; a long one has its unit on a separate line."""
     if text_width(label, 8.0) > inches:
         label = label.replace(" (", "\n(")
     return "\n".join(wrapped(line, inches, 8.0) for line in label.split("\n"))
@@ -280,8 +280,8 @@ def legend_above(figure: Figure, handles: Mapping[str, Artist], **options: Any) 
 
     Args:
         figure: The figure, of its final width.
-        handles: By label.
-        **options: Of the legend.
+        handles: The legend's handles by label.
+        **options: Options of the legend.
     """
     width, height = figure.get_size_inches()
     labels = [wrapped(label, min(2.6, width - 0.6)) for label in handles]
@@ -292,7 +292,7 @@ def legend_above(figure: Figure, handles: Mapping[str, Artist], **options: Any) 
     figure.set_size_inches(width, height + 0.1 + 0.155 * max(map(sum, columns_of_lines)))
     legend = figure.legend(
         list(handles.values()),
-        # To matplotlib before 3.10, a label that begins with an underscore is none.
+        # Before 3.10, matplotlib ignores a label that begins with an underscore.
         [re.sub("^_", "\u200b_", label) for label in labels],
         loc="outside upper left",
         ncols=columns,
@@ -314,32 +314,32 @@ def draw_curves(
     """Draws the curves of a panel, with their bands if they have any and are not too many.
 
     Args:
-        panel: Where.
-        lines: One per algorithm and point: ``algorithm``, ``point``, ``centre``, and for bands
+        panel: The panel.
+        lines: A line per algorithm and point: ``algorithm``, ``point``, ``centre``, and for bands
             ``low`` and ``high``, which may be infinite.
-        algorithms: All of them, whose order gives the looks.
+        algorithms: All algorithms; their order decides colours and line styles.
         logarithmic: Whether values that differ much are shown on a logarithmic axis.
-        look: Colours, limits and scale, where they are asked for.
+        look: Colours, limits and scale.
     """
     above_zero = look.limits is None or look.limits[0] > 0
     logarithmic = logarithmic and above_zero if look.log is None else look.log
-    drawn = look.lines(algorithms)
+    styles = look.lines(algorithms)
     banded = "low" in lines and len(algorithms) <= BANDED
-    shown = lines[["centre", "low", "high"] if banded else ["centre"]].to_numpy(dtype=float)
-    shown = shown[np.isfinite(shown)]
-    if not shown.size:
+    values = lines[["centre", "low", "high"] if banded else ["centre"]].to_numpy(dtype=float)
+    values = values[np.isfinite(values)]
+    if not values.size:
         text = "Nothing to draw: half of the runs, or more, found nothing."
         panel.text(0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes, wrap=True)
-    if logarithmic and shown.size:
-        # What is left by rounding is 0, which has no place on a logarithmic axis.
-        shown = shown[shown > ROUNDING * shown.max()]
-    lowest, highest = (shown.min(), shown.max()) if shown.size else (1.0, 1.0)
-    for line, algorithm in zip(drawn, algorithms, strict=True):
+    if logarithmic and values.size:
+        # A rounding error counts as 0, which a logarithmic axis cannot show.
+        values = values[values > ROUNDING * values.max()]
+    lowest, highest = (values.min(), values.max()) if values.size else (1.0, 1.0)
+    for line, algorithm in zip(styles, algorithms, strict=True):
         curve = lines[lines["algorithm"] == algorithm]
         if not np.isfinite(curve["centre"].to_numpy(dtype=float)).any():
             continue
         if banded and (not look.highlight or algorithm in look.highlight):
-            # What no end is known of goes on to the border.
+            # A band with an infinite end reaches to the border.
             band = curve[["low", "high"]].replace([-np.inf, np.inf], [lowest, highest])
             panel.fill_between(
                 curve["point"],
@@ -350,7 +350,7 @@ def draw_curves(
                 linewidth=0,
                 step="post",
             )
-        # Nothing is drawn while so many runs have found nothing that there is no value.
+        # The curve begins when enough runs have found something.
         centre = curve["centre"].replace([-np.inf, np.inf], np.nan)
         panel.step(curve["point"], centre, where="post", label=algorithm, **line)
     if look.limits is not None:
@@ -358,7 +358,7 @@ def draw_curves(
     if logarithmic and lowest > 0 and (look.log or highest > 3 * lowest):
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(plain)
-        # Over several powers of ten, there is no room for what is between them.
+        # Over several powers of ten, there is no room for labels between them.
         panel.yaxis.set_minor_formatter(plain_if_few if highest < 200 * lowest else "")
         panel.set_ylim(lowest * 0.8, highest * 1.2)
     if look.limits is not None:
@@ -368,14 +368,14 @@ def draw_curves(
 
 
 def shown_as(statistic: str, n: int) -> str:
-    """What ``draw_curves`` shows of a centre and its band, in words, for ``n`` algorithms."""
+    """The statistic that ``draw_curves`` shows for ``n`` algorithms, in words."""
     if n <= BANDED:
         return statistic
     return f"{statistic.partition(' and ')[0]} (no bands for {n} algorithms)"
 
 
 def scale_axis(panel: Axes, axis: str) -> None:
-    """Shows evaluations and epochs as whole numbers, and many on a logarithmic axis."""
+    """Labels evaluations and epochs with whole numbers; from 50 on, the axis is logarithmic."""
     from matplotlib.ticker import MaxNLocator
 
     if axis == "seconds":
@@ -388,7 +388,7 @@ def scale_axis(panel: Axes, axis: str) -> None:
 
 
 def axis_label(axis: str) -> str:
-    """What a search spends, in words."""
+    """The label of an axis of costs."""
     return "simulated seconds" if axis == "seconds" else axis
 
 
@@ -406,17 +406,17 @@ def plain_if_few(value: float, _: float = 0) -> str:
 def name_curves(
     figure: Figure, panels: Sequence[Axes], algorithms: Sequence[str], size: tuple[float, float]
 ) -> None:
-    """Writes each curve's name at its end, or where there is no room for that, in a legend above.
+    """Writes each curve's name at its end, or in a legend above if there is no room.
 
     Args:
         figure: The figure.
-        panels: With the curves, labelled, in their final limits.
+        panels: The panels, with labelled curves and final limits.
         algorithms: The order of the legend.
         size: Width and height of a panel in inches.
     """
     room = 0.3 * size[0]
     titles = [panel.get_title(loc="left") for panel in panels]
-    # Inches that the curves have, without title, axis and its label.
+    # The height of the curves in inches, without title, axis and its label.
     height = size[1] - 0.73 - _LINE * max(title.count("\n") for title in titles)
     broken = {name: wrapped(name, room) for name in algorithms}
     whole = [part for name in algorithms for part in re.split(words.BREAKS[0], name)]
@@ -431,18 +431,18 @@ def name_curves(
 
 
 def _label_ends(panel: Axes, labels: Mapping[str, str], line: float) -> None:
-    """Writes each curve's label at its end, moved apart where they would overlap.
+    """Writes each curve's label at its end, and moves labels apart that would overlap.
 
     Args:
-        panel: Where.
-        labels: By the curves' names, broken into lines.
-        line: Height of a line of text, as a share of the panel's.
+        panel: The panel.
+        labels: The labels by the curves' names, broken into lines.
+        line: The height of a line of text, as a share of the panel's.
     """
     to_axes = panel.transData + panel.transAxes.inverted()
     last, (low, high) = panel.get_xlim()[1], sorted(panel.get_ylim())
     ends: list[tuple[float, float, str, Any]] = []
     for curve in panel.get_lines():
-        # A curve that reached zero leaves the picture at the bottom; its label stays there.
+        # The label of a curve that reached zero stays at the bottom, where it leaves the picture.
         value = float(np.clip(np.asarray(curve.get_ydata(), dtype=float)[-1], low, high))
         if math.isfinite(value):
             height = float(to_axes.transform((last, value))[1])

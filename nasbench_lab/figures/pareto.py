@@ -42,13 +42,13 @@ _TABLE, _FRONT, _MISSING = "front of the table", "front", "missing hypervolume"
 
 
 def pareto_data(result: Result, axis: stats.Axis | None = None) -> pd.DataFrame:
-    """What ``pareto_figure`` draws, apart from the entries of the table; arguments as there.
+    """The data of ``pareto_figure``, with its arguments, without the entries of the table.
 
     Returns:
         A line per point: ``benchmark``, ``curve`` (``front of the table``, ``front`` or ``missing
-        hypervolume``), ``algorithm``, ``seed`` of the run whose front it is, ``x_label``, ``x``,
-        ``y_label``, ``y``, and for the hypervolume ``low`` and ``high`` of the 95 % bootstrap
-        interval of its mean and the ``runs`` that it is of.
+        hypervolume``), ``algorithm``, ``seed`` of the front's run, ``x_label``, ``x``, ``y_label``,
+        ``y``, and for the hypervolume ``low`` and ``high`` of the 95 % bootstrap interval of its
+        mean, and the number of ``runs``.
     """
     import pandas as pd
 
@@ -63,7 +63,7 @@ def pareto_data(result: Result, axis: stats.Axis | None = None) -> pd.DataFrame:
             "x_label": along,
             "x": curves["point"],
             "y_label": _MISSING,
-            # What is missing is told apart on a logarithmic scale, when shares are all close to 1.
+            # A logarithmic scale of the missing share tells shares near 1 apart.
             "y": 1.0 - curves["centre"],
             "low": 1.0 - curves["high"],
             "high": 1.0 - curves["low"],
@@ -72,7 +72,7 @@ def pareto_data(result: Result, axis: stats.Axis | None = None) -> pd.DataFrame:
     )
     fronts = [front for name in names for front in _fronts(result, name)]
     columns = ["benchmark", "curve", "algorithm", "seed", *missing.columns[3:]]
-    # Not concatenated: some have columns without a value, of which old pandas warns.
+    # Old pandas warns if frames with empty columns are concatenated.
     lines = [line for part in (*fronts, missing) for line in part.to_dict("records")]
     return pd.DataFrame(lines, columns=columns).astype({"seed": "Int64", "runs": "Int64"})
 
@@ -91,8 +91,8 @@ def _fronts(result: Result, name: str) -> list[pd.DataFrame]:
             continue
         last = [stats.anytime(trace, benchmark, "hypervolume")[-1] for trace in traces]
         median = traces[np.argsort(last, kind="stable")[(len(last) - 1) // 2]]
-        found = every[median.row[stats.trained_in_full(median, benchmark)]]
-        fronts.append((_FRONT, algorithm, median.settings["seed"], _front(found, more)))
+        points = every[median.row[stats.trained_in_full(median, benchmark)]]
+        fronts.append((_FRONT, algorithm, median.settings["seed"], _front(points, more)))
     second, first = (stats.label(objective) for objective in benchmark.objectives[1::-1])
     return [
         pd.DataFrame(
@@ -112,14 +112,14 @@ def _fronts(result: Result, name: str) -> list[pd.DataFrame]:
 
 
 def _evaluated(result: Result, name: str, algorithm: str) -> list[Trace]:
-    """The runs that have a hypervolume: something was evaluated in them."""
+    """The runs with a hypervolume, which are those with evaluations."""
     return [trace for trace in result.traces(name, algorithm) if len(trace)]
 
 
 def _second_and_first(benchmark: TableBenchmark) -> tuple[Floats, list[bool]]:
     """``(rows, 2)`` second and first objective of all entries, and whether more of each is better."""
     every, more = stats.objective_values(benchmark), stats.maximized(benchmark)
-    # As for the hypervolume, entries count of which all objectives are known.
+    # An entry counts if all its objectives are known, as for the hypervolume.
     every[np.isnan(every).any(axis=1)] = np.nan
     return every[:, 1::-1], more[1::-1]
 
@@ -132,22 +132,21 @@ def pareto_figure(
     data: pd.DataFrame | None = None,
     look: Look = DEFAULT,
 ) -> Figure:
-    """Which trade-offs between objectives the algorithms found, and how fast.
+    """The trade-offs between objectives that the algorithms found, and how fast they found them.
 
     The first panel of a benchmark has the first two objectives of all entries of the table, the
-    exact Pareto front, and the front that each algorithm had at the end of the run whose
-    hypervolume is the median (of two, the lower). A front's steps are the border of what it
-    dominates; a few of its points that are far from all others may lie outside of the picture. The
-    second panel has the hypervolume, of all objectives, that was still missing over the course of
-    the search.
+    exact Pareto front, and the final front of each algorithm's run of median hypervolume (the lower
+    of two). The steps of a front are the border of the region that it dominates; a few points far
+    from all others may lie outside of the picture. The second panel has the missing hypervolume, of
+    all objectives, over the course of the search.
 
     Args:
         result: The runs.
-        axis: Of the hypervolume: ``evaluations``, ``epochs`` or ``seconds`` (simulated); by default
-            what the budget is in.
-        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
-        data: What ``pareto_data`` gave for the same arguments, if it is at hand.
-        look: Titles and colours; limits and scale are of the missing hypervolume.
+        axis: The axis of the hypervolume: ``evaluations``, ``epochs`` or ``seconds`` (simulated); by
+            default that of the budget.
+        width: Width in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: The result of ``pareto_data`` for the same arguments, if it is at hand.
+        look: Titles and colours; limits and scale apply to the missing hypervolume.
 
     Returns:
         A figure with two panels per benchmark, side by side where there is room.
@@ -187,12 +186,12 @@ def _draw_fronts(
     size: tuple[float, float],
     look: Look,
 ) -> None:
-    """Draws the first objective above the second: of the table, and of what some runs found."""
+    """Draws the first objective over the second: the table's entries and front, and runs' fronts."""
     benchmark = result.benchmark(name)
     every, more = _second_and_first(benchmark)
-    allowed = " (of those allowed)" if benchmark.constraints else ""
+    restriction = " (of those allowed)" if benchmark.constraints else ""
     black: dict[str, Any] = {"color": "black", "linewidth": 0.8, "zorder": 2.5}
-    black["label"] = f"Pareto front of the table{allowed}"
+    black["label"] = f"Pareto front of the table{restriction}"
     fronts = [(black, lines[lines["curve"] == _TABLE])]
     for i, line in enumerate(look.lines(result.algorithms)):
         algorithm = result.algorithms[i]
@@ -217,13 +216,13 @@ def _draw_fronts(
 
 
 def _front(values: Floats, more: Sequence[bool]) -> Floats:
-    """``(k, 2)`` Pareto front of ``(n, 2)`` values, each once, from the best first one on."""
+    """``(k, 2)`` distinct points of the Pareto front of ``(n, 2)`` values, sorted, best x first."""
     front = np.unique(values[pareto_front(values, more)], axis=0)
     return front[::-1] if more[0] else front
 
 
 def _steps(front: Floats, corner: Floats, more: Sequence[bool]) -> Floats:
-    """A front with a point before and after it: what its ends dominate goes on to the corner."""
+    """A front with a point before and after it, so that its steps reach the picture's borders."""
     if not len(front):
         return front
     worse_x, worse_y = (np.minimum if maximize else np.maximum for maximize in more)
@@ -233,9 +232,9 @@ def _steps(front: Floats, corner: Floats, more: Sequence[bool]) -> Floats:
 
 
 def _set_limits(panel: Axes, points: Floats, more: Sequence[bool]) -> None:
-    """Fits a panel to the points of fronts, but for a few that are far from the others.
+    """Fits a panel to the points of fronts, without a few that are far from the others.
 
-    What is minimised and differs by more than a factor of 10 is shown on a logarithmic axis.
+    Minimised values that differ by more than a factor of 10 get a logarithmic axis.
     """
     from matplotlib.ticker import LogLocator
 
@@ -261,5 +260,5 @@ def _set_limits(panel: Axes, points: Floats, more: Sequence[bool]) -> None:
             axis.set_major_formatter("{x:g}")
             axis.set_minor_locator(LogLocator(subs=[2.0, 5.0] if high < 100 * low else []))
             axis.set_minor_formatter("{x:g}")
-            # In line with the others, whose ticks are longer.
+            # This aligns them with labels of major ticks, which are longer.
             axis.set_tick_params(which="minor", pad=5)

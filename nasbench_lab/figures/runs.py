@@ -1,4 +1,4 @@
-"""Which runs a figure shows, and what it says of them."""
+"""The runs of a figure, in its data and in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def drawn_tables(result: Result) -> list[str]:
     """Names of the benchmarks with something to draw.
 
     Raises:
-        ExperimentError: There are none.
+        ExperimentError: There is no such benchmark.
     """
     if not result.tables_with_runs:
         raise ExperimentError("There are no finished runs to plot.")
@@ -40,7 +40,7 @@ def runs_in_words(result: Result, name: str) -> str:
 
 
 def described(frame: pd.DataFrame, **columns: str) -> pd.DataFrame:
-    """A frame with columns before its others that say what it is of."""
+    """A frame with more columns in front, which describe it."""
     for i, (name, value) in enumerate(columns.items()):
         frame.insert(i, name, value)
     return frame

@@ -25,13 +25,13 @@ def save_figure(
 
     Args:
         figure: The figure.
-        stem: The files' path without ending.
+        stem: The path of the files without ending.
         formats: Endings that matplotlib knows.
-        data: What the figure shows, written beside it as CSV.
+        data: The figure's data, which is written beside it as CSV.
     """
     from matplotlib import rc_context
 
-    # Without a date, the same result gives the same file.
+    # Without a date, equal results give equal files.
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     files = []
     for ending in formats:

@@ -1,4 +1,4 @@
-"""Figures of what the workers did when."""
+"""Figures of the schedule of the workers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Bars = dict[str, NDArray[Any]]
-"""Columns of what is drawn of a run."""
+"""The columns of a run's data."""
 
 _COLUMNS = ("worker", "trial", "since", "epoch", "start", "end", "status")
 
 _RECTANGLE = ((0, 0.0), (1, 0.0), (1, 1.0), (0, 1.0))
-# There and back along both diagonals.
+# A path along both diagonals and back.
 _CROSSED = (*_RECTANGLE, (1, 0.0), (0, 1.0), (0, 0.0), (1, 1.0))
 _BARS: dict[str, tuple[str, tuple[tuple[int, float], ...], dict[str, Any]]] = {
     "done": ("done", _RECTANGLE, {}),
@@ -46,35 +46,35 @@ _BARS: dict[str, tuple[str, tuple[tuple[int, float], ...], dict[str, Any]]] = {
         {"facecolor": "black", "linewidth": 0},
     ),
 }
-"""Kinds of bars: what the legend calls them, their corners, and what is special in how they look.
+"""Kinds of bars: their names in the legend, their corners, and their special looks.
 
-Corners go from the start (0) to the end (1), and from the bottom (0) to the top (1): shapes are told
-apart without colours, and where bars are narrow.
+Corners go from the start (0) to the end (1), and from the bottom (0) to the top (1). Shapes differ, so
+bars can be told apart without colours, and if they are narrow.
 """
 
 _BUDGET_END = "end of the budget"
 
 _HEIGHT = 0.7
-"""Of a bar, where lines of workers are 1 apart."""
+"""The height of a bar; lines of workers are 1 apart."""
 
 _FEW = 200
-"""Up to so many bars, a panel has outlines and numbers."""
+"""The most bars of a panel with outlines and numbers."""
 
 _MANY = 2000
 """With more bars, a panel is made of pixels in every format."""
 
 _LINE = 0.3
-"""Inches for a worker, of up to ``_LINES``; of more there is less for each, and no numbers."""
+"""Inches for each of up to ``_LINES`` workers; more workers get less each, and no numbers."""
 
 _LINES = 12
 
 
 def schedule_data(result: Result, seed: int | None = None) -> pd.DataFrame:
-    """The intervals that ``schedule_figure`` draws; arguments as there.
+    """The data of ``schedule_figure``, with its arguments.
 
     Returns:
         A line per evaluation: ``benchmark``, ``algorithm``, ``seed``, ``worker``, ``trial``,
-        ``since`` (the epoch that it went on from), ``epoch``, ``start``, ``end``, and ``status``,
+        ``since`` (the epoch at which it began), ``epoch``, ``start``, ``end``, and ``status``,
         one of ``nasbench_lab.trace.STATUSES``.
     """
     import pandas as pd
@@ -99,16 +99,16 @@ def schedule_figure(
     data: pd.DataFrame | None = None,
     look: Look = DEFAULT,
 ) -> Figure:
-    """What each worker did when, in one run of every algorithm.
+    """The schedule of the workers in one run of each algorithm.
 
-    A bar is an evaluation. Where evaluations of a benchmark differ in the epoch that they trained
-    to, their colour says which it was.
+    A bar is an evaluation. If evaluations of a benchmark trained to different epochs, their colours
+    show the epoch.
 
     Args:
         result: The runs.
-        seed: The seed of the runs to show, by default the first.
-        width: Of the figure in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
-        data: What ``schedule_data`` gave for the same arguments, if it is at hand.
+        seed: The seed of the runs; by default the first.
+        width: Width in inches, such as ``figures.WIDTHS["column"]``; for the screen if None.
+        data: The result of ``schedule_data`` for the same arguments, if it is at hand.
         look: Whether there are titles; the rest does not apply.
 
     Returns:
@@ -172,8 +172,8 @@ def _runs_of(result: Result, seed: int | None) -> tuple[int, dict[tuple[str, str
     Raises:
         ExperimentError: There are no finished runs, or none of the seed.
     """
-    known = {run.seed for run in result.runs if len(run.trace) or run.trace.cut_off}
-    seeds = [s for s in result.experiment.seeds if s in known]
+    shown = {run.seed for run in result.runs if len(run.trace) or run.trace.cut_off}
+    seeds = [s for s in result.experiment.seeds if s in shown]
     if not seeds:
         raise ExperimentError("There are no finished runs to plot.")
     if seed is None:
@@ -188,7 +188,7 @@ def _runs_of(result: Result, seed: int | None) -> tuple[int, dict[tuple[str, str
 def _draw_schedules(
     figure: Figure, panels: dict[Axes, tuple[Trace, Bars]], workers: int, width: float
 ) -> None:
-    """Draws the runs on one benchmark, in panels that are about so many inches wide."""
+    """Draws the runs on a benchmark, in panels of about ``width`` inches."""
     many = [bars for _, bars in panels.values()]
     epochs = np.unique(np.concatenate([bars["epoch"] for bars in many]))
     colours = _epoch_colours(epochs)
@@ -197,7 +197,7 @@ def _draw_schedules(
         float(np.where(bars["status"] == "cut off", bars["start"], bars["end"]).max(initial=limit))
         for bars, limit in zip(many, limits, strict=True)
     )
-    # A little further, for what was cut off.
+    # A margin shows that evaluations were cut off.
     right = 1.02 * last or 1.0
     for panel, bars, limit in zip(panels, many, limits, strict=True):
         panel.set_xlim(0, right)
@@ -216,7 +216,7 @@ def _draw_schedules(
     in_seconds = counts_seconds(trace.settings["clock"])
     panel.set_xlabel("simulated seconds" if in_seconds else "simulated time (evaluations)")
     if colours is not None:
-        # Up to six of the epochs that occur, about evenly apart.
+        # Up to six of the epochs, about evenly spaced.
         near = np.searchsorted(epochs, np.geomspace(epochs[0], epochs[-1], 6).round(6))
         bar = figure.colorbar(
             colours,
@@ -246,14 +246,14 @@ def _budget_end(trace: Trace) -> float:
 
 
 def _epoch_colours(epochs: NDArray[np.int64]) -> ScalarMappable | None:
-    """From light to dark on a logarithmic scale; None where all epochs are the same or unknown."""
+    """Light to dark on a logarithmic scale; None if all epochs are equal or unknown."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, LogNorm
 
     if len(epochs) < 2:
         return None
-    # Without the lightest colours, which are hardly told from white.
+    # The lightest colours are left out, as they are nearly white.
     colours = ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1.0, 256)))
     return ScalarMappable(LogNorm(epochs[0], epochs[-1]), colours)
 
@@ -271,32 +271,31 @@ def _draw_bars(panel: Axes, bars: Bars, colours: ScalarMappable | None, scale: f
     """Draws all bars of a panel, a kind at a time.
 
     Args:
-        panel: Where.
-        bars: Which.
-        colours: Of the epochs.
-        scale: Inches for a unit of time.
+        panel: The panel.
+        bars: The bars.
+        colours: The colours of the epochs.
+        scale: Inches of a unit of time.
     """
     from matplotlib.collections import PolyCollection
 
     n = len(bars["start"])
-    # In points, and at most a tenth of a bar.
+    # The outline's width in points, at most a tenth of a bar.
     hair = min(0.4, 7.2 * scale * float(np.mean(bars["end"] - bars["start"]))) if n else 0.0
     for kind, (label, corners, look) in _BARS.items():
         continued = bars["since"] > 0
         chosen = continued if kind == "continued" else bars["status"] == kind
         if not chosen.any():
             continue
-        some = {name: column[chosen, None] for name, column in bars.items()}
+        columns = {name: column[chosen, None] for name, column in bars.items()}
         along, up = np.array(corners).T
-        x = np.where(along > 0, some["end"], some["start"])
-        y = some["worker"] + _HEIGHT * (0.5 - up)
+        x = np.where(along > 0, columns["end"], columns["start"])
+        y = columns["worker"] + _HEIGHT * (0.5 - up)
         shapes: Any = np.stack([x, y], axis=2)
         drawn: dict[str, Any] = {"edgecolor": "0.2", "linewidth": hair, "rasterized": n > _MANY}
         if "facecolor" not in look:
-            drawn["facecolor"] = _fill(some["epoch"][:, 0], colours)
+            drawn["facecolor"] = _fill(columns["epoch"][:, 0], colours)
             if n > _FEW:
-                # Instead of an outline, a bit more of its colour: white would shine through where
-                # bars touch.
+                # The bar's own colour replaces the outline, so no white shows between bars.
                 drawn |= {"edgecolor": "face", "linewidth": 0.2}
         panel.add_collection(PolyCollection(shapes, label=label, **(drawn | look)), autolim=False)
 
@@ -306,13 +305,13 @@ def _number_bars(
 ) -> None:
     """Writes the trials' numbers into the bars that have room for them, up to the time ``last``."""
     end = np.minimum(bars["end"], last)
-    # A figure of 7 points is 0.06 inches wide.
-    figures = np.char.str_len(bars["trial"].astype(str))
-    room = scale * (end - bars["start"]) > 0.06 * (figures + 1)
+    # A digit of 7 points is 0.06 inches wide.
+    digits = np.char.str_len(bars["trial"].astype(str))
+    room = scale * (end - bars["start"]) > 0.06 * (digits + 1)
     dark = _fill(bars["epoch"], colours)[:, :3] @ (0.3, 0.59, 0.11) < 0.5
     for i in np.flatnonzero(room):
         status = bars["status"][i]
-        # On the cross of a failed one, the number has a ground of its own.
+        # The cross of a failed evaluation needs a background for the number.
         ground = {"color": _BARS["failed"][2]["facecolor"], "pad": 0.4}
         panel.text(
             (bars["start"][i] + end[i]) / 2,
@@ -327,7 +326,7 @@ def _number_bars(
 
 
 def _explain_bars(figure: Figure) -> None:
-    """Writes the legend, of the kinds of bars that occur."""
+    """Writes a legend of the kinds of bars in the figure."""
     from matplotlib.legend_handler import HandlerPatch, HandlerTuple
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch, Polygon

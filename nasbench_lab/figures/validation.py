@@ -19,7 +19,7 @@ def validation_figure(validation: Validation) -> Figure:
     """The table's trials and the trained ones of each validated architecture.
 
     Args:
-        validation: What came of it.
+        validation: The result of the validation.
 
     Returns:
         A figure with one panel per split: test, which no search saw, first.
@@ -35,26 +35,28 @@ def validation_figure(validation: Validation) -> Figure:
         labelled: set[str] = set()
         for panel, split in zip(panels, splits, strict=True):
             for i, entry in enumerate(validation.entries):
-                for held, offset, colour, mark, label in (
+                for values, offset, colour, mark, label in (
                     (entry.table.get(split), -0.14, PALETTE[0], "o", "table"),
                     (entry.trained.get(split), 0.14, PALETTE[1], "s", "trained"),
                 ):
-                    if held is None or not len(held):
+                    if values is None or not len(values):
                         continue
-                    place = np.full(len(held), i + offset)
-                    shown = label if label not in labelled else None
+                    place = np.full(len(values), i + offset)
+                    new_label = label if label not in labelled else None
                     labelled.add(label)
                     panel.plot(
-                        held,
+                        values,
                         place,
                         mark,
                         color=colour,
                         markersize=4,
                         mfc="none",
                         mew=0.9,
-                        label=shown,
+                        label=new_label,
                     )
-                    panel.plot([held.mean()], [i + offset], "|", markersize=13, mew=2, color=colour)
+                    panel.plot(
+                        [values.mean()], [i + offset], "|", markersize=13, mew=2, color=colour
+                    )
             panel.set_xlabel(f"{split} accuracy (%)")
             panel.set_yticks(range(n), [f"architecture {i + 1}" for i in range(n)])
             panel.set_ylim(n - 0.5, -0.5)
