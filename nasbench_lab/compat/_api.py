@@ -602,12 +602,12 @@ class MetaAPI:
             return
         print(self)
         indexes = sorted(self.evaluated_indexes)
-        for i, official in enumerate(indexes):
+        for i, number in enumerate(indexes):
             print(
-                f"\n{'-' * 10} The ({i:5d}/{len(indexes):5d}) {official:06d}-th architecture! {'-' * 10}"
+                f"\n{'-' * 10} The ({i:5d}/{len(indexes):5d}) {number:06d}-th architecture! {'-' * 10}"
             )
-            print(f"arch : {self._records.string(official)}")
-            self._show_one(official)
+            print(f"arch : {self._records.string(number)}")
+            self._show_one(number)
 
     def _show_one(self, index: int) -> None:
         for results in self.arch2infos_dict[index].values():
