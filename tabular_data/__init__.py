@@ -19,6 +19,6 @@ FORMATS = [
     nas_bench_201.FORMAT,
     nas_bench_101.FORMAT,
     hw_nas_bench.FORMAT,
-    csv_table.FORMAT,  # last, since it also goes by the file's suffix
+    csv_table.FORMAT,  # last, as it also recognises files by their suffix
 ]
-"""All kinds of files that tables are made from."""
+"""All formats of files that tables are made from."""

@@ -16,7 +16,7 @@ from nasbench_lab.tables.columns import Column
 from nasbench_lab.words import counted
 
 CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")
-"""Those of ``nasbench_lab.benchmark``, which an importer does not know."""
+"""The clocks of ``nasbench_lab.clock``, which an importer must not import."""
 
 _LARGEST_SCALE = 1e300
 _SPLITS = ("train", "valid", "test", "valid+test")
@@ -41,7 +41,7 @@ _WORDS = {str: "a text", list: "a list", dict: "a table", bool: "true or false",
 
 @dataclass(frozen=True)
 class Source:
-    """A column of the table, and the file's columns that it is made from, ``[trial][epoch]``."""
+    """A column of the table, and its columns of the file, ``[trial][epoch]``."""
 
     column: Column
     names: list[list[str]]
@@ -56,7 +56,7 @@ class MappingFile:
 
     @property
     def architecture(self) -> list[str]:
-        """The file's columns that say which architecture a row is of."""
+        """The file's columns that name the architecture of a row."""
         given = self.table["architecture"]
         return [given] if isinstance(given, str) else list(given)
 
@@ -65,7 +65,7 @@ def read_mapping(path: Path) -> MappingFile:
     """Reads and checks a mapping file.
 
     Raises:
-        TableFileError: It is not one; the message names the key and what was expected.
+        TableFileError: It is not a mapping file; the message names the key and the expected value.
     """
     try:
         content = tomllib.loads(read_text(path, 1 << 20))
@@ -105,11 +105,11 @@ def read_mapping(path: Path) -> MappingFile:
     return MappingFile(path, table, sources)
 
 
-def _source(where: str, given: object) -> Source:
+def _source(where: str, content: object) -> Source:
     """One entry of ``[[columns]]``."""
-    if not isinstance(given, dict):
-        raise TableFileError(f"{where}: expected a table but got {quoted(given)}.")
-    entry: dict[str, Any] = given
+    if not isinstance(content, dict):
+        raise TableFileError(f"{where}: expected a table but got {quoted(content)}.")
+    entry: dict[str, Any] = content
     _check(where, entry, _COLUMN, 4)
     name = entry["name"]
     if not re.fullmatch(r"[\w@.+-]+", name) or name in ("row_of_index", "keys"):
@@ -147,7 +147,7 @@ def _grid(
     where: str, entry: dict[str, Any]
 ) -> tuple[tuple[int | str, ...], tuple[int, ...] | None, list[list[str]]]:
     """Trials, epochs, and the file's columns ``[trial][epoch]``."""
-    given, trials, epochs = entry["from"], entry.get("trials"), entry.get("epochs")
+    origin, trials, epochs = entry["from"], entry.get("trials"), entry.get("epochs")
     _list_of(where, entry, "trials", (int, str), "seeds or words")
     _list_of(where, entry, "epochs", int, "whole numbers")
     for key, most in (("trials", 1 << 63), ("epochs", 10**9)):
@@ -157,24 +157,24 @@ def _grid(
                 f"{where}: expected {key} below {most:,} but got {quoted(wrong[0])}."
             )
     if trials and len(trials) > 1 and {"mean", "random"} & set(trials):
-        raise TableFileError(f"{where}: 'mean' and 'random' are no trials beside others.")
-    if isinstance(given, dict):
-        if epochs or not given or not all(re.fullmatch(r"[1-9]\d{0,8}", key) for key in given):
+        raise TableFileError(f"{where}: 'mean' and 'random' cannot be trials beside others.")
+    if isinstance(origin, dict):
+        if epochs or not origin or not all(re.fullmatch(r"[1-9]\d{0,8}", key) for key in origin):
             raise TableFileError(
                 f'{where}: expected a table such as {{ 1 = "acc_1", 12 = "acc_12" }} as \'from\', '
-                f"and then no 'epochs', but got {quoted(given)}."
+                f"and then no 'epochs', but got {quoted(origin)}."
             )
-        epochs = sorted(map(int, given))
-        by_epoch = [given[str(epoch)] for epoch in epochs]
-    elif isinstance(given, list) and epochs:
+        epochs = sorted(map(int, origin))
+        by_epoch = [origin[str(epoch)] for epoch in epochs]
+    elif isinstance(origin, list) and epochs:
         if trials and len(trials) > 1:
             raise TableFileError(
                 f"{where}: for trials and epochs, expected a table from each epoch to a list of "
                 f'columns as \'from\', such as {{ 12 = ["seed1", "seed2"] }}.'
             )
-        by_epoch = given
+        by_epoch = origin
     else:
-        by_epoch = [given]
+        by_epoch = [origin]
     if epochs and (epochs[0] < 1 or any(a >= b for a, b in itertools.pairwise(epochs))):
         raise TableFileError(f"{where}: expected ascending epochs from 1 on but got {epochs}.")
     if epochs and len(epochs) != len(by_epoch):
@@ -186,7 +186,7 @@ def _grid(
     for names in columns:
         if not names or not all(isinstance(name, str) for name in names):
             raise TableFileError(
-                f"{where}: expected names of the file's columns as 'from' but got {quoted(given)}."
+                f"{where}: expected names of the file's columns as 'from' but got {quoted(origin)}."
             )
         if len(names) != len(trials or (0,)):
             raise TableFileError(
@@ -223,7 +223,7 @@ def _list_of(where: str, entry: dict[str, Any], key: str, kinds: Any, words: str
 
 
 def _one_of(
-    where: str, entry: dict[str, Any], key: str, known: Any, kind: str | None = None
+    where: str, entry: dict[str, Any], key: str, choices: Any, kind: str | None = None
 ) -> None:
-    if key in entry and entry[key] not in known:
-        raise TableFileError(f"{where}: {UnknownNameError(kind or key, entry[key], known)}")
+    if key in entry and entry[key] not in choices:
+        raise TableFileError(f"{where}: {UnknownNameError(kind or key, entry[key], choices)}")

@@ -28,16 +28,16 @@ from nasbench_lab.spaces import NB101Space, get_space
 SCHEDULES = (4, 12, 36, 108)
 """Epochs of the four trainings."""
 _LONGEST = 1 << 16
-"""Bytes of a record; real ones have less than a thousand."""
+"""The most bytes of a record; real ones have less than a thousand."""
 RECORDS_PER_CHUNK = 8192
 
-# What is kept of a training: the entries half-way and at the end of it, then the total time.
+# The values of a training: the entries half-way and at the end, then the total time.
 QUANTITIES = ("train_time", "train", "valid", "test")
 _HASH = re.compile(r"[0-9a-f]{32}")
 
 
 class WrongError(ValueError):
-    """What is wrong with a record."""
+    """The error of a record, without its place."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Chunk:
     """Consecutive records of a file.
 
     Args:
-        start: Byte at which they start.
-        stop: Byte at which they end.
+        start: The byte at which they start.
+        stop: The byte at which they end.
         first: Number of the first record, counted from 0.
         n: Number of records.
     """
@@ -59,15 +59,15 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Trainings:
-    """What ``n`` records say.
+    """The content of ``n`` records.
 
     Args:
-        code: ``(n,)`` indices of the cells in the space, as they are written in the file.
+        code: ``(n,)`` indices of the cells in the space, as written in the file.
         digest: ``(n, 2)`` module hashes, as two 64-bit numbers.
         epochs: ``(n,)``.
         parameters: ``(n,)``.
-        values: ``(n, 9)``, or ``(n, 5)`` without curves: for half-way and end the training time and
-            the three accuracies, then the total time.
+        values: ``(n, 9)``, or ``(n, 5)`` without curves: training time and three accuracies half-way
+            and at the end, then the total time.
     """
 
     code: NDArray[np.int64]
@@ -97,7 +97,7 @@ def error_at(path: Path, number: int, offset: int, problem: object) -> TableFile
 
 
 def chunks_of(path: Path) -> list[Chunk]:
-    """Where the records are, by their lengths."""
+    """The places of the records, from their lengths."""
     size = path.stat().st_size
     chunks, start, first, number, offset = [], 0, 0, 0, 0
     with open(path, "rb") as file:
@@ -123,12 +123,14 @@ def chunks_of(path: Path) -> list[Chunk]:
 
 
 def length_of(head: bytes) -> int:
-    """The length of a record from the 12 bytes that it starts with."""
+    """The length of a record, from its first 12 bytes."""
     if len(head) < 12:
         raise WrongError("the file ends within a record's length; it is truncated")
     length, checksum = struct.unpack("<QI", head)
     if _masked_crc(head[:8]) != checksum:
-        raise WrongError("the checksum of its length is wrong; the file is no TFRecord or damaged")
+        raise WrongError(
+            "the checksum of its length is wrong; the file is no TFRecord or is damaged"
+        )
     if length > _LONGEST:
         raise WrongError(f"expected at most {_LONGEST:,} bytes but got {length:,}")
     return int(length)
@@ -274,14 +276,14 @@ _EVALUATION = {
 
 def _evaluation(message: bytes) -> Iterator[float]:
     """Training time, and train, validation and test accuracy."""
-    found: dict[int, float] = {}
+    fields: dict[int, float] = {}
     for field, wire, value in _protobuf(message):
         if field in _EVALUATION:
-            found[field] = _typed(value, wire, _FIXED64, _EVALUATION[field])
+            fields[field] = _typed(value, wire, _FIXED64, _EVALUATION[field])
     for field, name in _EVALUATION.items():
-        if field not in found:
+        if field not in fields:
             raise WrongError(f"expected {name} in evaluation_data but there is none")
-        yield found[field]
+        yield fields[field]
 
 
 def _typed(value: Any, wire: int, expected: int, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Makes tables of the records of NAS-Bench-201 and NATS-Bench, in little memory."""
+"""Makes tables from the records of NAS-Bench-201 and NATS-Bench, in little memory."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from nasbench_lab.tables.table import Table
 from tabular_data._nats_records import KEYS, MOST_SEEDS, SERIES, Floats, Packed
 
 _LARGEST = 1 << 28
-"""Bytes that a column may have; those of the official files have 75 million."""
+"""The most bytes of a column; those of the official files have 75 million."""
 
 
 class _Group:
-    """All trainings for one data set by one schedule, their values in a file."""
+    """All trainings for a data set with a schedule; a file has their values."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,8 +36,8 @@ class _Group:
         self.config: dict[str, Any] = {}
         self.odd = 0
         self.series = np.zeros(len(SERIES), dtype=bool)
-        """Whether any training has values of it."""
-        # By seed. Not lists: there are some 265,000 trainings.
+        """Whether any training has values of each series."""
+        # Arrays by seed, not lists, as there are some 265,000 trainings.
         self.rows: dict[int, array[int]] = defaultdict(partial(array, "q"))
         self.places: dict[int, array[int]] = defaultdict(partial(array, "q"))
         self.starts: dict[int, array[int]] = defaultdict(partial(array, "q"))
@@ -50,7 +50,7 @@ class _Group:
             raise TableFileError(
                 f"it was trained for {packed.epochs[i]} epochs, others for {self.epochs}"
             )
-        # What is told of the network besides its architecture is the same for all.
+        # Apart from the architecture, all networks have the same configuration.
         config = {k: v for k, v in config.items() if k not in ("arch_str", "channels")}
         self.config = self.config or config
         self.odd += config != self.config
@@ -76,9 +76,9 @@ class _Group:
 
 
 class Collector:
-    """Makes a table of records that come one after the other, in little memory.
+    """Makes a table from records that come one after the other, in little memory.
 
-    Used in a ``with`` statement, at whose end the temporary files are gone.
+    Use it in a ``with`` statement; its end deletes the temporary files.
 
     Args:
         texts: The architectures' strings by official index.
@@ -96,7 +96,7 @@ class Collector:
         self.indices: list[int] = []
         self.datasets: list[str] = []
         self.evaluated: NDArray[np.int64] | None = None
-        """The indices that the file lists as evaluated, if it does."""
+        """The indices that the file lists as evaluated; None without a list."""
         self.groups: dict[str, dict[str, _Group]] = {}
         self._seen: set[int] = set()
         self._work = tempfile.TemporaryDirectory(prefix=".values-", dir=work)
@@ -107,7 +107,7 @@ class Collector:
     def __exit__(self, *_: object) -> None:
         for groups in self.groups.values():
             for group in groups.values():
-                # What could not be written to a full disk is not written now either.
+                # Closing flushes, which fails again on a full disk.
                 with contextlib.suppress(OSError):
                     group.file.close()
         self._work.cleanup()
@@ -118,15 +118,15 @@ class Collector:
             f"{key}.{name}.{series}"
             for name, groups in self.groups.items()
             for key, group in groups.items()
-            for series, held in zip(SERIES, group.series.tolist(), strict=True)
-            if held
+            for series, sizes in zip(SERIES, group.series.tolist(), strict=True)
+            if sizes
         }
 
     def add(self, index: int, packed: Mapping[str, Packed]) -> None:
         """Takes all schedules of an architecture.
 
         Raises:
-            TableFileError: It is not what is expected at that index.
+            TableFileError: The record does not fit the index.
         """
         if not 0 <= index < len(self.texts):
             raise TableFileError(
@@ -134,26 +134,26 @@ class Collector:
                 f"architectures is"
             )
         if index in self._seen:
-            raise TableFileError(f"index {index} comes twice")
+            raise TableFileError(f"index {index} is repeated")
         self._seen.add(index)
         row = len(self.indices)
         self.indices.append(index)
-        for name, one in packed.items():
-            if one.index != index or one.text != self.texts[index]:
+        for name, packing in packed.items():
+            if packing.index != index or packing.text != self.texts[index]:
                 raise TableFileError(
-                    f"schedule {name} is of architecture {one.index} {one.text!r}, where the list "
-                    f"of architectures has {index} {self.texts[index]!r}"
+                    f"schedule {name} is of architecture {packing.index} {packing.text!r}, where the "
+                    f"list of architectures has {index} {self.texts[index]!r}"
                 )
             groups = self.groups.setdefault(name, {})
             start = i = 0
-            for key, seeds in one.seeds.items():
+            for key, seeds in packing.seeds.items():
                 if key not in self.datasets:
                     self.datasets.append(key)
                 if key not in groups:
                     groups[key] = _Group(Path(self._work.name) / f"{name}-{key}")
                 for place, seed in enumerate(seeds):
-                    groups[key].add(row, place, seed, one, i, start)
-                    start += int(one.counts[i].sum())
+                    groups[key].add(row, place, seed, packing, i, start)
+                    start += int(packing.counts[i].sum())
                     i += 1
 
     def write(self, folder: Path, info: Callable[[TableInfo], TableInfo], path: Path) -> None:
@@ -161,11 +161,11 @@ class Collector:
 
         Args:
             folder: The folder.
-            info: Completes what is said of the table.
-            path: What the records come from, for messages.
+            info: Completes the description of the table.
+            path: The source of the records, for messages.
 
         Raises:
-            TableFileError: A record has a value that cannot be, such as an accuracy of 200 %.
+            TableFileError: A record has an impossible value, such as an accuracy of 200 %.
         """
         indices = np.array(self.indices)
         sort = np.argsort(indices)
@@ -240,14 +240,14 @@ class _GroupValues:
         self._values: Floats | None = None
 
     def present(self) -> NDArray[np.uint8]:
-        """``(rows, trials)``: one more than the place among the seeds, 0 where there is none."""
+        """``(rows, trials)``: one more than the place among the seeds, 0 without a trial."""
         result = np.zeros((self.n_rows, len(self.rows)), dtype=np.uint8)
         for t, seed in enumerate(self.group.seeds):
             result[self.rows[t], t] = np.array(self.group.places[seed]) + 1
         return result
 
     def missing(self, where: str) -> list[str]:
-        """What is not there, in sentences."""
+        """Sentences about missing trials and configurations."""
         result = []
         for seed, rows in zip(self.group.seeds, self.rows, strict=True):
             if absent := self.n_rows - len(rows):
@@ -275,15 +275,15 @@ class _GroupValues:
         result: dict[Column, Any] = {}
         for s, name in enumerate(SERIES):
             split, what = name.split(".")
-            held = np.concatenate([counts[:, s] for counts in self.counts])
-            if not held.any():
+            sizes = np.concatenate([counts[:, s] for counts in self.counts])
+            if not sizes.any():
                 continue
             meaning = "train" if split == "train" else trained.splits.get(split, split)
             quantity, unit = what, {"accuracy": "%", "loss": "1", "time": "s"}[what]
             if what == "time":
                 quantity = "train_time_per_epoch" if split == "train" else f"{meaning}_time"
             # Times that are the same after every epoch are kept once.
-            epochs = None if held.max() == 1 and what == "time" else self._epochs(s)
+            epochs = None if sizes.max() == 1 and what == "time" else self._epochs(s)
             column = Column(
                 f"{prefix}.{name}",
                 quantity,
@@ -321,7 +321,7 @@ class _GroupValues:
         return self._values
 
     def _parts(self, s: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]]:
-        """Per trial the rows, where their values of a series start, and how many there are."""
+        """Rows, starts and numbers of values of a series, for each trial."""
         result = []
         for t, seed in enumerate(self.group.seeds):
             counts = self.counts[t]
@@ -332,19 +332,19 @@ class _GroupValues:
     def _epochs(self, s: int) -> tuple[int, ...]:
         """The epochs, from 1, after which any training has a value of a series."""
         values = self._load()
-        held = np.zeros(self.group.epochs, dtype=bool)
+        has_value = np.zeros(self.group.epochs, dtype=bool)
         for _, starts, counts in self._parts(s):
-            for one in starts[counts == self.group.epochs]:
-                if held.all():
+            for start in starts[counts == self.group.epochs]:
+                if has_value.all():
                     break
-                held |= ~np.isnan(values[one : one + self.group.epochs])
+                has_value |= ~np.isnan(values[start : start + self.group.epochs])
             if (counts == 1).any():
-                held[0 if SERIES[s].endswith(".time") else -1 :] = True
-        return tuple((np.flatnonzero(held) + 1).tolist())
+                has_value[0 if SERIES[s].endswith(".time") else -1 :] = True
+        return tuple((np.flatnonzero(has_value) + 1).tolist())
 
     def _series(self, s: int, epochs: tuple[int, ...] | None) -> NDArray[Any]:
-        """``(rows, trials, epochs)`` values, each epoch's together in memory."""
-        # Accuracies are compared with each other to the last digit; losses need not be.
+        """``(rows, trials, epochs)`` values, stored epoch by epoch."""
+        # Accuracies need all digits, as they are compared with each other; losses do not.
         if SERIES[s].endswith(".loss"):
             with contextlib.suppress(FloatingPointError), np.errstate(over="raise"):
                 return self._filled(s, epochs, np.float32)
@@ -363,11 +363,11 @@ class _GroupValues:
         result = np.full((n, len(self.rows), self.n_rows), np.nan, dtype=kind)
         offsets = np.zeros(1, dtype=np.int64) if epochs is None else np.array(epochs) - 1
         for t, (rows, starts, counts) in enumerate(self._parts(s)):
-            one, all_ = counts == 1, counts == self.group.epochs
-            if one.any() and self.group.epochs > 1:
+            single, all_ = counts == 1, counts == self.group.epochs
+            if single.any() and self.group.epochs > 1:
                 # A time holds for every epoch, anything else for the last.
                 which = slice(None) if SERIES[s].endswith(".time") else slice(-1, None)
-                result[which, t, rows[one]] = values[starts[one]]
+                result[which, t, rows[single]] = values[starts[single]]
             for e, offset in enumerate(offsets.tolist()):
                 result[e, t, rows[all_]] = values[starts[all_] + offset]
         return result.transpose(2, 1, 0)

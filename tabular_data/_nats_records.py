@@ -1,9 +1,9 @@
-"""The records of NAS-Bench-201 and NATS-Bench, and how tables are made of them.
+"""The records of NAS-Bench-201 and NATS-Bench.
 
-Both benchmarks keep, per architecture and schedule, what their authors' class ``ArchResults`` holds:
-the index and string of the architecture, and per data set and seed the accuracies, losses and times
-after each epoch. Dong and Yang, ICLR 2020 (arXiv 2001.00326); Dong, Liu, Musial and Gabrys, IEEE
-TPAMI 2022 (arXiv 2009.00437).
+For each architecture and schedule, both benchmarks keep the state of their authors' class
+``ArchResults``: the index and string of the architecture, and accuracies, losses and times after each
+epoch for each data set and seed. Dong and Yang, ICLR 2020 (arXiv 2001.00326); Dong, Liu, Musial and
+Gabrys, IEEE TPAMI 2022 (arXiv 2009.00437).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Floats = NDArray[np.float64]
 
 _MOST_EPOCHS = 1_000
 MOST_SEEDS = 32
-"""Of a data set and schedule; there are three."""
+"""The most seeds of a data set and schedule; real files have three."""
 _MOST_VALUES = 400_000
-"""Of an architecture and schedule; there are at most 31,000."""
+"""The most values of an architecture and schedule; real ones have at most 31,000."""
 
 SPLITS = ("x-valid", "x-test", "ori-test")
 """The evaluation splits, by their official names."""
@@ -34,11 +34,11 @@ SPLITS = ("x-valid", "x-test", "ori-test")
 SERIES = tuple(
     f"{split}.{what}" for split in ("train", *SPLITS) for what in ("accuracy", "loss", "time")
 )
-"""What is known after each epoch."""
+"""The values after each epoch."""
 
 
 class TrainedOn(NamedTuple):
-    """What the official key of a data set stands for."""
+    """The data set and part of it behind an official key."""
 
     dataset: str
     part: str
@@ -68,7 +68,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What one schedule made of one architecture."""
+    """The trainings of an architecture with a schedule."""
 
     index: int
     text: str
@@ -77,10 +77,10 @@ class Schedule:
 
 
 def check_schedule(name: object) -> str:
-    """Refuses what is no name of a schedule: it becomes part of names of columns and files.
+    """Refuses an invalid name of a schedule, as it becomes part of names of columns and files.
 
     Raises:
-        TableFileError: It is something else than a number of epochs.
+        TableFileError: The name is not a number of epochs.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[0-9]{1,4}", name):
         raise TableFileError(f"expected a schedule such as '12' but got {reprlib.repr(name)}")
@@ -91,7 +91,7 @@ def parse(info: Any) -> Schedule:
     """Reads the state of an ``ArchResults``.
 
     Raises:
-        Exception: It is something else; a ``TableFileError`` says what, if it was foreseen.
+        Exception: The state is something else. It is a ``TableFileError`` if the case was foreseen.
     """
     index, text, results = info["arch_index"], info["arch_str"], info["all_results"]
     if type(index) is not int or not isinstance(text, str):
@@ -114,7 +114,7 @@ def parse(info: Any) -> Schedule:
 
 
 def _length(result: Any) -> int:
-    """The number of epochs of a training, if it is one."""
+    """The number of epochs of a training; 0 for anything else."""
     n = result.get("epochs") if isinstance(result, dict) else None
     return n if type(n) is int and 0 < n <= _MOST_EPOCHS else 0
 
@@ -125,39 +125,39 @@ def _key(key: object) -> str:
     return key
 
 
-def _seeds(found: object) -> tuple[int, ...]:
+def _seeds(seeds: object) -> tuple[int, ...]:
     if (
-        not isinstance(found, list)
-        or len(found) > MOST_SEEDS
-        or not all(type(seed) is int and abs(seed) < 1 << 63 for seed in found)
+        not isinstance(seeds, list)
+        or len(seeds) > MOST_SEEDS
+        or not all(type(seed) is int and abs(seed) < 1 << 63 for seed in seeds)
     ):
         raise TableFileError(
             f"expected a list of seeds, at most {MOST_SEEDS} of 64 bits, but got "
-            f"{reprlib.repr(found)}"
+            f"{reprlib.repr(seeds)}"
         )
-    return tuple(found)
+    return tuple(seeds)
 
 
-def _configuration(given: object) -> dict[str, Any]:
-    """What the network was built from: a few words and numbers."""
-    if given is None:
+def _configuration(content: object) -> dict[str, Any]:
+    """The configuration of the network: a few words and numbers."""
+    if content is None:
         return {}
     plain = (
-        isinstance(given, dict)
-        and len(given) <= 20
+        isinstance(content, dict)
+        and len(content) <= 20
         and all(
             isinstance(name, str)
             and isinstance(value, str | int | float | bool | None)
             and len(str(value)) <= 1000
-            for name, value in given.items()
+            for name, value in content.items()
         )
     )
     if not plain:
         raise TableFileError(
-            f"expected words and numbers as arch_config but got {reprlib.repr(given)}"
+            f"expected words and numbers as arch_config but got {reprlib.repr(content)}"
         )
-    assert isinstance(given, dict)
-    return given
+    assert isinstance(content, dict)
+    return content
 
 
 def _trial(result: Any, where: str) -> Trial:
@@ -202,44 +202,44 @@ def _numbers(values: Any) -> list[float]:
     return values
 
 
-def _by_epoch(given: Any, n: int) -> Floats | None:
+def _by_epoch(content: Any, n: int) -> Floats | None:
     """``(n,)`` values of a dict by epoch from 0, NaN where it has none; None for no values."""
-    if not given:
+    if not content:
         return None
-    if not isinstance(given, dict):
-        raise TableFileError(f"expected a dict of epochs but got {reprlib.repr(given)}")
-    result = np.array(_found(given, _epochs(n)), dtype=np.float64)
-    if (~np.isnan(result)).sum() < len(given):
-        _strange(given, set(_epochs(n)))
+    if not isinstance(content, dict):
+        raise TableFileError(f"expected a dict of epochs but got {reprlib.repr(content)}")
+    result = np.array(_values(content, _epochs(n)), dtype=np.float64)
+    if (~np.isnan(result)).sum() < len(content):
+        _strange(content, set(_epochs(n)))
     return result
 
 
-def _by_split(given: Any, what: str, n: int) -> dict[str, Floats]:
-    """The same for keys such as ``x-valid@11``, per split."""
-    if not isinstance(given, dict):
-        raise TableFileError(f"expected a dict of splits but got {reprlib.repr(given)}")
-    result, held = {}, 0
+def _by_split(content: Any, what: str, n: int) -> dict[str, Floats]:
+    """``(n,)`` values by split, of a dict with keys such as ``x-valid@11``."""
+    if not isinstance(content, dict):
+        raise TableFileError(f"expected a dict of splits but got {reprlib.repr(content)}")
+    result, n_values = {}, 0
     for split in SPLITS:
-        series = np.array(_found(given, _split_keys(split, n)), dtype=np.float64)
+        series = np.array(_values(content, _split_keys(split, n)), dtype=np.float64)
         if count := int((~np.isnan(series)).sum()):
             result[f"{split}.{what}"] = series
-            held += count
-    if held < len(given):
-        _strange(given, {key for split in SPLITS for key in _split_keys(split, n)})
+            n_values += count
+    if n_values < len(content):
+        _strange(content, {key for split in SPLITS for key in _split_keys(split, n)})
     return result
 
 
-def _found(given: dict[Any, Any], keys: Sequence[Any]) -> list[float]:
-    values = list(map(given.get, keys))
+def _values(content: dict[Any, Any], keys: Sequence[Any]) -> list[float]:
+    values = list(map(content.get, keys))
     if None in values:
         values = [np.nan if value is None else value for value in values]
     return _numbers(values)
 
 
-def _strange(given: dict[Any, Any], known: set[Any]) -> None:
-    # Values that are not a number also make fewer than keys; they count as missing.
-    for key in given:
-        if key not in known:
+def _strange(content: dict[Any, Any], keys: set[Any]) -> None:
+    # NaN values also make fewer values than keys; they count as missing.
+    for key in content:
+        if key not in keys:
             raise TableFileError(f"unexpected epoch or split {reprlib.repr(key)}")
 
 
@@ -264,8 +264,8 @@ class Packed:
     text: str
     seeds: dict[str, tuple[int, ...]]
     counts: NDArray[np.int32]
-    """``(trials, series)`` how many values follow: none, one (of a time, for every epoch; of anything
-    else, for the last), or one for each epoch."""
+    """``(trials, series)`` the number of values that follow: none, one for each epoch, or a single
+    one. A single time is that of every epoch; any other single value is that of the last."""
     values: Floats
     costs: Floats
     epochs: tuple[int, ...]
@@ -276,8 +276,8 @@ def pack(schedule: Schedule, *, curves: bool) -> Packed:
     """Puts the values of all trials into one array.
 
     Args:
-        schedule: What was read.
-        curves: Whether the values of all epochs are kept, or only those at the end.
+        schedule: The schedule of a record.
+        curves: Whether the values of all epochs are kept, not only those at the end.
     """
     counts, values = [], []
     for trial in schedule.trials.values():

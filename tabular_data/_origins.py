@@ -1,6 +1,6 @@
-"""What tables say of where they come from: files, and data files of installed packages.
+"""The sources of tables in their manifests: files, and data files of installed packages.
 
-A package's file is found without importing the package.
+The file of a package is found without importing the package.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Source = dict[str, str | int]
 
 
 def origin(path: Path, version: str) -> Source:
-    """What a table's manifest says of the file, or the folder of files, that it is made from."""
+    """The manifest's entry on the file, or the folder of files, of a table."""
     files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
     return {
         "version": version,
@@ -30,7 +30,7 @@ def package_version(distribution: str, install: str) -> str:
     """The installed version, as ``"name 1.2"``.
 
     Raises:
-        MissingSourceError: It is not installed; the message names ``install``.
+        MissingSourceError: The package is not installed; the message has ``install``.
     """
     try:
         return f"{distribution} {version(distribution)}"
@@ -41,19 +41,19 @@ def package_version(distribution: str, install: str) -> str:
 
 
 def data_file(module: str, path: str, distribution: str, install: str) -> tuple[Path, Source]:
-    """A file of an installed package and what a table's manifest says of it.
+    """A file of an installed package and the manifest's entry on it.
 
     Raises:
-        MissingSourceError: The package or the file is not there.
+        MissingSourceError: The package or the file is missing.
     """
-    known = package_version(distribution, install)
+    package = package_version(distribution, install)
     spec = importlib.util.find_spec(module)
     folders = list(spec.submodule_search_locations or []) if spec else []
     for folder in folders:
         file = Path(folder) / path
         if file.is_file():
-            return file, {**origin(file, known), "file": f"{module}/{path}"}
+            return file, {**origin(file, package), "file": f"{module}/{path}"}
     raise MissingSourceError(
-        f"{known} is installed, but its file {module}/{path} is missing. Install it "
+        f"{package} is installed, but its file {module}/{path} is missing. Install it "
         f"again: {install}"
     )

@@ -1,8 +1,8 @@
 """AnalogNAS-Bench, from the data that the package ``analog-nasbench`` carries.
 
 All cells of NAS-Bench-201 on CIFAR-10, as digital networks and on simulated analog in-memory
-hardware. The package states no licence, so its file is read where the user installed it and never
-copied; the package is not imported (it needs ``pkg_resources``, which current setuptools lacks).
+hardware. The package states no licence, so its file is read in the user's installation and never
+copied. The package is not imported, as it needs ``pkg_resources``, which current setuptools lacks.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _CITATION = """@misc{analognasbench2025,
   year = {2025}
 }"""
 
-# The keys' own order of edges and numbers of operations, found by comparing all orders with the
-# 12-epoch accuracies of NAS-Bench-201: this one correlates best (0.88 in ranks; the order of the
-# NAS-Bench-201 string gives 0.62).
+# The keys have their own order of edges and numbers of operations. Of all orders, this one has the
+# best rank correlation with the 12-epoch accuracies of NAS-Bench-201 (0.88; the order of the
+# NAS-Bench-201 string has 0.62).
 _KEY_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 _KEY_OPERATIONS = (SKIP, NONE, CONV_3X3, CONV_1X1, POOL)
 

@@ -1,15 +1,15 @@
-"""Any CSV or Parquet file of architectures, with a mapping file that says what its columns are.
+"""Any CSV or Parquet file of architectures, with a mapping file that describes its columns.
 
 The mapping is a TOML file, by default beside the data file: ``results.toml`` for ``results.csv``::
 
     [table]
-    name = "my-lab/cells"           # how the table is called from then on
+    name = "my-lab/cells"           # the name of the table
     space = "nb201"                 # a space that nasbench-lab knows
     architecture = "arch"           # the column with architectures in the space's syntax, or a
                                     # list of columns, one per decision, with options
-    objective = "valid_accuracy"    # what a search sees by default
-    report = "test_accuracy"        # what results are reported in; by default the objective
-    description = "Trained on our cluster in May."   # this and the next three may be left out
+    objective = "valid_accuracy"    # the column that a search sees by default
+    report = "test_accuracy"        # the column of reported results; by default the objective
+    description = "Trained on our cluster in May."   # this and the next three are optional
     citation = "@misc{us}"
     licence = "CC-BY-4.0"
     clock = "evaluations"
@@ -37,7 +37,7 @@ An empty cell, ``NaN``, ``NA``, ``None`` or ``null`` means that there is no meas
 
 Times are columns of seconds with the quantity ``train_time`` (all training up to the epoch; without
 epochs, the whole training), ``train_time_per_epoch`` or ``valid_time`` (one validation pass), of the
-same data set and schedule as the objective. Only the epochs that they pay for are offered to searches.
+same data set and schedule as the objective. Searches may ask only for epochs with a known time.
 """
 
 from __future__ import annotations
@@ -75,19 +75,19 @@ from nasbench_lab.words import counted
 from tabular_data._csv_mapping import MappingFile, Source, read_mapping
 
 LARGEST_DENSE = 1 << 24
-"""Larger spaces are kept as a list of keys, without a row number for every architecture."""
+"""The largest space with a row number for every architecture; larger ones have a list of keys."""
 
 _ABSENT = ("", "nan", "na", "none", "null")
 _MAGIC = b"PAR1"
 _LONGEST_LINE = 1 << 20
 _MOST_LINES = 1000
-"""Of a row: a text in quotation marks may have several."""
+"""The most lines of a row; a text in quotation marks may have several."""
 _LONGEST_TEXT = 10_000
-"""Characters that an architecture may have in a Parquet file."""
+"""The most characters of an architecture in a Parquet file."""
 _FOOTER = 1 << 24
-"""Bytes that a Parquet file may say of itself."""
+"""The most bytes of a Parquet file's description of itself."""
 _UNPACKED = 1 << 28
-"""Bytes that the columns of a Parquet file may unpack to, besides 64 times those of the file."""
+"""The most bytes of a Parquet file's unpacked columns, besides 64 times the file's size."""
 
 
 # The data file
@@ -95,7 +95,7 @@ _UNPACKED = 1 << 28
 
 @dataclass(frozen=True)
 class _Data:
-    """The columns that are needed: texts and numbers by name, and how a row is called."""
+    """The columns of the mapping, texts and numbers by name, and the names of rows."""
 
     texts: dict[str, list[str]]
     numbers: dict[str, NDArray[np.float64]]
@@ -106,14 +106,14 @@ def _places(path: Path, header: Sequence[str], names: Sequence[str], mapping: Pa
     for name in names:
         if name not in header:
             unknown = UnknownNameError("column", name, header)
-            raise TableFileError(f"{mapping} speaks of a column that {path} lacks: {unknown}")
+            raise TableFileError(f"{mapping} names a column that {path} lacks: {unknown}")
         if header.count(name) > 1:
             raise TableFileError(f"{path} has two columns {short(name)!r}.")
     return [header.index(name) for name in names]
 
 
 def _lines(file: TextIO, lines_of_row: list[None]) -> Iterator[str]:
-    """The lines of a file; neither one nor those of one row may take all memory."""
+    """The lines of a file, with bounds on a line and on the lines of a row."""
     while line := file.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE:
             raise ValueError(f"it has {_LONGEST_LINE:,} characters or more")
@@ -126,7 +126,7 @@ def _lines(file: TextIO, lines_of_row: list[None]) -> Iterator[str]:
 
 
 def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path, most: int) -> _Data:
-    held: list[list[str]] = [[] for _ in texts]
+    text_columns: list[list[str]] = [[] for _ in texts]
     values = [array("d") for _ in numbers]
     lines = array("q")
     line = 1
@@ -156,10 +156,10 @@ def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path, 
                 if len(lines) == most:
                     raise ValueError(f"expected at most {most:,} rows, one for each architecture")
                 lines.append(line)
-                for place, texts_held in zip(places, held, strict=False):
-                    texts_held.append(row[place].strip())
-                for place, numbers_held in zip(places[len(texts) :], values, strict=True):
-                    numbers_held.append(_number(row[place], header[place]))
+                for place, texts_of_column in zip(places, text_columns, strict=False):
+                    texts_of_column.append(row[place].strip())
+                for place, numbers_of_column in zip(places[len(texts) :], values, strict=True):
+                    numbers_of_column.append(_number(row[place], header[place]))
     except OSError as error:
         raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
@@ -171,7 +171,7 @@ def _read_text(path: Path, texts: list[str], numbers: list[str], mapping: Path, 
     except (ValueError, csv.Error) as error:
         raise TableFileError(f"{path}, line {line}: {error}.") from error
     return _Data(
-        dict(zip(texts, held, strict=True)),
+        dict(zip(texts, text_columns, strict=True)),
         {name: np.array(v, dtype=np.float64) for name, v in zip(numbers, values, strict=True)},
         lambda row: f"line {lines[row]}",
     )
@@ -211,7 +211,7 @@ def _read_parquet(
                     held = kind.value_type if types.is_dictionary(kind) and names is texts else kind
                     if not any(test(held) for test in tests):
                         raise TableFileError(f"{path}: expected {what} in {name!r} but got {kind}.")
-        # A text that is the same in many rows is kept once.
+        # Equal texts of many rows are kept once.
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             data = file.read(columns=wanted)
             lists = {name: _texts(path, name, data.column(name)) for name in texts}
@@ -239,7 +239,7 @@ def _read_parquet(
 
 
 def _check_footer(path: Path) -> None:
-    """Refuses a file that says gigabytes of itself."""
+    """Refuses a file whose description of itself is too large."""
     check_regular(path)
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - 8))
@@ -252,7 +252,7 @@ def _check_footer(path: Path) -> None:
 
 
 def _check_size(path: Path, metadata: Any, wanted: Sequence[str], most: int) -> None:
-    """Refuses a small file that stands for a great many equal rows, or for long ones."""
+    """Refuses a small file that unpacks to very many rows, or to long ones."""
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
     if rows > most:
@@ -275,7 +275,7 @@ def _check_size(path: Path, metadata: Any, wanted: Sequence[str], most: int) -> 
 
 
 def _texts(path: Path, name: str, column: Any) -> list[str]:
-    """The texts of a column, equal ones only once in memory."""
+    """The texts of a column; equal texts are in memory once."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -290,10 +290,10 @@ def _texts(path: Path, name: str, column: Any) -> list[str]:
                     f"{path}: expected texts of at most {_LONGEST_TEXT:,} bytes in {name!r} but got "
                     f"one of {longest:,}."
                 )
-        found = ["" if value is None else str(value).strip() for value in values.to_pylist()]
+        texts = ["" if value is None else str(value).strip() for value in values.to_pylist()]
         if encoded:
-            found = ["" if i is None else found[i] for i in chunk.indices.to_pylist()]
-        result += found
+            texts = ["" if i is None else texts[i] for i in chunk.indices.to_pylist()]
+        result += texts
     return result
 
 
@@ -320,14 +320,14 @@ def _architectures(
             if whole:
                 result.append(space.from_string(texts[0]))
                 continue
-            for text, known, name in zip(texts, options, names, strict=True):
-                if text not in known:
+            for text, numbers, name in zip(texts, options, names, strict=True):
+                if text not in numbers:
                     raise InvalidArchitectureError(
                         f"Expected an option in {name!r} but got {reprlib.repr(text)}; options are "
-                        f"{', '.join(known)}."
+                        f"{', '.join(numbers)}."
                     )
             result.append(
-                space.validate([known[t] for t, known in zip(texts, options, strict=True)])
+                space.validate([numbers[t] for t, numbers in zip(texts, options, strict=True)])
             )
         except InvalidArchitectureError as error:
             raise TableFileError(f"{path}, {data.place(row)}: {str(error)[:500]}") from error
@@ -340,7 +340,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     """Writes the table of a CSV or Parquet file into an empty folder.
 
     Raises:
-        TableFileError: The file or its mapping is absent, damaged, or not what it should be.
+        TableFileError: The file or its mapping is missing, damaged or invalid.
     """
     is_parquet = _is_parquet(path)
     mapping_path = options.mapping or path.with_suffix(".toml")
@@ -429,7 +429,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
 
 
 def recognise(path: Path) -> str | None:
-    """Names the table: as the mapping beside the file does, else after the file."""
+    """The table's name: that of the mapping beside the file, else that of the file."""
     try:
         if not path.is_file() or path.suffix.lower() == ".toml":
             return None
@@ -456,7 +456,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _needs_mapping(path: Path, mapping: Path) -> str:
-    """What to say where there is no mapping file: one to begin with, for this very file."""
+    """The message without a mapping file, with a first mapping for this file."""
     header: list[str] = []
     try:
         if _is_parquet(path):
@@ -468,13 +468,13 @@ def _needs_mapping(path: Path, mapping: Path) -> str:
             with open(path, encoding="utf-8-sig") as file:
                 first = file.readline(1 << 16).strip()
             header = [name.strip(' "') for name in first.split(max(",\t;", key=first.count))]
-    except Exception:  # then the names are left open
+    except Exception:  # the names of columns stay open
         pass
     header = [short(name, 100) for name in header[:20]]
     names = json.dumps(header, ensure_ascii=False)[1:-1]
     architecture, value = (*map(json.dumps, header[:2]), '"arch"', '"acc"')[:2]
     return (
-        f"{path} needs a mapping file that says what its columns ({names}) are. Write {mapping}, "
+        f"{path} needs a mapping file that describes its columns ({names}). Write {mapping}, "
         f"such as:\n\n"
         f'[table]\nname = "my-table"\nspace = "nb201"\narchitecture = {architecture}\n'
         f'objective = "valid_accuracy"\n\n'
@@ -491,4 +491,4 @@ def _name(mapping: Path) -> str:
 FORMAT = FileFormat(
     name="CSV or Parquet", tables={}, recognise=recognise, convert=convert, named_by=_name
 )
-"""Files of anyone. It claims by suffix too, so it is asked after all others."""
+"""The format of any other files. It recognises files by suffix too, so it is asked last."""

@@ -1,4 +1,4 @@
-"""HW-NAS-Bench: what the cells of NAS-Bench-201 cost on six devices.
+"""HW-NAS-Bench: costs of the cells of NAS-Bench-201 on six devices.
 
 Li, Yu, Fu, Zhang, Zhao, You, Yu, Wang and Lin, "HW-NAS-Bench: Hardware-aware neural architecture
 search benchmark", ICLR 2021 (arXiv 2103.10584). MIT. Read from ``HW-NAS-Bench-v1_0.pickle``, part
@@ -26,9 +26,9 @@ OFFICIAL_FILE = "HW-NAS-Bench-v1_0.pickle"
 NAME = "hw-nas-bench"
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 
-# (unit, how it was found, description). The authors state ms and mJ. For the arithmetic intensity
-# they state no unit. The values (0.98 to 27.6 on CIFAR-10) fit operations per byte: per bit, not
-# even the layer with the most reuse reaches 27 with numbers of 8 bits or more.
+# (unit, method, description). The authors state ms and mJ, but no unit for the arithmetic intensity.
+# Its values (0.98 to 27.6 on CIFAR-10) fit operations per byte: with numbers of 8 bits or more, no
+# layer reaches 27 operations per bit.
 METRICS = {
     "edgegpu_latency": ("ms", "measured", "on an NVIDIA Jetson TX2"),
     "edgegpu_energy": ("mJ", "measured", "on an NVIDIA Jetson TX2"),
@@ -42,8 +42,8 @@ METRICS = {
     "fpga_energy": ("mJ", "measured", "on a Xilinx ZC706"),
 }
 
-# In place of a latency where the Edge TPU's compiler refuses the network: GATECH-EIC/HW-NAS-Bench,
-# issue 11.
+# This value replaces a latency if the Edge TPU's compiler refuses the network; see
+# GATECH-EIC/HW-NAS-Bench, issue 11.
 _NOT_COMPILED = {"edgetpu_latency": -1}
 
 _CITATION = """@inproceedings{li2021hwnasbench,
@@ -59,13 +59,13 @@ _CHUNK, _SEARCHED = 1 << 20, 1 << 26
 
 
 def recognise(path: Path) -> str | None:
-    """Names the table if the file is a pickle that speaks of the benchmark's keys."""
+    """Names the table if the file is a pickle with the benchmark's keys."""
     try:
         if not path.is_file():
             return None
         with open(path, "rb") as file:
             chunk = file.read(_CHUNK)
-            if chunk[:1] not in (b"\x80", b"(", b"}"):  # a protocol, or how old ones start a dict
+            if chunk[:1] not in (b"\x80", b"(", b"}"):  # a protocol, or a dict of old protocols
                 return None
             wanted, tail = set(_KEYS), b""
             while chunk and wanted and file.tell() <= _SEARCHED:
@@ -92,11 +92,11 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
             f"{_short(content)}."
         )
     records: dict[str, Any] = {dataset: part.get(dataset) for dataset in DATASETS}
-    for dataset, held in records.items():
-        if not isinstance(held, dict):
+    for dataset, metrics in records.items():
+        if not isinstance(metrics, dict):
             raise TableFileError(
                 f"{path}: expected a dict of metrics for {dataset!r} in 'nasbench201' but got "
-                f"{_short(held)}."
+                f"{_short(metrics)}."
             )
     space = get_space("nb201")
     official_order = _official_order(path, records)
@@ -108,9 +108,9 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     if n < space.size:
         missing.append(f"{space.size - n:,} of the {space.size:,} cells are not in the file.")
     columns: dict[Column, Any] = {}
-    for dataset, held in records.items():
+    for dataset, metrics in records.items():
         for metric, (unit, how, description) in METRICS.items():
-            if metric not in held:  # the README of the first release prints nine of the ten
+            if metric not in metrics:  # the README of the first release prints nine of the ten
                 missing.append(f"The file has no {metric} for {dataset}.")
                 continue
             column = Column(
@@ -122,7 +122,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
                 trials=(how,),
                 description=description,
             )
-            columns[column] = _numbers(path, dataset, metric, held[metric], n)
+            columns[column] = _numbers(path, dataset, metric, metrics[metric], n)
             if absent := int(np.isnan(columns[column]).sum()):
                 missing.append(f"{column.name} has no value for {absent:,} of the {n:,} cells.")
             options.progress(len(columns), len(DATASETS) * len(METRICS))
@@ -197,8 +197,8 @@ def _official_order(path: Path, records: dict[str, Any]) -> NDArray[np.int64]:
     return np.fromiter(order, dtype=np.int64)
 
 
-def _architectures(path: Path, dataset: str, held: dict[str, Any]) -> list[str]:
-    configs = held.get("config")
+def _architectures(path: Path, dataset: str, metrics: dict[str, Any]) -> list[str]:
+    configs = metrics.get("config")
     if not isinstance(configs, list | tuple) or not configs:
         raise TableFileError(
             f"{path}: expected a list of networks as 'config' of {dataset!r} but got "
@@ -216,23 +216,23 @@ def _architectures(path: Path, dataset: str, held: dict[str, Any]) -> list[str]:
     return texts
 
 
-def _numbers(path: Path, dataset: str, metric: str, given: object, n: int) -> NDArray[np.float64]:
-    """``(n,)`` values by official index; NaN where there is none."""
-    if not isinstance(given, list | tuple):
+def _numbers(path: Path, dataset: str, metric: str, content: object, n: int) -> NDArray[np.float64]:
+    """``(n,)`` values by official index; NaN for a missing value."""
+    if not isinstance(content, list | tuple):
         raise TableFileError(
             f"{path}: expected a list of numbers as {metric!r} of {dataset!r} but got "
-            f"{_short(given)}."
+            f"{_short(content)}."
         )
-    if len(given) != n:
+    if len(content) != n:
         raise TableFileError(
-            f"{path}: {metric!r} of {dataset!r} has {len(given):,} records for {n:,} networks."
+            f"{path}: {metric!r} of {dataset!r} has {len(content):,} records for {n:,} networks."
         )
     result = np.full(n, np.nan)
     refused = _NOT_COMPILED.get(metric)
-    for index, value in enumerate(given):
+    for index, value in enumerate(content):
         if value is None or (type(value) is float and value != value):
             continue
-        # The upper bound refuses infinity, and whole numbers that no float holds.
+        # The upper bound refuses infinity, and whole numbers that are too large for a float.
         if type(value) not in (int, float) or not (0 <= value < 1e300 or value == refused):
             raise TableFileError(
                 f"{path}: expected a number, not negative, as record {index} of {metric!r} of "

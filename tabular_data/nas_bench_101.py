@@ -42,7 +42,7 @@ from tabular_data._origins import origin
 NAME = "nas-bench-101"
 REPEATS = 3
 ARCHITECTURES = 423_624
-"""Cells of the space that differ."""
+"""The number of classes of isomorphic cells."""
 
 _CITATION = """@inproceedings{ying2019nasbench101,
   title = {{NAS-Bench-101}: Towards Reproducible Neural Architecture Search},
@@ -64,7 +64,7 @@ def recognise(path: Path) -> str | None:
             length = length_of(file.read(12))
             content = content_of(file.read(length + 4))
         fields_of(content)
-    except Exception:  # whatever the content
+    except Exception:  # the content may be anything
         return None
     return NAME
 
@@ -87,9 +87,9 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
 
     keys, row, hashes = _cells(path, chunks, parts, options.jobs)
     epochs = np.concatenate([part.epochs for part in parts])
-    given = np.concatenate([part.parameters for part in parts])
+    counts = np.concatenate([part.parameters for part in parts])
     values = [part.values for part in parts]
-    del parts, part  # what else they hold is much in the full file
+    del parts, part  # their other arrays are large for the full file
 
     schedules = np.unique(epochs)
     schedule = np.searchsorted(schedules, epochs).astype(np.int8)
@@ -103,10 +103,10 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
         )
         raise wrong(path, chunks, i, problem)
     parameters = np.zeros(len(keys), dtype=np.int32)
-    parameters[row[::-1]] = given[::-1]  # the first record's stay
-    if (bad := np.flatnonzero(parameters[row] != given)).size:
+    parameters[row[::-1]] = counts[::-1]  # the first record's stay
+    if (bad := np.flatnonzero(parameters[row] != counts)).size:
         i = int(bad[0])
-        problem = f"it has {given[i]:,} parameters, but earlier ones have {parameters[row[i]]:,}"
+        problem = f"it has {counts[i]:,} parameters, but earlier ones have {parameters[row[i]]:,}"
         raise wrong(path, chunks, i, problem)
 
     columns: dict[Column, Any] = {}
@@ -123,7 +123,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
                 f"{len(keys) - cells:,} of the {len(keys):,} cells lack one or more of the "
                 f"{REPEATS} trainings of {s} epochs."
             )
-        # Functions, as all columns of the full file together need much memory.
+        # Columns are functions, as those of the full file together need much memory.
         fill = partial(_fill, values, records, row, repeat, len(keys))
         columns |= _columns(s, options.curves, fill)
     columns[
@@ -163,7 +163,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
 def _cells(
     path: Path, chunks: Sequence[Chunk], parts: Sequence[Trainings], jobs: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.bytes_]]:
-    """The cells of the records, each of which has the hash that its records say.
+    """The cells of the records, with a check of their hashes.
 
     Returns:
         ``(rows,)`` ascending indices of the canonical cells, ``(n,)`` row of each record, and
@@ -209,7 +209,7 @@ def _description(n: int, schedules: list[int], curves: bool) -> str:
 def _columns(
     epochs: int, curves: bool, fill: Callable[[Sequence[int]], NDArray[np.float64]]
 ) -> dict[Column, Callable[[], NDArray[np.float64]]]:
-    """The columns of one schedule, and what makes their values."""
+    """The columns of a schedule, with the functions of their values."""
     shared: dict[str, Any] = {
         "dataset": "cifar10",
         "schedule": str(epochs),
@@ -266,7 +266,7 @@ def _fill(
     rows: int,
     fields: Sequence[int],
 ) -> NDArray[np.float64]:
-    """``(rows, repeats, fields)`` values of some records, NaN where there is none."""
+    """``(rows, repeats, fields)`` values of some records, NaN for a missing one."""
     result = np.full((rows, REPEATS, len(fields)), np.nan)
     for i, field in enumerate(fields):
         column = np.concatenate([some[:, field] for some in values])
@@ -275,7 +275,7 @@ def _fill(
 
 
 def _places(group: NDArray[np.int64]) -> NDArray[np.int8]:
-    """``(n,)``: which of its group each element is, counted from 0 in order."""
+    """``(n,)``: the number of each element within its group, from 0 in order."""
     order = np.argsort(group, kind="stable")
     ordered = group[order]
     new = np.append(True, ordered[1:] != ordered[:-1])

@@ -27,9 +27,9 @@ from tabular_data.nats_bench import collected, note, records_of, single, tasks
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _DIRECTORY = 1 << 22
-"""Bytes that the list of what is in a zip archive may have; there are some five entries."""
+"""The most bytes of a zip archive's list of members; real ones have about five."""
 _NAMES = {"less": "12", "full": "200"}
-"""What the file calls the schedules."""
+"""The names of the schedules in the file."""
 
 _CITATION = """@inproceedings{dong2020nasbench201,
   title = {{NAS-Bench-201}: Extending the Scope of Reproducible Neural Architecture Search},
@@ -41,7 +41,7 @@ _CITATION = """@inproceedings{dong2020nasbench201,
 
 @contextmanager
 def _pickle(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """The file, and in it the stream of the pickle that holds the data, in either layout."""
+    """The file, and the stream of the pickle with the data, in either layout."""
     with open(path, "rb") as file:
         pieces = cast(BinaryIO, Pieces(file, _DIRECTORY))
         if not zipfile.is_zipfile(pieces):
@@ -49,26 +49,26 @@ def _pickle(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
             yield file, _after_head(file)
             return
         with zipfile.ZipFile(pieces) as archive:
-            found = [one for one in archive.infolist() if one.filename.endswith("/data.pkl")]
-            # A compressed one may unpack to gigabytes before the first byte of it is seen.
-            if len(found) != 1 or found[0].compress_type != zipfile.ZIP_STORED:
+            members = [one for one in archive.infolist() if one.filename.endswith("/data.pkl")]
+            # A compressed member may unpack to gigabytes before its first byte is read.
+            if len(members) != 1 or members[0].compress_type != zipfile.ZIP_STORED:
                 raise TableFileError(
                     "expected one data.pkl in it, not compressed, as torch.save writes"
                 )
-            with archive.open(found[0]) as stream:
+            with archive.open(members[0]) as stream:
                 yield file, cast(BinaryIO, stream)
 
 
 def _after_head(file: BinaryIO) -> BinaryIO:
-    """Reads the three small pickles before the data, and stops where these start."""
+    """Reads the three small pickles before the data, and stops at the start of the data."""
     for position, expected in ((0, _MAGIC), (1, _PROTOCOL), (2, None)):
         reader = PickleReader(file, {}, limit=1 << 22)
         start = file.tell()
-        found = reader.load()
+        part = reader.load()
         file.seek(start + reader.consumed)
-        if expected is not None and found != expected:
+        if expected is not None and part != expected:
             raise TableFileError(
-                f"part {position} of it is {reprlib.repr(found)}, which torch.save does not write"
+                f"part {position} of it is {reprlib.repr(part)}, which torch.save does not write"
             )
     return file
 
@@ -80,7 +80,7 @@ def recognise(path: Path) -> str | None:
             return None
         with _pickle(path) as (_, stream):
             head = stream.read(1 << 20)
-    except Exception:  # whatever it is, it is none of these
+    except Exception:  # the content may be anything
         return None
     return single(head, "nas-bench-201", None)
 
@@ -94,9 +94,9 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
 
 
 def _write(collector: Collector, path: Path, folder: Path, options: ImportOptions) -> None:
-    def info(known: TableInfo) -> TableInfo:
+    def info(draft: TableInfo) -> TableInfo:
         return replace(
-            known,
+            draft,
             name=options.name or "nas-bench-201",
             description=(
                 f"NAS-Bench-201: accuracies, losses and times after each epoch of 15,625 cells on "

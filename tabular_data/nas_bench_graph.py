@@ -50,8 +50,8 @@ _FIELDS = ("valid_perf", "perf", "latency", "para")
 def official_hash(space: NASBenchGraphSpace, architectures: NDArray[np.int64]) -> NDArray[np.int64]:
     """``(n,)`` keys of canonical architectures in the official files.
 
-    Five decimal digits: wiring, then the operations by their place in the list of all nine. The
-    table of ``proteins`` uses the same nine, although its space has five.
+    A key has five decimal digits: the wiring, then the places of the operations in the list of all
+    nine. The table of ``proteins`` uses the same list, although its space has five operations.
     """
     digits = np.array([OPERATIONS.index(operation) for operation in space.operations])
     result = architectures[:, 0].copy()
@@ -111,10 +111,10 @@ def convert_file(dataset: str, path: Path, source: dict[str, str | int], folder:
             f"{path}: record {min(strangers)} is not the hash of a canonical architecture of "
             f"{space_name!r}."
         )
-    held = np.isin(hashes, np.fromiter(bench, dtype=np.int64))
-    keys, rows = np.unique(hashes[held], return_inverse=True)
+    in_file = np.isin(hashes, np.fromiter(bench, dtype=np.int64))
+    keys, rows = np.unique(hashes[in_file], return_inverse=True)
     row_of_index = np.full(space.size, -1, dtype=np.int32)
-    row_of_index[held] = rows
+    row_of_index[in_file] = rows
     valid, test, latency, parameters = np.array([bench[key] for key in keys.tolist()]).T
 
     # ogbn-proteins is scored by the area under the ROC curve, all others by accuracy.

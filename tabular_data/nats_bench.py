@@ -1,4 +1,4 @@
-"""NATS-Bench: topology space (tss) and size space (sss), in each form in which it is distributed.
+"""NATS-Bench: topology space (tss) and size space (sss), in all official forms.
 
 Dong, Liu, Musial and Gabrys, "NATS-Bench: Benchmarking NAS algorithms for architecture topology and
 size", IEEE TPAMI 2022 (arXiv 2009.00437). A "simple" archive is a directory, or its tar, with
@@ -42,19 +42,19 @@ from tabular_data._origins import origin
 _ALLOWED = {**NUMBERS, **CONTAINERS}
 _EXTENSION = ".pickle.pbz2"
 _RECORD_LIMIT = 4 << 20
-"""Bytes that one record may have when unpacked; the real ones have a third of a million."""
+"""The most bytes of an unpacked record; real ones have a third of a million."""
 _LIMIT = 16 << 20
-"""Bytes that a single file may have besides its records."""
+"""The most bytes of a single file besides its records."""
 _UNPACKED, _RATIO = 16 << 20, 32
-"""Bytes that a file may unpack to, besides so many times its own; real files unpack to four times
-theirs."""
+"""A file may unpack to so many bytes plus so many times its size; real files unpack to four times
+their size."""
 _MOST_TEXTS = 1 << 15
 _LONGEST_TEXT = 1000
 _MOST_SCHEDULES = 8
 _MOST_STREAMS = 1000
-"""Of a compressed record; there is one, or one for each 900,000 bytes."""
+"""The most streams of a compressed record; real ones have one, or one for each 900,000 bytes."""
 _TAR_HEADER = 1 << 16
-"""Bytes that a header of a tar archive may have."""
+"""The most bytes of a header of a tar archive."""
 _BATCH = 16
 _SIZES = re.compile(rb"\d{1,9}(:\d{1,9}){4}")
 """The string of a network of the size space."""
@@ -73,11 +73,11 @@ _TABLES = {
     "nats-tss": ("nb201", ("12", "200"), "the 15,625 cells of the topology search space"),
     "nats-sss": ("nats-sss", ("12", "90"), "the 32,768 networks of the size search space"),
 }
-"""Space, schedule searched on, schedule reported in, and what it is."""
+"""Space, schedules of search and report, and description."""
 
 
 class _Part(NamedTuple):
-    """Where the bytes of one file of an archive are."""
+    """The place of the bytes of a file in an archive."""
 
     path: Path
     name: str
@@ -91,7 +91,7 @@ class _Part(NamedTuple):
             file.seek(self.start)
             data = file.read(self.size)
         if len(data) < self.size:
-            raise EOFError(f"{self.size:,} bytes were to be there but {len(data):,} are")
+            raise EOFError(f"expected {self.size:,} bytes but there are {len(data):,}")
         return data
 
 
@@ -103,24 +103,24 @@ def _parts(path: Path) -> dict[str, _Part]:
             for f in path.iterdir()
             if _is_part(f.name) and f.is_file()
         }
-    found = {}
-    # Nothing is unpacked: only names, places and sizes are looked at, and links are passed over.
+    parts = {}
+    # Nothing is unpacked; only names, places and sizes are read, and links are ignored.
     with open(path, "rb") as file, _tar(file) as archive:
         for member in archive:
             name = member.name.rpartition("/")[2]
             if member.isreg() and _is_part(name):
-                if name in found:
+                if name in parts:
                     raise TableFileError(f"it holds {name!r} twice")
-                found[name] = _Part(path, name, member.offset_data, member.size)
+                parts[name] = _Part(path, name, member.offset_data, member.size)
     end = path.stat().st_size
-    for part in found.values():
+    for part in parts.values():
         if part.start + part.size > end:
             raise TableFileError(f"it is truncated: {part.name} ends beyond the file's end")
-    return found
+    return parts
 
 
 def _tar(file: BinaryIO) -> tarfile.TarFile:
-    """The archive, which must not be compressed: a header of it could unpack to gigabytes."""
+    """The archive; it must not be compressed, as its header could unpack to gigabytes."""
     return tarfile.open(fileobj=cast(BinaryIO, Pieces(file, _TAR_HEADER)), mode="r:")
 
 
@@ -149,7 +149,7 @@ class _Unpacked:
 
     def read(self, n: int) -> bytes:
         if self._unpack.eof:
-            # Some programs write several streams one after the other.
+            # Some programs write several streams in a row.
             self._data = self._unpack.unused_data
             if not self._data:
                 return b""
@@ -165,7 +165,7 @@ class _Unpacked:
 
 
 def _load(part: _Part) -> tuple[Any, int]:
-    """What a file of an archive holds, and the bytes that it unpacks to."""
+    """The content of a file of an archive, and its number of unpacked bytes."""
     stream: Any = _Unpacked(part.read())
     reader = PickleReader(stream, _ALLOWED, limit=_RECORD_LIMIT)
     return reader.load(), reader.consumed
@@ -193,7 +193,7 @@ def _read_batch(
     """Reads some records; runs in a worker process.
 
     Returns:
-        The records, and the bytes that they unpack to.
+        The records, and their number of unpacked bytes.
     """
     result, unpacked = [], 0
     for _, part in parts:
@@ -208,7 +208,7 @@ def _read_batch(
                     for name, info in record.items()
                 }
             )
-            # One training may be used in many places.
+            # A training may be used in many places.
             unpacked += max(size, sum(one.values.nbytes for one in result[-1].values()))
     return result, unpacked
 
@@ -268,7 +268,7 @@ def _collect_simple(
 
 
 class Whole(NamedTuple):
-    """What a single file holds."""
+    """The content of a single file."""
 
     texts: list[str]
     """The strings of all architectures by index."""
@@ -286,13 +286,13 @@ def records_of(
     """Reads all architectures from one pickle.
 
     Args:
-        stream: Where the pickle starts.
+        stream: The stream, at the start of the pickle.
         path: The file, for messages.
-        options: How it is imported.
-        read: Says how many bytes of the file have been read, for the progress.
-        names: The schedules' names for those that the file has; they are the same if None.
+        options: The options of the import.
+        read: Returns the number of bytes that have been read, for the progress.
+        names: Names of the schedules by their names in the file; None if they are the same.
     """
-    size, held = path.stat().st_size, check_regular(path)
+    size, file_size = path.stat().st_size, check_regular(path)
     seen: set[Any] = set()
 
     def fold(key: Any, value: Any) -> Any:
@@ -304,7 +304,7 @@ def records_of(
         if packed.index not in seen:
             seen.add(packed.index)
             if len(seen) % 50 == 0:
-                # How many there are in all is judged by how much of the file has been read.
+                # The number of all records is estimated from the share of the file that was read.
                 options.progress(len(seen), round(len(seen) * size / max(1, read())))
         return packed
 
@@ -318,8 +318,8 @@ def records_of(
             release=release,
             persistent=_weight,
             limit=_LIMIT,
-            total=_UNPACKED + _RATIO * held,
-            memory=MEMORY + (8 if release else 32) * held,
+            total=_UNPACKED + _RATIO * file_size,
+            memory=MEMORY + (8 if release else 32) * file_size,
         ).load()
 
     start, data = stream.tell(), None
@@ -333,7 +333,7 @@ def records_of(
     result = {}
     for index, record in data["arch2infos"].items():
         if type(index) is not int or not isinstance(record, dict):
-            raise TableFileError(f"record {reprlib.repr(index)} is not one of an architecture")
+            raise TableFileError(f"record {reprlib.repr(index)} is not that of an architecture")
         if names is None:
             schedules = {check_schedule(key): one for key, one in record.items()}
         else:
@@ -350,7 +350,7 @@ def records_of(
 
 
 def _weight(_: object) -> None:
-    """What a tensor of weights is read as."""
+    """Stands in for a tensor of weights."""
 
 
 _ALLOWED_WEIGHTS = {
@@ -360,7 +360,7 @@ _ALLOWED_WEIGHTS = {
     ("torch", "FloatStorage"): lambda *_: None,
     ("torch", "LongStorage"): lambda *_: None,
 }
-"""Weights are passed over."""
+"""Names of weights, which are ignored."""
 
 
 @contextmanager
@@ -390,9 +390,9 @@ def _write(
     _, schedules, what = _TABLES[table]
     stem = path.name.removesuffix(".tar").removesuffix(_EXTENSION)
 
-    def info(known: TableInfo) -> TableInfo:
+    def info(draft: TableInfo) -> TableInfo:
         return replace(
-            known,
+            draft,
             name=options.name or table,
             description=(
                 f"NATS-Bench, {what}: accuracies, losses and times after each epoch on CIFAR-10, "
@@ -409,7 +409,7 @@ def _write(
 
 
 def note(curves: bool) -> str:
-    """What users of either benchmark should know."""
+    """A note for users of either benchmark."""
     text = (
         "Each schedule is a training of its own: the end of the 12-epoch schedule is not epoch 12 "
         "of a longer one. The times are the authors' estimates, the same in every epoch. Missing "
@@ -419,28 +419,28 @@ def note(curves: bool) -> str:
 
 
 def tasks(collector: Collector, schedules: tuple[str, str]) -> dict[str, Any]:
-    """Objective, report and tasks of a table, as far as the file goes.
+    """Objective, report and tasks of a table, as far as the file has them.
 
-    As in the papers a search sees the validation accuracy of a short schedule, and what it found is
-    reported by the test accuracy of the longest; on CIFAR-10 that is trained on train and
-    validation data.
+    As in the papers, a search sees the validation accuracy of a short schedule, and results are
+    reported by the test accuracy of the longest, which on CIFAR-10 was trained on train and validation
+    data.
     """
     short, long = schedules
-    known = collector.columns()
-    found = {}
+    columns = collector.columns()
+    task_by_dataset = {}
     for key, trained in KEYS.items():
         reports = {
             "cifar10-valid": ("cifar10.{}.ori-test.accuracy", "cifar10-valid.{}.ori-test.accuracy")
         }.get(key, (f"{key}.{{}}.x-test.accuracy",))
         objectives = [f"{key}.{s}.x-valid.accuracy" for s in (short, long)]
         told = [report.format(s) for report in reports for s in (long, short)]
-        objective = next((name for name in objectives if name in known), None)
-        report = next((name for name in told if name in known), None)
+        objective = next((name for name in objectives if name in columns), None)
+        report = next((name for name in told if name in columns), None)
         if "x-valid" in trained.splits and objective and report:
-            found[trained.dataset] = Task(objective, report)
-    # A file without them can still be asked, but a search has to say what it is to see.
-    first = next(iter(found.values()), Task("", ""))
-    return {"objective": first.objective, "report": first.report, "tasks": found}
+            task_by_dataset[trained.dataset] = Task(objective, report)
+    # A file without these columns can be queried, but a search needs a named objective.
+    first = next(iter(task_by_dataset.values()), Task("", ""))
+    return {"objective": first.objective, "report": first.report, "tasks": task_by_dataset}
 
 
 def recognise(path: Path) -> str | None:
@@ -454,13 +454,13 @@ def recognise(path: Path) -> str | None:
                 return None
         with bz2.open(path, "rb") as stream:
             head = stream.read(1 << 20)
-    except Exception:  # whatever it is, it is none of these
+    except Exception:  # the content may be anything
         return None
     return single(head, "nats-tss", "nats-sss")
 
 
 def single(head: bytes, cells: str, sizes: str | None) -> str | None:
-    """Which table a pickle of all architectures makes, judging by its first bytes."""
+    """The table of a pickle of all architectures, recognised by its first bytes."""
     if b"meta_archs" not in head and b"arch2infos" not in head:
         return None
     # Records of the size space hold the string of a cell too.

@@ -1,7 +1,7 @@
 """The table that comes with nasbench-lab: all cells of NAS-Bench-201, trained on the digits.
 
-It is made by ``nasbench-lab build-table tabular_data/recipes/nb201-digits.toml``; what it is good for
-is said in ``nb201_digits.md``.
+``nasbench-lab build-table tabular_data/recipes/nb201-digits.toml`` makes it; ``nb201_digits.md`` says
+what it is good for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Benchmarks: what a search algorithm's trials are evaluated by."""
+"""Benchmarks, which evaluate the trials of a search algorithm."""
 
 from nasbench_lab.benchmark.interface import Benchmark, Objective
 from nasbench_lab.benchmark.table_benchmark import TableBenchmark

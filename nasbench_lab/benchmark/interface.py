@@ -1,4 +1,4 @@
-"""What every benchmark answers, be it a table or real training."""
+"""The interface of benchmarks, for tables and real training."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nasbench_lab.tables.columns import Constraint
 
 @dataclass(frozen=True)
 class Objective:
-    """One of the numbers that a search is after.
+    """A quantity that a search optimises.
 
     Args:
-        name: Such as ``"valid_accuracy"``.
-        unit: Such as ``"%"``.
+        name: The name, such as ``"valid_accuracy"``.
+        unit: The unit, such as ``"%"``.
         maximize: Whether more is better.
     """
 
@@ -36,15 +36,15 @@ class Benchmark(ABC):
     clock: str
     """One of ``CLOCKS``."""
     epochs: int | None
-    """Epochs of a full evaluation, or None where the benchmark does not know."""
+    """Epochs of a full evaluation, or None if the benchmark does not know."""
     fidelities: tuple[int, ...] = ()
-    """The epochs it can evaluate after, ascending; empty where it knows the end only."""
+    """The epochs after which it can evaluate, ascending; empty if it knows only the end."""
     noisy: bool = False
     """Whether evaluations draw from ``rng``."""
     constraints: tuple[Constraint, ...] = ()
-    """What architectures must keep to."""
+    """The constraints on architectures."""
     dataset: str | None = None
-    """The data set that the networks are trained for, or None where the benchmark does not know."""
+    """The data set that the networks are trained for, or None if the benchmark does not know."""
 
     @abstractmethod
     def evaluate(
@@ -59,9 +59,9 @@ class Benchmark(ABC):
         Args:
             architecture: An architecture of ``space``.
             epoch: After how many epochs, or None for all.
-            rng: Where the noise of a random trial comes from; never the search's own generator.
-            since: The epoch that this trial was trained to before. Only given if the clock is
-                ``resume``, which charges what came after.
+            rng: The generator of a random trial's noise; never the search's own generator.
+            since: The epoch up to which this trial was trained before. It is only given if the clock
+                is ``resume``, which charges the epochs after it.
 
         Returns:
             The validation metrics and the cost; NaN values if the evaluation failed.

@@ -1,4 +1,4 @@
-"""What a benchmark asks of its table, checked."""
+"""The queries of a benchmark to its table, checked."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from nasbench_lab.tables.columns import Column, Constraint, Query, Task
 from nasbench_lab.tables.table import Table
 
 _TRAINING = ("dataset", "trained_on", "schedule")
-"""What makes two columns ones of the same training."""
+"""The fields in which columns of the same training agree."""
 
 
 @dataclass(frozen=True)
 class Questions:
-    """What a benchmark asks of its table.
+    """The queries of a benchmark to its table.
 
     Args:
-        queries: What a search sees.
-        report: What results are reported in.
-        constraints: What architectures must keep to.
+        queries: The queries that a search sees.
+        report: The query that results are reported in.
+        constraints: The constraints on architectures.
         objectives: Name, unit and direction of each query.
         main: The column whose training is paid for.
-        epochs: After how many epochs a search is told, or None where the table does not know.
-        common: The epochs up to that one at which all that depends on training is known.
+        epochs: The epoch at which a search sees values, or None if the table does not know.
+        common: The epochs up to that one with values of all columns that depend on training.
     """
 
     queries: tuple[Query, ...]
@@ -45,15 +45,17 @@ class Questions:
         report: Query | str | None,
         constraints: Constraint | str | Sequence[Constraint | str] | None,
     ) -> Questions:
-        """Checks what is to be asked; arguments as for ``TableBenchmark``.
+        """Checks queries; arguments as for ``TableBenchmark``.
 
         Raises:
-            QueryError: The table cannot answer, or a search must not ask it.
+            QueryError: The table cannot answer, or a search must not see the answer.
             UnknownNameError: The table has no such task.
         """
         default = _default(table, task)
-        given = default.objective if objective is None else objective
-        queries = tuple(map(Query.of, [given] if isinstance(given, str | Query) else given))
+        objectives = default.objective if objective is None else objective
+        queries = tuple(
+            map(Query.of, [objectives] if isinstance(objectives, str | Query) else objectives)
+        )
         reported = Query.of(report or default.report or queries[0])
         if not all(query.metric for query in queries):
             raise QueryError(
@@ -91,7 +93,7 @@ class Questions:
 
 
 def _default(table: Table, task: str | None) -> Task:
-    """What is searched on and reported if nothing else is said."""
+    """The default objective and report of a table or task."""
     if task is None:
         return Task(table.info.objective, table.info.report)
     if task not in table.info.tasks:
@@ -100,7 +102,7 @@ def _default(table: Table, task: str | None) -> Task:
 
 
 def _check_split(table: Table, columns: Sequence[Column], default: Task) -> None:
-    """Refuses what a search must not see."""
+    """Refuses columns of test data."""
     for column in columns:
         if column.on_test_data:
             raise QueryError(
@@ -111,7 +113,7 @@ def _check_split(table: Table, columns: Sequence[Column], default: Task) -> None
 
 
 def _check_training(table: Table, columns: Sequence[Column], main: Column) -> None:
-    """Refuses columns of several trainings, of which one only would be paid for."""
+    """Refuses columns of different trainings, as a search would pay for only one."""
     for column in columns:
         if any(getattr(column, key) != getattr(main, key) for key in _TRAINING):
             raise QueryError(

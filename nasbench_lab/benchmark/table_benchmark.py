@@ -1,4 +1,4 @@
-"""A benchmark that looks the answer up in a table."""
+"""A benchmark that looks values up in a table."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from nasbench_lab.tables.table import Table
 
 
 class TableBenchmark(Benchmark):
-    """A benchmark that looks the answer up.
+    """A benchmark that looks values up in a table.
 
     Args:
         table: The table.
-        task: One of the table's tasks, which says what is searched on and reported by default.
-        objective: What the search sees, one query or several; by default what the table says. Test
-            metrics are refused.
-        report: What results are reported in, by default what the table says.
-        clock: One of ``CLOCKS``; by default what the table says, else ``official`` or
-            ``train_only`` where it has the times for it, else ``evaluations``.
-        fallback: Who answers for architectures that the table lacks, such as a
-            ``TrainingBenchmark``. Its answers have row -1: no test value is known of them.
-        constraints: What architectures must keep to, such as ``"parameters<=0.5"``. One that does
-            not costs as much as any other, its evaluation says by how much it fails, and it is never
-            an incumbent. Regret is against the best that keep to them. What depends on training,
-            such as ``"valid_accuracy>=90"``, is judged after the last epoch only; until then the
-            violation is NaN, and the architecture is no incumbent.
+        task: One of the table's tasks, for the default objective and report.
+        objective: The query that the search sees, or several; by default the table's. Test metrics
+            are refused.
+        report: The query that results are reported in; by default the table's.
+        clock: One of ``CLOCKS``; by default the table's, else ``official`` or ``train_only`` if the
+            table has the times for it, else ``evaluations``.
+        fallback: A benchmark for architectures that the table lacks, such as a
+            ``TrainingBenchmark``. Its evaluations have row -1 and no test value.
+        constraints: Constraints on architectures, such as ``"parameters<=0.5"``. An architecture that
+            breaks one costs as much as any other and is never an incumbent; its evaluation has the
+            violation. Regret is against the best architecture within the constraints. A constraint
+            that depends on training, such as ``"valid_accuracy>=90"``, is checked after the last
+            epoch only; before, the violation is NaN, and the architecture is no incumbent.
 
     Raises:
         QueryError: The table cannot answer, the objective or a constraint is measured on test data,
-            no entry keeps to the constraints, or the fallback answers another question.
+            no entry keeps to the constraints, or the fallback measures something else.
         UnknownNameError: The table has no such task, or there is no such clock.
     """
 
@@ -72,7 +72,7 @@ class TableBenchmark(Benchmark):
         self.fallback = fallback
         if fallback is not None:
             self._check_fallback(fallback)
-        self._known: dict[int | None, dict[Architecture, Evaluation]] = defaultdict(dict)
+        self._evaluations: dict[int | None, dict[Architecture, Evaluation]] = defaultdict(dict)
         self._columns: dict[int | None, _Columns] = {}
         self._rows: dict[Architecture, int] = {}
         self._feasible: NDArray[np.bool_] | None = None
@@ -94,7 +94,7 @@ class TableBenchmark(Benchmark):
         )
 
     def _check_fallback(self, fallback: Benchmark) -> None:
-        """Refuses a fallback whose answers do not belong beside the table's."""
+        """Refuses a fallback whose values cannot be compared with the table's."""
         if self.constraints:
             raise QueryError(f"{fallback.name!r} cannot tell whether constraints are kept.")
         here, there = (
@@ -115,15 +115,15 @@ class TableBenchmark(Benchmark):
                 )
 
     def lacking_times(self) -> list[str]:
-        """Which epochs and clocks the table's times cannot pay for, in sentences."""
-        name, wanted = self.first_objective.metric, self.table.info.clock
+        """Sentences that name the epochs and clocks for which the table lacks times."""
+        name, clock = self.first_objective.metric, self.table.info.clock
         times = f"the times of the table ({', '.join(sorted(self._times.columns)) or 'none'})"
-        held = self._times.clocks(self.epochs)
+        clocks = self._times.clocks(self.epochs)
         sentences = []
-        if wanted not in held and (wanted or self._times.columns) and (wanted or len(held) == 1):
+        if clock not in clocks and (clock or self._times.columns) and (clock or len(clocks) == 1):
             sentences.append(
                 f"{times} cannot pay for {name}{f' after epoch {self.epochs}' if self.epochs else ''}"
-                f"{f' by the clock {wanted!r}' if wanted else ''}; clocks: {', '.join(held)}"
+                f"{f' by the clock {clock!r}' if clock else ''}; clocks: {', '.join(clocks)}"
             )
         if self._unpaid:
             sentences.append(
@@ -134,7 +134,7 @@ class TableBenchmark(Benchmark):
 
     @property
     def fingerprint(self) -> str:
-        """A checksum of what this benchmark reads of its table."""
+        """A checksum of the parts of the table that this benchmark reads."""
         queries = [*self.queries, self.report, *(c.query for c in self.constraints)]
         return self.table.fingerprint(
             {self.table.column(query).name for query in queries} | self._times.columns
@@ -142,13 +142,13 @@ class TableBenchmark(Benchmark):
 
     @property
     def first_objective(self) -> Query:
-        """The first objective by the mean over trials, as results are judged by."""
+        """The first objective by the mean over trials, which results are judged by."""
         query = self.queries[0]
         return replace(query, trial="mean") if query.trial == "random" else query
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
-        """``(rows,)`` which entries keep to the constraints at the end of training."""
+        """``(rows,)`` whether each entry keeps to the constraints at the end of training."""
         if self._feasible is None:
             self._feasible = np.ones(len(self.table), dtype=np.bool_)
             for constraint in self.constraints:
@@ -156,7 +156,7 @@ class TableBenchmark(Benchmark):
         return self._feasible
 
     def _bounded(self, constraint: Constraint) -> NDArray[np.float64]:
-        """``(rows,)`` values that a constraint bounds, by the mean if the trial is to be random."""
+        """``(rows,)`` values that a constraint bounds; means replace random trials."""
         query = constraint.query
         if query.trial == "random":
             query = replace(query, trial="mean")
@@ -173,7 +173,7 @@ class TableBenchmark(Benchmark):
         """The best value of a query among the entries that keep to the constraints.
 
         Raises:
-            QueryError: None of them has one.
+            QueryError: None of these entries has a value.
         """
         ranking = self.ranking(query)
         if not len(ranking):
@@ -197,7 +197,7 @@ class TableBenchmark(Benchmark):
     ) -> Evaluation:
         """Looks an architecture up.
 
-        One that the table lacks is a failed evaluation, if there is no fallback.
+        An architecture that the table lacks is a failed evaluation, if there is no fallback.
         """
         if since is not None and resumes(self.clock):
             if self.fallback is not None and self._row(architecture) < 0:
@@ -205,8 +205,8 @@ class TableBenchmark(Benchmark):
             if self.noisy and self._row(architecture) >= 0:
                 return self._evaluate_random(self._row(architecture), epoch, rng, since)
             return self._resumed(self.evaluate(architecture, epoch, rng), since)
-        known = self._known[epoch]
-        if (result := known.get(architecture)) is not None:
+        evaluations = self._evaluations[epoch]
+        if (result := evaluations.get(architecture)) is not None:
             return result
         row = self._row(architecture)
         columns, costs, violations = self._columns.get(epoch) or self._at(epoch)
@@ -223,7 +223,7 @@ class TableBenchmark(Benchmark):
             at = self.epochs if epoch is None else epoch
             violation = 0.0 if violations is None else violations.item(row)
             result = Evaluation(values, costs.item(row), at, row, violation)
-        known[architecture] = result
+        evaluations[architecture] = result
         return result
 
     def _row(self, architecture: Architecture) -> int:
@@ -243,7 +243,7 @@ class TableBenchmark(Benchmark):
             epoch: After how many epochs, or None for all.
 
         Returns:
-            ``(n, m)`` objective values, NaN where the table has no entry, and ``(n,)`` costs.
+            ``(n, m)`` objective values, NaN if the table has no entry, and ``(n,)`` costs.
         """
         rows = self.table.row(architectures)
         columns, costs, _ = self._at(epoch)
@@ -264,7 +264,7 @@ class TableBenchmark(Benchmark):
                 costs = np.ones(len(self.table))
             else:
                 costs = self._times.costs(self.clock, self.epochs if epoch is None else epoch)
-                # What cannot be charged counts as failed: no time is made up for it.
+                # An entry without a time counts as failed, as times are never made up.
                 unknown = np.isnan(costs)
                 values = [np.where(unknown, np.nan, some) for some in values]
                 costs = np.where(unknown, 0.0, costs)
@@ -283,7 +283,7 @@ class TableBenchmark(Benchmark):
         return self._columns[epoch]
 
     def _at_epoch(self, query: Query, epoch: int | None) -> Query:
-        """The query at an epoch; what does not depend on training, such as parameters, has none."""
+        """The query at an epoch; a column without epochs, such as parameters, has its only value."""
         if epoch is None:
             return query
         column = self.table.column(query)
@@ -306,7 +306,7 @@ class TableBenchmark(Benchmark):
         rng: np.random.Generator | None,
         since: int | None = None,
     ) -> Evaluation:
-        """Draws one training; all objectives whose trial is random, and the cost, are of that."""
+        """Draws one training, for the cost and for all objectives with a random trial."""
         if rng is None:
             raise QueryError("A random trial needs a generator: evaluate(…, rng=…).")
         columns, costs, violations = self._at(epoch)
@@ -319,18 +319,20 @@ class TableBenchmark(Benchmark):
                 continue
             names = self.table.column(query).trials
             trials = self.table.trials(self._at_epoch(query, epoch))[row].tolist()
-            held = {name: v for name, v in zip(names, trials, strict=True) if not math.isnan(v)}
-            # Where there is no mean, there is no trial, or no time to charge.
-            if not held or math.isnan(values[i]):
+            values_by_trial = {
+                name: v for name, v in zip(names, trials, strict=True) if not math.isnan(v)
+            }
+            # Without a mean there is no trial, or no time to charge.
+            if not values_by_trial or math.isnan(values[i]):
                 continue
-            if drawn not in held:
-                drawn = list(held)[int(rng.random() * len(held))]
+            if drawn not in values_by_trial:
+                drawn = list(values_by_trial)[int(rng.random() * len(values_by_trial))]
                 if counts_seconds(self.clock):
                     at = self.epochs if epoch is None else epoch
                     own = self._times.costs(self.clock, at, drawn).item(row)
                     if not math.isnan(own):
                         cost, timed = own, drawn
-            values[i] = held[drawn]
+            values[i] = values_by_trial[drawn]
         at = self.epochs if epoch is None else epoch
         violation = 0.0 if violations is None else violations.item(row)
         result = Evaluation(tuple(values), cost, at, row, violation)

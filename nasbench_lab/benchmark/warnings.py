@@ -1,4 +1,4 @@
-"""What a user should know of a table before searching on it, in sentences."""
+"""Warnings about a table before a search, in sentences."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from nasbench_lab.tables.table import Table
 
 
 def scarcity(benchmark: TableBenchmark) -> list[str]:
-    """Warnings of a benchmark on which a search finds next to nothing, in sentences."""
-    table, few = benchmark.table, []
+    """Warnings if a search on the benchmark would find next to nothing."""
+    table, sentences = benchmark.table, []
     allowed = int(benchmark.feasible.sum())
     if benchmark.constraints and (allowed < _FEW or allowed < _FEW_SHARE * len(table)):
-        kept = ", ".join(map(str, benchmark.constraints))
-        few.append(
-            f"only {allowed:,} of {len(table):,} entries keep to {kept}, so many runs may find none."
+        bounds = ", ".join(map(str, benchmark.constraints))
+        sentences.append(
+            f"only {allowed:,} of {len(table):,} entries keep to {bounds}, so many runs may find none."
         )
     if len(table) < _FEW_SHARE * benchmark.space.size:
         drawn = benchmark.space.sample(np.random.default_rng(0), _DRAWS)
-        held = float((table.row(drawn) >= 0).mean())
-        if held < 10 * _FEW_SHARE:
-            few.append(
-                f"the table holds {held:.1%} of random architectures of its space; the evaluations "
+        share = float((table.row(drawn) >= 0).mean())
+        if share < 10 * _FEW_SHARE:
+            sentences.append(
+                f"the table holds {share:.1%} of random architectures of its space; the evaluations "
                 f"of all others fail."
             )
-    return few
+    return sentences
 
 
 _FEW, _FEW_SHARE = 20, 0.01
-"""Fewer entries than these are few."""
+"""The number and the share of entries below which there is a warning."""
 
 _DRAWS = 1000
 
 
 def lacking_times(table: Table) -> list[str]:
-    """Which epochs and clocks the times of a table cannot pay for, in sentences."""
+    """Sentences that name the epochs and clocks for which a table lacks times."""
     sentences: list[str] = []
     for task in (None, *table.info.tasks):
         with suppress(QueryError):  # it names no objective

@@ -1,4 +1,4 @@
-"""What the drop-ins for ``nats_bench`` and ``nas_201_api`` share: queries by official index."""
+"""The common part of the drop-ins for ``nats_bench`` and ``nas_201_api``: queries by official index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["OfficialBehaviourWarning", "ReadOnlyError"]
 DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 
 _KEPT = 10_000
-"""How many answers are kept, so that a query that comes again is fast; some 3 KB each."""
+"""The number of cached answers, of about 3 KB each, which make repeated queries fast."""
 
 _choice = random.choice
 _bits = random.getrandbits
@@ -32,39 +32,39 @@ _T = TypeVar("_T")
 
 
 class OfficialBehaviourWarning(UserWarning):
-    """The official API misleads here, and so does the drop-in, which says so once."""
+    """The official API misleads here; the drop-in does the same and warns once."""
 
 
 class _Simulated(NamedTuple):
-    """What ``simulate_train_eval`` may give, drawn anew each time."""
+    """The possible outcomes of ``simulate_train_eval``, which draws one at each call."""
 
     outcomes: list[tuple[float, float]]
     """Accuracy and seconds of each trial."""
     latency: Any
     passes: list[float]
-    """Seconds of a validation pass, where these are drawn separately and are to be added."""
+    """Seconds of a validation pass, if they are drawn separately and added."""
 
 
 class _Results(Mapping[int, dict[str, ArchResults]]):
-    """The official ``arch2infos_dict``: index, then schedule, to the results."""
+    """The official ``arch2infos_dict``: results by index, then by schedule."""
 
     def __init__(self, api: MetaAPI) -> None:
         self._api = api
 
     def __getitem__(self, index: int) -> dict[str, ArchResults]:
         api = self._api
-        row = api._held[index]
+        row = api._loaded_rows[index]
         make, records = api._results_class, api._records
         return {hp: make(records, index, row, hp) for hp in api._hps(row)}
 
     def __contains__(self, index: object) -> bool:
-        return index in self._api._held
+        return index in self._api._loaded_rows
 
     def __iter__(self) -> Iterator[int]:
-        return iter(sorted(self._api._held))
+        return iter(sorted(self._api._loaded_rows))
 
     def __len__(self) -> int:
-        return len(self._api._held)
+        return len(self._api._loaded_rows)
 
 
 class MetaAPI:
@@ -72,7 +72,7 @@ class MetaAPI:
 
     Args:
         table: The table.
-        filename: What the official API would name as its file.
+        filename: The name of the file in the official API.
         verbose: Whether each call is printed.
     """
 
@@ -84,7 +84,7 @@ class MetaAPI:
 
     def __init__(self, table: Table, filename: str | None, verbose: bool) -> None:
         self._records = Records(table)
-        self._held: dict[int, int] = self._records.rows
+        self._loaded_rows: dict[int, int] = self._records.rows
         self._avaliable_hps: set[str] = set(self._records.schedules)
         self.arch2infos_dict = _Results(self)
         self.filename = filename
@@ -100,7 +100,7 @@ class MetaAPI:
         self._simulated: dict[tuple[Any, ...], _Simulated] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was kept to be fast is not taken to another process.
+        # Caches are not sent to another process.
         dropped = {"_answers", "_trials", "_costs", "_simulated", "arch2infos_dict"}
         dropped |= {"meta_archs", "archstr2index"}
         return {name: value for name, value in vars(self).items() if name not in dropped}
@@ -165,8 +165,8 @@ class MetaAPI:
             arch: A string, an object with a method ``tostr``, or an int, which is only checked.
 
         Returns:
-            The index; -1 for anything else, be it a string that is not in the list or an index that
-            is a NumPy integer.
+            The index; -1 for anything else, also for a string that is not in the list or a NumPy
+            integer.
         """
         if self.verbose:
             self._say(f"Call query_index_by_arch with arch={arch}")
@@ -207,11 +207,11 @@ class MetaAPI:
         return self._records.hps(row)
 
     def _prepare(self, index: int) -> None:
-        """Makes a record available, where records are read one by one."""
+        """Makes a record available, if records are read one by one."""
 
     def _results(self, index: int, hp: object) -> ArchResults:
-        """The results of an architecture and schedule that must be there."""
-        row = self._held[index]
+        """The results of an architecture and schedule, which must exist."""
+        row = self._loaded_rows[index]
         if hp not in self._hps(row):
             raise OfficialKeyError(self._wrong_hp(index, row, hp))
         return self._results_class(self._records, index, row, str(hp))
@@ -224,7 +224,7 @@ class MetaAPI:
 
     def _checked_results(self, index: int, hp: object, name: object) -> ArchResults:
         self._prepare(index)
-        row = self._held.get(index)
+        row = self._loaded_rows.get(index)
         if row is None:
             raise QueryError(f"The file has no record of architecture {index}.")
         if name not in self._hps(row):
@@ -252,7 +252,7 @@ class MetaAPI:
         return results.query(dataname)
 
     def query_by_arch(self, arch: Any, hp: str) -> str | None:
-        """As ``query_info_str_by_arch``, under its older name."""
+        """The older name of ``query_info_str_by_arch``."""
         return self.query_info_str_by_arch(arch, hp)
 
     def query_info_str_by_arch(self, arch: Any, hp: str = "12") -> str | None:
@@ -260,7 +260,7 @@ class MetaAPI:
         self._say(f"Call query_info_str_by_arch with arch={arch} and hp={hp}")
         index = self._index(arch)
         self._prepare(index)
-        row = self._held.get(index)
+        row = self._loaded_rows.get(index)
         if row is None:
             self._not_evaluated(index)
             return None
@@ -284,16 +284,16 @@ class MetaAPI:
         """Accuracies (%), losses and times (s) after an epoch.
 
         Args:
-            index: An official index, or what ``query_index_by_arch`` takes.
+            index: An official index, or an argument of ``query_index_by_arch``.
             dataset: ``"cifar10-valid"``, ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
-            iepoch: Counted from 0; None for the last.
+            iepoch: The epoch, counted from 0; None for the last.
             hp: The schedule.
             is_random: True for a trial drawn from Python's global ``random``, False for the mean
                 over trials, or a seed.
 
         Returns:
             A new dictionary. ``…-all-time`` is the sum up to the epoch, ``…-per-time`` its mean per
-            epoch. What the record lacks at that epoch is left out.
+            epoch. Values that the record lacks at that epoch are left out.
         """
         if self.verbose:
             self._say(
@@ -305,7 +305,7 @@ class MetaAPI:
             except (KeyError, TypeError):
                 pass
             else:
-                # As random.choice draws, with the same bits, in half the time.
+                # This draws the same bits as random.choice in half the time.
                 drawn = _bits(width)
                 while drawn >= n:
                     drawn = _bits(width)
@@ -317,7 +317,7 @@ class MetaAPI:
     ) -> Info:
         """The same for an index that was checked."""
         self._prepare(index)
-        if index not in self._held:
+        if index not in self._loaded_rows:
             raise QueryError(f"The file has no record of architecture {index}.")
         key: tuple[Any, ...] = (index, dataset, iepoch, hp)
         results = self._results(index, str(hp))
@@ -359,7 +359,7 @@ class MetaAPI:
         iepoch: int | None,
         choose: Callable[[list[Info]], _T],
     ) -> dict[str, _T]:
-        """What is chosen of the trials on each split that all of them have."""
+        """The chosen values of each split that all trials have."""
         splits = {"train": choose(results.infos(dataset, "train", iepoch))}
         if dataset == "cifar10-valid":
             splits["valid"] = choose(results.infos(dataset, "x-valid", iepoch))
@@ -371,7 +371,7 @@ class MetaAPI:
         for name, setname in others.items():
             try:
                 splits[name] = choose(results.infos(dataset, setname, iepoch))
-            except Exception:  # as officially, whatever is wrong with it
+            except Exception:  # the official code catches everything too
                 continue
         return splits
 
@@ -391,15 +391,15 @@ class MetaAPI:
     def _simulate(
         self, arch: Any, dataset: str, iepoch: int | None, hp: str, latency_hp: str, account: bool
     ) -> tuple[float, Any, float, float]:
-        """Draws a trial, charges its time and says what a search would see of it."""
+        """Draws a trial, charges its time and returns the values that a search would see."""
         key = (arch, dataset, iepoch, hp)
         plain = type(arch) is int or type(arch) is str
-        found = self._simulated.get(key) if plain else None
-        if found is not None:
-            accuracy, cost = _choice(found.outcomes)
-            latency = found.latency
-            if found.passes:
-                cost += _choice(found.passes)
+        simulated = self._simulated.get(key) if plain else None
+        if simulated is not None:
+            accuracy, cost = _choice(simulated.outcomes)
+            latency = simulated.latency
+            if simulated.passes:
+                cost += _choice(simulated.passes)
         else:
             answers, chosen, passes, one_pass = self._draw(arch, dataset, iepoch, hp)
             name = "valtest" if passes else "valid"
@@ -420,7 +420,7 @@ class MetaAPI:
         latency: Any,
         passes: list[float],
     ) -> None:
-        """Keeps what the trials give, unless the times of one are unknown."""
+        """Caches the outcomes of the trials, unless the times of a trial are unknown."""
         times = [(a["train-all-time"], 0.0 if passes else a["valid-per-time"]) for a in answers]
         if None in passes or any(None in pair for pair in times):
             return
@@ -434,9 +434,9 @@ class MetaAPI:
     def _draw(
         self, arch: Any, dataset: str, iepoch: int | None, hp: str
     ) -> tuple[list[Info], Info, list[float], float]:
-        """All trials, the one that was drawn, and the time of one validation pass.
+        """All trials, the drawn trial, possible times of a validation pass, and its time.
 
-        Where that time is drawn too, it comes with all that could have been.
+        The possible times are empty if the time is not drawn.
         """
         index = self._index(arch)
         if dataset not in DATASETS[1:]:
@@ -482,7 +482,7 @@ class MetaAPI:
 
     def _cost_info(self, index: int, dataset: str, hp: str) -> dict[str, Any]:
         key = (index, dataset, hp, type(hp))
-        if key not in self._costs or index not in self._held:
+        if key not in self._costs or index not in self._loaded_rows:
             results = self._checked_results(index, hp, self._hp_name(hp))
             if len(self._costs) >= _KEPT:
                 self._costs.clear()
@@ -490,28 +490,28 @@ class MetaAPI:
         return self._costs[key]
 
     def get_net_param(self, index: int, dataset: str, seed: int | None, hp: str = "12") -> Any:
-        """None for each trial, as officially for files without weights: a table keeps none."""
+        """None for each trial, as officially for files without weights; tables have no weights."""
         return self.query_meta_info_by_index(index, hp).get_net_param(dataset, seed)
 
     def get_net_config(self, index: int, dataset: str) -> dict[str, Any]:
-        """What the official code builds the network from."""
+        """The configuration from which the official code builds the network."""
         self._say(f"Call get_net_config with index={index}, dataset={dataset}.")
         self._prepare(index)
-        if index not in self._held:
+        if index not in self._loaded_rows:
             raise QueryError(f"The file has no record of architecture {index}.")
         first: ArchResults = next(iter(self.arch2infos_dict[index].values()))
         config: dict[str, Any] = first.results(dataset)[0].get_config(None)
         return config
 
     def clear_params(self, index: int, hp: str | None = None) -> None:
-        """Does nothing but check its arguments: a table keeps no weights."""
+        """Only checks its arguments, as a table has no weights."""
         self._say(f"Call clear_params with index={index} and hp={hp}")
-        row = self._held[index]
+        row = self._loaded_rows[index]
         if hp is not None and str(hp) not in self._hps(row):
             raise QueryError(self._wrong_hp(index, row, hp))
 
     def statistics(self, dataset: str, hp: str | int) -> dict[int, int]:
-        """How many architectures have how many trials, by the number of trials."""
+        """The number of architectures by their number of trials."""
         self._say(f"Call statistics with dataset={dataset} and hp={hp}.")
         if dataset not in DATASETS:
             raise QueryError(f"Expected one of {', '.join(DATASETS)} but got {dataset!r}.")
@@ -588,7 +588,7 @@ class MetaAPI:
         return [("valid", "x-valid"), ("test", "x-test")]
 
     def show(self, index: int = -1) -> None:
-        """Prints what is known of an architecture, or of all that were loaded."""
+        """Prints the results of an architecture, or of all that were loaded."""
         if index >= len(self):
             print(f"This index ({index}) is out of range (0~{len(self)}).")
             return
@@ -602,12 +602,12 @@ class MetaAPI:
             return
         print(self)
         indexes = sorted(self.evaluated_indexes)
-        for i, one in enumerate(indexes):
+        for i, number in enumerate(indexes):
             print(
-                f"\n{'-' * 10} The ({i:5d}/{len(indexes):5d}) {one:06d}-th architecture! {'-' * 10}"
+                f"\n{'-' * 10} The ({i:5d}/{len(indexes):5d}) {number:06d}-th architecture! {'-' * 10}"
             )
-            print(f"arch : {self._records.string(one)}")
-            self._show_one(one)
+            print(f"arch : {self._records.string(number)}")
+            self._show_one(number)
 
     def _show_one(self, index: int) -> None:
         for results in self.arch2infos_dict[index].values():
@@ -627,7 +627,7 @@ def official_split(dataset: str, metric_on_set: str) -> tuple[str, str]:
 
 
 def refuse_reload(*_: object) -> NoReturn:
-    """What is behind an API is fixed when it is made."""
+    """Refuses, as the source of an API is fixed when it is made."""
     raise ReadOnlyError(
         "An API over an imported table reads from that table only. To read another archive, make a "
         "new API from its path."

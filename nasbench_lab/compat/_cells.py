@@ -1,4 +1,4 @@
-"""What the official API does with the string of a cell."""
+"""The official functions on the string of a cell."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nasbench_lab.spaces.nb201 import OPERATIONS
 
 
 class CellStrings:
-    """What can be done with the string of a cell; static methods, as officially."""
+    """Functions on the string of a cell; static methods, as officially."""
 
     @staticmethod
     def str2lists(arch_str: str) -> list[tuple[tuple[str, int], ...]]:
-        """For each node but the first, its (operation, source) pairs.
+        """The (operation, source) pairs of each node but the first.
 
         Example:
             >>> CellStrings.str2lists("|none~0|+|skip_connect~0|nor_conv_3x3~1|")

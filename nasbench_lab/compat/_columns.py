@@ -1,6 +1,6 @@
 """The columns of an imported NATS-Bench or NAS-Bench-201 table, read number by number.
 
-They are made, and their names explained, in the importer, ``tabular_data/_nats_collector.py``.
+The importer, ``tabular_data/_nats_collector.py``, makes them and explains their names.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Curve:
         if self.epochs is None:
             self._whole = table.trials(name)
         else:
-            self._known = frozenset(self.epochs)
+            self._epoch_set = frozenset(self.epochs)
 
     def at(self, row: int, trial: int, iepoch: int) -> float | None:
-        """The value after an epoch counted from 0; None where there is none."""
+        """The value after an epoch counted from 0; None if there is none."""
         if self.epochs is None:
             value = self._whole.item(row, trial)
         else:
@@ -45,14 +45,14 @@ class Curve:
         try:
             return self._views[iepoch]
         except KeyError:
-            found = None
-            if iepoch + 1 in self._known:
-                found = self._table.trials(Query(self._name, epoch=int(iepoch) + 1))
-            self._views[iepoch] = found
-            return found
+            values = None
+            if iepoch + 1 in self._epoch_set:
+                values = self._table.trials(Query(self._name, epoch=int(iepoch) + 1))
+            self._views[iepoch] = values
+            return values
 
     def total(self, row: int, trial: int, iepoch: int) -> float | None:
-        """The sum up to and with an epoch; None where one of the values is missing."""
+        """The sum up to and including an epoch; None if a value is missing."""
         if self.epochs is None:
             value = self.at(row, trial, 0)
             return None if value is None else value * (iepoch + 1)
@@ -65,8 +65,8 @@ class Curve:
         return total
 
     def by_epoch(self, row: int, trial: int, n_epochs: int) -> dict[int, float]:
-        """The values that are there, by epoch counted from 0."""
-        if self.epochs is None:  # as all real times: the same after every epoch
+        """The existing values by epoch, counted from 0."""
+        if self.epochs is None:  # the same after every epoch, as all real times are
             value = self.at(row, trial, 0)
             return {} if value is None else dict.fromkeys(range(n_epochs), value)
         values = ((i, self.at(row, trial, i)) for i in range(n_epochs))
@@ -79,7 +79,7 @@ class Curve:
 
 
 class _Absent(Curve):
-    """A column that the table lacks: no record has it."""
+    """A column that the table lacks, as no record has it."""
 
     def __init__(self) -> None:
         self.epochs = ()
@@ -137,10 +137,10 @@ class Records:
     """All records of a table.
 
     Args:
-        table: One that was imported from an official file.
+        table: A table that was imported from an official file.
 
     Raises:
-        TableFileError: It was not.
+        TableFileError: The table was not imported from such a file.
     """
 
     def __init__(self, table: Table) -> None:
@@ -161,7 +161,7 @@ class Records:
         except (QueryError, KeyError) as error:
             raise TableFileError(
                 f"Table {table.name!r} was not imported from a file of NATS-Bench or "
-                f"NAS-Bench-201, so that it cannot stand behind their API."
+                f"NAS-Bench-201, so it cannot serve their API."
             ) from error
         self.table = table
         self.rows = {int(index): row for row, index in enumerate(indices.tolist())}

@@ -1,7 +1,6 @@
 """Records of an imported NATS-Bench or NAS-Bench-201 table, in the shape of the official objects.
 
-``ArchResults`` and ``ResultsCount`` are views: each number is read from the table when it is asked
-for.
+``ArchResults`` and ``ResultsCount`` are views, which read each number from the table on demand.
 """
 
 from __future__ import annotations
@@ -16,22 +15,22 @@ from nasbench_lab.errors import NasbenchLabError, QueryError
 
 
 class OfficialKeyError(NasbenchLabError, KeyError):
-    """A data set, schedule or epoch that a record lacks, where the official API has a KeyError."""
+    """A record lacks a data set, schedule or epoch; the official API raises KeyError."""
 
     def __str__(self) -> str:  # KeyError would show the message in quotation marks
         return str(self.args[0]) if self.args else ""
 
 
 class OfficialAssertionError(NasbenchLabError, AssertionError):
-    """A wrong argument where the official API has an AssertionError."""
+    """An argument is wrong; the official API raises AssertionError."""
 
 
 class ReadOnlyError(NasbenchLabError, NotImplementedError):
-    """An official method that changes what was loaded; a table is never changed."""
+    """An official method would change the loaded data; a table is never changed."""
 
 
 Info = dict[str, Any]
-"""What is known after one epoch: ``iepoch``, ``loss``, ``accuracy``, ``cur_time``, ``all_time``."""
+"""The values after an epoch: ``iepoch``, ``loss``, ``accuracy``, ``cur_time``, ``all_time``."""
 
 
 class ResultsCount:
@@ -41,8 +40,8 @@ class ResultsCount:
     the official files), ``epochs``, ``params`` and ``flop`` (millions), ``latency`` (a list with the
     mean, in seconds, or None), ``arch_config``, and dictionaries by epoch counted from 0:
     ``train_acc1es`` (%), ``train_losses``, ``train_times`` (s of each epoch), ``eval_acc1es``,
-    ``eval_losses``, ``eval_times`` with keys such as ``"x-valid@11"``. What the table does not keep
-    is None: ``train_acc5es``, ``net_state_dict``.
+    ``eval_losses``, ``eval_times`` with keys such as ``"x-valid@11"``. ``train_acc5es`` and
+    ``net_state_dict`` are None, as the table does not have them.
     """
 
     __slots__ = ("_arch", "_row", "_trainings", "_trial")
@@ -59,7 +58,7 @@ class ResultsCount:
 
     @staticmethod
     def mean(values: Sequence[Any]) -> Any:
-        """The mean of numbers, of the type that the official API gives."""
+        """The mean of numbers, of the official API's type."""
         return sum(values) / len(values)
 
     @property
@@ -156,7 +155,7 @@ class ResultsCount:
         return self.epochs
 
     def get_latency(self) -> float:
-        """Seconds, or -1.0 where none was measured."""
+        """Seconds, or -1.0 if there is no measurement."""
         value = self._trainings.latency.at(self._row, self._trial, self.epochs - 1)
         return -1.0 if value is None else value
 
@@ -222,7 +221,7 @@ class ResultsCount:
         accuracy = split.accuracy.at(self._row, self._trial, iepoch)
         if accuracy is None:
             raise self._lacks(f"values of {name!r} at", iepoch)
-        # A training that diverged has accuracies, but no losses.
+        # Trainings that diverged have accuracies, but no losses.
         loss = split.loss.at(self._row, self._trial, iepoch)
         return {
             "iepoch": iepoch,
@@ -238,14 +237,14 @@ class ResultsCount:
         return error(
             f"The record of {self._arch_str} on {self.name!r} with schedule "
             f"{self._trainings.hp!r} and seed {self.seed} has no {what} epoch {iepoch}. It holds "
-            f"train, {', '.join(self.eval_names)}, not each at every epoch."
+            f"train, {', '.join(self.eval_names)}, but not all of them at every epoch."
         )
 
     def get_net_param(self, clone: bool = False) -> None:
-        """None, as officially where the weights were cleared: a table keeps none."""
+        """None, as officially after weights were cleared; tables have no weights."""
 
     def get_config(self, str2structure: Callable[[str], Any] | None) -> dict[str, Any]:
-        """What the official code builds this network from."""
+        """The configuration from which the official code builds this network."""
         config = self.arch_config
         if config.get("name") == "infer.shape.tiny":
             genotype = config["genotype"]
@@ -269,7 +268,7 @@ class ResultsCount:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """All attributes; a copy, as plain dictionaries."""
+        """A copy of all attributes as plain dictionaries."""
         return {name: getattr(self, name) for name in _ATTRIBUTES}
 
     def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
@@ -373,15 +372,15 @@ class ArchResults:
 
     def query(self, dataset: str, seed: int | None = None) -> Any:
         """The trial with a seed, or a dictionary of all by seed."""
-        found = dict(zip(self.get_dataset_seeds(dataset), self.results(dataset), strict=True))
+        trials = dict(zip(self.get_dataset_seeds(dataset), self.results(dataset), strict=True))
         if seed is None:
-            return found
-        if seed not in found:
+            return trials
+        if seed not in trials:
             raise OfficialKeyError(
                 f"Architecture {self.arch_index} has no trial with seed {seed!r} on {dataset!r} "
-                f"with schedule {self._hp!r}, only {', '.join(map(str, found))}."
+                f"with schedule {self._hp!r}, only {', '.join(map(str, trials))}."
             )
-        return found[seed]
+        return trials[seed]
 
     def get_compute_costs(self, dataset: str) -> dict[str, Any]:
         """``flops`` and ``params`` in millions, ``latency`` and times in seconds, or None."""
@@ -403,19 +402,19 @@ class ArchResults:
         return info
 
     def _agreed(self, costs: list[float], seeds: list[int]) -> list[float]:
-        """The costs of all trials, or where they differ that of seed 888, as version 1.6 decided."""
+        """The costs of all trials; if they differ, that of seed 888, as since version 1.6."""
         if len({f"{cost:.5f}" for cost in costs}) > 1:
             return [costs[seeds.index(888)]]
         return costs
 
     def infos(self, dataset: str, setname: str, iepoch: int | None = None) -> list[Info]:
-        """What is known of each trial after an epoch; an error where one of them lacks it."""
+        """The values of each trial after an epoch; an error if a trial lacks them."""
         if setname == "train":
             return [result.get_train(iepoch) for result in self.results(dataset)]
         return [result.get_eval(setname, iepoch) for result in self.results(dataset)]
 
     def averaged(self, infos: list[Info]) -> Info:
-        """The mean over trials; None where the first trial has none."""
+        """The mean over trials; None if the first trial has no value."""
         mean = self.results_class.mean
         return {
             name: None if first is None else mean([info[name] for info in infos])
@@ -434,9 +433,9 @@ class ArchResults:
         Args:
             dataset: ``"cifar10-valid"``, ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
             setname: ``"train"``, ``"x-valid"``, ``"x-test"`` or ``"ori-test"``.
-            iepoch: Counted from 0; None for the last.
-            is_random: False for the mean over trials, True for one drawn from Python's ``random``,
-                or a seed.
+            iepoch: The epoch, counted from 0; None for the last.
+            is_random: False for the mean over trials, True for a trial drawn with Python's
+                ``random``, or a seed.
         """
         infos = self.infos(dataset, setname, iepoch)
         if is_random is True:
@@ -446,10 +445,10 @@ class ArchResults:
         return infos[self.position(dataset, is_random)]
 
     def position(self, dataset: str, seed: object) -> int:
-        """Where a seed stands among the trials.
+        """The position of a seed among the trials.
 
         Raises:
-            QueryError: It is not there, or no seed at all.
+            QueryError: There is no trial with this seed, or it is no seed at all.
         """
         seeds = self.get_dataset_seeds(dataset)
         if not isinstance(seed, int) or seed not in seeds:
@@ -464,7 +463,7 @@ class ArchResults:
         """Mean over trials in seconds.
 
         Raises:
-            QueryError: A trial has none.
+            QueryError: A trial has no latency.
         """
         latencies = [result.get_latency() for result in self.results(dataset)]
         if min(latencies) <= 0:
@@ -481,7 +480,7 @@ class ArchResults:
         return epochs.pop()
 
     def get_net_param(self, dataset: str, seed: int | None = None) -> Any:
-        """None for each trial, as officially where the weights were cleared."""
+        """None for each trial, as officially after weights were cleared."""
         if seed is None:
             return dict.fromkeys(self.get_dataset_seeds(dataset))
         if (dataset, seed) not in self.all_results:
@@ -492,10 +491,10 @@ class ArchResults:
         return f"{self.arch_index:06d}"
 
     def clear_params(self) -> None:
-        """Does nothing: a table keeps no weights."""
+        """Does nothing, as a table has no weights."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What the official files hold of this architecture and schedule, as plain dictionaries."""
+        """The content of the official files on this architecture and schedule, as dictionaries."""
         return {
             "arch_index": self.arch_index,
             "arch_str": self.arch_str,

@@ -1,4 +1,4 @@
-"""Finds the table that stands behind an API: an installed one, or an official file converted."""
+"""Finds the table of an API: an installed one, or one converted from an official file."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from nasbench_lab.tables.table import Table
 Source = Table | str | os.PathLike[str] | Mapping[str, Any] | None
 
 KEYS = ("meta_archs", "arch2infos", "evaluated_indexes")
-"""What the official API asks of a dictionary."""
+"""The keys of a dictionary in the official form."""
 
 META = "meta.pickle.pbz2"
 
 
 class Opened(NamedTuple):
-    """A table, and what the official API would say of where it came from."""
+    """A table, with the official API's names of its source."""
 
     table: Table
     filename: str | None
     directory: str | None
-    """The archive that records are read from one by one."""
+    """The archive from which records are read one by one."""
 
 
 def open_table_folder(path: Path) -> Table | None:
-    """The table in a folder; None if it holds none."""
+    """The table in a folder; None if there is none."""
     return Table.open(path) if (path / "manifest.json").is_file() else None
 
 
 def installed(name: str) -> Table | None:
-    """The table of this name in the data folder; None if it is not there or of an older layout."""
+    """The table of this name in the data folder; None if it is missing or its layout is older."""
     if not (registry.table_folder(name) / "manifest.json").is_file():
         return None
     try:
@@ -51,11 +51,11 @@ def installed(name: str) -> Table | None:
 
 
 def from_file(path: Path, *, verbose: bool) -> Table:
-    """The table of an official file or directory, converted when it is first asked for.
+    """The table of an official file or directory, which is converted on first use.
 
     Args:
         path: The file.
-        verbose: Whether to say that it is converted, which takes minutes for the real files.
+        verbose: Whether to print a line before a conversion, which takes minutes for real files.
     """
     path = path.absolute()
     stem = (
@@ -72,7 +72,7 @@ def from_dict(content: Mapping[str, Any], schedules: tuple[str, ...], *, torch: 
 
     Args:
         content: The dictionary.
-        schedules: Those of ``content["arch2infos"]`` that are kept; empty for all.
+        schedules: The schedules of ``content["arch2infos"]`` to convert; empty for all.
         torch: Whether the form is that of NAS-Bench-201.
     """
     infos = {
@@ -87,7 +87,7 @@ def from_dict(content: Mapping[str, Any], schedules: tuple[str, ...], *, torch: 
     with tempfile.TemporaryDirectory(prefix="nasbench-lab-") as folder:
         if torch:
             path = Path(folder) / "dict.pth"
-            # What torch.save wrote before version 1.6: three short pickles, the data, the storages.
+            # Before version 1.6 torch.save wrote three short pickles, the data and the storages.
             parts: tuple[Any, ...] = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
             head = b"".join(pickle.dumps(part, protocol=2) for part in parts)
             path.write_bytes(head + data + pickle.dumps([], protocol=2))

@@ -1,8 +1,8 @@
 """Drop-in replacement for the package ``nas_201_api`` (``nas-bench-201`` 2.1), without PyTorch.
 
-What differs: an API is over a converted table, so archives cannot be reloaded into it; ``show(-1)``,
-which fails officially, works; and an unknown schedule or a missing record is a ``ValueError`` where
-the official code stumbles over an undefined name.
+There are three differences. An API reads a converted table, so it cannot reload archives.
+``show(-1)``, which fails officially, works. An unknown schedule or a missing record is a
+``ValueError``; the official code fails with an undefined name.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class NASBench201API(MetaAPI, CellStrings):
         return hp  # here officially 12 is not "12"
 
     def reload(self, archive_root: str | None = None, index: int | None = None) -> None:
-        """Is refused: an API over a table reads from that table only.
+        """Refuses, as an API over a table reads from that table only.
 
         Raises:
             ReadOnlyError: Always.
@@ -143,13 +143,13 @@ class NASBench201API(MetaAPI, CellStrings):
     def simulate_train_eval(
         self, arch: Any, dataset: str, hp: str = "12", account_time: bool = True
     ) -> tuple[float, Any, float, float]:
-        """Trains and validates an architecture, or so it seems.
+        """Simulates training and validating an architecture.
 
         Args:
-            arch: What ``query_index_by_arch`` takes.
+            arch: An argument of ``query_index_by_arch``.
             dataset: ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
             hp: The schedule. The latency is that of schedule 12, as officially.
-            account_time: Whether it is charged to ``used_time``.
+            account_time: Whether the time is charged to ``used_time``.
 
         Returns:
             Validation accuracy (%), latency (s), seconds that it took, ``used_time``.

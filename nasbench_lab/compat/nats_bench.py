@@ -1,6 +1,6 @@
 """Drop-in replacement for the package ``nats_bench`` (version 1.8).
 
-What differs: an API is over a converted table, so archives of weights cannot be reloaded into it, and
+There are two differences. An API reads a converted table, so it cannot reload archives of weights.
 ``show(-1)``, which fails officially, works.
 """
 
@@ -37,7 +37,7 @@ NATS_BENCH_TSS_NAMEs = ("tss", "topology")
 
 
 def version() -> str:
-    """The version of the official API that this one behaves as."""
+    """The version of the official API with the same behaviour."""
     return NATS_BENCH_API_VERSIONs[-1]
 
 
@@ -54,8 +54,8 @@ def create(
             the name, folder or object of an imported table; a dictionary in the official form; or
             None for the imported table, else the official file or directory in ``$TORCH_HOME``.
         search_space: ``"tss"`` or ``"topology"``; ``"sss"`` or ``"size"``.
-        fast_mode: Whether architectures count as evaluated from the first query on only, as they do
-            where their records are read one by one.
+        fast_mode: Whether an architecture counts as evaluated only after its first query, as records
+            are read one by one.
         verbose: Whether each call is printed.
 
     Raises:
@@ -70,7 +70,7 @@ def create(
 
 
 def search_space_info(main_tag: str, aux_tag: str | None) -> dict[str, Any]:
-    """What can be chosen in a search space.
+    """The choices of a search space.
 
     Args:
         main_tag: ``"nats-bench"`` or ``"nas-bench-201"``.
@@ -81,14 +81,14 @@ def search_space_info(main_tag: str, aux_tag: str | None) -> dict[str, Any]:
         "num_nodes": 4,
     }
     size = {"candidates": list(range(8, 65, 8)), "num_layers": 5}
-    found: dict[tuple[str, str | None], dict[str, Any]] = {("nas-bench-201", None): topology}
-    found.update({("nats-bench", name): topology for name in NATS_BENCH_TSS_NAMEs})
-    found.update({("nats-bench", name): size for name in NATS_BENCH_SSS_NAMEs})
-    if (main_tag, aux_tag) not in found:
+    spaces: dict[tuple[str, str | None], dict[str, Any]] = {("nas-bench-201", None): topology}
+    spaces.update({("nats-bench", name): topology for name in NATS_BENCH_TSS_NAMEs})
+    spaces.update({("nats-bench", name): size for name in NATS_BENCH_SSS_NAMEs})
+    if (main_tag, aux_tag) not in spaces:
         raise QueryError(
-            f"Expected one of {', '.join(map(str, found))} but got {(main_tag, aux_tag)!r}."
+            f"Expected one of {', '.join(map(str, spaces))} but got {(main_tag, aux_tag)!r}."
         )
-    return found[main_tag, aux_tag]
+    return spaces[main_tag, aux_tag]
 
 
 _COMMENT = (
@@ -100,7 +100,7 @@ _COMMENT = (
 
 
 class _NATSBench(MetaAPI):
-    """What both search spaces have in common."""
+    """The common part of both search spaces."""
 
     _comments: ClassVar[Mapping[str, str]] = {
         "cifar10-valid": _COMMENT.format(part="train set"),
@@ -131,7 +131,7 @@ class _NATSBench(MetaAPI):
         self._own_dir = opened.directory
         self.evaluated_indexes: set[int] = set()
         if opened.directory is not None:
-            self._held, self._avaliable_hps = {}, set()
+            self._loaded_rows, self._avaliable_hps = {}, set()
         else:
             self.evaluated_indexes.update(self._records.evaluated)
         self._say(
@@ -231,33 +231,33 @@ class _NATSBench(MetaAPI):
         self._fast_mode = fast_mode
 
     def reload(self, archive_root: str | None = None, index: int | None = None) -> None:
-        """Makes records available, one or all, where ``fast_mode`` has not asked for them yet.
+        """Makes one or all records available that ``fast_mode`` has not read yet.
 
         Raises:
-            ReadOnlyError: They are to come from elsewhere.
-            OfficialAssertionError: The archive has no record of one.
+            ReadOnlyError: The archive is not that of the API.
+            OfficialAssertionError: The archive has no record of an architecture.
         """
         self._say(f"Call reload with archive_root={archive_root} and index={index}")
         archive_root = self.archive_dir if archive_root is None else archive_root
         if archive_root is None:
-            raise QueryError("Expected archive_root, for this API was not made from a directory.")
+            raise QueryError("Expected archive_root, as this API was not made from a directory.")
         if self._own_dir is None or Path(archive_root).absolute() != Path(self._own_dir).absolute():
             refuse_reload()
-        for one in range(len(self)) if index is None else [index]:
-            if not 0 <= one < len(self):
-                raise QueryError(f"Expected an index from 0 to {len(self) - 1} but got {one}.")
-            row = self._records.rows.get(one)
+        for number in range(len(self)) if index is None else [index]:
+            if not 0 <= number < len(self):
+                raise QueryError(f"Expected an index from 0 to {len(self) - 1} but got {number}.")
+            row = self._records.rows.get(number)
             if row is None:
                 raise OfficialAssertionError(
-                    f"{archive_root} has no record of architecture {one}, which would be in "
-                    f"{one:06d}.pickle.pbz2."
+                    f"{archive_root} has no record of architecture {number}, which would be in "
+                    f"{number:06d}.pickle.pbz2."
                 )
-            self._held[int(one)] = row
-            self.evaluated_indexes.add(int(one))
+            self._loaded_rows[int(number)] = row
+            self.evaluated_indexes.add(int(number))
             self._avaliable_hps.update(self._hps(row))
 
     def _prepare(self, index: int) -> None:
-        if index in self._held:
+        if index in self._loaded_rows:
             if index not in self.evaluated_indexes:
                 raise QueryError(f"Architecture {index} is loaded, but not in evaluated_indexes.")
         elif self._fast_mode:
@@ -273,15 +273,15 @@ class _NATSBench(MetaAPI):
         hp: str = "12",
         account_time: bool = True,
     ) -> tuple[float, Any, float, float]:
-        """Trains and validates an architecture, or so it seems.
+        """Simulates training and validating an architecture.
 
         Args:
-            arch: What ``query_index_by_arch`` takes.
+            arch: An argument of ``query_index_by_arch``.
             dataset: ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
-            iepoch: The epoch to train to, counted from 0; None for the last. In mid-curve some
-                records have no validation accuracy; test data leak in then, and a warning says so.
+            iepoch: The epoch to train to, counted from 0; None for the last. Some records have no
+                validation accuracy before the end; then test data leak in, and there is a warning.
             hp: The schedule.
-            account_time: Whether it is charged to ``used_time``.
+            account_time: Whether the time is charged to ``used_time``.
 
         Returns:
             Validation accuracy (%), latency (s), seconds that it took, ``used_time``.
@@ -307,7 +307,8 @@ class _NATSBench(MetaAPI):
             flop_max: Millions.
             param_max: Millions.
             hp: The schedule.
-            enforce_all: Whether all are looked at, evaluated or not; None for all in fast mode.
+            enforce_all: Whether architectures that are not evaluated yet count too; None for yes in
+                fast mode.
 
         Returns:
             Its index and accuracy (%); -1 and None if there is none.
@@ -325,8 +326,8 @@ class _NATSBench(MetaAPI):
         return self._best(indexes, dataset, metric_on_set, flop_max, param_max, hp)
 
     def clear_params(self, index: int, hp: str | None = None) -> None:
-        """Does nothing but check its arguments: a table keeps no weights."""
-        if index in self._held:
+        """Only checks its arguments, as a table has no weights."""
+        if index in self._loaded_rows:
             super().clear_params(index, hp)
         else:
             warnings.warn(f"Architecture {index} is not loaded; nothing to clear.", stacklevel=2)
@@ -351,7 +352,7 @@ class NATStopology(_NATSBench, CellStrings):
     _base_name = "NATS-tss-v1_0-3ffb9"
 
     def get_unique_str(self, arch: Any) -> str:
-        """A string that is the same for the cells that the paper takes for isomorphic."""
+        """A string that is equal for cells that are isomorphic by the paper's method."""
         return unique_string(
             self._records.table.space.from_string(self[self.query_index_by_arch(arch)])
         )

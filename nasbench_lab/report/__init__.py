@@ -1,7 +1,7 @@
-"""A report: one HTML page that shows a result, works offline and asks nothing of any other place.
+"""A report: one HTML page of a result, which works offline and loads nothing from elsewhere.
 
-The template and what it needs are in this folder. The page holds the data of its plots as JSON and
-a small script that draws them. Its Content-Security-Policy allows that script and style alone.
+The template, its style and its script are in this folder. The page holds the data of its plots as
+JSON, and the script draws them. Its Content-Security-Policy allows only this script and this style.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write_report(result: Result, path: Path | str, reference: str | None = None)
     """Writes the report of a result as one HTML file, all or nothing.
 
     Args:
-        result: The runs, all of the experiment or those that are finished.
+        result: The finished runs of the experiment.
         path: The file.
         reference: The algorithm that the others are tested against; by default the best.
 
@@ -67,7 +67,7 @@ def render(result: Result, reference: str | None = None) -> str:
     )
     environment.filters["breakable"] = _breakable
     return environment.get_template("page.html").render(
-        # Both are ours, and part of the page as they are; their sums are in its policy.
+        # Script and style are ours and go into the page unchanged; its policy has their sums.
         style=Markup(style),
         script=Markup(script),
         policy=f"default-src 'none'; style-src '{_sum(style)}'; script-src '{_sum(script)}'; "
@@ -77,7 +77,7 @@ def render(result: Result, reference: str | None = None) -> str:
 
 
 def _breakable(text: str) -> Markup:
-    """A text that may go on in the next line where a name has a part of its own."""
+    """A text that may break between the parts of a name."""
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"([_/|(+,])(?=\S)", r"\1<wbr>", str(escape(text))))
@@ -101,7 +101,7 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
         raise ExperimentError("There are no finished runs to report.")
     data = page_data(result)
     diagrams = contents.friedman_diagrams(result)
-    used = methods.statistics_used(result, bool(diagrams))
+    statistics = methods.statistics_used(result, bool(diagrams))
     ranked_on = diagrams[0]["friedman"].tables if diagrams else []
     return {
         "title": f"{counted(len(result.algorithms), 'algorithm')} on "
@@ -125,5 +125,5 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
         "best": contents.best_architectures(result),
         "figures": contents.static_figures(result),
         "methods": methods.methods(result, ranked_on, reference),
-        "citations": citations(result, used),
+        "citations": citations(result, statistics),
     }

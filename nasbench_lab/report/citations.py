@@ -1,4 +1,4 @@
-"""What a paper that shows these results cites, in BibTeX."""
+"""The citations of a paper that shows these results, in BibTeX."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from nasbench_lab.results.result import Result
 
 
 class Citation(NamedTuple):
-    """A BibTeX entry, and what it is cited for.
+    """A BibTeX entry and its uses.
 
     Args:
-        key: Of the entry.
+        key: The key of the entry.
         bibtex: The entry.
         used_for: Names of tables, algorithms or methods.
     """
@@ -84,35 +84,35 @@ def citations(result: Result, statistics: dict[str, str]) -> list[Citation]:
     """Entries for the software, the tables, the algorithms and the statistics, each key once.
 
     Args:
-        result: What was compared.
-        statistics: Keys of ``STATISTICS`` that were used, and what for.
+        result: The result.
+        statistics: The used keys of ``STATISTICS``, and their uses.
     """
-    found = [(_SOFTWARE, "nasbench-lab")]
+    entries = [(_SOFTWARE, "nasbench-lab")]
     for name in result.benchmarks:
-        found += [
+        entries += [
             (text, name) for text in _entries(result.benchmark(name).table.info.citation, name)
         ]
     for algorithm in result.experiment.algorithms:
         citation = _citation_of(algorithm.algorithm)
-        found += [(text, algorithm.name) for text in _entries(citation, algorithm.name)]
-    found += [(STATISTICS[key], use) for key, use in statistics.items()]
-    return _distinct(found)
+        entries += [(text, algorithm.name) for text in _entries(citation, algorithm.name)]
+    entries += [(STATISTICS[key], use) for key, use in statistics.items()]
+    return _distinct(entries)
 
 
 def _citation_of(algorithm: str) -> str:
-    """What an installed algorithm says of its source; a result must not make us load other code."""
+    """The citation of an installed algorithm; a result must not make us load other code."""
     try:
         name, _ = parse_algorithm(algorithm)
     except NasbenchLabError:
         return ""
     try:
         return algorithm_class(name).citation if name in algorithm_modules() else ""
-    except AlgorithmFileError:  # of a plug-in that is broken
+    except AlgorithmFileError:  # a broken plug-in
         return ""
 
 
 def _entries(citation: str, name: str) -> list[str]:
-    """The BibTeX entries of a text; one that is no BibTeX becomes the note of an entry."""
+    """The BibTeX entries of a text; any other text becomes the title of an entry."""
     text = citation.strip()
     if not text:
         return []
@@ -136,21 +136,21 @@ def is_bibtex(entry: str) -> bool:
     return False
 
 
-def _distinct(found: Iterable[tuple[str, str]]) -> list[Citation]:
-    """Each entry once, with all that it is cited for; different ones of one key are told apart."""
+def _distinct(entries: Iterable[tuple[str, str]]) -> list[Citation]:
+    """Each entry once, with all its uses; different entries of the same key get different keys."""
     by_text: dict[str, list[str]] = {}
-    for text, use in found:
+    for text, use in entries:
         uses = by_text.setdefault(text, [])
         if use not in uses:
             uses.append(use)
-    taken: set[str] = set()
+    keys: set[str] = set()
     result = []
     for text, uses in by_text.items():
         head = re.match(r"(@\w+\{)([^\s,{}]+)", text)
         assert head is not None  # _entries lets nothing else pass
         key, number = head[2], 2
-        while key in taken:
+        while key in keys:
             key, number = f"{head[2]}-{number}", number + 1
-        taken.add(key)
+        keys.add(key)
         result.append(Citation(key, head[1] + key + text[head.end() :], uses))
     return result

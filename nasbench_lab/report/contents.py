@@ -1,4 +1,4 @@
-"""What stands in the page as HTML: tables, drawings and figures, as plain values for the template."""
+"""The HTML contents of the page, tables, drawings and figures, as values for the template."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from nasbench_lab.tables.columns import Column
 
 N_BEST = 3
-"""How many architectures are shown of a table."""
+"""The number of architectures that are shown for each table."""
 
 
 class Cell(NamedTuple):
     """A cell of a table.
 
     Args:
-        text: What stands in it.
-        order: What the column is sorted by.
+        text: The text.
+        order: The key by which the column is sorted.
         more: A second line.
     """
 
@@ -46,7 +46,7 @@ class Cell(NamedTuple):
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number for people; a dash for what is not known."""
+    """A number as text; a dash for NaN."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -56,7 +56,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def fixed(value: float, digits: int = 2) -> str:
-    """A number with so many decimals; a dash for what is not known."""
+    """A number with so many decimals; a dash for NaN."""
     if not math.isfinite(value):
         return number(value)
     text = f"{value:.{digits}f}"
@@ -71,30 +71,30 @@ def interval(low: float, high: float, form: Any = fixed) -> str:
 
 
 def result_tables(result: Result, reference: str | None) -> list[dict[str, Any]]:
-    """By benchmark, a table of what the algorithms reached in the end for each goal.
+    """Tables of the algorithms' final values for each goal, by benchmark.
 
-    Each table has a ``title`` and ``lines``: label, ``best``, ``mark`` and its ``words`` (what the
-    test against the best, or the reference, says) and cells.
+    Each table has a ``title`` and ``lines``: label, ``best``, ``mark`` and its ``words`` (the outcome
+    of the test against the best, or the reference) and cells.
     """
     goals = {goal: _metric(goal) for goal in goals_of(result)}
     frames = {goal: stats.table_frame(result, metric, reference) for goal, metric in goals.items()}
     tables = []
     for name in result.tables_with_runs:
         benchmark = result.benchmark(name)
-        here = []
+        of_benchmark = []
         for goal, frame in frames.items():
             lines = frame[frame["benchmark"] == name].to_dict(orient="records")
             if lines:
                 title = stats.metric_label(benchmark, goals[goal])
-                found = any(line["without"] for line in lines)
-                here.append(
+                partial = any(line["without"] for line in lines)
+                of_benchmark.append(
                     {
                         "title": title,
-                        "found": found,
-                        "lines": [_result_line(line, found) for line in lines],
+                        "partial": partial,
+                        "lines": [_result_line(line, partial) for line in lines],
                     }
                 )
-        tables.append({"benchmark": name, "tables": here})
+        tables.append({"benchmark": name, "tables": of_benchmark})
     return tables
 
 
@@ -103,11 +103,11 @@ def _metric(goal: str) -> str:
 
 
 _MARKS = {"worse": "▼", "better": "▲", "mixed": "◆"}
-"""What is drawn beside an algorithm whose test is significant."""
+"""The marks of algorithms whose test is significant."""
 
 
-def _result_line(line: Mapping[Any, Any], found: bool) -> dict[str, Any]:
-    """A line of a table; with the share of runs that found something, if some did not."""
+def _result_line(line: Mapping[Any, Any], partial: bool) -> dict[str, Any]:
+    """A line of a table, with the share of runs that found something if it is ``partial``."""
     p = float(line["p"])
     shown = "< 0.001" if p < 0.001 else fixed(p, 3)
     spread = interval(line["q25"], line["q75"])
@@ -119,7 +119,7 @@ def _result_line(line: Mapping[Any, Any], found: bool) -> dict[str, Any]:
         "mark": _MARKS.get(line["outcome"], ""),
         "words": stats.OUTCOMES.get(line["outcome"], ""),
         "cells": [
-            runs._replace(more=f"{share:.0%} found something") if found else runs,
+            runs._replace(more=f"{share:.0%} found something") if partial else runs,
             Cell(fixed(line["mean"]), _order(line["mean"]), interval(line["low"], line["high"])),
             Cell(fixed(line["median"]), _order(line["median"]), spread),
             Cell(number(line["rank"]), _order(line["rank"])),
@@ -130,7 +130,7 @@ def _result_line(line: Mapping[Any, Any], found: bool) -> dict[str, Any]:
 
 
 def _order(value: float) -> float:
-    """What to sort by: what is not known goes last."""
+    """The key to sort by; NaN goes last."""
     return 1e300 if math.isnan(value) or value == math.inf else float(value)
 
 
@@ -138,9 +138,9 @@ def _order(value: float) -> float:
 
 
 def target_tables(result: Result) -> list[dict[str, Any]]:
-    """By benchmark, what it took to reach some targets: ``targets`` and ``lines`` of cells.
+    """The costs to reach targets, by benchmark: ``targets`` and ``lines`` of cells.
 
-    A cell has the expected running time with its interval, and the share of runs that got there.
+    A cell has the expected running time with its interval, and the share of successful runs.
     """
     metric = "hypervolume" if "hypervolume" in goals_of(result) else "valid_regret"
     frame = stats.target_frame(result, metric)
@@ -182,10 +182,10 @@ def _target_cell(line: Mapping[Any, Any]) -> Cell:
 
 
 def friedman_diagrams(result: Result) -> list[dict[str, Any]]:
-    """For each goal, what a critical-difference diagram draws, in the coordinates of its picture.
+    """The shapes of a critical-difference diagram for each goal, in pixels.
 
     Better ranks are on the left. Names stand below the axis in two halves, as in Demšar (2006).
-    There is none for fewer tables than a critical difference needs, or fewer than three algorithms.
+    There is no diagram with fewer than three algorithms, or fewer tables than the test needs.
     """
     diagrams = []
     for goal in goals_of(result):
@@ -198,7 +198,7 @@ def friedman_diagrams(result: Result) -> list[dict[str, Any]]:
 
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _LINE = 800.0, 220.0, 580.0, 52.0, 22.0
-"""Of the diagram, its axis and its lines, in pixels. Names stand on both sides of the axis."""
+"""Sizes of the diagram, its axis and its lines, in pixels. Names stand on both sides of the axis."""
 
 
 def _diagram(friedman: Friedman) -> dict[str, Any]:
@@ -252,41 +252,41 @@ def _diagram(friedman: Friedman) -> dict[str, Any]:
 
 
 def best_architectures(result: Result) -> list[dict[str, Any]]:
-    """By benchmark, the best by the objective of all incumbents that runs ended with."""
-    found = []
+    """The best final incumbents of all runs by the objective, by benchmark."""
+    benchmarks = []
     for name in result.tables_with_runs:
         benchmark = result.benchmark(name)
-        chosen = _chosen(result, name)
+        counts = _chosen(result, name)
         ranking = benchmark.ranking(benchmark.first_objective)
         place = {int(row): i for i, row in enumerate(ranking)}
-        rows = sorted((row for row in chosen if row in place), key=lambda row: place[row])
-        total = sum(sum(by.values()) for by in chosen.values())
-        found.append(
+        rows = sorted((row for row in counts if row in place), key=lambda row: place[row])
+        total = sum(sum(by.values()) for by in counts.values())
+        benchmarks.append(
             {
                 "benchmark": name,
                 "architectures": [
-                    _architecture(benchmark, row, place[row], chosen[row], total)
+                    _architecture(benchmark, row, place[row], counts[row], total)
                     for row in rows[:N_BEST]
                 ],
             }
         )
-    return found
+    return benchmarks
 
 
 def _chosen(result: Result, name: str) -> dict[int, Counter[str]]:
-    """Of each entry that runs ended with, how many of each algorithm did."""
-    chosen: dict[int, Counter[str]] = {}
+    """The number of runs of each algorithm that ended with each entry."""
+    counts: dict[int, Counter[str]] = {}
     for algorithm in result.algorithms:
         for trace in result.traces(name, algorithm):
             position = trace.incumbents()[-1] if len(trace) else -1
             row = int(trace.row[position]) if position >= 0 else -1
             if row >= 0:
-                chosen.setdefault(row, Counter())[algorithm] += 1
-    return chosen
+                counts.setdefault(row, Counter())[algorithm] += 1
+    return counts
 
 
 def _architecture(
-    benchmark: TableBenchmark, row: int, place: int, chosen: Counter[str], total: int
+    benchmark: TableBenchmark, row: int, place: int, counts: Counter[str], total: int
 ) -> dict[str, Any]:
     table = benchmark.table
     architecture = tuple(table.architectures[row].tolist())
@@ -298,18 +298,18 @@ def _architecture(
         "text": benchmark.space.to_string(architecture),
         "place": place + 1,
         "entries": len(table),
-        "runs": sum(chosen.values()),
+        "runs": sum(counts.values()),
         "total": total,
-        "by": listed([f"{label} ({n})" for label, n in chosen.most_common()]),
+        "by": listed([f"{label} ({n})" for label, n in counts.most_common()]),
         "main": [_metric_line(benchmark, column, row) for column in main],
         "others": [_metric_line(benchmark, column, row) for column in others],
     }
 
 
 def _drawing(benchmark: TableBenchmark, architecture: Architecture) -> Markup:
-    """The architecture as SVG, whose texts are escaped already.
+    """The architecture as SVG, with escaped texts.
 
-    Style attributes are left out: the page's policy allows none.
+    It has no style attributes, as the page's policy allows none.
     """
     return Markup(re.sub(r' style="[^"]*"', "", draw(architecture, benchmark.space).svg()))
 
@@ -327,7 +327,7 @@ def _metric_line(benchmark: TableBenchmark, name: str, row: int) -> dict[str, st
 
 
 def _seen(benchmark: TableBenchmark, column: Column) -> str:
-    """Whether searches saw a column, where that matters."""
+    """A remark if searches never see a column."""
     if column in [benchmark.table.column(query) for query in benchmark.queries]:
         return "searched on"
     return "never seen by searches" if column.on_test_data else ""
@@ -367,7 +367,7 @@ def static_figures(result: Result) -> list[dict[str, str]]:
 
 
 def _as_image(figure: Any, result: Result) -> dict[str, str]:
-    """A figure as an SVG image of its own: its names and styles cannot clash with the page's."""
+    """A figure as a separate SVG image, so its names and styles cannot clash with the page's."""
     from matplotlib import rc_context
 
     from nasbench_lab.figures.layout import STYLE
@@ -389,7 +389,7 @@ def _as_image(figure: Any, result: Result) -> dict[str, str]:
 
 
 def described_tables(result: Result) -> list[dict[str, Any]]:
-    """What is known of each table: version, checksum, space, what is searched on and reported."""
+    """Version, checksum, space, objective, report and more of each table."""
     described = []
     for setting in result.experiment.benchmarks:
         benchmark = setting.benchmark
@@ -410,19 +410,19 @@ def described_tables(result: Result) -> list[dict[str, Any]]:
 
 
 def platforms(result: Result) -> list[dict[str, str]]:
-    """With what the runs were made, one entry for each kind of machine and installation."""
+    """The platforms of the runs, an entry for each kind of machine and installation."""
     return [
         {
-            "python": str(one["python"]),
-            "platform": str(one["platform"]),
-            "versions": ", ".join(f"{name} {v}" for name, v in one["versions"].items()),
+            "python": str(origin["python"]),
+            "platform": str(origin["platform"]),
+            "versions": ", ".join(f"{name} {v}" for name, v in origin["versions"].items()),
         }
-        for one in result.made_with
+        for origin in result.made_with
     ]
 
 
 def goal_words(result: Result) -> dict[str, str]:
-    """What each goal is called in short: by the split, if all tables have the same."""
+    """The short name of each goal; it is the split if all tables have the same."""
     opened = [result.benchmark(name) for name in result.tables_with_runs]
     valid = all(b.table.column(b.first_objective).split == "valid" for b in opened)
     test = all(b.table.column(b.report).split == "test" for b in opened)

@@ -1,6 +1,6 @@
 """The data that the page's script draws: lines per algorithm, thinned and rounded.
 
-Everything is a step: what stands at a point holds until the next. Numbers have four significant
+All lines are steps: the value of a point holds until the next point. Numbers have four significant
 digits, and a line has at most ``POINTS`` points, which keeps the page of a large comparison small.
 """
 
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 POINTS = 80
-"""At most how many points a curve has."""
+"""The most points of a curve."""
 
 _DIGITS = 4
 
 _GOALS = {"hypervolume": "hypervolume", "test": "test_regret", "valid": "valid_regret"}
-"""What is looked at, and the metric of ``stats`` that says how far it is from the best.
+"""The goals, and the metric of ``stats`` for the distance of each to the best.
 
-The script draws the distance to the best, or the value itself, which it has from the distance and
-the best. Of the hypervolume the distance is 1 minus the share that was found.
+The script draws the distance to the best, or the value, which follows from the distance and the best.
+The distance of a hypervolume is 1 minus the share that was found.
 """
 
 
 def page_data(result: Result) -> dict[str, Any]:
-    """All that is drawn from, by table, axis and goal.
+    """The data of all plots, by table, axis and goal.
 
     Returns:
-        ``algorithms`` (labels), ``seeds`` (how many were asked for), ``tables`` (of each that has
+        ``algorithms`` (labels), ``seeds`` (the number of the experiment's), ``tables`` (for each with
         runs: name, axes, budget's axis, goals, ``curves``, ``ranks``, ``ecdf``, ``finals``), ``all``
-        (ranks and ECDF over all tables) and ``statistics`` (names of what a curve and its band can
-        be).
+        (ranks and ECDF over all tables) and ``statistics`` (names of those that a curve and its band
+        can show).
     """
     names = result.tables_with_runs
     goals = goals_of(result)
@@ -85,7 +85,7 @@ def page_data(result: Result) -> dict[str, Any]:
 
 
 def goals_of(result: Result) -> list[str]:
-    """What there is to look at: of one column that is both searched on and reported, one goal."""
+    """The goals of a result; if the objective is also reported, both are one goal."""
     goals = {metric: goal for goal, metric in _GOALS.items()}
     return [goals[metric] for metric in sorted(stats.judged_by(result), key=list(goals).index)]
 
@@ -102,7 +102,7 @@ def _axes(benchmark: TableBenchmark) -> list[stats.Axis]:
 
 
 def _goal(benchmark: TableBenchmark, goal: str) -> dict[str, Any]:
-    """Labels, the best value that there is, and the direction of what is looked at."""
+    """Labels, best value and direction of a goal."""
     if goal == "hypervolume":
         return {
             "distance": "missing hypervolume (share of the table's)",
@@ -122,7 +122,7 @@ def _goal(benchmark: TableBenchmark, goal: str) -> dict[str, Any]:
 def _points(traces: Sequence[Trace], axis: stats.Axis) -> Floats:
     """At most ``POINTS`` points, half of them evenly spaced and half by factors.
 
-    The page's axis may be linear or logarithmic; whole numbers, if there are few, are all there.
+    The page's axis may be linear or logarithmic. Short axes of whole numbers have all of them.
     """
     even = stats.grid(traces, axis, POINTS)
     last = even[-1]
@@ -130,7 +130,7 @@ def _points(traces: Sequence[Trace], axis: stats.Axis) -> Floats:
         return even
     half = POINTS // 2
     if axis == "seconds":
-        first = last / 1e3 or last  # of the least numbers there is no thousandth
+        first = last / 1e3 or last  # a thousandth of the least numbers is 0
         return np.union1d(np.linspace(last / half, last, half), np.geomspace(first, last, half))
     points = np.union1d(np.linspace(1, last, half).round(), np.geomspace(1, last, half).round())
     return points.astype(np.float64)
@@ -139,27 +139,27 @@ def _points(traces: Sequence[Trace], axis: stats.Axis) -> Floats:
 def _curves(
     result: Result, name: str, axes: Sequence[stats.Axis], goals: Sequence[str]
 ) -> dict[str, Any]:
-    """The anytime curves of a benchmark, and where they end.
+    """The anytime curves of a benchmark, and their final values.
 
     Runs that never have an incumbent count as worse than all others, as in the figures of
     ``nasbench-lab plot``.
 
     Returns:
-        ``curves``, by axis the points and, by goal, each algorithm's lines under every statistic, or
-        None; ``finals``, by goal and algorithm, how far each run ended from the best, in ascending
-        order; and ``medians``, the goals that have no means.
+        ``curves``: for each axis its points and, by goal, each algorithm's lines by statistic, or None.
+        ``finals``: the ascending final distances of the runs to the best, by goal and algorithm.
+        ``medians``: the goals without means.
     """
     benchmark = result.benchmark(name)
-    some = {a: result.traces(name, a) for a in result.algorithms}
-    known = [trace for traces in some.values() for trace in traces]
-    points = {axis: _points(known, axis) for axis in axes}
+    traces_by_algorithm = {a: result.traces(name, a) for a in result.algorithms}
+    all_traces = [trace for traces in traces_by_algorithm.values() for trace in traces]
+    points = {axis: _points(all_traces, axis) for axis in axes}
     drawn: dict[str, dict[str, Any]] = {
         axis: {"points": rounded(points[axis], axis != "seconds"), **{goal: [] for goal in goals}}
         for axis in axes
     }
     finals: dict[str, list[Any]] = {goal: [] for goal in goals}
     for goal in goals:
-        for traces in some.values():
+        for traces in traces_by_algorithm.values():
             samples = [
                 stats.run_curves(traces, benchmark, points[axis], _GOALS[goal], axis)
                 for axis in axes
@@ -170,14 +170,14 @@ def _curves(
                 drawn[axis][goal].append(lines)
             # The last point of every axis is the end of the longest run.
             finals[goal].append(rounded(np.sort(samples[0][:, -1])))
-    medians = [g for g in goals if stats.statistic_shown(known, _GOALS[g], "mean") != "mean"]
+    medians = [g for g in goals if stats.statistic_shown(all_traces, _GOALS[g], "mean") != "mean"]
     return {"curves": drawn, "finals": finals, "medians": medians}
 
 
 def _lines(samples: Sequence[Floats]) -> Iterator[dict[str, Any] | None]:
-    """Of ``(runs, points)`` samples per axis, the lines under every statistic.
+    """The lines of each axis by statistic, from ``(runs, points)`` samples per axis.
 
-    The same runs are in all axes, so one bootstrap serves them all.
+    All axes have the same runs, so one bootstrap serves them all.
     """
     if not len(samples[0]):
         yield from [None] * len(samples)
@@ -202,7 +202,7 @@ def _place_frames(
     axis: stats.Axis,
     goal: str,
 ) -> None:
-    """Puts average ranks and ECDFs where they belong: with their table, or with all tables."""
+    """Adds average ranks and ECDFs to their table, or to those over all tables."""
     frames = {
         "ranks": stats.rank_frame(part, _GOALS[goal], axis, n=POINTS),
         "ecdf": stats.ecdf_frame(part, _GOALS[goal], axis, n=POINTS),
@@ -221,7 +221,7 @@ def _place_frames(
 def _framed(
     frame: pd.DataFrame, algorithms: Sequence[str], columns: Sequence[str]
 ) -> dict[str, Any]:
-    """Lines of one table, as the script draws them: each has the points of the first."""
+    """Lines of one table for the script; all have the points of the first."""
     grouped = dict(iter(frame.groupby("algorithm", sort=False)))
     points = next(iter(grouped.values()))["point"].to_numpy(dtype=float)
     return {
@@ -236,14 +236,14 @@ def _framed(
 
 
 def rounded(values: Iterable[float], whole: bool = False) -> list[float | None]:
-    """Numbers as JSON has them, and short: None for NaN, ``BEYOND`` for infinity."""
+    """Short numbers for JSON: None for NaN, ``BEYOND`` for infinity."""
     if whole:
         return [int(value) for value in values]
     return [None if math.isnan(value) else _short(value) for value in values]
 
 
 BEYOND = 1e300
-"""Stands for infinity, for which JSON has no word; the script knows it too."""
+"""Stands for infinity, which JSON lacks; the script knows it too."""
 
 
 def _short(value: float) -> float:

@@ -1,4 +1,4 @@
-"""What was done, in words that can go into a paper: only what holds for this result."""
+"""The methods of a result, in words for a paper."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def methods(result: Result, ranked_on: Sequence[str], reference: str | None = None) -> list[str]:
-    """Paragraphs: what was compared, how runs went, what is reported, how runs are summarised.
+    """Paragraphs on the comparison, the runs, the reported values and the statistics.
 
     Args:
         result: The runs.
         ranked_on: The benchmarks over which algorithms are ranked; none if they are not.
-        reference: The algorithm that the others are tested against, if not the best.
+        reference: The algorithm that the others are tested against, if it is not the best.
     """
     summarised = _statistics(result, ranked_on, reference)
     paragraphs = [_compared(result), _runs(result), _reported(result), summarised]
@@ -31,7 +31,7 @@ def methods(result: Result, ranked_on: Sequence[str], reference: str | None = No
 
 
 def statistics_used(result: Result, friedman: bool) -> dict[str, str]:
-    """Keys of ``citations.STATISTICS`` that the methods rely on, and what for."""
+    """The keys of ``citations.STATISTICS`` that the methods need, and their uses."""
     used = {
         "efron1993bootstrap": "bootstrap",
         "hesterberg2015bootstrap": "expanded bootstrap intervals",
@@ -55,7 +55,7 @@ def seeds_in_words(seeds: Sequence[int]) -> str:
 
 def version_used(result: Result) -> str:
     """The version of nasbench-lab that made the runs; empty if it is not known."""
-    versions = {str(one["versions"].get("nasbench-lab", "")) for one in result.made_with}
+    versions = {str(origin["versions"].get("nasbench-lab", "")) for origin in result.made_with}
     return listed(sorted(filter(None, versions)))
 
 
@@ -72,12 +72,12 @@ def _compared(result: Result) -> list[str]:
         f"We {what} {listed(labels)} on the tabular benchmark{'s' * (len(names) > 1)} "
         f"{listed(spaces)}, with nasbench-lab{f' {version}' if version else ''}.",
         *_settings(result),
-        "An evaluation looks up in the table what the training of an architecture gave.",
+        "An evaluation looks up the result of an architecture's training in the table.",
     ]
 
 
 def _settings(result: Result) -> list[str]:
-    """What labels stand for, where they do not say it, and which hyperparameters are set."""
+    """The algorithms behind labels that do not name them, and the set hyperparameters."""
     renamed, changed = [], []
     for algorithm in result.experiment.algorithms:
         label, written = algorithm.name, algorithm.algorithm
@@ -94,10 +94,10 @@ def _settings(result: Result) -> list[str]:
 
 
 def _parts(text: str) -> tuple[str, dict[str, Any]]:
-    """Name and hyperparameters of an algorithm, however its values are quoted."""
+    """Name and hyperparameters of an algorithm, with any quotes around values."""
     try:
         return parse_algorithm(text)
-    except NasbenchLabError:  # a label of any kind, or a value that has no literal
+    except NasbenchLabError:  # a free label, or a value without a literal
         return text, {"": text}
 
 
@@ -127,7 +127,7 @@ def _runs(result: Result) -> list[str]:
 
 
 def _workers(workers: Workers) -> list[str]:
-    """What is said of several workers, and of workers that fail or straggle."""
+    """Sentences about several workers, failures and stragglers."""
     sentences = []
     if workers.count > 1:
         waiting = (
@@ -149,7 +149,7 @@ def _workers(workers: Workers) -> list[str]:
 
 
 def _reported(result: Result) -> list[str]:
-    """Sentences for each group of benchmarks that are searched and judged alike."""
+    """Sentences for each group of benchmarks with equal objectives and reports."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in result.benchmarks:
         partial = any(
@@ -166,8 +166,8 @@ def _reported(result: Result) -> list[str]:
     several = {len(result.benchmark(name).objectives) > 1 for name in result.benchmarks}
     if True in several:
         sentences.append(
-            "The hypervolume is the share that a search found of that of the table's exact Pareto "
-            "front; an architecture counts by the mean over its trials, once it was trained in full."
+            "The hypervolume is given as a share of that of the table's exact Pareto front; an "
+            "architecture counts by the mean over its trials, once it was trained in full."
         )
     return [
         *sentences,
@@ -178,10 +178,10 @@ def _reported(result: Result) -> list[str]:
 
 
 def _judged(benchmark: TableBenchmark, partial: bool) -> list[str]:
-    """What searches see, what an incumbent is, and what is reported of it.
+    """Sentences on objectives, incumbents and reported values.
 
     Args:
-        benchmark: What was searched on.
+        benchmark: The benchmark.
         partial: Whether there were evaluations before the end of training.
     """
     table, report = benchmark.table, benchmark.table.column(benchmark.report)
@@ -205,8 +205,8 @@ def _judged(benchmark: TableBenchmark, partial: bool) -> list[str]:
         )
     if table.column(benchmark.first_objective) == report:
         sentences.append(
-            "The table has this one measurement only, so that it is reported too, and regrets do not "
-            "tell how well a choice generalises."
+            "The table has only this measurement, so it is reported too, and regrets do not tell how "
+            "well a choice generalises."
         )
     else:
         sentences.append(
@@ -228,8 +228,8 @@ def _constrained(result: Result) -> bool:
 
 def _statistics(result: Result, ranked_on: Sequence[str], reference: str | None) -> list[str]:
     sentences = [
-        "Curves over the course of a search are right-continuous steps on a common grid: what ends "
-        "later does not count, and nothing is interpolated.",
+        "Curves over the course of a search are right-continuous steps on a common grid: evaluations "
+        "that end later do not count, and nothing is interpolated.",
         f"They show {_either(list(stats.STATISTICS.values()))} of the runs.",
         "Bootstrap intervals of means are expanded percentile intervals (Hesterberg 2015) from 2,000 "
         "resamples of whole runs (Efron and Tibshirani 1993).",
@@ -251,21 +251,21 @@ def _statistics(result: Result, ranked_on: Sequence[str], reference: str | None)
             f"{'the reference' if reference else 'the best'} (Vargha and Delaney 2000)."
         )
         sentences.append(
-            "Average ranks over time are of the algorithms within a seed, ties getting the mean, over "
-            "the seeds that all of them finished."
+            "Algorithms are ranked over time within each seed that all of them finished, with mean "
+            "ranks for ties, and ranks are averaged over seeds."
         )
     sentences.append(
-        "For a fixed target, the success rate has a 95 % Wilson interval; the expected running time "
-        "is what all runs spent until they reached the target, those that never did with all they "
-        "spent, divided by the number of successes (Hansen et al. 2021). Run-time distributions are "
-        "over all runs and over targets that are spread evenly over the logarithm of the regret, from "
-        "the median of the table's entries to the best that any run reached."
+        "For a fixed target, the success rate has a 95 % Wilson interval. The expected running time "
+        "is the cost of all runs until they reached the target, or ended without it, divided by the "
+        "number of successes (Hansen et al. 2021). Run-time distributions are over all runs and over "
+        "targets that are evenly spaced in the logarithm of the regret, from the median of the table's "
+        "entries to the best that any run reached."
     )
     if ranked_on:
-        some = len(ranked_on) < len(result.benchmarks)
         finished = f" on which every algorithm has finished runs ({listed(ranked_on)})"
+        scope = finished if len(ranked_on) < len(result.benchmarks) else ""
         sentences.append(
-            f"Over the benchmarks{finished if some else ''}, algorithms are ranked by their mean at "
+            f"Over the benchmarks{scope}, algorithms are ranked by their mean at "
             "the end and compared by the Friedman test, and in pairs by the Nemenyi test with its "
             "critical difference at the level of 5 % (Demšar 2006)."
         )

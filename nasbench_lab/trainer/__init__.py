@@ -47,7 +47,7 @@ __all__ = [
 
 
 def need_torch() -> None:
-    """Says what is missing, before any work is done.
+    """Refuses to go on without PyTorch, before any work is done.
 
     Raises:
         MissingPackageError: PyTorch is not installed.

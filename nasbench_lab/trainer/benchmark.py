@@ -1,4 +1,4 @@
-"""A benchmark that answers by training."""
+"""A benchmark that trains the architectures."""
 
 from __future__ import annotations
 
@@ -28,25 +28,23 @@ from nasbench_lab.trainer.training import (
 
 
 class TrainingBenchmark(Benchmark):
-    """Trains what a search asks for, and sees the validation accuracy in per cent.
+    """Trains architectures on demand; a search sees the validation accuracy in per cent.
 
-    What was trained is kept in a folder and never trained again; what was trained for some epochs
-    goes on from there. An evaluation after fewer epochs than all is one on the way of the whole
-    schedule.
+    Trainings are kept in a folder and never repeated; a training of fewer epochs is continued. An
+    evaluation after fewer epochs is an intermediate value of the whole schedule.
 
     Args:
         space: ``nb201`` or ``nats-sss``, or its name.
-        recipe: How networks are trained, or the name of a data set, for its usual recipe.
+        recipe: The recipe of the training, or the name of a data set, for its usual recipe.
         data: The images; by default read from ``files``.
-        seeds: Of the trainings; the accuracy is their mean.
+        seeds: The seeds of the trainings; the accuracy is the mean over them.
         device: ``auto``, ``cpu``, ``cuda``, …
-        clock: One of ``CLOCKS``. All but ``evaluations`` charge the seconds that were measured when
-            the training was done, divided by the number of seeds, as a table charges one training
-            where its value is the mean of several. They differ from machine to machine, and from
-            one training to the next.
-        folder: Where trainings are kept; by default ``trainings`` in the data folder.
+        clock: One of ``CLOCKS``. All but ``evaluations`` charge the measured seconds of the training,
+            divided by the number of seeds, as a table charges a single training for a mean of
+            several. They differ between machines, and between trainings.
+        folder: The folder of kept trainings; by default ``trainings`` in the data folder.
         files: The folder with the data set's files.
-        progress: Called with (epochs done, epochs in all) while a network is trained.
+        progress: Called with (epochs done, all epochs) while a network is trained.
 
     Raises:
         UnknownNameError: There is no such space, data set or clock.
@@ -89,7 +87,7 @@ class TrainingBenchmark(Benchmark):
         self.name = f"training {self.space.name} on {recipe.data}"
         self.dataset = recipe.data
         self.objectives = (Objective("valid_accuracy", "%"),)
-        self._known: dict[Architecture, Training] = {}
+        self._trainings: dict[Architecture, Training] = {}
 
     def evaluate(
         self,
@@ -98,10 +96,10 @@ class TrainingBenchmark(Benchmark):
         rng: np.random.Generator | None = None,
         since: int | None = None,
     ) -> Evaluation:
-        """Trains an architecture, or looks up what came of it before.
+        """Trains an architecture, or looks up its earlier training.
 
-        There is no table, so the row is the number of what is trained in the space: isomorphic cells
-        that are one training count as repeats.
+        There is no table, so the row is the index of the trained architecture in the space.
+        Isomorphic cells with the same training count as repeats.
         """
         epoch = self.recipe.epochs if epoch is None else epoch
         training = self.training(architecture, epoch)
@@ -110,7 +108,7 @@ class TrainingBenchmark(Benchmark):
         return Evaluation((value,), self._cost(training, epoch, since), epoch, row)
 
     def training(self, architecture: Architecture, epochs: int | None = None) -> Training:
-        """All that came of training an architecture, for at least so many epochs.
+        """The training of an architecture for at least so many epochs.
 
         Raises:
             QueryError: The recipe has no such epoch.
@@ -123,11 +121,11 @@ class TrainingBenchmark(Benchmark):
             raise QueryError(f"{self.name!r} has epochs 1 to {last}, not {epochs}.")
         built = trained_as(self.space, architecture, self.recipe)
         file = self._file(built)
-        known = self._known.get(built)
-        if known is None or known.epochs < epochs:
-            known = self._kept(file, built)  # another process may have trained it meanwhile
-        if known is None or known.epochs < epochs:
-            known = train(
+        result = self._trainings.get(built)
+        if result is None or result.epochs < epochs:
+            result = self._kept(file, built)  # another process may have trained it meanwhile
+        if result is None or result.epochs < epochs:
+            result = train(
                 self.space,
                 built,
                 self.recipe,
@@ -138,15 +136,15 @@ class TrainingBenchmark(Benchmark):
                 checkpoint=file.with_suffix(".pt"),
                 progress=self.progress,
             )
-            _write(file, self._key(built), known, self.space.to_string(built))
+            _write(file, self._key(built), result, self.space.to_string(built))
             if epochs == last:
                 file.with_suffix(".pt").unlink(missing_ok=True)
-        self._known[built] = known
-        return known
+        self._trainings[built] = result
+        return result
 
     def _key(self, architecture: Architecture) -> str:
         key = training_key(self.space, architecture, self.recipe, self.data, self.seeds)
-        # A GPU rounds otherwise than the CPU.
+        # A GPU and the CPU round differently.
         return f"{key}-{self.device.partition(':')[0]}"
 
     def _file(self, architecture: Architecture) -> Path:
@@ -154,7 +152,7 @@ class TrainingBenchmark(Benchmark):
         return self.folder / f"{key[:24]}-{device}.json"
 
     def _kept(self, file: Path, architecture: Architecture) -> Training | None:
-        """A kept training; None if there is none, or it is damaged, which is told."""
+        """A kept training; None if there is none, or, with a warning, if it is damaged."""
         what = self._key(architecture), self.seeds, self.space.to_string(architecture)
         try:
             return _read(file, *what)
@@ -196,7 +194,7 @@ def _read(file: Path, key: str, seeds: tuple[int, ...], architecture: str) -> Tr
     """A kept training; None if there is none.
 
     Raises:
-        TableFileError: It is damaged, of something else, or says what cannot be.
+        TableFileError: It is damaged, of another training, or has impossible values.
         DataFolderError: It cannot be read.
     """
     entry = read_entry(file, key, unsigned=_FIELDS)

@@ -1,9 +1,9 @@
 """Building a table: every network of a space, trained for real.
 
-A build has two parts. First all networks are trained, in as many processes as wanted; nothing in
-the result depends on how many. Then, on a machine that should do nothing else, the time of an epoch
-is measured for one network after the other. What is finished is kept in a folder beside the table
-to be, one small file per network, so that a build that was killed goes on where it was.
+A build has two parts. First it trains all networks, in any number of processes; the result does not
+depend on the number. Then it measures the time of an epoch for one network after the other; the
+machine should do nothing else then. A folder beside the future table keeps a small file for each
+finished network, so a build that was killed goes on where it was.
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ from nasbench_lab.trainer.recipe import Recipe, explain
 from nasbench_lab.trainer.training import FORMAT, train
 
 TIMED_EPOCHS = 3
-"""Epochs for which the time is measured: the first warms up, the quickest of the others counts."""
+"""Epochs whose time is measured; the first warms up, and the quickest of the others counts."""
 
 Progress = Callable[[int, int, str], None]
 
 
 class TableRecipe(BaseModel):
-    """What a table is built by: a TOML file.
+    """The recipe of a table, from a TOML file.
 
     Attributes:
         name: The table's name.
-        version: Of the table; to be raised when its values change.
+        version: The table's version; raise it when its values change.
         space: ``nb201`` or ``nats-sss``.
-        seeds: Of the trials.
-        architectures: How many are trained, drawn at random; all if unset.
-        description: For people.
+        seeds: The seeds of the trials.
+        architectures: How many random architectures are trained; all if unset.
+        description: A description in words.
         citation: BibTeX.
         licence: SPDX identifier.
-        training: How each network is trained.
+        training: The recipe of each network's training.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -79,7 +79,8 @@ def read_recipe(path: Path) -> TableRecipe:
     """Reads a recipe.
 
     Raises:
-        RecipeError: The file is not there, no TOML, or a setting is unknown, missing or impossible.
+        RecipeError: The file is missing or is not TOML, or a setting is unknown, missing or
+            impossible.
     """
     try:
         return TableRecipe(**tomllib.loads(read_text(path, 1 << 20)))
@@ -100,25 +101,25 @@ def build_table(
     n_jobs: int = -1,
     progress: Progress = lambda done, total, what: None,
 ) -> Table:
-    """Builds a table, or goes on with a build that was stopped.
+    """Builds a table, or continues a stopped build.
 
     Args:
         recipe_file: A TOML file; see ``TableRecipe``.
-        output: The table's folder; the unfinished build is in a folder beside it, whose name ends
+        output: The table's folder. The folder of the unfinished build is beside it, and its name ends
             in ``.build``.
-        data_folder: Where the data set's files are.
+        data_folder: The folder of the data set's files.
         n_jobs: How many processes train; -1 for one per core.
-        progress: Called with (done, total, what is being done).
+        progress: Called with (done, total, name of the work).
 
     Returns:
-        The table. All but its times is the same however it was built. Its ``details`` hold the
-        recipe, and how long the build took.
+        The table. Its values, except times, do not depend on the course of the build. Its ``details``
+        hold the recipe, and how long the build took.
 
     Raises:
-        RecipeError: The recipe is not one.
-        DataFolderError: The folder cannot be written, holds something else, or the build of another
-            recipe.
-        TrainingError: A training failed; what was finished is kept.
+        RecipeError: The file is not a valid recipe.
+        DataFolderError: The folder cannot be written, or holds something else, or the build of
+            another recipe.
+        TrainingError: A training failed; finished ones are kept.
     """
     recipe = read_recipe(recipe_file)
     if n_jobs == 0:
@@ -149,7 +150,7 @@ def build_table(
 
     done = len(networks) - len(missing := work.missing("timed", networks))
     began = time.monotonic()
-    # In random order, so that a machine that slows down does not slow down part of the space.
+    # The order is random, so a machine that slows down does not bias a part of the space.
     for index in np.random.default_rng(0).permutation(missing).tolist():
         progress(done, len(networks), "measuring time")
         work.write("timed", index, _time_one(recipe, data, index))
@@ -163,7 +164,7 @@ def build_table(
 
 
 def _check_output(output: Path, recipe: TableRecipe) -> None:
-    """Refuses to put the table where something else is."""
+    """Refuses a folder that holds something else than this table."""
     if not output.exists():
         return
     try:
@@ -172,8 +173,8 @@ def _check_output(output: Path, recipe: TableRecipe) -> None:
         info = None
     if info is None or info.name != recipe.name or "recipe" not in info.details:
         raise DataFolderError(
-            f"{output} is there already and is no table {recipe.name!r} that was built by a recipe. "
-            f"Name another output, or another table in the recipe."
+            f"{output} exists and is no table {recipe.name!r} that was built by a recipe. Name another "
+            f"output, or another table in the recipe."
         )
 
 
@@ -190,7 +191,7 @@ def _networks(recipe: TableRecipe) -> list[int]:
 
 
 def _trained_as(space: SearchSpace, recipe: TableRecipe) -> NDArray[np.int64]:
-    """``(size,)``: for each architecture the index of the one that is trained in its place."""
+    """``(size,)``: the index of the architecture that is trained in place of each architecture."""
     indices = np.arange(space.size)
     if recipe.training.skeleton != "tiny":
         return indices
@@ -203,7 +204,7 @@ def _data(name: str, trained_on: str, folder: str | None) -> ImageData:
 
 
 def _train_one(recipe: TableRecipe, folder: str | None, index: int) -> dict[str, Any]:
-    """Trains a network on one thread of the CPU, where the result is the same to the bit."""
+    """Trains a network on one thread of the CPU, so that results are equal to the bit."""
     space = get_space(recipe.space)
     data = _data(recipe.training.data, recipe.training.trained_on, folder)
     began = time.perf_counter()
@@ -220,7 +221,7 @@ def _train_one(recipe: TableRecipe, folder: str | None, index: int) -> dict[str,
 
 
 def _time_one(recipe: TableRecipe, data: ImageData, index: int) -> dict[str, Any]:
-    """Measures what one network, of one seed, takes per epoch on one thread of the CPU."""
+    """Measures the time of an epoch of one network, of one seed, on one thread of the CPU."""
     space = get_space(recipe.space)
     training = train(
         space,
@@ -240,7 +241,7 @@ class _Work:
     """The folder of an unfinished build: ``part/index.json`` for each finished network.
 
     Attributes:
-        of: A checksum of all that the values depend on; each entry names it.
+        of: A checksum of everything that the values depend on; each entry names it.
     """
 
     folder: Path
@@ -251,28 +252,27 @@ class _Work:
     def __post_init__(self) -> None:
         file = self.folder / "build.json"
         settings = {"space", "seeds", "architectures", "training"}
-        what: dict[str, Any] = {
+        origin: dict[str, Any] = {
             "recipe": self.recipe.model_dump(mode="json", include=settings),
             "data": self.data.checksum,
         }
         # Values of different versions or processors do not belong in one table.
-        what["versions"] = {name: version(name) for name in ("torch", "numpy")}
-        what |= {"processor": processor(), "format": FORMAT}
-        object.__setattr__(self, "of", content_checksum(what))
+        origin["versions"] = {name: version(name) for name in ("torch", "numpy")}
+        origin |= {"processor": processor(), "format": FORMAT}
+        object.__setattr__(self, "of", content_checksum(origin))
         try:
-            known = read_entry(file, "build")
+            saved = read_entry(file, "build")
         except TableFileError as error:
             raise DataFolderError(
-                f"{self.folder} holds an unfinished build with a build.json, which is damaged. Delete "
-                f"that file and start again: each finished network says which build it is of, and is "
-                f"trained again only if that is another."
+                f"{self.folder} holds an unfinished build whose build.json is damaged. Delete that "
+                f"file and start again: finished networks of the same build are not trained again."
             ) from error
-        if known is None:
-            write_entry(file, "build", what)
-        elif differing := ", ".join(sorted(k for k in what if known.get(k) != what[k])):
+        if saved is None:
+            write_entry(file, "build", origin)
+        elif differing := ", ".join(sorted(k for k in origin if saved.get(k) != origin[k])):
             raise DataFolderError(
                 f"{self.folder} holds an unfinished build that differs in its {differing}. Name "
-                f"another output, or delete that folder if nobody goes on with that build."
+                f"another output, or delete that folder if nobody needs that build."
             )
 
     def missing(self, part: str, networks: Iterable[int]) -> list[int]:
@@ -282,7 +282,7 @@ class _Work:
         write_entry(self._file(part, index), f"{self.of} {part} {index}", entry)
 
     def read(self, part: str, index: int) -> dict[str, Any] | None:
-        """An entry; None if it is not there or, which is told, damaged or of another build."""
+        """An entry; None if there is none, or, with a warning, if it is damaged or of another build."""
         file = self._file(part, index)
         try:
             entry = read_entry(file, f"{self.of} {part} {index}")
@@ -314,7 +314,7 @@ class _Work:
 
 
 def processor() -> str:
-    """What a result to the bit depends on: the processor, and which of its instructions are used."""
+    """The processor and the instructions in use, on which the bits of a result depend."""
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -336,8 +336,8 @@ def _assemble(
     timed = [entry for index in networks if (entry := work.read("timed", index))]
     if not len(trained) == len(timed) == len(networks):
         raise DataFolderError(
-            f"Finished networks have gone from {work.folder}. Does another build run there? Start "
-            f"this one again when it has ended."
+            f"Finished networks have vanished from {work.folder}. If another build runs there, start "
+            f"this one again after its end."
         )
     shared: dict[str, Any] = {"dataset": training.data}
     columns: dict[Column, NDArray[Any]] = {}

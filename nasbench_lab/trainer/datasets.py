@@ -1,6 +1,6 @@
-"""Image data to train on: ``digits``, which every install has, and what the user has in files.
+"""Image data to train on: ``digits``, which every install has, and the user's files.
 
-Images are held as whole arrays of bytes, so that they fit on a GPU and are augmented there.
+Images are whole arrays of bytes, so they fit on a GPU and are augmented there.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class ImageData:
 
     Args:
         name: The data set's name.
-        images: For each split ``(n, height, width, channels)`` bytes.
-        labels: For each split ``(n,)`` class numbers.
-        classes: How many classes there are.
-        mean: Of each channel, in the unit of the bytes; images are normalised with it.
-        std: Likewise the standard deviation.
-        halves: Whose halves of a divided set these are: ``"official"``, those of NAS-Bench-201, or
-            ``"rule"``, others; empty where nothing is halved, or the split is the data set's own.
+        images: ``(n, height, width, channels)`` bytes by split.
+        labels: ``(n,)`` class numbers by split.
+        classes: The number of classes.
+        mean: The mean of each channel in the unit of the bytes, for normalisation.
+        std: The standard deviation of each channel, likewise.
+        halves: The origin of the halves of a divided set: ``"official"`` for those of NAS-Bench-201,
+            ``"rule"`` for ours; empty if nothing is halved or the data set has its own split.
     """
 
     name: str
@@ -64,16 +64,15 @@ class ImageData:
 def _digits() -> ImageData:
     """Scikit-learn's digits: 1,797 images of 8 by 8 pixels with 17 grey levels.
 
-    From the test part of the UCI data set "Optical recognition of handwritten digits" (Alpaydin and
-    Kaynak 1998). The split is fixed: 800 to train on, 500 for validation, 497 for testing, each
-    class in proportion.
+    They are the test part of the UCI data set "Optical recognition of handwritten digits" (Alpaydin
+    and Kaynak 1998). The split is fixed: 800 to train on, 500 for validation, 497 for testing, with
+    each class in proportion.
     """
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     pixels = images.astype(np.uint8).reshape(-1, 8, 8, 1)
-    # Each class is put in random order and spread evenly over [0, 1); the cuts are then the same
-    # for all classes.
+    # Each class is shuffled and spread evenly over [0, 1), so the same cuts serve all classes.
     rng = np.random.default_rng(np.random.SeedSequence(1998))
     place = np.empty(len(labels))
     for label in range(10):
@@ -98,7 +97,7 @@ DATASETS = {
     "cifar100": "CIFAR-100, 32 by 32 pixels, from its authors' files",
     "ImageNet16-120": "the first 120 classes of ImageNet16, 16 by 16 pixels, from its authors' files",
 }
-"""The data sets that there are."""
+"""The data sets by name."""
 
 
 def load_data(
@@ -111,40 +110,40 @@ def load_data(
 ) -> ImageData:
     """Reads a data set.
 
-    ``digits`` needs no files and has a split of its own. The others are split as in NAS-Bench-201
-    (Dong and Yang, ICLR 2020, section 2.2), with its mean and standard deviation: of ``cifar10``,
-    the training set is halved into ``"train"`` and ``"valid"``; of ``cifar100`` and
-    ``ImageNet16-120``, the test set is halved into ``"valid"`` and ``"test"``.
+    ``digits`` needs no files and has its own split. The others are split as in NAS-Bench-201 (Dong
+    and Yang, ICLR 2020, section 2.2), with its mean and standard deviation. The training set of
+    ``cifar10`` is halved into ``"train"`` and ``"valid"``; the test sets of ``cifar100`` and
+    ``ImageNet16-120`` are halved into ``"valid"`` and ``"test"``.
 
-    The halves are those of NAS-Bench-201 only if its split file is there (``cifar-split.txt``,
-    ``cifar100-test-split.txt`` or ``imagenet-16-120-test-split.txt``, of D-X-Y/AutoDL-Projects,
-    ``configs/nas-benchmark``): named, or in ``folder`` under this name. Otherwise they are made by
-    a fixed rule of this project, and other halves: the images of each class in random order, dealt
-    to the two in turn.
+    The halves are those of NAS-Bench-201 only with its split file (``cifar-split.txt``,
+    ``cifar100-test-split.txt`` or ``imagenet-16-120-test-split.txt``, from D-X-Y/AutoDL-Projects,
+    ``configs/nas-benchmark``), given as ``split_file`` or in ``folder`` under this name. Without it, a
+    fixed rule of this project makes different halves: it shuffles the images of each class and deals
+    them out in turn.
 
     Args:
         name: One of ``DATASETS``.
-        folder: Where the files are: the folder that holds them, the one that this is in, or the
-            one that the archive is in. Not used for ``digits``.
-        trained_on: ``"train"``, or for ``cifar10`` also ``"train+valid"``: all of the training set
-            is ``"train"`` then, and there is no ``"valid"``.
-        split_file: The split file. Not read where nothing is halved.
-        verify: Whether files whose MD5 is not the published one are refused.
+        folder: The folder that holds the files, its parent, or the folder of the archive. Not used
+            for ``digits``.
+        trained_on: ``"train"``, or for ``cifar10`` also ``"train+valid"``: then the whole training
+            set is ``"train"``, and there is no ``"valid"``.
+        split_file: The split file. It is not read if nothing is halved.
+        verify: Whether files are refused if their MD5 is not the published one.
 
     Raises:
-        UnknownNameError: There is no data set of this name, or it cannot be trained on this.
-        MissingSourceError: A file is not there.
-        TableFileError: A file is not the published one, damaged, or holds something else.
+        UnknownNameError: There is no data set of this name, or it has no such part to train on.
+        MissingSourceError: A file is missing.
+        TableFileError: A file is not the published one, is damaged, or holds something else.
     """
     if name not in DATASETS:
         raise UnknownNameError("data set", name, DATASETS)
-    known = ["train", "train+valid"] if name == "cifar10" else ["train"]
-    if trained_on not in known:
+    parts = ["train", "train+valid"] if name == "cifar10" else ["train"]
+    if trained_on not in parts:
         raise UnknownNameError(
             f"part of {name} to train on",
             trained_on,
-            known,
-            "Only of cifar10 are the images for validation a part of the training set.",
+            parts,
+            "Only cifar10 has its images for validation in the training set.",
         )
     if name == "digits":
         if split_file is not None:
@@ -154,8 +153,7 @@ def load_data(
         return _digits()
     if folder is None:
         raise MissingSourceError(
-            f"{name} is read from files. Name the folder that they are in; they are to be had from "
-            f"{FILES[name].origin}."
+            f"{name} is read from files. Name their folder; get them from {FILES[name].origin}."
         )
     return _from_files(name, Path(folder), trained_on, split_file, verify)
 
@@ -187,7 +185,7 @@ def _from_files(
 
 
 def _halves(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The numbers of the images of two halves, sorted; of each class they differ by at most one."""
+    """The sorted numbers of the images of two halves; classes are split evenly, up to one image."""
     rng = np.random.default_rng(np.random.SeedSequence(201))
     by_class = np.lexsort((rng.random(len(labels)), labels))
     return [np.sort(by_class[start::2]) for start in (0, 1)]

@@ -1,4 +1,4 @@
-"""What a training leaves in a JSON file: with a checksum, and the name of what it is of."""
+"""JSON files of trainings, with a checksum and the name of their content."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def write_entry(file: Path, of: str, entry: Mapping[str, Any]) -> None:
 
     Args:
         file: The file.
-        of: What the entry is of; it is read under the same name only.
-        entry: Anything that JSON can hold.
+        of: The name of the entry's content; it is read under the same name only.
+        entry: The entry; any values of JSON.
 
     Raises:
         DataFolderError: It cannot be written.
@@ -38,12 +38,11 @@ def read_entry(
 
     Args:
         file: The file.
-        of: What the entry is of.
-        unsigned: The fields of entries without checksum, as earlier versions wrote them; those are
-            read too.
+        of: The name of the entry's content.
+        unsigned: The fields of entries without checksum, from earlier versions, which are read too.
 
     Raises:
-        TableFileError: It is damaged, or of something else.
+        TableFileError: It is damaged, or of other content.
         DataFolderError: It cannot be read.
     """
     try:
@@ -68,23 +67,23 @@ def read_entry(
 def check_possible(
     file: Path, curves: Mapping[str, Any], times: Mapping[str, Any], sizes: Mapping[str, Any]
 ) -> None:
-    """Refuses values that no training can have come to.
+    """Refuses values that no training can give.
 
     Raises:
-        TableFileError: An accuracy is no percentage, a loss negative, or a time or a size is no
-            number from 0.
+        TableFileError: An accuracy is not from 0 to 100, a loss is negative, or a time or size is
+            negative or no number.
     """
     for name, values in {**curves, **times, **sizes}.items():
-        held = np.asarray(values, dtype=np.float64)
+        numbers = np.asarray(values, dtype=np.float64)
         if name.endswith("_loss"):
-            possible = ~(held < 0)  # those of a training that diverged are no numbers
+            possible = ~(numbers < 0)  # a training that diverged has NaN
         else:
-            possible = (held >= 0) & (held <= (100 if name.endswith("_accuracy") else np.inf))
-            possible &= np.isfinite(held)
+            possible = (numbers >= 0) & (numbers <= (100 if name.endswith("_accuracy") else np.inf))
+            possible &= np.isfinite(numbers)
         if not possible.all():
-            raise TableFileError(f"{file} says {name} = {held[~possible][0]}, which cannot be.")
+            raise TableFileError(f"{file} says {name} = {numbers[~possible][0]}, which cannot be.")
 
 
 def tell(error: TableFileError, what: str) -> None:
-    """Tells of a file that is not used, and what is done instead."""
+    """Warns of a file that is not used, and says what is done instead."""
     logging.getLogger("nasbench_lab").warning("%s %s", error, what)

@@ -3,10 +3,10 @@
 CIFAR: Krizhevsky, "Learning multiple layers of features from tiny images", 2009; pickles of Python
 2 in a tar archive. ImageNet16: Chrabaszcz, Loshchilov and Hutter, "A downsampled variant of
 ImageNet as an alternative to the CIFAR datasets", 2017 (arXiv 1707.08819); pickles in a folder.
-ImageNet16-120 is what of it has one of the first 120 labels (Dong and Yang, "NAS-Bench-201", ICLR
-2020, section 2.2).
+ImageNet16-120 has its images with the first 120 labels (Dong and Yang, "NAS-Bench-201", ICLR 2020,
+section 2.2).
 
-Nothing that is in a file is run, and nothing is unpacked to disk.
+Nothing in a file is run, and nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ LabelledImages = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """How a data set's authors distribute it.
+    """The files of a data set, as its authors distribute it.
 
     Args:
-        folder: What the folder is called that holds the files.
-        parts: For the training and the test set the files and the MD5 of each.
-        labels: The key under which a file has its labels.
+        folder: The name of the folder that holds the files.
+        parts: The files of training and test set, with the MD5 of each.
+        labels: The key of a file's labels.
         size: Height and width of an image, in pixels.
         label_range: The lowest and the highest label that a file may have.
-        classes: How many labels are kept, from the lowest on; images of others are left out.
-        origin: Where the files are to be had.
-        mean: Of red, green and blue in NAS-Bench-201, 0 to 255.
-        std: Likewise the standard deviation.
-        split: The file in which NAS-Bench-201 keeps the halves of the set that it halves.
-        split_keys: That file's keys, in the order of our splits.
-        archive: The tar archive that the folder comes in, if any, and its MD5.
+        classes: How many labels are kept, from the lowest on; other images are left out.
+        origin: Where to get the files.
+        mean: Mean of red, green and blue in NAS-Bench-201, 0 to 255.
+        std: Standard deviation of red, green and blue, likewise.
+        split: The file of NAS-Bench-201 with the halves of the set that it divides.
+        split_keys: The keys of that file, in the order of our splits.
+        archive: The tar archive of the folder, if there is one, and its MD5.
     """
 
     folder: str
@@ -72,10 +72,10 @@ class ImageFiles:
 
 _CIFAR = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
-# The MD5 of the archives are those of the authors' page, the MD5 of the files in them those that
-# torchvision checks (torchvision/datasets/cifar.py). Those of ImageNet16, and mean and standard
-# deviation of all, are what NAS-Bench-201 was made with (D-X-Y/AutoDL-Projects,
-# xautodl/datasets/DownsampledImageNet.py and get_dataset_with_transform.py).
+# The MD5 of the archives are from the authors' page, those of the files in them from torchvision
+# (torchvision/datasets/cifar.py). The MD5 of ImageNet16, and all means and standard deviations, are
+# from the code of NAS-Bench-201 (D-X-Y/AutoDL-Projects, xautodl/datasets/DownsampledImageNet.py and
+# get_dataset_with_transform.py).
 FILES: dict[str, ImageFiles] = {
     "cifar10": ImageFiles(
         folder="cifar-10-batches-py",
@@ -150,11 +150,11 @@ FILES: dict[str, ImageFiles] = {
 }
 
 _UNPACKED = 1 << 28
-"""Bytes that an archive may unpack to; 60,000 images have 184 million."""
+"""The most bytes of an unpacked archive; 60,000 images have 184 million."""
 _PIECE = 1 << 21
 """Bytes that are unpacked at once."""
 _LONGEST = 1 << 24
-"""Bytes that a split file may have; the longest has half a million."""
+"""The most bytes of a split file; the longest has half a million."""
 
 
 def read_images(name: str, folder: Path, *, verify: bool = True) -> dict[str, LabelledImages]:
@@ -164,13 +164,13 @@ def read_images(name: str, folder: Path, *, verify: bool = True) -> dict[str, La
 
     Args:
         name: One of ``FILES``.
-        folder: The folder that holds the files, the one that this is in, or the one that the
-            archive is in. What is unpacked is preferred.
-        verify: Whether files whose MD5 is not the published one are refused.
+        folder: The folder that holds the files, its parent, or the folder of the archive. Unpacked
+            files are preferred.
+        verify: Whether files are refused if their MD5 is not the published one.
 
     Raises:
-        MissingSourceError: A file is not there.
-        TableFileError: A file is not the published one, damaged, or holds something else.
+        MissingSourceError: A file is missing.
+        TableFileError: A file is not the published one, is damaged, or holds something else.
         UnsafeFileError: A file asks for code to be run, or is out of all proportion.
     """
     source = FILES[name]
@@ -188,13 +188,13 @@ def read_images(name: str, folder: Path, *, verify: bool = True) -> dict[str, La
 
 
 def read_split(path: Path, keys: tuple[str, str], n: int) -> list[NDArray[np.int64]]:
-    """Reads which of ``n`` images are in which of two sets, from a split file of NAS-Bench-201.
+    """Reads the two sets of ``n`` images from a split file of NAS-Bench-201.
 
     It is JSON: ``{"train": ["int", ["0", "5", ...]], "valid": ["int", ["1", ...]]}``, with the
     numbers of the images, from 0 on, as text or as numbers.
 
     Returns:
-        For each key the numbers, ``(m,)``, in the file's order. No image is in both sets.
+        ``(m,)`` numbers for each key, in the file's order. No image is in both sets.
 
     Raises:
         MissingSourceError: There is no such file.
@@ -218,25 +218,25 @@ def read_split(path: Path, keys: tuple[str, str], n: int) -> list[NDArray[np.int
             times += np.bincount(numbers, minlength=n)
             if times.max() > 1:
                 raise TableFileError(
-                    f"expected each image once but {times.argmax()} comes again in {key!r}."
+                    f"expected each image once but {times.argmax()} is repeated in {key!r}."
                 )
     return sets
 
 
-def _image_numbers(key: str, given: Any, n: int) -> NDArray[np.int64]:
+def _image_numbers(key: str, content: Any, n: int) -> NDArray[np.int64]:
     if (
-        not isinstance(given, list)
-        or len(given) != 2
-        or given[0] != "int"
-        or not isinstance(given[1], list)
-        or not given[1]
+        not isinstance(content, list)
+        or len(content) != 2
+        or content[0] != "int"
+        or not isinstance(content[1], list)
+        or not content[1]
     ):
         raise TableFileError(
-            f'expected ["int", [numbers of images]] as {key!r} but got {_short(given)}.'
+            f'expected ["int", [numbers of images]] as {key!r} but got {_short(content)}.'
         )
     numbers = []
-    for value in given[1]:
-        # Longer than any number of an image, int() would take long or refuse.
+    for value in content[1]:
+        # For digits longer than any image's number, int() would take long or fail.
         text = isinstance(value, str) and len(value) < 10 and value.isascii() and value.isdigit()
         number = int(value) if text or type(value) is int else -1
         if not 0 <= number < n:
@@ -254,7 +254,7 @@ def _image_numbers(key: str, given: Any, n: int) -> NDArray[np.int64]:
 def _streams(
     name: str, source: ImageFiles, folder: Path, verify: bool
 ) -> Iterator[tuple[str, str, IO[bytes]]]:
-    """For each file what it is called in messages, its name, and its bytes."""
+    """The name in messages, the name and the bytes of each file."""
     with errors_of(folder):
         places = [folder, folder / source.folder]
         absent = [[file for file in source.files if not (p / file).is_file()] for p in places]
@@ -287,7 +287,7 @@ def _check(path: Path, expected: str, source: ImageFiles) -> None:
 
 
 def _missing(name: str, source: ImageFiles, folder: Path, files: list[str]) -> str:
-    """What to say when neither the folder nor the archive is there."""
+    """The message if there is neither the folder nor the archive."""
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     either = "".join(f", or {file} (MD5 {md5})" for file, md5 in source.archive.items())
     return (
@@ -297,10 +297,10 @@ def _missing(name: str, source: ImageFiles, folder: Path, files: list[str]) -> s
 
 
 class _Unpacking(gzip.GzipFile):
-    """A packed file that is refused when it unpacks to far more than it should."""
+    """A packed file that is refused if it unpacks to far more than it should."""
 
     def read(self, size: int | None = -1) -> bytes:
-        # More at once would be a header of the archive.
+        # Only a false header of the archive asks for more at once.
         data = super().read(_PIECE if size is None or size < 0 else min(size, _PIECE))
         if self.tell() > _UNPACKED:
             raise UnsafeFileError(f"it unpacks to more than {_UNPACKED:,} bytes")
@@ -323,7 +323,7 @@ def _members(path: Path, source: ImageFiles) -> Iterator[tuple[str, str, IO[byte
             elif file is not None:
                 raise TableFileError(f"expected {member.name} to be a file.")
         while unpacking.read(1 << 20):
-            pass  # to the end, where the checksum of all is
+            pass  # the checksum of the whole is at the end
         if wanted:
             raise TableFileError(
                 f"expected it to hold {', '.join(wanted)}. Get it anew from {source.origin}."
@@ -334,7 +334,7 @@ def _members(path: Path, source: ImageFiles) -> Iterator[tuple[str, str, IO[byte
 
 
 def _batch(stream: IO[bytes], source: ImageFiles) -> LabelledImages:
-    """The images and labels of one pickle, without what is left out."""
+    """The images and labels of one pickle, for the classes that are kept."""
     content = PickleReader(stream, ARRAYS).load()
     data = _entry(content, "data")
     wide = 3 * source.size**2
@@ -342,23 +342,23 @@ def _batch(stream: IO[bytes], source: ImageFiles) -> LabelledImages:
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != wide:
         got = f"{pixels.shape} {pixels.dtype}" if isinstance(data, Array) else _short(data)
         raise TableFileError(f"expected an array of (n, {wide}) bytes as 'data' but got {got}.")
-    given = _entry(content, source.labels)
+    raw_labels = _entry(content, source.labels)
     low, high = source.label_range
-    if not isinstance(given, list) or len(given) != len(pixels):
+    if not isinstance(raw_labels, list) or len(raw_labels) != len(pixels):
         raise TableFileError(
             f"expected a list of {len(pixels):,} labels as {source.labels!r} but got "
-            f"{_short(given)}."
+            f"{_short(raw_labels)}."
         )
-    for label in given:
+    for label in raw_labels:
         if type(label) is not int or not low <= label <= high:
             raise TableFileError(
                 f"expected whole numbers from {low} to {high} as {source.labels!r} but got "
                 f"{_short(label)}."
             )
-    labels = np.array(given, dtype=np.int64) - low
-    kept = labels < source.classes
-    if not kept.all():
-        pixels, labels = pixels[kept], labels[kept]
+    labels = np.array(raw_labels, dtype=np.int64) - low
+    in_range = labels < source.classes
+    if not in_range.all():
+        pixels, labels = pixels[in_range], labels[in_range]
     # The files have all red values first, then green, then blue.
     images = pixels.reshape(-1, 3, source.size, source.size).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), labels
@@ -367,7 +367,7 @@ def _batch(stream: IO[bytes], source: ImageFiles) -> LabelledImages:
 def _entry(content: object, key: str) -> Any:
     if not isinstance(content, dict):
         raise TableFileError(f"expected a dict with the key {key!r} but got {_short(content)}.")
-    # A file of Python 2 that Python 3 has written anew may have bytes as keys.
+    # A file of Python 2 that Python 3 rewrote may have bytes as keys.
     value = content.get(key, content.get(key.encode()))
     if value is None:
         raise TableFileError(f"expected the key {key!r} but got {_short(list(content))}.")

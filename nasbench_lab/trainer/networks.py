@@ -1,8 +1,8 @@
 """Networks of the spaces, several seeds at a time.
 
 Training a small network is mostly overhead, so the networks of several seeds are trained as one:
-their channels lie side by side, and every convolution is grouped, one group per seed. No seed sees
-anything of another. With one group this is the plain network.
+their channels lie side by side, and every convolution is grouped, with a group for each seed. Seeds
+do not affect each other. With one group this is the plain network.
 
 The networks are those of Dong and Yang 2020 (arXiv 2001.00326, figure 1) for ``nb201`` and of Dong
 et al. 2021 (arXiv 2009.00437, section 3.2) for ``nats-sss``.
@@ -47,18 +47,18 @@ class ConvBN(nn.Sequential):
 class Cell(nn.Module):
     """A cell of NAS-Bench-201.
 
-    Node 0 is the input, node 3 the output, and a node is the sum of what its edges deliver:
-    nothing, the source itself, its 3 by 3 average (the border's own pixels only), or ReLU,
-    convolution and batch normalisation.
+    Node 0 is the input and node 3 the output. A node is the sum of its edges' values. An edge carries
+    nothing, its source, the 3 by 3 average of its source (without padding in the mean), or ReLU,
+    convolution and batch normalisation of its source.
 
     Args:
         cell: The operation of each edge, in the order of ``EDGES``.
         c_in: Channels of the input.
         c_out: Channels of all other nodes.
         groups: How many networks lie side by side.
-        dead_edges: Whether edges are built that carry nothing or lead nowhere. The published
-            networks have them: their parameters count, and a convolution of nothing still delivers
-            the bias of its normalisation.
+        dead_edges: Whether edges that carry nothing or lead nowhere are built. The published networks
+            have them: their parameters count, and a convolution of nothing still gives the bias of
+            its normalisation.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Cell(nn.Module):
         for source, target, option in self.edges:
             width = c_in if source == 0 else c_out
             if option == SKIP and width != c_out:
-                # Officially a 1 by 1 convolution without ReLU stands in for a skip between widths.
+                # The official code uses a 1 by 1 convolution without ReLU for a skip between widths.
                 self.convolutions[f"{source}{target}"] = ConvBN(width, c_out, 1, groups)
             elif option not in (SKIP, POOL):
                 kernel = 3 if option == CONV_3X3 else 1
@@ -124,7 +124,7 @@ def live_edges(cell: Architecture) -> set[int]:
 
 
 class Residual(nn.Module):
-    """The basic residual block of stride 2 that joins the published networks' stages."""
+    """The residual block of stride 2 between the stages of the published networks."""
 
     def __init__(self, c_in: int, c_out: int, groups: int) -> None:
         super().__init__()
@@ -169,20 +169,20 @@ def build_network(
     skeleton: str = "paper",
     groups: int = 1,
 ) -> nn.Sequential:
-    """Builds the network of an architecture; its parameters are not set yet, see ``initialise``.
+    """Builds the network of an architecture; ``initialise`` sets its parameters.
 
     ``paper``: for ``nb201`` a stem of 16 channels and three stages of five cells with 16, 32 and 64
     channels, joined by residual blocks of stride 2, dead edges included; for ``nats-sss`` one cell
     per stage, and channels as the architecture says.
 
     ``tiny``: a stem of 8 channels and three stages of one cell with 8, 16 and 32 channels, without
-    dead edges. Average pooling and a 1 by 1 convolution join the stages: residual blocks would do
+    dead edges. Average pooling and a 1 by 1 convolution join the stages, as residual blocks would do
     the cell's work. For ``nats-sss`` the channels are the architecture's.
 
     Args:
         space: ``nb201`` or ``nats-sss``.
         architecture: An architecture of the space.
-        classes: How many classes are told apart.
+        classes: The number of classes.
         image_channels: Channels of the images.
         skeleton: ``paper`` or ``tiny``.
         groups: How many networks lie side by side.
@@ -192,7 +192,7 @@ def build_network(
         ``(groups, n, classes)`` scores.
 
     Raises:
-        UnknownNameError: The space or the skeleton is another.
+        UnknownNameError: There is no such space or skeleton.
         InvalidArchitectureError: The architecture is not of the space.
     """
     architecture = space.validate(architecture)
@@ -201,7 +201,7 @@ def build_network(
     tiny = skeleton == "tiny"
     if isinstance(space, NB201Space):
         cell, first = architecture, 8 if tiny else 16
-        # Stem and first stage; then for each stage what joins it to the one before, and its cells.
+        # Stem and first stage, then the joint and the cells of each further stage.
         widths = [first, first] + [first * 2**stage for stage in (1, 1, 2, 2)]
         cells = 1 if tiny else 5
     elif space.name == "nats-sss":
@@ -241,13 +241,13 @@ def initialise(network: nn.Module, streams: Sequence[np.random.Generator]) -> No
     official code; normalisation starts as the identity.
 
     Args:
-        network: Of ``build_network``, on the CPU.
+        network: A network of ``build_network`` on the CPU.
         streams: One generator for each group.
     """
     groups = len(streams)
 
     def draw(target: Tensor, fan_in: int) -> None:
-        """Fills ``(groups, …)`` values, each group from its own stream."""
+        """Fills ``(groups, …)`` values, with a stream for each group."""
         bound = fan_in**-0.5
         values = [stream.uniform(-bound, bound, tuple(target.shape[1:])) for stream in streams]
         target.copy_(torch.from_numpy(np.stack(values)))
@@ -267,11 +267,11 @@ def initialise(network: nn.Module, streams: Sequence[np.random.Generator]) -> No
 def count(network: nn.Sequential, shape: tuple[int, int, int]) -> tuple[float, float]:
     """Parameters and floating-point operations of a network with one group.
 
-    The operations are counted as in the official records: multiply-adds of convolutions, and of the
-    classifier with its bias; normalisation, pooling and sums are left out.
+    As in the official records, multiply-adds of convolutions and of the classifier with its bias
+    count; normalisation, pooling and sums do not.
 
     Args:
-        network: Of ``build_network``.
+        network: A network of ``build_network``.
         shape: Height, width and channels of an image.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Recipes: how a network is trained, setting by setting."""
+"""Recipes: the settings of a training."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nasbench_lab.errors import RecipeError, quoted
 
 
 class Recipe(BaseModel):
-    """How a network is trained. The defaults are those of NAS-Bench-201 on CIFAR-10.
+    """The settings of a training. The defaults are those of NAS-Bench-201 on CIFAR-10.
 
-    Stochastic gradient descent with momentum; weight decay acts on all parameters, those of batch
-    normalisation included, as in the official code. Source: Dong and Yang 2020, section 2.3. One
-    thing is finer than there: the learning rate falls with every step, not with every epoch.
+    Networks are trained by stochastic gradient descent with momentum. Weight decay acts on all
+    parameters, also those of batch normalisation, as in the official code (Dong and Yang 2020, section
+    2.3). Unlike there, the learning rate falls with every step, not with every epoch.
 
     Attributes:
         data: A data set of ``nasbench_lab.trainer.datasets``.
@@ -26,11 +26,11 @@ class Recipe(BaseModel):
         batch_size: Images per step.
         lr: The learning rate at the start.
         lr_schedule: ``cosine``, to zero after the last step, or ``constant``.
-        momentum: Of the gradient.
-        nesterov: Whether it is Nesterov's.
-        weight_decay: L2 penalty.
+        momentum: The momentum of the gradient.
+        nesterov: Whether the momentum is Nesterov's.
+        weight_decay: The L2 penalty.
         label_smoothing: The share of the target that is spread over all classes.
-        shift: Images are moved at random by up to so many pixels each way, black coming in.
+        shift: The most pixels by which images move at random each way; the border is black.
         flip: The chance that an image is mirrored left to right.
     """
 
@@ -68,7 +68,7 @@ class Recipe(BaseModel):
 
 
 def explain(error: ValidationError) -> str:
-    """What is wrong with the settings, in one line."""
+    """The errors of the settings, in one line."""
     return "; ".join(
         f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {quoted(e['input'])})"
         for e in error.errors()[:20]

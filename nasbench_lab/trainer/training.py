@@ -1,9 +1,9 @@
 """Training: one architecture, one recipe, several seeds at once.
 
-The same seed gives the same weights and accuracies on the CPU, where one thread does the work of a
-training: sums depend on the number of threads. Each seed draws its initial weights, the order of the
-images and their augmentation from streams of its own, so what a seed gets does not depend on the
-architecture, the device, or where a training was interrupted.
+The same seed gives the same weights and accuracies on the CPU. A training uses one thread there, as
+sums depend on the number of threads. Each seed draws its initial weights, the order of the images and
+their augmentation from its own streams, so the draws do not depend on the architecture, the device, or
+an interruption.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from nasbench_lab.trainer.recipe import Recipe
 from nasbench_lab.words import counted
 
 FORMAT = 1
-"""Version of how networks are trained and checkpoints written."""
+"""Version of the training and of its checkpoints."""
 
 _HEADER = b"nasbench-lab checkpoint, SHA-256 "
-"""How a checkpoint begins; the checksum of the rest follows."""
+"""The beginning of a checkpoint; the checksum of the rest follows."""
 
-# What PyTorch and its libraries say, in several types of errors, when memory runs out.
+# Words in the errors of PyTorch and its libraries, of several types, when memory runs out.
 _NO_MEMORY = ("out of memory", "alloc")
 
-# What the streams of a seed are for.
+# The purposes of the streams of a seed.
 _WEIGHTS, _IMAGES = 0, 1
 
 Floats = NDArray[np.float64]
@@ -51,19 +51,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What came of training an architecture.
+    """The result of training an architecture.
 
     Args:
         seeds: The seeds.
-        curves: ``"train_accuracy"``, ``"valid_loss"`` and so on, for each split that the data have:
-            ``(seeds, epochs)`` accuracies in per cent, or cross-entropies in nats. Those of the
-            training data are of the augmented images as they were trained on, label smoothing
-            included; the others of the network as it was after the epoch.
-        seconds: ``train``, ``valid`` and ``test``: ``(epochs,)`` measured seconds for all seeds
+        curves: ``"train_accuracy"``, ``"valid_loss"`` and so on, for each split of the data:
+            ``(seeds, epochs)`` accuracies in per cent, or cross-entropies in nats. The values on
+            training data are of the augmented images during the epoch, with label smoothing; the
+            others are of the network after the epoch.
+        seconds: ``train``, ``valid`` and ``test``: ``(epochs,)`` measured seconds of all seeds
             together.
-        parameters: Of one network, in millions.
+        parameters: Parameters of one network, in millions.
         flops: Multiply-adds of one network on one image, in millions.
-        device: Where it was trained.
+        device: The device of the training.
     """
 
     seeds: tuple[int, ...]
@@ -80,7 +80,7 @@ class Training:
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """The device of a name; ``auto`` is the GPU where there is one.
+    """The device of a name; ``auto`` is the GPU if there is one.
 
     Raises:
         TrainingError: There is no such device on this machine.
@@ -116,26 +116,25 @@ def train(
 ) -> Training:
     """Trains an architecture with several seeds at once.
 
-    The seeds' networks are trained side by side as one (see ``networks``): with other seeds beside
-    it, a seed draws the same numbers, but its sums may be rounded otherwise.
+    The networks of all seeds are trained side by side as one (see ``networks``). A seed draws the same
+    numbers with any other seeds beside it, but its sums may be rounded differently.
 
     Args:
         space: The architecture's space.
-        architecture: What is trained. With the skeleton ``tiny``, isomorphic cells are one network,
-            built from the canonical one.
-        recipe: How it is trained.
-        data: What on; of the recipe's data set.
-        seeds: At least one, none twice.
+        architecture: The architecture. With the skeleton ``tiny``, isomorphic cells have the same
+            network, that of the canonical cell.
+        recipe: The recipe of the training.
+        data: The images of the recipe's data set.
+        seeds: One seed or several different ones.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
-        epochs: Where to stop before the recipe's end; the learning rate does not depend on it.
-        checkpoint: A file from which a training continues that was stopped or killed, to the same
-            result on the CPU. It is written at the end, and after epochs in between.
-        checkpoint_every_s: At most every so many seconds.
-        progress: Called with the number of epochs trained and their number in all.
+        epochs: The last epoch, if not the recipe's; the learning rate does not depend on it.
+        checkpoint: A file to continue a stopped or killed training from, with the same result on the
+            CPU. It is written at the end, and after some epochs before.
+        checkpoint_every_s: The least seconds between two checkpoints.
+        progress: Called with the number of finished epochs and of all epochs.
 
     Raises:
-        TrainingError: No seeds, a device that is not there, or memory runs out; the message says
-            what to change.
+        TrainingError: There are no seeds or no such device, or memory runs out.
         TableFileError: The checkpoint is damaged, or of another training.
         InvalidArchitectureError: The architecture is not of the space.
         DataFolderError: The checkpoint cannot be written.
@@ -165,7 +164,7 @@ def train(
 
 
 def trained_as(space: SearchSpace, architecture: Architecture, recipe: Recipe) -> Architecture:
-    """The architecture whose network is trained: the canonical one where dead edges are not built."""
+    """The architecture whose network is trained; the canonical one if dead edges are not built."""
     architecture = space.validate(architecture)
     return space.canonical(architecture) if recipe.skeleton == "tiny" else architecture
 
@@ -177,7 +176,7 @@ def training_key(
     data: ImageData,
     seeds: Sequence[int],
 ) -> str:
-    """A checksum of all that the result of a training depends on, but for the processor."""
+    """A checksum of everything that a training's result depends on, except the processor."""
     images = [data.checksum, data.shape, data.classes, data.mean, data.std]
     what = [FORMAT, torch.__version__, space.name, architecture, recipe.key, images, tuple(seeds)]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
@@ -185,7 +184,7 @@ def training_key(
 
 @contextmanager
 def _one_thread(device: torch.device) -> Iterator[None]:
-    """Sums on the CPU in one order."""
+    """Uses one thread on the CPU, so that sums have one order."""
     before = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(1)
@@ -208,7 +207,7 @@ class _Run:
         device: torch.device,
     ) -> None:
         self.recipe, self.seeds, self.device = recipe, seeds, device
-        # Half the memory and twice the speed or more, where the processor has it.
+        # It takes half the memory, and at least doubles the speed if the processor supports it.
         self.mixed = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         self.splits = tuple(split for split in SPLITS if split in data.images)
         self.key = training_key(space, architecture, recipe, data, seeds)
@@ -237,7 +236,7 @@ class _Run:
             split: _Images(data, split, recipe.shift if split == "train" else 0, device)
             for split in self.splits
         }
-        # For each split and epoch, of each seed: summed losses and correct answers; and seconds.
+        # Sums of losses and of correct answers for each split, epoch and seed; and seconds.
         self.sums: dict[str, list[Floats]] = {split: [] for split in self.splits}
         self.seconds: dict[str, list[float]] = {split: [] for split in self.splits}
 
@@ -280,8 +279,8 @@ class _Run:
         began = time.perf_counter()
         streams = [_stream(seed, _IMAGES, epoch) for seed in self.seeds]
         n = len(images)
-        # All random numbers of the epoch go to the device at once, and nothing is asked of it until
-        # the end: no step waits for the one before.
+        # All random numbers of the epoch go to the device at once, and nothing is read back before
+        # the end, so no step waits for the one before.
         order = self._stacked([stream.permutation(n) for stream in streams])
         moves = self._stacked(
             [stream.integers(2 * recipe.shift + 1, size=(n, 2)) for stream in streams]
@@ -357,7 +356,7 @@ class _Run:
             "sums": {s: torch.from_numpy(np.stack(sums)) for s, sums in self.sums.items()},
             "seconds": self.seconds,
         }
-        # PyTorch hides what the system says when a disk is full.
+        # PyTorch hides the system's error of a full disk.
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getbuffer()
@@ -370,10 +369,10 @@ class _Run:
             with open(path, "rb") as file:
                 header, content = file.readline(len(_HEADER) + 65), file.read()
             if header != _HEADER + hashlib.sha256(content).hexdigest().encode() + b"\n":
-                raise ValueError("it is not what was written")
-            # Only tensors and plain values are read: no code in the file is run.
+                raise ValueError("it has changed since it was written")
+            # Only tensors and plain values are read, and no code in the file is run.
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            known = state["key"]
+            key = state["key"]
         except FileNotFoundError:
             return  # another process has finished with it
         except OSError as error:
@@ -383,7 +382,7 @@ class _Run:
                 f"{path} is damaged, or no checkpoint of this version of nasbench-lab "
                 f"({type(error).__name__}). Delete it to train from the start, or put back a copy."
             ) from error
-        if known != self.key:
+        if key != self.key:
             raise TableFileError(
                 f"{path} is the checkpoint of another training: architecture, recipe, data, seeds or "
                 f"the version of PyTorch differ. Name another file, or delete it."
@@ -420,20 +419,20 @@ class _Images:
 
         Args:
             which: ``(n, groups)`` numbers of images.
-            moves: ``(n, groups, 2)`` where the image begins in its border, from the top left.
-            flips: ``(n, groups)`` whether it is mirrored.
+            moves: ``(n, groups, 2)`` offsets of the cut in the bordered image, from the top left.
+            flips: ``(n, groups)`` whether each image is mirrored.
 
         Returns:
             ``(n, groups * channels, height, width)`` images, channels last in memory, and
             ``(groups, n)`` labels.
         """
         if moves is None or flips is None:
-            found = self.pixels[which]
+            pixels = self.pixels[which]
         else:
             rows = moves[..., :1] + self.down
             columns = moves[..., 1:] + torch.where(flips[..., None], self.right.flip(0), self.right)
-            found = self.pixels[which[..., None, None], rows[..., :, None], columns[..., None, :]]
-        x = (found.float() - self.mean) / self.std
+            pixels = self.pixels[which[..., None, None], rows[..., :, None], columns[..., None, :]]
+        x = (pixels.float() - self.mean) / self.std
         # (n, groups, height, width, channels): the groups' channels come to lie side by side.
         x = x.permute(0, 2, 3, 1, 4).flatten(3).permute(0, 3, 1, 2)
         return x, self.labels[which].T

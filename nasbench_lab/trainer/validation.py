@@ -1,20 +1,20 @@
 """Validation: the best architectures that a comparison found, trained for real.
 
-**The test of agreement.** For each architecture the table holds some trials, and training gives some
-more, with seeds that the table has not seen. If both are draws from one distribution, the difference
-of their means divided by its standard error follows Student's t. Three seeds say little of a standard
-deviation, so for the best architectures of a comparison, whose spread is alike, it is pooled over
-both sides of all of them, and the degrees of freedom add up. Architectures that were named by hand
-may differ in spread; each is tested by itself then (Welch 1947). The p-values of several
-architectures are Holm's (1979). Below 0.05 the two *differ*. Otherwise they *agree*, as far as can be
-seen: the true difference may still be anywhere in its 95 % interval, which is stated with it (for
-each architecture by itself, not adjusted as p is).
+**The test of agreement.** The table holds some trials of each architecture, and training adds more,
+with seeds that the table does not have. If both come from one distribution, the difference of their
+means divided by its standard error follows Student's t. Three seeds give a poor estimate of a standard
+deviation. The best architectures of a comparison have similar spread, so the estimate is pooled over
+both sides of all of them, and the degrees of freedom add up. Architectures that the user names may
+differ in spread, so each is tested alone (Welch 1947). The p-values of several architectures are
+corrected after Holm (1979). Table and training *differ* below 0.05, and else *agree*: the true
+difference may still be anywhere in its 95 % interval, which is reported too (for each architecture
+alone, without correction).
 
-The search chose these architectures by their validation accuracy in the table, so that number is too
-good on average (the winner's curse). The test accuracy is much less so, since no search saw it, but
-not entirely unbiased: a seed that is lucky on one is somewhat luckier on the other. It comes first.
+The search chose these architectures by their validation accuracy in the table, so that value is too
+good on average (the winner's curse). No search saw the test accuracy, so its bias is much smaller, but
+not zero: a seed that is lucky on validation data tends to be lucky on test data. It comes first.
 
-With the table's own seeds nothing is tested: the values are the same, to the bit, or they are not.
+There is no test with the table's own seeds: the values are the same to the bit, or they are not.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ LEVEL = 0.05
 """The level of the test."""
 
 SPLITS = ("test", "valid")
-"""What is compared, the fair one first."""
+"""The splits that are compared, the fair one first."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Validated:
     """One architecture in the table and trained.
 
     Args:
-        architecture: In the syntax of its space.
-        found_by: For each algorithm how many of its runs evaluated it.
-        table: For each split that the table holds of the same training, its trials, in per cent.
-        trained: For each split the accuracies of the seeds that were trained, in per cent.
-        same: With the table's own seeds, whether all that the table holds came out again.
+        architecture: The architecture in the syntax of its space.
+        found_by: The number of runs of each algorithm that evaluated it.
+        table: The table's trials of the same training by split, in per cent.
+        trained: The accuracies of the trained seeds by split, in per cent.
+        same: Whether training reproduced all values of the table; None with other seeds than its own.
     """
 
     architecture: str
@@ -79,17 +79,17 @@ class Validated:
 
 @dataclass(frozen=True)
 class Validation:
-    """What came of validating some architectures of one table.
+    """The validation of some architectures of a table.
 
     Args:
         table: The table's name.
         seeds: The seeds that were trained.
         epochs: The epochs that were trained.
-        device: Where.
+        device: The device of the training.
         entries: The architectures, best first.
         pooled: Whether the standard deviation is pooled over all architectures.
-        other_images: Splits whose images are others than the table's, so that nothing can be said.
-        origin: What else a reader may want to know: recipe, versions, data, table.
+        other_images: Splits whose images differ from the table's, so that they cannot be compared.
+        origin: Recipe, versions, data and table, for the reader.
     """
 
     table: str
@@ -103,7 +103,7 @@ class Validation:
 
     @property
     def splits(self) -> list[str]:
-        """The splits that something was measured on, test first."""
+        """The splits with measurements, test first."""
         return [s for s in SPLITS if any(s in entry.trained for entry in self.entries)]
 
     def to_frame(self) -> pd.DataFrame:
@@ -112,8 +112,7 @@ class Validation:
         Columns: ``split``; ``architecture``; ``found_by``; ``table`` and ``trained`` means in per
         cent with ``_sd`` (NaN for one trial) and ``_n``; ``difference`` (trained minus table, in
         percentage points) with ``half_width`` of its 95 % interval; ``p`` by Holm; ``agree``, None
-        where nothing can be said. With the table's own seeds, ``agree`` says whether all is the
-        same.
+        without a test. With the table's own seeds, ``agree`` says whether all values are the same.
         """
         import pandas as pd
 
@@ -152,7 +151,7 @@ class Validation:
     def save(self, folder: Path) -> list[Path]:
         """Adds ``validation-TABLE.json``, ``.csv``, ``.png`` and ``.svg`` to a folder.
 
-        What an earlier validation of the same table left there is replaced.
+        They replace those of an earlier validation of the same table.
 
         Raises:
             DataFolderError: The folder cannot be written.
@@ -181,7 +180,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Agreement:
-    """The test of one architecture: difference and half its interval in points, and Holm's p."""
+    """The test of an architecture: difference and half its interval in points, and Holm's p."""
 
     difference: float
     half_width: float
@@ -189,7 +188,7 @@ class Agreement:
 
 
 def agreement(pairs: Sequence[tuple[Floats, Floats]], *, pooled: bool = True) -> list[Agreement]:
-    """Tests for each pair of samples whether they have one mean; see the module's text.
+    """Tests whether the two samples of each pair have the same mean; see the module's text.
 
     Args:
         pairs: The table's trials and the trained ones of each architecture.
@@ -211,7 +210,7 @@ def agreement(pairs: Sequence[tuple[Floats, Floats]], *, pooled: bool = True) ->
         difference = float(b.mean() - a.mean())
         error = deviation * math.sqrt(1 / len(a) + 1 / len(b))
         if error == 0:
-            # All trials of all are alike: any difference at all is one.
+            # All trials are equal, so any difference is significant.
             p = 1.0 if math.isclose(a.mean(), b.mean(), rel_tol=ROUNDING) else 0.0
         else:
             p = 2 * float(student.sf(abs(difference) / error, freedom))
@@ -245,18 +244,18 @@ def _welch(pairs: Sequence[tuple[Floats, Floats]]) -> list[Agreement]:
 
 
 def _variance(sample: Floats) -> float:
-    """The variance of a sample; of equal values exactly 0, although their mean may be rounded."""
+    """The variance of a sample; exactly 0 for equal values, although their mean may be rounded."""
     return float(sample.var(ddof=1)) if np.ptp(sample) else 0.0
 
 
 def top_architectures(
     result: Result, benchmark: str, top: int
 ) -> list[tuple[Architecture, dict[str, int]]]:
-    """What the runs ended with, the best by the table's mean objective.
+    """The best final incumbents of the runs by the table's mean objective.
 
     Returns:
-        Each with the number of runs of each algorithm whose final incumbent it was; best first, and
-        of equals the lower row. Fewer than ``top``, if the runs ended with fewer.
+        Up to ``top`` architectures, best first, ties in order of rows. Each comes with the number of
+        runs of each algorithm that ended with it.
 
     Raises:
         ExperimentError: No run evaluated anything.
@@ -268,8 +267,8 @@ def top_architectures(
         for trace in result.traces(benchmark, algorithm):
             last = trace.incumbents()[-1] if len(trace) else -1
             if last >= 0 and (row := int(trace.row[last])) >= 0:
-                found = finders.setdefault(row, {})
-                found[algorithm] = found.get(algorithm, 0) + 1
+                counts = finders.setdefault(row, {})
+                counts[algorithm] = counts.get(algorithm, 0) + 1
     rows = np.array([row for row in sorted(finders) if not math.isnan(values[row])], dtype=int)
     if not rows.size:
         raise ExperimentError(f"No run on {benchmark!r} evaluated an architecture successfully.")
@@ -281,14 +280,14 @@ def top_architectures(
 
 
 def recipe_of(table: Table, column: Column, epochs: int | None = None) -> Recipe:
-    """The recipe that a table's networks were trained by.
+    """The recipe of a table's networks.
 
-    A table that was built here says so itself; for others it is the published one of the column's
-    data set and schedule.
+    A table that was built here holds its recipe. The recipe of other tables is the published one for
+    the column's data set and schedule.
 
     Args:
         table: The table.
-        column: What is to be reproduced.
+        column: The column to reproduce.
         epochs: Another number of epochs.
 
     Raises:
@@ -315,9 +314,9 @@ def recipe_of(table: Table, column: Column, epochs: int | None = None) -> Recipe
 
 
 def table_trials(table: Table, recipe: Recipe, architecture: Architecture) -> dict[str, Floats]:
-    """What a table holds of the same training: for each split the trials at its end, in per cent."""
+    """A table's final trials of the same training, in per cent, by split."""
     row = table.row(architecture)
-    found = {}
+    trials_by_split = {}
     for split in SPLITS:
         columns = [
             column
@@ -331,9 +330,9 @@ def table_trials(table: Table, recipe: Recipe, architecture: Architecture) -> di
         ]
         if len(columns) == 1 and row >= 0:
             values = table.trials(columns[0].name)[row]
-            if (held := values[~np.isnan(values)]).size:
-                found[split] = held.astype(np.float64)
-    return found
+            if (trials := values[~np.isnan(values)]).size:
+                trials_by_split[split] = trials.astype(np.float64)
+    return trials_by_split
 
 
 def _trained_for(column: Column) -> int | None:
@@ -344,7 +343,7 @@ def _trained_for(column: Column) -> int | None:
 
 
 def new_seeds(table: Table, n: int) -> tuple[int, ...]:
-    """The lowest seeds that are no trial of the table's."""
+    """The lowest seeds that are not trials of the table."""
     used = {trial for column in table.columns.values() for trial in column.trials}
     free = (seed for seed in range(n + len(used)) if seed not in used)
     return tuple(seed for seed, _ in zip(free, range(n), strict=False))
@@ -362,26 +361,26 @@ def validate(
     n_jobs: int = -1,
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> Validation:
-    """Trains architectures of a table and sets the outcome beside what the table holds.
+    """Trains architectures of a table and compares the results with the table.
 
-    On the CPU several processes train, one architecture each; on a GPU one after the other, where it
-    can in mixed precision. What was trained is kept, see ``TrainingBenchmark``, so a validation that
-    was stopped goes on.
+    On the CPU several processes train, an architecture each. A GPU trains one architecture after the
+    other, in mixed precision if it can. Trainings are kept, see ``TrainingBenchmark``, so a stopped
+    validation goes on.
 
     Args:
         table: The table.
-        architectures: Each with who found it.
-        recipe: How they are trained.
-        seeds: The seeds; None for the table's own, all anew, to check its entries.
-        pooled: Whether the architectures' spread is alike, see the module's text.
+        architectures: The architectures, each with the algorithms that found it.
+        recipe: The recipe of the training.
+        seeds: The seeds; None to train again with the table's own, which checks its entries.
+        pooled: Whether the architectures have similar spread, see the module's text.
         device: ``auto``, ``cpu``, ``cuda``, …
         files: The folder with the data set's files.
         n_jobs: How many processes train on the CPU; -1 for one per core.
-        progress: Called with (epochs done, epochs in all, what is done).
+        progress: Called with (epochs done, all epochs, name of the work).
 
     Raises:
-        TrainingError: There is no such device, memory runs out, or the table's own seeds are wanted
-            of a table that was not built by a recipe.
+        TrainingError: There is no such device, memory runs out, or the table has no own seeds, as it
+            was not built by a recipe.
         MissingSourceError: The data set's files are not there.
     """
     from nasbench_lab.trainer.benchmark import TrainingBenchmark
@@ -452,27 +451,27 @@ def _own_seeds(table: Table) -> tuple[int, ...]:
     if not isinstance(recipe, dict):
         raise TrainingError(
             f"{table.name!r} was not built by a recipe, so its networks cannot be trained again as "
-            f"they were. Train with seeds of your own, which is without --table-seeds."
+            f"they were. Leave out --table-seeds to train with other seeds."
         )
     return tuple(recipe["seeds"])
 
 
 def _same(table: Table, architecture: Architecture, training: Training) -> bool:
-    """Whether a training gives all accuracies and losses that a table holds, to the bit."""
+    """Whether a training gives all accuracies and losses of a table, to the bit."""
     row = table.row(architecture)
     for name in training.curves.keys() & table.columns.keys():
         column, curves = table.columns[name], training.curves[name]
         if column.epochs is None or len(column.epochs) != curves.shape[1] or row < 0:
             return False
         for i, epoch in enumerate(column.epochs):
-            held = table.trials(Query(name, epoch=epoch))[row]
-            if not np.array_equal(held, curves[:, i].astype(held.dtype)):
+            trials = table.trials(Query(name, epoch=epoch))[row]
+            if not np.array_equal(trials, curves[:, i].astype(trials.dtype)):
                 return False
     return True
 
 
 def _other_images(recipe: Recipe, halves: str) -> tuple[str, ...]:
-    """The splits of a published table that hold other images than ours, for want of its file."""
+    """The splits whose images differ from those of a published table, as its split file is missing."""
     if halves != "rule":
         return ()
     return ("valid",) if recipe.data == "cifar10" else ("test", "valid")

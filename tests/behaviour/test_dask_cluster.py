@@ -121,7 +121,7 @@ def test_a_cluster_of_two_gives_what_one_process_gives(cluster, tmp_path):
     assert_same(Result.open(folder), one)
     with cluster.client() as client:
         # The searches were on the cluster: its workers have opened the tables.
-        opened = client.run(lambda: "nasbench_lab.running.comparison" in sys.modules)
+        opened = client.run(lambda: "nasbench_lab.running.tasks" in sys.modules)
     assert list(opened.values()) == [True, True]
 
 

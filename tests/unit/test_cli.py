@@ -323,8 +323,7 @@ def test_best(lab):
 # Help
 
 COMMANDS = {
-    command.name or command.callback.__name__: command
-    for command in cli.app.registered_commands
+    command.name or command.callback.__name__: command for command in cli.app.registered_commands
 }
 
 

@@ -19,6 +19,7 @@ from nasbench_lab.errors import (
     HyperparameterError,
     WorkerError,
 )
+from nasbench_lab.results.notes import notes_on_algorithms
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.testing import repeats
@@ -222,7 +223,7 @@ def test_going_on_keeps_what_failed_and_finishes_the_rest(own, tmp_path, n_jobs)
         one.trace.equals(other.trace) and one.trace.settings == other.trace.settings
         for one, other in zip(read.runs, result.runs, strict=True)
     )
-    (note,) = read.notes_on_algorithms()
+    (note,) = notes_on_algorithms(read)
     assert f"failed in {len(failed)} of 6 runs, which count as runs that found nothing" in note
     assert f"with seed {failed[0].seed}: ValueError: now and then" in note
     # They are finished: the same call runs nothing again.

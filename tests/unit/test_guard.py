@@ -15,6 +15,7 @@ from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.errors import AlgorithmError, AlgorithmWarning
 from nasbench_lab.guard import SeededGenerators, TimeIsUp, contained, kept_generators, time_limit
 from nasbench_lab.registry import load_benchmark, open_table
+from nasbench_lab.results.notes import notes_on_algorithms
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.running.search import run
 from nasbench_lab.simulator import simulate
@@ -67,7 +68,7 @@ def test_a_comparison_gives_the_same_runs_as_single_searches():
     with pytest.warns(AlgorithmWarning, match=r"Draws \(test_guard\.py\) drew from"):
         result = compare([Draws], DIGITS, budget=20, seeds=3, n_jobs=1)
     assert {run.warnings[0][:26] for run in result.runs} == {"drew from random and numpy"}
-    (note,) = result.notes_on_algorithms()
+    (note,) = notes_on_algorithms(result)
     assert note.startswith("Draws (test_guard.py) drew from random and numpy.random")
     for trace, seed in zip(result.traces(DIGITS, "Draws"), range(3), strict=True):
         with pytest.warns(AlgorithmWarning):
