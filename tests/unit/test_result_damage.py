@@ -270,7 +270,7 @@ def rewrite_manifest(folder, change):
         (lambda e, m: e["benchmarks"][0].update(table=5), "table"),
         (lambda e, m: e["benchmarks"][0].pop("objectives"), "objectives"),
         (lambda e, m: e["benchmarks"][0]["queries"].append("x"), "queries"),
-        (lambda e, m: e["algorithms"].clear(), "algorithms"),
+        (lambda e, m: e["algorithms"].clear(), "at least one algorithm"),
         (lambda e, m: e["algorithms"].append(e["algorithms"][0]), "different names"),
         (lambda e, m: e["algorithms"][0].update(code=["x"]), "code"),
         (lambda e, m: e["algorithms"][0].update(name=" " * 20_000), "at least one letter"),
