@@ -24,6 +24,8 @@ from nasbench_lab.registry import open_table
 from nasbench_lab.results.result import Result
 from nasbench_lab.tables.sources import TableSource
 
+pytestmark = pytest.mark.long
+
 PROTEINS = "nas-bench-graph/proteins"
 CORA = "nas-bench-graph/cora"
 CELL = "Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc', 'cheb'])"

@@ -8,6 +8,8 @@ import pytest
 
 from nasbench_lab.results.result import Result
 
+pytestmark = pytest.mark.long
+
 DIGITS = "nb201-digits"
 
 

@@ -32,6 +32,8 @@ from nasbench_lab.running import comparison as experiment
 from nasbench_lab.running.comparison import compare, describe_comparison
 from nasbench_lab.simulator import Workers
 
+pytestmark = pytest.mark.long
+
 CORA, DIGITS = "nas-bench-graph/cora", "nb201-digits"
 SHORT = {"budget": 5, "n_jobs": 1}
 
