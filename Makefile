@@ -41,6 +41,11 @@ compare: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q $(PARALLEL)
 
+# Nothing that draws, trains or starts processes, and no model that is fitted in each step.
+test-fast: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow and not long" -k "not gp_bo" \
+		tests/golden tests/property tests/contract tests/unit
+
 test-slow: $(VENV)/.installed-peers
 	$(BIN)/python -m pytest -q $(PARALLEL) -m slow -rP
 

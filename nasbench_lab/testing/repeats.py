@@ -99,6 +99,7 @@ def reasons(search: Search) -> list[str]:
     sentences = []
     with kept_generators():
         generators = SeededGenerators(0)
+        list(_state())  # some objects change when they are pickled for the first time
         before = dict(_state())
         called = _calls(search)
         after = dict(_state())
@@ -181,11 +182,12 @@ def _state() -> Iterator[tuple[str, str]]:
             if key.startswith("__") or inspect.ismodule(value) or inspect.isroutine(value):
                 continue
             if not inspect.isclass(value):
-                yield f"the global {key}", _fingerprint(value)
+                yield f"the global {key} of {name}", _fingerprint(value)
             elif value.__module__ == name:
                 for attribute, held in list(vars(value).items()):
                     if not attribute.startswith("__") and not inspect.isroutine(held):
-                        yield f"the class attribute {key}.{attribute}", _fingerprint(held)
+                        where = f"the class attribute {key}.{attribute} of {name}"
+                        yield where, _fingerprint(held)
 
 
 class _Digest:

@@ -23,6 +23,8 @@ from nasbench_lab.trainer.build import build_table, read_recipe
 from nasbench_lab.trainer.datasets import load_data
 from nasbench_lab.trainer.training import train
 
+pytestmark = pytest.mark.long
+
 RECIPE = """
 name = "mine/few"
 version = "3"

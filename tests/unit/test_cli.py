@@ -27,6 +27,8 @@ from nasbench_lab.results.result import Result
 from nasbench_lab.tables.sources import TableSource
 from nasbench_lab.workers import Workers
 
+pytestmark = pytest.mark.long
+
 PROTEINS = "nas-bench-graph/proteins"
 CORA = "nas-bench-graph/cora"
 CELL = "Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc', 'cheb'])"

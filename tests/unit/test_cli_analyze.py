@@ -21,6 +21,8 @@ from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Column, Task
 from nasbench_lab.tables.table import Table
 
+pytestmark = pytest.mark.long
+
 NAN = math.nan
 PROTEINS = "nas-bench-graph/proteins"
 ALWAYS = {

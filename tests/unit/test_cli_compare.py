@@ -9,6 +9,8 @@ import pytest
 from nasbench_lab.results.result import Result
 from nasbench_lab.workers import Workers
 
+pytestmark = pytest.mark.long
+
 DIGITS = "nb201-digits"
 
 

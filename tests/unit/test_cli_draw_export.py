@@ -8,6 +8,8 @@ import pytest
 from nasbench_lab.drawing.drawing import draw
 from nasbench_lab.spaces import get_space
 
+pytestmark = pytest.mark.long
+
 CELL = "Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc', 'cheb'])"
 
 

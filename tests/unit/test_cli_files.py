@@ -15,6 +15,8 @@ import pytest
 from nasbench_lab.registry import import_file, kept_tables, load_benchmark, open_table
 from nasbench_lab.results.result import Result
 
+pytestmark = pytest.mark.long
+
 METRICS = (
     "edgegpu_latency",
     "edgegpu_energy",

@@ -16,6 +16,8 @@ from nasbench_lab.registry import load_benchmark
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
 
+pytestmark = pytest.mark.long
+
 CORA, PROTEINS, DIGITS = "nas-bench-graph/cora", "nas-bench-graph/proteins", "nb201-digits"
 CITESEER = "nas-bench-graph/citeseer"
 ALGORITHMS = ["random_search", "regularized_evolution", "local_search"]

@@ -38,6 +38,8 @@ from nasbench_lab.figures.layout import PAPER
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
 
+pytestmark = pytest.mark.long
+
 CORA, PROTEINS = "nas-bench-graph/cora", "nas-bench-graph/proteins"
 CITESEER = "nas-bench-graph/citeseer"
 ALGORITHMS = ["random_search", "regularized_evolution", "local_search"]

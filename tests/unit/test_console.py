@@ -14,6 +14,8 @@ from nasbench_lab.cli.console import print_rows
 from nasbench_lab.processes import HASH_SEED
 from nasbench_lab.words import counted, listed, wrapped
 
+pytestmark = pytest.mark.long
+
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")
 CORA = "nas-bench-graph/cora"
 COMMANDS = [

@@ -15,6 +15,8 @@ from nasbench_lab.drawing.shapes import Box, Line
 from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
 from nasbench_lab.spaces import Decision, Edge, Graph, SearchSpace, get_space
 
+pytestmark = pytest.mark.long
+
 SVG = "{http://www.w3.org/2000/svg}"
 GRAPHS = ("nb201", "nb101", "nas-bench-graph", "nas-bench-graph-proteins")
 NB201 = "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"

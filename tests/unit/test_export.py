@@ -15,6 +15,8 @@ from nasbench_lab.results.export import IOH_VERSION, to_csv, to_ioh
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
 
+pytestmark = pytest.mark.long
+
 DIGITS, CORA, PROTEINS = "nb201-digits", "nas-bench-graph/cora", "nas-bench-graph/proteins"
 
 

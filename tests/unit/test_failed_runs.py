@@ -24,6 +24,8 @@ from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.testing import repeats
 
+pytestmark = pytest.mark.long
+
 CORA = "nas-bench-graph/cora"
 
 OWN = '''

@@ -27,6 +27,8 @@ from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.stats import METRICS, bootstrap_interval, curves, grid, quantile_interval
 
+pytestmark = pytest.mark.long
+
 ONE_COLUMN = [metric for metric in METRICS if metric != "hypervolume"]
 
 PROTEINS = "nas-bench-graph/proteins"

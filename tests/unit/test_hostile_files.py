@@ -10,6 +10,8 @@ import hostile_archives
 import hostile_pickles
 import pytest
 
+pytestmark = pytest.mark.long
+
 HOSTILE = {**hostile_pickles.HOSTILE, **hostile_archives.HOSTILE}
 SHORT = {
     "empty_sets",  # many objects of few bytes

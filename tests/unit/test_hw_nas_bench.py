@@ -16,6 +16,8 @@ from nasbench_lab.tables.sources import ImportOptions
 from nasbench_lab.tables.table import Table
 from tabular_data.hw_nas_bench import DATASETS, FORMAT, METRICS, NAME, convert, recognise
 
+pytestmark = pytest.mark.long
+
 CLASSES = {"cifar10": 10, "cifar100": 100, "ImageNet16-120": 120}
 
 # What the benchmark's README prints of index 0.

@@ -24,6 +24,8 @@ from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
 
+pytestmark = pytest.mark.long
+
 CORA = "nas-bench-graph/cora"
 OTHERS = ["nas-bench-graph/citeseer", "nas-bench-graph/pubmed"]
 NAMES = [f"a{i}" for i in range(13)]

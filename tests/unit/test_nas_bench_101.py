@@ -29,6 +29,8 @@ from nasbench_lab.testing import check_benchmark
 from tabular_data import _nas_bench_101_records, nas_bench_101
 from tabular_data.nas_bench_101 import FORMAT
 
+pytestmark = pytest.mark.long
+
 SERIAL = ImportOptions(jobs=1)
 
 

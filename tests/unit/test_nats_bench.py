@@ -42,6 +42,8 @@ from nasbench_lab.registry import (
 from nasbench_lab.tables.columns import Query
 from nasbench_lab.tables.table import Table
 
+pytestmark = pytest.mark.long
+
 SHORT = {"12": 12, "200": 20, "01": 1, "90": 9}
 """Epochs of the schedules here: what is tested does not depend on how many there are."""
 

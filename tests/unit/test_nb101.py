@@ -17,6 +17,8 @@ from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
 from nasbench_lab.testing import SyntheticBenchmark
 
+pytestmark = pytest.mark.long
+
 SPACE = get_space("nb101")
 D = 26
 

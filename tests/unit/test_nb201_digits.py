@@ -20,6 +20,8 @@ from nasbench_lab.trainer.datasets import load_data
 from nasbench_lab.trainer.recipe import RECIPES
 from tabular_data import nb201_digits
 
+pytestmark = pytest.mark.long
+
 FOLDER = Path(nb201_digits.__file__).parent
 RECIPE = FOLDER / "recipes" / "nb201-digits.toml"
 SPLITS = {"train": 800, "valid": 500, "test": 497}

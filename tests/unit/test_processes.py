@@ -10,6 +10,8 @@ from tasks import Unreadable, fail, grow
 from nasbench_lab.errors import WorkerError
 from nasbench_lab.processes import in_processes
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("n_jobs", [1, 2, -1])
 def test_every_result_has_its_number(n_jobs):

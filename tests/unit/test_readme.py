@@ -14,6 +14,8 @@ from nasbench_lab.running.comparison import compare
 from nasbench_lab.testing import check_algorithm
 from nasbench_lab.workers import Workers
 
+pytestmark = pytest.mark.long
+
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 TOML = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)

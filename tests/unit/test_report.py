@@ -41,6 +41,8 @@ from nasbench_lab.running.comparison import compare
 from nasbench_lab.tables.columns import Column
 from nasbench_lab.tables.table import Table
 
+pytestmark = pytest.mark.long
+
 FOUR_DIGITS = 6e-4
 """Numbers that are drawn have four significant digits: half of the last is 5e-4 of 1.000."""
 

@@ -33,6 +33,8 @@ from nasbench_lab.running import tasks
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.workers import Workers
 
+pytestmark = pytest.mark.long
+
 CORA, DIGITS = "nas-bench-graph/cora", "nb201-digits"
 SHORT = {"budget": 5, "n_jobs": 1}
 

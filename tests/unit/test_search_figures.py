@@ -32,6 +32,8 @@ from nasbench_lab.running.comparison import compare
 from nasbench_lab.trace import STATUSES
 from nasbench_lab.workers import Workers
 
+pytestmark = pytest.mark.long
+
 DIGITS = "nb201-digits"
 CORA = "nas-bench-graph/cora"
 KINDS = {

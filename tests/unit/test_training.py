@@ -30,6 +30,8 @@ from nasbench_lab.trainer.networks import build_network, initialise
 from nasbench_lab.trainer.recipe import RECIPES, Recipe
 from nasbench_lab.trainer.training import choose_device, train
 
+pytestmark = pytest.mark.long
+
 SPACE = get_space("nb201")
 CELL = SPACE.from_string(
     "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|skip_connect~2|"

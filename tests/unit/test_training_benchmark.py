@@ -22,6 +22,8 @@ from small_data import short, small_digits
 from nasbench_lab.trainer import benchmark as module
 from nasbench_lab.trainer.benchmark import TrainingBenchmark
 
+pytestmark = pytest.mark.long
+
 SPACE = get_space("nb201")
 CELL = (1, 3, 0, 1, 0, 2)
 DATA = small_digits()

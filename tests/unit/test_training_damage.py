@@ -19,6 +19,8 @@ from nasbench_lab.trainer.benchmark import TrainingBenchmark, _read
 from nasbench_lab.trainer.build import TableRecipe, _Work
 from nasbench_lab.trainer.training import _Run, train
 
+pytestmark = pytest.mark.long
+
 SPACE = get_space("nb201")
 CELL, OTHER = SPACE.canonical((1, 3, 0, 1, 0, 2)), SPACE.canonical((3, 3, 3, 3, 3, 3))
 DATA = small_digits()

@@ -10,6 +10,8 @@ import pytest
 from nasbench_lab import files
 from nasbench_lab.files import atomic_file, atomic_folder, folders_with, settle, tidy
 
+pytestmark = pytest.mark.long
+
 AT_WORK = """
 import os, sys
 from pathlib import Path

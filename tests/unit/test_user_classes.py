@@ -17,6 +17,8 @@ from nasbench_lab.results.parts import write_shard
 from nasbench_lab.results.result import Result, merged
 from nasbench_lab.running.comparison import compare
 
+pytestmark = pytest.mark.long
+
 DIGITS = "nb201-digits"
 SHORT = {"benchmarks": DIGITS, "budget": 1, "n_jobs": 1}
 

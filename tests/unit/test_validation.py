@@ -31,6 +31,8 @@ from nasbench_lab.trainer.validation import (
     top_architectures,
 )
 
+pytestmark = pytest.mark.long
+
 # The test of agreement
 
 
