@@ -309,8 +309,8 @@ def records_of(
         return packed
 
     def load(release: bool) -> Any:
-        # What is read in the end takes about as much as the real files; without letting go, users
-        # report 28 GB of 1.3 GB.
+        # The folded values take about as much memory as the file has bytes. If nothing is let go,
+        # users report 28 GB for a file of 1.3 GB.
         return PickleReader(
             stream,
             _ALLOWED_WEIGHTS,

@@ -166,8 +166,8 @@ def _reported(result: Result) -> list[str]:
     several = {len(result.benchmark(name).objectives) > 1 for name in result.benchmarks}
     if True in several:
         sentences.append(
-            "The hypervolume is given as a share of that of the table's exact Pareto front; an "
-            "architecture counts by the mean over its trials, once it was trained in full."
+            "The hypervolume is the share of that of the table's exact Pareto front; an architecture "
+            "counts by the mean over its trials, once it was trained in full."
         )
     return [
         *sentences,
@@ -205,7 +205,7 @@ def _judged(benchmark: TableBenchmark, partial: bool) -> list[str]:
         )
     if table.column(benchmark.first_objective) == report:
         sentences.append(
-            "The table has only this measurement, so it is reported too, and regrets do not tell how "
+            "The table has one measurement only, so it is reported too, and regrets do not tell how "
             "well a choice generalises."
         )
     else:

@@ -45,7 +45,7 @@ def numbers(values: ArrayLike) -> Floats:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
         raise QueryError(
-            f"Expected lines of equal length with numbers, NaN for a missing one, but: {error}."
+            f"Expected numbers, NaN for a missing one, in lines of equal length, but: {error}."
         ) from error
 
 

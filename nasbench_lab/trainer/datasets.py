@@ -153,7 +153,7 @@ def load_data(
         return _digits()
     if folder is None:
         raise MissingSourceError(
-            f"{name} is read from files. Name their folder; get them from {FILES[name].origin}."
+            f"{name} is read from files. Name the folder with them; get them from {FILES[name].origin}."
         )
     return _from_files(name, Path(folder), trained_on, split_file, verify)
 

@@ -394,7 +394,7 @@ TEST = '[[columns]]\nname = "test"\nfrom = "acc"\nunit = "%"\nmaximize = true\ns
         (with_column("trials = [true]"), "different seeds or words as 'trials'"),
         (
             with_column('from = ["acc", "b"]', 'trials = [1, "mean"]', drop="from"),
-            "'mean' and 'random' are no trials",
+            "'mean' and 'random' cannot be trials",
         ),
         (with_column('from = ["acc", "b"]', drop="from"), "Say in 'trials' or 'epochs' what"),
         (with_column("from = []", drop="from"), "names of the file's columns as 'from'"),

@@ -604,7 +604,7 @@ def test_an_index_out_of_range_and_files_that_disagree_are_refused(tmp_path, dat
         import_file(path)
     second.write_bytes(sound)
     (path / f"{min(records)}.pickle.pbz2").write_bytes(first.read_bytes())
-    with pytest.raises(TableFileError, match="comes twice"):
+    with pytest.raises(TableFileError, match="is repeated"):
         import_file(path)
     assert leftovers(data_folder) == []
 

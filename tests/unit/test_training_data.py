@@ -311,9 +311,9 @@ def test_cifar10_is_trained_on_a_half_or_on_all(folders):
 @pytest.mark.parametrize(
     ("name", "trained_on", "known"),
     [
-        ("digits", "train+valid", "Known: train. Only of cifar10"),
-        ("cifar100", "train+valid", "Known: train. Only of cifar10"),
-        ("ImageNet16-120", "train+valid", "Known: train. Only of cifar10"),
+        ("digits", "train+valid", "Known: train. Only cifar10"),
+        ("cifar100", "train+valid", "Known: train. Only cifar10"),
+        ("ImageNet16-120", "train+valid", "Known: train. Only cifar10"),
         ("cifar10", "valid", r"Known: train, train\+valid"),
     ],
 )
@@ -388,8 +388,8 @@ def ints(*numbers):
             ({"train": ints(0), "valid": ints(1, value)}, "numbers from 0 to 9 as 'valid' but got")
             for value in (10, -1, "10", "-1", "", "1.0", 1.0, True, None, "²", "9" * 5000, [1])
         ],
-        ({"train": ints(0, 1), "valid": ints(2, 1)}, "once but 1 comes again in 'valid'"),
-        ({"train": ints(0, "3", 3), "valid": ints(2)}, "once but 3 comes again in 'train'"),
+        ({"train": ints(0, 1), "valid": ints(2, 1)}, "once but 1 is repeated in 'valid'"),
+        ({"train": ints(0, "3", 3), "valid": ints(2)}, "once but 3 is repeated in 'train'"),
     ],
 )
 def test_a_wrong_split_file_is_refused(tmp_path, held, message):
