@@ -107,7 +107,11 @@ def reasons(search: Search) -> list[str]:
     if used:
         sentences.append(f"drew from {' and '.join(used)}, which is not its own; use self.rng")
     sentences += [f"{what} ({place})" for what, place in called.items()]
-    changed = [name for name, value in after.items() if before.get(name, value) != value]
+    changed = [
+        text
+        for (module, text), value in after.items()
+        if before.get((module, text), value) != value
+    ]
     if changed:
         sentences.append(
             f"kept something from one run to the next in {', '.join(changed)}; keep it in self"
@@ -170,8 +174,8 @@ def _calls(search: Search) -> dict[str, str]:
     return calls
 
 
-def _state() -> Iterator[tuple[str, str]]:
-    """Names and fingerprints of what the user's modules and classes hold."""
+def _state() -> Iterator[tuple[tuple[str, str], str]]:
+    """What the user's modules and classes hold: module and name, and a fingerprint."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         # Some packages keep what is no file among the modules.
@@ -182,12 +186,12 @@ def _state() -> Iterator[tuple[str, str]]:
             if key.startswith("__") or inspect.ismodule(value) or inspect.isroutine(value):
                 continue
             if not inspect.isclass(value):
-                yield f"the global {key} of {name}", _fingerprint(value)
+                yield (name, f"the global {key}"), _fingerprint(value)
             elif value.__module__ == name:
                 for attribute, held in list(vars(value).items()):
                     if not attribute.startswith("__") and not inspect.isroutine(held):
-                        where = f"the class attribute {key}.{attribute} of {name}"
-                        yield where, _fingerprint(held)
+                        text = f"the class attribute {key}.{attribute}"
+                        yield (name, text), _fingerprint(held)
 
 
 class _Digest:
