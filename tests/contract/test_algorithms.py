@@ -63,6 +63,48 @@ def test_contract(variant, check):
     check(lambda *a, **k: make_algorithm(name, *a, **hyperparameters, **k))
 
 
+BASES = (
+    *("regularized_evolution", "random_search", "reinforce", "nsga2"),
+    *("genetic_algorithm", "local_search", "asha", "hyperband"),
+)
+MORE_VARIANTS = [
+    ("bohb", {"random_fraction": 1.0}),
+    ("bohb", {"eta": 2, "n_samples": 1}),
+    ("bohb", {"good_fraction": 0.5, "bandwidth_factor": 1.0, "min_bandwidth": 0.3}),
+    (
+        "learning_curve_stopping",
+        {"extrapolation": "last_value", "min_epochs": 1, "n_initial": 2},
+    ),
+    ("learning_curve_stopping", {"base": "regularized_evolution", "threshold": 0.5}),
+    ("learning_curve_stopping", {"base": "reinforce"}),
+    ("learning_curve_stopping", {"base": "bohb"}),
+    (
+        "learning_curve_stopping",
+        {"base": "random_search", "base_hyperparameters": {"replacement": False}},
+    ),
+    ("genetic_algorithm", {"selection": "roulette"}),
+    ("genetic_algorithm", {"crossover": "single_point"}),
+    ("genetic_algorithm", {"crossover": "multi_point", "n_points": 3}),
+    ("genetic_algorithm", {"mutation": "random"}),
+    ("genetic_algorithm", {"mutation_rate": 1}),
+    ("genetic_algorithm", {"mutation_rate": 0, "crossover_rate": 1}),
+    ("genetic_algorithm", {"population_size": 1, "elitism": 0}),
+    ("genetic_algorithm", {"population_size": 5, "elitism": 4, "selection": "roulette"}),
+    ("local_search", {"strategy": "best"}),
+    ("local_search", {"n_initial": 1}),
+    ("nsga2", {"population_size": 1}),
+    ("nsga2", {"crossover": "single_point", "mutation_rate": 0.5}),
+    *(("random_scalarization", {"base": base}) for base in BASES),
+    ("random_scalarization", {"scalarization": "linear"}),
+    ("random_scalarization", {"n_initial": 1, "n_weights": 1}),
+]
+
+
+@pytest.mark.parametrize(("name", "hyperparameters"), MORE_VARIANTS, ids=str)
+def test_more_variants_keep_the_contract(name, hyperparameters):
+    check_algorithm(name, **hyperparameters)
+
+
 @pytest.mark.parametrize("weights", [None, (1.0, 100.0)])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_algorithm_overflows(variant, weights):

@@ -150,4 +150,4 @@ def test_the_data_card_says_what_the_command_prints(lab, monkeypatch):
     pictures = re.findall(r"\]\((.*?\.png)\)", card)
     assert len(pictures) == 5
     for picture in pictures:
-        assert (Path(__file__).parents[2] / "tabular_data" / picture).is_file()
+        assert (Path(__file__).parents[3] / "tabular_data" / picture).is_file()

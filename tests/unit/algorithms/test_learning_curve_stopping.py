@@ -16,7 +16,7 @@ from nasbench_lab.errors import HyperparameterError
 from nasbench_lab.registry import load_benchmark, make_algorithm
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import get_space
-from nasbench_lab.testing import SyntheticBenchmark, check_algorithm
+from nasbench_lab.testing import SyntheticBenchmark
 
 SPACE = get_space("nb201")
 EPOCHS = tuple(range(1, 13))
@@ -297,18 +297,3 @@ def test_a_base_shares_the_generator_also_after_pickling(seed):
 @pytest.mark.parametrize("name", ["successive_halving", "asha", "bohb", "genetic_algorithm"])
 def test_the_class_of_a_base_is_the_one_that_its_file_defines(name):
     assert type(make_base(name, SPACE, 0, True, ())) is type(make_algorithm(name, SPACE))
-
-
-@pytest.mark.parametrize(
-    "hyperparameters",
-    [
-        {"extrapolation": "last_value", "min_epochs": 1, "n_initial": 2},
-        {"base": "regularized_evolution", "threshold": 0.5},
-        {"base": "reinforce"},
-        {"base": "bohb"},
-        {"base": "random_search", "base_hyperparameters": {"replacement": False}},
-    ],
-    ids=str,
-)
-def test_contract(hyperparameters):
-    check_algorithm(LearningCurveStopping, **hyperparameters)

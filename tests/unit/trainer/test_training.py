@@ -258,7 +258,7 @@ train(space, space.at({cell}), short(epochs=400), small_digits(), seeds=(0, 1), 
 
 def test_a_killed_training_goes_on_to_the_same_end(tmp_path):
     file = tmp_path / "checkpoint.pt"
-    support = str(Path(__file__).parents[1] / "support")
+    support = str(Path(__file__).parents[2] / "support")
     script = _KILLED.format(support=support, cell=SPACE.index(CELL), file=str(file))
     with subprocess.Popen([sys.executable, "-c", script]) as process:
         wait_for(file.exists, process)

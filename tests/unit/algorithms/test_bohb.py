@@ -19,7 +19,7 @@ from nasbench_lab.errors import HyperparameterError
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
-from nasbench_lab.testing import SyntheticBenchmark, check_algorithm
+from nasbench_lab.testing import SyntheticBenchmark
 
 SPACE = get_space("nb201")
 MIXED = SearchSpace(
@@ -359,19 +359,6 @@ def test_only_a_space_that_is_used_up_is_asked_again():
 def test_hyperparameters_that_make_no_sense_are_refused(hyperparameters):
     with pytest.raises(HyperparameterError, match=next(iter(hyperparameters))):
         BOHB(SPACE, **hyperparameters)
-
-
-@pytest.mark.parametrize(
-    "hyperparameters",
-    [
-        {"random_fraction": 0.0},
-        {"random_fraction": 1.0},
-        {"eta": 2, "n_samples": 1},
-        {"good_fraction": 0.5, "bandwidth_factor": 1.0, "min_bandwidth": 0.3},
-    ],
-)
-def test_contract(hyperparameters):
-    check_algorithm(BOHB, **hyperparameters)
 
 
 @pytest.mark.parametrize("table", ["nb201-digits", "analognas-bench/cifar10"])
