@@ -31,7 +31,7 @@ N_BEST = 3
 """The number of architectures that are shown for each table."""
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """A cell of a table.
 
     Args:
@@ -111,7 +111,7 @@ def _result_line(line: Mapping[Any, Any], partial: bool) -> dict[str, Any]:
     p = float(line["p"])
     shown = "< 0.001" if p < 0.001 else fixed(p, 3)
     spread = interval(line["q25"], line["q75"])
-    runs = Cell(str(line["runs"]), line["runs"])
+    runs = TableCell(str(line["runs"]), line["runs"])
     share = (line["runs"] - line["without"]) / line["runs"] if line["runs"] else math.nan
     return {
         "algorithm": line["algorithm"],
@@ -120,11 +120,13 @@ def _result_line(line: Mapping[Any, Any], partial: bool) -> dict[str, Any]:
         "words": stats.OUTCOMES.get(line["outcome"], ""),
         "cells": [
             runs._replace(more=f"{share:.0%} found something") if partial else runs,
-            Cell(fixed(line["mean"]), _order(line["mean"]), interval(line["low"], line["high"])),
-            Cell(fixed(line["median"]), _order(line["median"]), spread),
-            Cell(number(line["rank"]), _order(line["rank"])),
-            Cell(shown, _order(p)),
-            Cell(fixed(line["a12"]), _order(line["a12"])),
+            TableCell(
+                fixed(line["mean"]), _order(line["mean"]), interval(line["low"], line["high"])
+            ),
+            TableCell(fixed(line["median"]), _order(line["median"]), spread),
+            TableCell(number(line["rank"]), _order(line["rank"])),
+            TableCell(shown, _order(p)),
+            TableCell(fixed(line["a12"]), _order(line["a12"])),
         ],
     }
 
@@ -169,13 +171,13 @@ def target_tables(result: Result) -> list[dict[str, Any]]:
     return tables
 
 
-def _target_cell(line: Mapping[Any, Any]) -> Cell:
+def _target_cell(line: Mapping[Any, Any]) -> TableCell:
     ert = float(line["ert"])
     spread = interval(line["ert_low"], line["ert_high"], number) if math.isfinite(ert) else ""
     success = (
         f"{line['success']:.0%} [{100 * line['success_low']:.0f}, {100 * line['success_high']:.0f}]"
     )
-    return Cell(" ".join(filter(None, [number(ert), spread])), _order(ert), success)
+    return TableCell(" ".join(filter(None, [number(ert), spread])), _order(ert), success)
 
 
 # Over tables

@@ -154,7 +154,10 @@ def _curves(
     all_traces = [trace for traces in traces_by_algorithm.values() for trace in traces]
     points = {axis: _points(all_traces, axis) for axis in axes}
     drawn: dict[str, dict[str, Any]] = {
-        axis: {"points": rounded(points[axis], axis != "seconds"), **{goal: [] for goal in goals}}
+        axis: {
+            "points": json_numbers(points[axis], axis != "seconds"),
+            **{goal: [] for goal in goals},
+        }
         for axis in axes
     }
     finals: dict[str, list[Any]] = {goal: [] for goal in goals}
@@ -169,7 +172,7 @@ def _curves(
             for axis, lines in zip(axes, _lines(samples), strict=True):
                 drawn[axis][goal].append(lines)
             # The last point of every axis is the end of the longest run.
-            finals[goal].append(rounded(np.sort(samples[0][:, -1])))
+            finals[goal].append(json_numbers(np.sort(samples[0][:, -1])))
     medians = [g for g in goals if stats.statistic_shown(all_traces, _GOALS[g], "mean") != "mean"]
     return {"curves": drawn, "finals": finals, "medians": medians}
 
@@ -190,7 +193,7 @@ def _lines(samples: Sequence[Floats]) -> Iterator[dict[str, Any] | None]:
     }
     for i in range(len(samples)):
         yield {
-            statistic: [rounded(line[i]) for line in lines]
+            statistic: [json_numbers(line[i]) for line in lines]
             for statistic, lines in summaries.items()
         }
 
@@ -225,9 +228,9 @@ def _framed(
     grouped = dict(iter(frame.groupby("algorithm", sort=False)))
     points = next(iter(grouped.values()))["point"].to_numpy(dtype=float)
     return {
-        "points": rounded(points),
+        "points": json_numbers(points),
         "lines": [
-            [rounded(grouped[a][column].to_numpy(dtype=float)) for column in columns]
+            [json_numbers(grouped[a][column].to_numpy(dtype=float)) for column in columns]
             if a in grouped
             else None
             for a in algorithms
@@ -235,7 +238,7 @@ def _framed(
     }
 
 
-def rounded(values: Iterable[float], whole: bool = False) -> list[float | None]:
+def json_numbers(values: Iterable[float], whole: bool = False) -> list[float | None]:
     """Short numbers for JSON: None for NaN, ``BEYOND`` for infinity."""
     if whole:
         return [int(value) for value in values]

@@ -34,7 +34,7 @@ from nasbench_lab.figures.layout import PALETTE
 from nasbench_lab.report import render, write_report
 from nasbench_lab.report.citations import STATISTICS, _distinct, _entries
 from nasbench_lab.report.contents import best_architectures, fixed, number
-from nasbench_lab.report.data import BEYOND, page_data, rounded
+from nasbench_lab.report.data import BEYOND, json_numbers, page_data
 from nasbench_lab.report.methods import listed, methods, seeds_in_words
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
@@ -219,8 +219,15 @@ def test_long_curves_are_thinned_and_keep_their_end(result):
 
 def test_numbers_that_json_cannot_hold_become_ones_that_it_can():
     nan, inf = float("nan"), float("inf")
-    assert rounded([nan, inf, -inf, 3.0, 0.123456, 0.0]) == [None, BEYOND, -BEYOND, 3, 0.1235, 0]
-    assert isinstance(rounded([3.0])[0], int)
+    assert json_numbers([nan, inf, -inf, 3.0, 0.123456, 0.0]) == [
+        None,
+        BEYOND,
+        -BEYOND,
+        3,
+        0.1235,
+        0,
+    ]
+    assert isinstance(json_numbers([3.0])[0], int)
 
 
 @pytest.mark.parametrize(
