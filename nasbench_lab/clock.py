@@ -113,7 +113,7 @@ class Times:
         if name not in clocks:
             raise QueryError(
                 f"{self._table.name!r} does not hold the times that clock {name!r} needs "
-                f"({CLOCKS[name]}{f' after epoch {epoch}' if epoch else ''}). Clocks it can keep: "
+                f"({CLOCKS[name]}){f' after epoch {epoch}' if epoch else ''}. Clocks it can keep: "
                 f"{', '.join(clocks)}."
             )
         return name

@@ -169,7 +169,7 @@ def test_a_lack_of_memory_is_told_in_one_line(monkeypatch, capsys, error):
     def fail():
         raise error
 
-    monkeypatch.setattr(cli.app, "app", fail)
+    monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
@@ -179,6 +179,6 @@ def test_a_lack_of_memory_is_told_in_one_line(monkeypatch, capsys, error):
 
 
 def test_other_errors_of_their_kind_are_not_taken_for_it(monkeypatch):
-    monkeypatch.setattr(cli.app, "app", Path("absent").read_text)
+    monkeypatch.setattr(cli, "app", Path("absent").read_text)
     with pytest.raises(FileNotFoundError):
         cli.main()

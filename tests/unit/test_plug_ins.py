@@ -44,7 +44,13 @@ def command(*arguments):
     return f"from nasbench_lab.cli import main\nsys.argv = {['nasbench-lab', *arguments]!r}\nmain()"
 
 
-@pytest.mark.parametrize("text", ["raise OSError('no such device')", "import sys; sys.exit(3)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import sys; sys.exit(3)",
+        pytest.param("raise OSError('no such device')", marks=pytest.mark.slow),
+    ],
+)
 def test_a_broken_plug_in_is_left_out_with_one_warning(tmp_path, text):
     install(tmp_path, "broken", BROKEN, cannot_be_imported=text)
     done = python(command("draw", CELL, "--output", "cell.svg"), tmp_path)
@@ -83,8 +89,9 @@ def test_an_algorithm_that_cannot_be_imported_is_left_out_of_the_list(tmp_path):
     assert '"bad"' not in done.stdout
 
 
-@pytest.mark.parametrize("name", ["algorithms", "tabular_data"])
-@pytest.mark.parametrize("kind", ["folder", "file"])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("algorithms", "folder"), ("tabular_data", "folder"), ("algorithms", "file")]
+)
 def test_what_hides_a_package_is_named(tmp_path, name, kind):
     hiding = tmp_path / f"{name}.py" if kind == "file" else tmp_path / name / "__init__.py"
     hiding.parent.mkdir(exist_ok=True)

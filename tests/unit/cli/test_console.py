@@ -87,7 +87,13 @@ def result(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "ascii",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ENCODINGS if name != "ascii"),
+    ],
+)
 def test_a_sign_that_the_output_lacks_never_costs_the_table(encoding, result, tmp_path):
     settings = ENCODINGS[encoding]
     for arguments in [

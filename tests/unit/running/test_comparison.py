@@ -419,7 +419,7 @@ def test_a_comparison_that_fails_at_once_leaves_no_folder_behind(tmp_path):
 
 def test_what_was_finished_before_a_failure_is_kept(tmp_path):
     with pytest.raises(
-        AlgorithmError, match=r"with seed 2 failed: KeyError: 'luck' .*test_experim"
+        AlgorithmError, match=r"with seed 2 failed: KeyError: 'luck' .*test_compari"
     ):
         compare(
             [fails_in_run(3)], PROTEINS, budget=5, seeds=[0, 4, 2, 6], n_jobs=1, folder=tmp_path

@@ -323,7 +323,7 @@ def test_an_algorithm_that_ends_the_command_is_an_error(own, name):
     assert "own.py, line" in done.stderr
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_thread_that_never_ends_does_not_keep_the_command(own, jobs):
     done = command(*comparison(own, "Threads", jobs))
     assert done.returncode == 0
