@@ -106,9 +106,8 @@ def test_no_algorithm_is_worse_than_random_search(setting):
 @pytest.mark.parametrize(
     ("algorithm", "setting"),
     [
-        *((name, "nb201-digits, resume") for name in MULTI_FIDELITY),
+        *((name, "nb201-digits, resume") for name in MULTI_FIDELITY if name != "bohb"),
         *((name, "cora") for name in ("genetic_algorithm", "local_search", "bohb", "nsga2")),
-        ("random_scalarization", "cora"),
     ],
 )
 def test_short_form(algorithm, setting):

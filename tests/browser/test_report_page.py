@@ -4,6 +4,7 @@
 """
 
 import io
+import itertools
 import json
 import re
 from itertools import pairwise
@@ -369,7 +370,9 @@ def test_critical_difference_diagrams_hold_all_that_they_draw(open_page, name):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["plain", "several", "unfinished"])
+@pytest.mark.parametrize(
+    "name", ["several", *(pytest.param(n, marks=pytest.mark.slow) for n in ("plain", "unfinished"))]
+)
 def test_nothing_jumps_when_it_opens(browser, pages, name, size):
     context = browser.new_context(viewport=SIZES[size])
     context.add_init_script(
@@ -454,7 +457,7 @@ def test_sections_and_headings_are_in_order(open_page):
     assert all(after <= before + 1 for before, after in pairwise(levels)), levels
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("size", SIZES)
 def test_plots_have_every_algorithm_in_its_colour(open_page, size, theme):
     from matplotlib.image import imread
@@ -509,9 +512,17 @@ def test_printing_opens_what_is_folded_and_folds_it_again(open_page):
 # Accessibility
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["plain", "several"])
+AXE = [("plain", "phone", "dark"), ("several", "desktop", "light")]
+"""Pages that `make test` looks at; `make test-slow` looks at all."""
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "theme"),
+    [
+        pytest.param(*page, marks=() if page in AXE else pytest.mark.slow)
+        for page in itertools.product(["plain", "several"], SIZES, ["light", "dark"])
+    ],
+)
 def test_axe_finds_nothing(open_page, name, size, theme):
     pytest.importorskip("axe_playwright_python", reason="needs the package axe-playwright-python")
     from axe_playwright_python.sync_playwright import Axe

@@ -112,14 +112,9 @@ MORE_VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "hyperparameters"), MORE_VARIANTS, ids=str)
-def test_more_variants_keep_the_contract(in_this_process, name, hyperparameters):
-    check_algorithm(name, **hyperparameters)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "hyperparameters"), [*VARIANTS.values(), *MORE_VARIANTS], ids=str)
-def test_every_variant_keeps_the_contract_in_other_processes_too(name, hyperparameters):
+def test_every_variant_keeps_the_whole_contract(name, hyperparameters):
     check_algorithm(name, **hyperparameters)
 
 
@@ -181,7 +176,7 @@ def asked(trace):
     return list(zip(trace.architecture.tolist(), trace.epoch.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("epochs", [None, 9])
+@pytest.mark.parametrize("epochs", [9, pytest.param(None, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_what_is_observed_first_teaches_and_breaks_nothing(variant, epochs):
     benchmark = SyntheticBenchmark(get_space("nb201"), failing=0.1, epochs=epochs)

@@ -87,13 +87,17 @@ def result(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(
+FEW = pytest.mark.parametrize(
     "encoding",
     [
         "ascii",
         *(pytest.param(name, marks=pytest.mark.slow) for name in ENCODINGS if name != "ascii"),
     ],
 )
+"""ASCII can show the fewest signs; `make test-slow` tries the others."""
+
+
+@FEW
 def test_a_sign_that_the_output_lacks_never_costs_the_table(encoding, result, tmp_path):
     settings = ENCODINGS[encoding]
     for arguments in [
@@ -110,7 +114,7 @@ def test_a_sign_that_the_output_lacks_never_costs_the_table(encoding, result, tm
         assert line.index("inf", header.index("top 10")) == header.index("top 10")
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@FEW
 def test_help_lists_and_errors_on_an_output_that_lacks_signs(encoding, result, tmp_path):
     wanted = [
         (("--help",), 0),

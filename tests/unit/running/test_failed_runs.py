@@ -235,7 +235,14 @@ def test_going_on_keeps_what_failed_and_finishes_the_rest(own, tmp_path, n_jobs)
     assert not done
 
 
-@pytest.mark.parametrize(("name", "n_jobs"), [("Endless", 1), ("Endless", 2), ("Stubborn", 2)])
+@pytest.mark.parametrize(
+    ("name", "n_jobs"),
+    [
+        pytest.param("Endless", 1, marks=pytest.mark.slow),
+        ("Endless", 2),
+        ("Stubborn", 2),
+    ],
+)
 def test_a_run_that_takes_too_long_is_marked_and_the_others_go_on(own, monkeypatch, name, n_jobs):
     monkeypatch.setattr("nasbench_lab.processes._GRACE_S", 0.5)
     with pytest.warns(AlgorithmWarning, match="took longer than the time limit of 3 s"):

@@ -179,7 +179,7 @@ def test_two_algorithms_over_tables_are_told_apart_by_a_sign_test():
     tables = [
         f"nas-bench-graph/{n}" for n in ("cora", "citeseer", "pubmed", "cs", "physics", "photo")
     ]
-    result = compare([*("local_search", "random_search")], tables, budget=120, seeds=8, n_jobs=1)
+    result = compare([*("local_search", "random_search")], tables, budget=60, seeds=8, n_jobs=1)
     found = verdict_of(result, benchmark=stats.ALL)
     ranks = stats.table_frame(result, "valid_regret")
     won = ranks[ranks["rank"] == 1]["algorithm"].eq("local_search").sum()

@@ -156,7 +156,13 @@ LAB = (
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
 @pytest.mark.parametrize("kind", ["device", pytest.param("pipe", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        *COMMANDS[:2],
+        *(pytest.param(command, marks=pytest.mark.slow) for command in COMMANDS[2:]),
+    ],
+)
 def test_a_device_or_pipe_is_no_file(command, kind, tmp_path):
     path = tmp_path / "file.py"
     if kind == "pipe":

@@ -113,6 +113,7 @@ def test_isomorphic_cells_share_an_entry(whole):
     np.testing.assert_array_equal(table.architectures[rows[held]], space.canonical(cells[held]))
 
 
+@pytest.mark.slow  # the killed build has two processes
 def test_processes_do_not_matter(whole, recipe, tmp_path):
     assert same(whole, build_table(recipe, tmp_path / "two", n_jobs=2))
 

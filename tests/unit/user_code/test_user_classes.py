@@ -85,7 +85,10 @@ def lose_a_part(folder):
     max((folder / "runs").iterdir()).unlink()
 
 
-@pytest.mark.parametrize("imports", [{}, {"top": "", "inside": "import helper"}])
+@pytest.mark.parametrize(
+    "imports",
+    [{"top": "", "inside": "import helper"}, pytest.param({}, marks=pytest.mark.slow)],
+)
 def test_what_was_begun_does_not_go_on_with_another_helper(tmp_path, imports):
     spec, folder = write_mine(tmp_path, **imports), tmp_path / "r"
     whole = compare([spec], **SHORT, seeds=4, folder=folder)
