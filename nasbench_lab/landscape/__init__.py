@@ -1,1 +1,5 @@
-"""The values of a table as a fitness landscape."""
+"""What the values of a table look like as a landscape."""
+
+from nasbench_lab.landscape.analysis import Analysis, analyse
+
+__all__ = ["Analysis", "analyse"]

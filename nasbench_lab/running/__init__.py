@@ -1,1 +1,1 @@
-"""Runs and comparisons."""
+"""Searches and comparisons."""
