@@ -16,7 +16,7 @@ EXPORT_EXAMPLES = """Examples:\n
 
 
 def _formats() -> list[str]:
-    from nasbench_lab.results.export import FORMATS
+    from nasbench_lab.export import FORMATS
 
     return list(FORMATS)
 
@@ -38,7 +38,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a result for other programs: spreadsheets and scripts, or IOHanalyzer."""
-    from nasbench_lab.results.export import FORMATS
+    from nasbench_lab.export import FORMATS
     from nasbench_lab.results.result import Result
 
     named = folder if folder.name not in ("", "..") else folder.resolve()

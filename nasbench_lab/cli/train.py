@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nasbench_lab.spaces import Architecture
     from nasbench_lab.tables.columns import Column
     from nasbench_lab.tables.table import Table
-    from nasbench_lab.trainer.validation import Validation
+    from nasbench_lab.validation import Validation
 
 VALIDATE_EXAMPLES = """Examples:\n
     nasbench-lab validate results/my-run --top 3\n
@@ -109,12 +109,12 @@ def validate(
     outcome is added to the result folder.
     """
     need_torch()
-    from nasbench_lab.trainer.validation import (
+    from nasbench_lab.validation import (
         new_seeds,
         recipe_of,
         table_trials,
     )
-    from nasbench_lab.trainer.validation import validate as run_validation
+    from nasbench_lab.validation import validate as run_validation
 
     folder = Path(what) if Path(what, "manifest.json").is_file() else None
     table, column, found = _chosen(what, folder, benchmark, architecture, top)
@@ -162,7 +162,7 @@ def _chosen(
     """The table, the column that results are reported in, and what is to be trained."""
     from nasbench_lab.registry import load_benchmark
     from nasbench_lab.results.result import Result
-    from nasbench_lab.trainer.validation import top_architectures
+    from nasbench_lab.validation import top_architectures
 
     result = Result.open(Path(what)) if folder or Path(what).exists() else None
     if result is None:

@@ -12,7 +12,7 @@ from nasbench_lab.words import counted
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from nasbench_lab.trainer.validation import Validation
+    from nasbench_lab.validation import Validation
 
 
 def validation_figure(validation: Validation) -> Figure:

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import nasbench_lab.results.export
+import nasbench_lab.export
 from nasbench_lab import stats
 from nasbench_lab.errors import DataFolderError, ExperimentError
+from nasbench_lab.export import IOH_VERSION, to_csv, to_ioh
 from nasbench_lab.registry import load_benchmark
-from nasbench_lab.results.export import IOH_VERSION, to_csv, to_ioh
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
 
@@ -108,7 +108,7 @@ def test_an_export_that_fails_leaves_nothing(result, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(nasbench_lab.results.export, "_entry", fail)
+    monkeypatch.setattr(nasbench_lab.export, "_entry", fail)
     with pytest.raises(DataFolderError, match="No space left"):
         to_ioh(result, tmp_path / "new")
     assert not list(tmp_path.iterdir())

@@ -20,7 +20,7 @@ from nasbench_lab.stats import holm
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
 from nasbench_lab.trainer.recipe import RECIPES
-from nasbench_lab.trainer.validation import (
+from nasbench_lab.validation import (
     Validated,
     Validation,
     _other_images,
