@@ -176,6 +176,7 @@ def test_of_two_processes_on_one_folder_one_may_be_killed(tmp_path, undisturbed)
     assert_same(Result.open(folder), undisturbed)
 
 
+@pytest.mark.slow  # test_ended_commands has a comparison that is killed
 def test_the_workers_of_a_killed_process_end_too(tmp_path):
     folder = tmp_path / "r"
     process = start(folder)

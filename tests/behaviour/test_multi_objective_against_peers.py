@@ -128,7 +128,9 @@ def test_mean_share_is_no_less_than_a_peers(benchmark_, algorithm, n):
         assert_no_worse(mine, shares(peer, benchmark_, 50, n), errors=3)
 
 
-@pytest.mark.parametrize("algorithm", ["nsga2", "random_scalarization"])
+@pytest.mark.parametrize(
+    "algorithm", ["nsga2", pytest.param("random_scalarization", marks=pytest.mark.slow)]
+)
 def test_short_form(benchmark_, algorithm):
     mine = shares(algorithm, benchmark_, 50, 200)
     assert_no_worse(mine, shares("random_search", benchmark_, 100, 200), errors=1)

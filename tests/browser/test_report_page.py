@@ -81,7 +81,7 @@ def reading(page, algorithm=0, plot="curves"):
 # It opens
 
 
-@pytest.mark.parametrize("name", ["plain", "several"])
+@pytest.mark.parametrize("name", ["several", pytest.param("plain", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("size", SIZES)
 def test_it_opens_without_a_word_and_asks_nothing_of_others(browser, pages, name, size):
     context = browser.new_context(viewport=SIZES[size])

@@ -56,6 +56,10 @@ VARIANTS = {
 }
 
 
+LONG = {"gp_bo thompson", "gp_bo matern", "scalarized gp_bo", "scalarized bohb, linear"}
+"""Variants whose checks take longest; they are among those of the slow test below."""
+
+
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Takes other processes for ones that give the same, as starting them takes a second."""
@@ -69,7 +73,7 @@ def test_contract(name, check):
 
 
 @pytest.mark.parametrize("check", ALGORITHM_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - set(algorithm_modules())))
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - set(algorithm_modules()) - LONG))
 def test_contract_of_variants(in_this_process, variant, check):
     name, hyperparameters = VARIANTS[variant]
     check(lambda *a, **k: make_algorithm(name, *a, **hyperparameters, **k))

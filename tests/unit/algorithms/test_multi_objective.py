@@ -46,7 +46,7 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("workers", [4, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", [{}, {"failing": 0.3}, {"failing": 1.0}, {"constant": True}])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_two_objectives(variant, kind, workers):

@@ -401,6 +401,7 @@ def test_what_other_packages_keep_among_modules_is_not_the_users_state(monkeypat
     assert list(repeats._state())
 
 
+@pytest.mark.slow  # that processes have one seed is tested below
 def test_the_command_has_a_fixed_hash_seed_of_its_own(own):
     ends = []
     for name in ("first", "second"):

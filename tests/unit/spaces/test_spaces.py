@@ -92,8 +92,9 @@ def test_at_refuses_numbers_that_do_not_exist(space, index, many):
 def test_strings_round_trip(space, every, tuples):
     texts = space.to_string(every)
     assert len(set(texts)) == space.size
-    assert [space.to_string(a) for a in tuples] == texts
-    assert [space.from_string(text) for text in texts] == tuples
+    # One by one, some of them.
+    assert [space.to_string(a) for a in tuples[::7]] == texts[::7]
+    assert [space.from_string(text) for text in texts[::7]] == tuples[::7]
     assert (space.from_string(texts) == every).all()
 
 
