@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,18 +18,14 @@ settings.load_profile("tests")
 
 
 def pytest_configure(config):
-    import algorithms
-    import nasbench_lab
-    import tabular_data
+    from nasbench_lab.errors import ShadowedPackageError
+    from nasbench_lab.plug_ins import check_first_party
 
-    home = Path(nasbench_lab.__file__).parents[1]
-    for package in (algorithms, tabular_data):
-        found = Path(package.__file__).parents[1]
-        if found != home:
-            raise pytest.UsageError(
-                f"The package {package.__name__!r} was found in {found}, not beside nasbench_lab in "
-                f"{home}: another distribution or folder of that name comes first on sys.path."
-            )
+    try:
+        for package in ("algorithms", "tabular_data"):
+            check_first_party(package)
+    except ShadowedPackageError as error:
+        raise pytest.UsageError(str(error)) from error
     # Workers of pytest-xdist, and all subprocesses, share the folder of the process they come from.
     if not hasattr(config, "workerinput"):
         config.own_data_folder = tempfile.mkdtemp(prefix="nasbench-lab-tests-")

@@ -115,7 +115,9 @@ class SearchAlgorithm(ABC):
         A trial that continues to a later epoch is told once for each epoch it was asked for.
         """
 
-    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:  # noqa: B027
+    def observe(  # noqa: B027 (optional)
+        self, architecture: Architecture, evaluation: Evaluation
+    ) -> None:
         """Learns a result that this algorithm did not ask for: of another search, or of a warm start.
 
         It may come before the first ``ask`` and between any two calls, and its architecture may be

@@ -31,7 +31,8 @@ def plug_ins(group: str, use: Callable[[Any], T]) -> list[tuple[str, T]]:
     """
     results = []
     for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
-        check_first_party(entry)
+        if entry.dist is not None and entry.dist.name == "nasbench-lab":
+            check_first_party(entry.module.partition(".")[0])
         try:
             results.append((entry.name, use(entry.load())))
         except (Exception, SystemExit) as error:
@@ -47,15 +48,16 @@ def _origin(entry: EntryPoint) -> str:
     return f" ({entry.dist.name} {entry.dist.version})" if entry.dist is not None else ""
 
 
-def check_first_party(entry: EntryPoint) -> None:
+def check_first_party(name: str) -> None:
     """Refuses to take something else for a package of nasbench-lab, such as a folder of that name.
+
+    Args:
+        name: A package that lies beside ``nasbench_lab``.
 
     Raises:
         ShadowedPackageError: The message says what hides the package, and what to do.
     """
-    if entry.dist is None or entry.dist.name != "nasbench-lab":
-        return
-    name, home = entry.module.partition(".")[0], Path(__file__).parents[1]
+    home = Path(__file__).parents[1]
     try:
         spec = find_spec(name)
     except ValueError:  # it was imported without a spec

@@ -156,6 +156,22 @@ class BenchmarkSetting:
         vars(setting)["benchmark"] = benchmark
         return setting
 
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> BenchmarkSetting:
+        """The setting that ``to_json`` gave."""
+        return cls(
+            **{
+                **entry,
+                "queries": tuple(Query(**query) for query in entry["queries"]),
+                "report": Query(**entry["report"]),
+                "objectives": tuple(Objective(**objective) for objective in entry["objectives"]),
+                "constraints": tuple(
+                    Constraint(**{**constraint, "query": Query(**constraint["query"])})
+                    for constraint in entry["constraints"]
+                ),
+            }
+        )
+
     @cached_property
     def benchmark(self) -> TableBenchmark:
         """The benchmark, opened by its name.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -338,9 +338,7 @@ def to_toml(experiment: Experiment) -> str:
     """Writes an experiment as the file that ``read_experiment`` reads."""
     import tomli_w
 
-    # NumPy's numbers are made plain.
-    plain = json.loads(json.dumps(experiment.to_json(), default=np.generic.item))
-    seeds = plain["seeds"]
+    seeds = list(experiment.seeds)
     algorithms: list[Any] = []
     for algorithm in experiment.algorithms:
         (usual,) = labels_of([algorithm.spec])
@@ -350,42 +348,46 @@ def to_toml(experiment: Experiment) -> str:
             else {"name": algorithm.name, "algorithm": algorithm.spec}
         )
     content: dict[str, Any] = {
-        "budget": _budget_text(plain["budget"]),
+        "budget": _budget_text(experiment.budget),
         "seeds": len(seeds) if seeds == list(range(len(seeds))) else seeds,
         "charge_repeats": experiment.charge_repeats,
         "algorithms": algorithms,
-        "workers": plain["workers"],
+        "workers": experiment.workers.describe(),
         "benchmarks": [
             {
-                "table": benchmark["name"],
-                "clock": benchmark["clock"],
-                "objectives": [_query_text(query) for query in benchmark["queries"]],
-                "report": _query_text(benchmark["report"]),
-                "constraints": [_constraint_text(one) for one in benchmark["constraints"]],
+                "table": benchmark.name,
+                "clock": benchmark.clock,
+                "objectives": [_query_text(query) for query in benchmark.queries],
+                "report": _query_text(benchmark.report),
+                "constraints": [_constraint_text(one) for one in benchmark.constraints],
             }
-            for benchmark in plain["benchmarks"]
+            for benchmark in experiment.benchmarks
         ],
     }
     return f"# nasbench-lab run experiment.toml\n{tomli_w.dumps(content)}"
 
 
-def _budget_text(limits: Mapping[str, Any]) -> str | int:
+def _budget_text(budget: Budget) -> str | int:
+    limits = budget.describe()
     if list(limits) == ["evaluations"]:
         return int(limits["evaluations"])
     units = {"evaluations": "", "seconds": "s", "epochs": "epochs"}
-    return ", ".join(f"{limits[name]!r}{unit}" for name, unit in units.items() if name in limits)
+    return ", ".join(f"{limit!r}{units[name]}" for name, limit in limits.items())
 
 
-def _query_text(query: Mapping[str, Any]) -> str | dict[str, Any]:
+def _query_text(query: Query) -> str | dict[str, Any]:
     """A query by its metric alone where it says nothing else."""
-    given = {key: value for key, value in query.items() if value is not None}
-    if given.get("trial") == "mean":
+    given = {key: value for key, value in asdict(query).items() if value is not None}
+    if given["trial"] == "mean":
         del given["trial"]
-    return str(given["metric"]) if len(given) == 1 else given
+    if len(given) == 1:
+        return query.metric
+    # NumPy's numbers are made plain.
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
 
 
-def _constraint_text(constraint: Mapping[str, Any]) -> str | dict[str, Any]:
-    query = _query_text(constraint["query"])
+def _constraint_text(constraint: Constraint) -> str | dict[str, Any]:
+    query = _query_text(constraint.query)
     if not isinstance(query, str) or re.search(r"[<>=\s]", query):
-        return {**constraint, "query": query}
-    return f"{query}{'<=' if constraint['at_most'] else '>='}{constraint['limit']!r}"
+        return {"query": query, "limit": constraint.limit, "at_most": constraint.at_most}
+    return str(constraint)

@@ -26,6 +26,7 @@ from nasbench_lab.results.parts import (
     Run,
     read_head,
     read_shard,
+    settings_in,
     shard_name,
     shards_in,
     write_shard,
@@ -159,8 +160,10 @@ def _check_parts(folder: Path, experiment: Experiment) -> None:
     for shard in shards_in(folder):
         head = read_head(shard)
         try:
-            names = (head["setting"][key][0]["name"] for key in ("benchmarks", "algorithms"))
-            changes = differences(head["setting"], experiment.setting(*names))
+            benchmark, algorithm = settings_in(head)
+            changes = differences(
+                head["setting"], experiment.setting(benchmark.name, algorithm.name)
+            )
         except ExperimentError as error:
             changes = [str(error)]
         for origin in head["made_with"]:

@@ -18,14 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_lab.benchmark import Objective
 from nasbench_lab.errors import ExperimentError, TableFileError, UnknownNameError
 from nasbench_lab.experiment.differences import code_differences, differences
-from nasbench_lab.experiment.experiment import Cell, Experiment
+from nasbench_lab.experiment.experiment import AlgorithmSetting, BenchmarkSetting, Cell, Experiment
 from nasbench_lab.files import atomic_file
 from nasbench_lab.results.manifest import cannot_read
 from nasbench_lab.spaces import Architecture, SearchSpace, get_space
-from nasbench_lab.tables.columns import Constraint, Query
 from nasbench_lab.trace import COLUMNS, Trace
 
 _NUMBERS = tuple(name for name in COLUMNS if name not in ("architecture", "values"))
@@ -235,6 +233,12 @@ def read_head(shard: Path) -> dict[str, Any]:
         raise cannot_read(shard, error) from error
 
 
+def settings_in(head: Mapping[str, Any]) -> tuple[BenchmarkSetting, AlgorithmSetting]:
+    """The benchmark and the algorithm that a part is of, by its head."""
+    (benchmark,), (algorithm,) = head["setting"]["benchmarks"], head["setting"]["algorithms"]
+    return BenchmarkSetting.from_json(benchmark), AlgorithmSetting(**algorithm)
+
+
 def _head(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     metadata = metadata or {}
     if _HEAD not in metadata or _HEAD_SUM not in metadata:
@@ -280,16 +284,17 @@ def read_shard(
         DataFolderError: It cannot be read for another reason.
     """
     table, head = _read_table(shard)
-    benchmark, algorithm = (head["setting"][key][0] for key in ("benchmarks", "algorithms"))
+    with _undamaged(shard):
+        benchmark, algorithm = settings_in(head)
     if experiment is not None:
         _check_origin(shard, head, experiment, benchmark, algorithm)
     try:
-        space = get_space(benchmark["space"])
+        space = get_space(benchmark.space)
     except UnknownNameError as error:
         hint = f"Install the package that it comes from; {shard} is sound."
         raise UnknownNameError(error.kind, error.name, error.known, hint) from error
     try:
-        return _decoded(table, head, space, parsed)
+        return _decoded(table, head, benchmark, algorithm, space, parsed)
     except Exception as error:  # such as of another version of the space
         raise TableFileError(
             f"{shard} is sound, but cannot be read as a part of a result here ({type(error).__name__}: "
@@ -301,8 +306,8 @@ def _check_origin(
     shard: Path,
     head: Mapping[str, Any],
     experiment: Experiment,
-    benchmark: Mapping[str, Any],
-    algorithm: Mapping[str, Any],
+    benchmark: BenchmarkSetting,
+    algorithm: AlgorithmSetting,
 ) -> None:
     """Refuses a part that is sound, but not of an experiment.
 
@@ -310,18 +315,18 @@ def _check_origin(
         TableFileError: The message says what differs.
     """
     try:
-        expected = experiment.setting(benchmark["name"], algorithm["name"])
+        expected = experiment.setting(benchmark.name, algorithm.name)
         changes = differences(head["setting"], expected)
     except ExperimentError as error:
         changes = [str(error)]
     for entry in head["runs"]:
-        if changed := code_differences(algorithm.get("code", {}), head["code"][entry["code"]]):
+        if changed := code_differences(algorithm.code, head["code"][entry["code"]]):
             changes.append(
                 f"{entry['algorithm']} ran in it with other code than the manifest says: "
                 f"{'; '.join(changed)}"
             )
-        if entry["table"] not in ("", benchmark["table"]):
-            changes.append(f"it was made with another table of the name {benchmark['name']!r}")
+        if entry["table"] not in ("", benchmark.table):
+            changes.append(f"it was made with another table of the name {benchmark.name!r}")
     if changes:
         raise TableFileError(
             f"{shard} is no part of this result: {'; '.join(dict.fromkeys(changes))} (there is the "
@@ -333,12 +338,11 @@ def _check_origin(
 def _decoded(
     table: Any,
     head: Mapping[str, Any],
+    benchmark: BenchmarkSetting,
+    algorithm: AlgorithmSetting,
     space: SearchSpace,
     parsed: dict[tuple[str, str], Architecture],
 ) -> list[Run]:
-    setting = head["setting"]
-    entry, algorithm = setting["benchmarks"][0], setting["algorithms"][0]
-    objectives = tuple(Objective(**objective) for objective in entry["objectives"])
     texts = table.column("architecture").combine_chunks()
     names = texts.dictionary.to_pylist()
     for name in names:
@@ -351,21 +355,19 @@ def _decoded(
         name: table.column(name).to_numpy() for name in table.column_names if name in _NUMBERS
     }
     values = np.stack(
-        [table.column(f"objective_{i}").to_numpy() for i in range(len(objectives))], axis=1
+        [table.column(f"objective_{i}").to_numpy() for i in range(len(benchmark.objectives))],
+        axis=1,
     )
-    policies = {key: setting[key] for key in ("budget", "charge_repeats", "workers")}
-    constraints = [
-        str(Constraint(Query(**about["query"]), about["limit"], about["at_most"]))
-        for about in entry["constraints"]
-    ]
+    policies = {key: head["setting"][key] for key in ("budget", "charge_repeats", "workers")}
+    constraints = list(map(str, benchmark.constraints))
     runs, first = [], 0
     for about in head["runs"]:
         settings = {
-            "algorithm": algorithm["algorithm"],
+            "algorithm": algorithm.algorithm,
             "benchmark": about["benchmark"],
             "seed": about["seed"],
             "constraints": constraints,
-            "clock": entry["clock"],
+            "clock": benchmark.clock,
             **policies,
         }
         parts = []
@@ -378,7 +380,7 @@ def _decoded(
                     architecture=architectures[part],
                     values=values[part],
                     space=space,
-                    objectives=objectives,
+                    objectives=benchmark.objectives,
                     settings=settings,
                 )
             )
