@@ -35,21 +35,6 @@ SPACE = get_space("nb201")
 LARGE = SearchSpace("large", [Decision(f"layer {i}", "abcd") for i in range(30)])
 SMALL = SearchSpace("small", [Decision("a", "xyz"), Decision("b", "u"), Decision("c", "pqrs")])
 
-VARIANTS = [
-    ("genetic_algorithm", {"selection": "roulette"}),
-    ("genetic_algorithm", {"crossover": "single_point"}),
-    ("genetic_algorithm", {"crossover": "multi_point", "n_points": 3}),
-    ("genetic_algorithm", {"mutation": "random"}),
-    ("genetic_algorithm", {"mutation_rate": 1}),
-    ("genetic_algorithm", {"mutation_rate": 0, "crossover_rate": 1}),
-    ("genetic_algorithm", {"population_size": 1, "elitism": 0}),
-    ("genetic_algorithm", {"population_size": 5, "elitism": 4, "selection": "roulette"}),
-    ("local_search", {"strategy": "best"}),
-    ("local_search", {"n_initial": 1}),
-    ("local_search", {"strategy": "best", "n_initial": 1}),
-]
-
-
 @pytest.mark.parametrize(
     ("algorithm", "hyperparameters"),
     [
