@@ -294,16 +294,40 @@ def main() -> None:
             signal.signal(sent, _terminate)
     before, code = lasting_threads(), 1
     try:
-        app()
+        _run()
         code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if _signals:
+            code = 128 + _signals[0]
+            sys.exit(code)
+        raise
+    except BaseException:
+        if not _signals:
+            raise
+        code = 128 + _signals[0]
+        sys.exit(code)
+    finally:
+        _leave_threads(before, code)
+
+
+def _run() -> None:
+    """Runs the application, and tells errors that were foreseen.
+
+    Whatever a signal interrupted, such as the start of a worker, may raise an error of its own. It
+    says nothing that the signal does not.
+    """
+    try:
+        app()
     except NasbenchLabError as error:
-        message = text_of(error, 20_000)
-        errors.print(
-            f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        if not _signals:
+            message = text_of(error, 20_000)
+            errors.print(
+                f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
+            )
         sys.exit(1)
     except (MemoryError, ImportError, OSError) as error:
-        if not _is_lack_of_memory(error):
+        if _signals or not _is_lack_of_memory(error):
             raise
         errors.print(
             f"Error: There is not enough memory ({error or type(error).__name__}). Let fewer "
@@ -312,11 +336,6 @@ def main() -> None:
             style="red", markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
         sys.exit(1)
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        raise
-    finally:
-        _leave_threads(before, code)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
@@ -357,7 +376,12 @@ def _check_memory() -> None:
         import scipy.linalg  # noqa: F401 (while there is room)
 
 
+_signals: list[int] = []
+"""Those that told this command to end."""
+
+
 def _terminate(sent: int, _: object) -> None:
+    _signals.append(sent)
     raise Terminated(128 + sent)
 
 

@@ -15,6 +15,8 @@ import pytest
 from nats_files import cells, write_one, write_simple
 
 from nasbench_lab.cli import app as cli
+from nasbench_lab.errors import WorkerError
+from nasbench_lab.processes import Terminated
 from nasbench_lab.running.comparison import compare
 
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")
@@ -176,6 +178,25 @@ def test_a_lack_of_memory_is_told_in_one_line(monkeypatch, capsys, error):
     told = capsys.readouterr().err.replace("\n", " ")
     assert told.startswith("Error: There is not enough memory (")
     assert str(error) in told
+
+
+@pytest.mark.parametrize(
+    "error", [WorkerError("A worker process ended."), RuntimeError("at exit"), SystemExit(1), None]
+)
+def test_what_a_signal_interrupts_changes_nothing(monkeypatch, capsys, error):
+    def interrupted():
+        with suppress(Terminated):
+            cli._terminate(signal.SIGTERM, None)
+        if error is not None:
+            raise error
+        sys.exit(0)
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    monkeypatch.setattr(cli, "_signals", [])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == ""
 
 
 def test_other_errors_of_their_kind_are_not_taken_for_it(monkeypatch):

@@ -35,6 +35,7 @@ SPACE = get_space("nb201")
 LARGE = SearchSpace("large", [Decision(f"layer {i}", "abcd") for i in range(30)])
 SMALL = SearchSpace("small", [Decision("a", "xyz"), Decision("b", "u"), Decision("c", "pqrs")])
 
+
 @pytest.mark.parametrize(
     ("algorithm", "hyperparameters"),
     [
