@@ -8,6 +8,13 @@ the user's own arrays or DataFrames. Functions whose names end in ``_frame`` tak
 ``nasbench_lab.results.result.Result`` and give a pandas DataFrame.
 """
 
+from nasbench_lab.stats.comparison_frames import (
+    LEVEL,
+    OUTCOMES,
+    friedman_of,
+    pairwise_frame,
+    table_frame,
+)
 from nasbench_lab.stats.curves import (
     METRICS,
     Axis,
@@ -34,17 +41,12 @@ from nasbench_lab.stats.curves import (
 )
 from nasbench_lab.stats.frames import (
     ALL,
-    LEVEL,
-    OUTCOMES,
     curve_frame,
     ecdf_frame,
     final_frame,
-    friedman_of,
-    pairwise_frame,
     rank_frame,
     run_curves,
     statistic_shown,
-    table_frame,
     target_frame,
 )
 from nasbench_lab.stats.intervals import (

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nasbench_lab.stats.comparison_frames import LEVEL, friedman_of, table_frame
 from nasbench_lab.stats.curves import metric_query
-from nasbench_lab.stats.frames import ALL, LEVEL, final_frame, friedman_of, table_frame
+from nasbench_lab.stats.frames import ALL, final_frame
 from nasbench_lab.stats.significance import seeds_needed, tables_needed
 from nasbench_lab.words import counted, listed
 
