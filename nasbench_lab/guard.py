@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_lab.errors import AlgorithmError
+from nasbench_lab.errors import AlgorithmError, ExperimentError
 
 # Random generators
 
@@ -184,7 +184,11 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     """Raises ``TimeIsUp`` in a block that lasts for more than some seconds of real time.
 
     It reaches Python code only: a call into compiled code that never returns is not ended.
+
+    Raises:
+        ExperimentError: The limit makes no sense.
     """
+    check_time_limit(seconds)
     if seconds is None:
         yield
     elif threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
@@ -193,6 +197,22 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     else:
         with _watchdog(seconds):
             yield
+
+
+LONGEST_S = 10**8
+"""The longest time limit, three years: timers know no much larger numbers."""
+
+
+def check_time_limit(seconds: float | None) -> None:
+    """Refuses a time limit that makes no sense.
+
+    Raises:
+        ExperimentError: It is not positive, no number, or too large.
+    """
+    if seconds is not None and not 0 < seconds <= LONGEST_S:
+        raise ExperimentError(
+            f"Expected a time limit of more than 0 s and at most {LONGEST_S:,} s but got {seconds!r}."
+        )
 
 
 @contextmanager

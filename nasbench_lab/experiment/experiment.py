@@ -66,7 +66,7 @@ class AlgorithmSetting:
         taken, hyperparameters = take(algorithm)
         file = taken.file if isinstance(taken, FileClass) else None
         setting = cls(label, written(taken, hyperparameters), file, checksums_of(taken))
-        vars(setting)["taken"] = taken, hyperparameters
+        vars(setting)["taken"] = taken, hyperparameters  # where the cached property keeps it
         return setting
 
     @property
@@ -153,7 +153,7 @@ class BenchmarkSetting:
             dict(benchmark.table.info.source),
             benchmark.fingerprint,
         )
-        vars(setting)["benchmark"] = benchmark
+        vars(setting)["benchmark"] = benchmark  # where the cached property keeps it
         return setting
 
     @classmethod
@@ -409,12 +409,12 @@ class Experiment:
             benchmarks=self.benchmarks + tuple(b for b in other.benchmarks if b.name not in tables),
             seeds=tuple(sorted([*self.seeds, *added])) if added else self.seeds,
         )
-        theirs = {one.name: one for one in other.algorithms}
-        theirs_too = {one.name: one for one in other.benchmarks}
+        by_label = {algorithm.name: algorithm for algorithm in other.algorithms}
+        by_table = {benchmark.name: benchmark for benchmark in other.benchmarks}
         as_other_says = replace(
             other,
-            algorithms=tuple(theirs.get(a.name, a) for a in whole.algorithms),
-            benchmarks=tuple(theirs_too.get(b.name, b) for b in whole.benchmarks),
+            algorithms=tuple(by_label.get(a.name, a) for a in whole.algorithms),
+            benchmarks=tuple(by_table.get(b.name, b) for b in whole.benchmarks),
             seeds=whole.seeds,
         )
         return whole, whole.differences(as_other_says)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import random
 import warnings
@@ -23,6 +22,7 @@ from nasbench_lab.errors import (
 from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.experiment.experiment import Algorithm, Cell, Experiment
 from nasbench_lab.files import identity
+from nasbench_lab.guard import check_time_limit
 from nasbench_lab.processes import Executor, in_processes
 from nasbench_lab.results.folder import check_kept, gone, read_result, working_on
 from nasbench_lab.results.manifest import has_manifest
@@ -118,8 +118,7 @@ def check_running(n_jobs: int, time_limit: float | None) -> None:
     """
     if n_jobs == 0:
         raise ExperimentError("Expected at least one process, or -1 for one per core, but got 0.")
-    if time_limit is not None and not 0 < time_limit < math.inf:
-        raise ExperimentError(f"Expected a time limit of more than 0 s but got {time_limit!r}.")
+    check_time_limit(time_limit)
 
 
 def run_experiment(

@@ -85,8 +85,8 @@ def test_a_long_text_of_several_lines_is_one_short_line():
 
 
 def test_a_file_that_is_no_python_has_its_line_told():
-    error = caught(lambda: compile("x = 1\ny = (", "/home/me/own.py", "exec"))
-    assert told(error) == "SyntaxError: '(' was never closed (/home/me/own.py, line 2)"
+    error = caught(lambda: compile("x = 1\ny = (", "/somewhere/own.py", "exec"))
+    assert told(error) == "SyntaxError: '(' was never closed (/somewhere/own.py, line 2)"
 
 
 def test_our_own_errors_are_told_by_their_text():
@@ -113,8 +113,8 @@ def test_files_of_others(file):
 def test_the_place_is_found_in_what_a_dying_process_wrote():
     dump = (
         "Timeout (0:00:01)!\nThread 0x1 (most recent call first):\n"
-        f'  File "{np.__file__}", line 5 in inv\n  File "/home/me/own.py", line 7 in tell\n'
-        '  File "/home/me/main.py", line 1 in <module>\n'
+        f'  File "{np.__file__}", line 5 in inv\n  File "/somewhere/own.py", line 7 in tell\n'
+        '  File "/somewhere/main.py", line 1 in <module>\n'
     )
-    assert place_in(dump) == "/home/me/own.py, line 7, in tell"
+    assert place_in(dump) == "/somewhere/own.py, line 7, in tell"
     assert place_in("Fatal Python error: Aborted\n") is None

@@ -267,10 +267,17 @@ def test_a_process_that_dies_is_a_run_that_failed(own):
     assert [run.error is None for run in result.runs] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("limit", [0, -1, math.inf, math.nan])
-def test_a_time_limit_that_cannot_be_is_refused(limit):
+@pytest.mark.parametrize("limit", [0, -1, math.inf, math.nan, 1e300])
+def test_a_time_limit_that_cannot_be_is_refused(limit, lab, own, tmp_path):
     with pytest.raises(ExperimentError, match="time limit of more than 0 s"):
         compare(["random_search"], CORA, budget=5, seeds=2, time_limit=limit)
+    file = tmp_path / "e.toml"
+    file.write_text(f'budget = 5\nalgorithms = ["random_search"]\nbenchmarks = ["{CORA}"]\n')
+    for arguments in (comparison(own, "Sound"), ("run", file)):
+        done = lab(*arguments, "--time-limit", limit, "-o", "r")
+        assert done.code == 1
+        assert "time limit of more than 0 s" in done.err
+    assert not Path("r").exists()
 
 
 def test_what_is_drawn_in_worker_processes_is_warned_of(own):
