@@ -107,7 +107,7 @@ def mutate_genes(
 def valid_child(space: SearchSpace, options: Sequence[int]) -> Architecture | None:
     """The options as an architecture, or None if the space has no such architecture."""
     try:
-        return space.validate(options)
+        return space.nearest(options)
     except InvalidArchitectureError:
         return None
 

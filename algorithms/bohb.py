@@ -130,7 +130,7 @@ class BOHB(Hyperband):
             for i in np.argsort(-log_ratio.round(9), kind="stable").tolist():
                 # Not all combinations are architectures.
                 with contextlib.suppress(InvalidArchitectureError):
-                    yield self.space.validate(draws[i].tolist())
+                    yield self.space.nearest(draws[i].tolist())
         while True:
             yield self.space.sample(self.rng)
 

@@ -164,14 +164,13 @@ class GPBO(SearchAlgorithm):
 @functools.lru_cache(maxsize=4)
 def _class_indices(space: SearchSpace) -> NDArray[np.int64]:
     """``(m,)`` ascending indices of the canonical architectures."""
-    every = space.canonical(space.at(np.arange(space.size)))
-    return np.unique(space.index(every))
+    return space.index(_classes(space))
 
 
 @functools.lru_cache(maxsize=4)
 def _classes(space: SearchSpace) -> Architectures:
     """``(m, d)``: one canonical architecture per class, in the order of their indices."""
-    return space.at(_class_indices(space))
+    return space.classes
 
 
 @functools.lru_cache(maxsize=4)

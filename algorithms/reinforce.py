@@ -76,7 +76,7 @@ class Reinforce(SearchAlgorithm):
             # Sums of probabilities may end a rounding error below 1.
             options = np.minimum(drawn, self._last_option).tolist()
             try:
-                return self.trial(self.space.validate(options))
+                return self.trial(self.space.nearest(options))
             except InvalidArchitectureError:
                 continue
         return self.trial(self.space.sample(self.rng))

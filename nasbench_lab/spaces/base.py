@@ -244,6 +244,33 @@ class SearchSpace:
             architecture.append(option)
         return tuple(architecture)
 
+    @property
+    def classes(self) -> Architectures:
+        """``(m, d)``: one canonical architecture per class, in ascending order of their indices.
+
+        It is computed anew each time, from all architectures: keep it.
+        """
+        every = self.canonical(self.at(np.arange(self.size)))
+        return self.at(np.unique(self.index(every)))
+
+    def nearest(self, options: Sequence[int]) -> Architecture:
+        """The architecture that a combination of options stands for.
+
+        Algorithms that choose each decision for itself, such as crossover and policies, turn their
+        choice into an architecture by it. Of a plain product it is the combination itself.
+
+        Args:
+            options: ``d`` option numbers.
+
+        Raises:
+            InvalidArchitectureError: It stands for none.
+        """
+        return self.validate(options)
+
+    def active(self, architectures: Architectures) -> NDArray[np.bool_]:
+        """``(n, d)``: whether each decision of ``(n, d)`` architectures exists; all do in a product."""
+        return np.ones(architectures.shape, dtype=np.bool_)
+
     # Moves
 
     @overload

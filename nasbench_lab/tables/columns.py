@@ -266,6 +266,8 @@ class TableInfo:
         missing: The gaps of the source, in sentences.
         joins: Names of tables that get the columns too, if they are installed.
         details: Other information that a reader of the table needs, by name.
+        trial: The trials that a search sees by default, ``"mean"`` or ``"random"``; results are
+            reported by the mean.
     """
 
     name: str
@@ -281,6 +283,7 @@ class TableInfo:
     missing: tuple[str, ...] = ()
     joins: tuple[str, ...] = ()
     details: Mapping[str, object] = field(default_factory=dict)
+    trial: str = "mean"
 
 
 def ranges(numbers: Iterable[int | str]) -> str:

@@ -339,6 +339,7 @@ def write_manifest(
 
 
 def _info(entry: dict[str, Any]) -> TableInfo:
+    entry = {"trial": "mean", **entry}  # tables of earlier versions have none
     texts = [entry[field.name] for field in fields(TableInfo) if field.type == "str"]
     if not all(isinstance(text, str) for text in texts) or not isinstance(entry["source"], dict):
         raise ValueError("info in manifest.json has something else than texts and a source")
