@@ -180,8 +180,9 @@ def convert_nas_bench_201_files(path: Path, source: dict[str, str | int], folder
         one = path / f"{file}.pkl"
         metrics = ("val_acc", "train_time", "latency", "model_size")
         values = read_trials(one, metrics, space.n_options)
-        # In 204 cells the trials have different numbers of parameters: some were trained as an
-        # isomorphic cell with fewer. The greatest is what the cell's own network has.
+        # In 204 cells the trials differ in their numbers of parameters: the record of some is that
+        # of another cell, of the same function. The second trial is right everywhere: it has what
+        # the cell's own operations add up to.
         #
         # CIFAR-10 is validated on the half of the training images that was not trained on; the
         # others on half of the test images.

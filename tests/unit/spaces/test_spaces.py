@@ -17,6 +17,8 @@ from tabular_data.nas_bench_graph import official_hash
 P_MIN = 0.001  # seeds are fixed; a sound generator fails one seed in a thousand
 
 SIZES = {
+    "fcnet": 62_208,
+    "mlp": 30_000,
     "nb201": 15_625,
     "nats-sss": 32_768,
     "nas-bench-graph": 59_049,
