@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nasbench_lab.budget import Budget
     from nasbench_lab.drawing.drawing import Drawing, draw
     from nasbench_lab.errors import NasbenchLabError
-    from nasbench_lab.registry import import_file, load_benchmark, open_table
+    from nasbench_lab.registry import import_file, load_benchmark, open_table, remove_table
     from nasbench_lab.results.result import Result
     from nasbench_lab.running.comparison import compare
     from nasbench_lab.running.search import run
@@ -43,6 +43,7 @@ _HOME = {
     "import_file": "registry",
     "load_benchmark": "registry",
     "open_table": "registry",
+    "remove_table": "registry",
     "Result": "results.result",
     "Budget": "budget",
     "Workers": "workers",
@@ -69,6 +70,7 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "import_file",
     "load_benchmark",
     "open_table",
+    "remove_table",
     "Result",
     "Budget",
     "Workers",

@@ -56,6 +56,7 @@ TABLES = [
         needs="nothing: it comes with nasbench-lab",
         version=version,
         convert=convert,
+        shipped=True,
     )
 ]
 """The one table."""

@@ -28,7 +28,14 @@ from nasbench_lab.cli.compare import (
 from nasbench_lab.cli.console import Json, console, errors, never_fail, print_json, print_rows
 from nasbench_lab.cli.draw import DRAW_EXAMPLES, draw
 from nasbench_lab.cli.export import EXPORT_EXAMPLES, export
-from nasbench_lab.cli.files import FETCH_EXAMPLES, IMPORT_EXAMPLES, fetch, import_
+from nasbench_lab.cli.files import (
+    FETCH_EXAMPLES,
+    IMPORT_EXAMPLES,
+    REMOVE_EXAMPLES,
+    fetch,
+    import_,
+    remove,
+)
 from nasbench_lab.cli.results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli.train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.cli.verify import VERIFY_EXAMPLES, verify
@@ -70,6 +77,7 @@ app.command("plot", epilog=PLOT_EXAMPLES, cls=HeavyCommand)(plot)
 app.command("report", epilog=REPORT_EXAMPLES, cls=HeavyCommand)(report)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 app.command("fetch", epilog=FETCH_EXAMPLES)(fetch)
+app.command("remove", epilog=REMOVE_EXAMPLES)(remove)
 app.command("export", epilog=EXPORT_EXAMPLES, cls=HeavyCommand)(export)
 app.command("draw", epilog=DRAW_EXAMPLES)(draw)
 app.command("analyze", epilog=ANALYZE_EXAMPLES, cls=HeavyCommand)(analyze)

@@ -1,4 +1,4 @@
-"""The commands that bring benchmark files: ``import`` and ``fetch``."""
+"""The commands that bring benchmark files, and take tables away: ``import``, ``fetch``, ``remove``."""
 
 from __future__ import annotations
 
@@ -126,6 +126,42 @@ def fetch(
         )
     console.print(
         f"Fetched {target}. Import it: nasbench-lab import {target}", soft_wrap=True, markup=False
+    )
+
+
+REMOVE_EXAMPLES = """Examples:\n
+    nasbench-lab remove my-table\n
+    nasbench-lab remove nats-tss --yes"""
+
+
+def remove(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A table in the data folder.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a table that was imported or converted from the data folder, damaged or not."""
+    from nasbench_lab.registry import kept_folder, remove_table, table_sources
+
+    folder = kept_folder(table)
+    size = sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+    if not yes:
+        question = f"Remove the table {table!r}, {size / 1e6:,.1f} MB in {folder}?"
+        typer.confirm(question, abort=True, err=True)
+    freed = remove_table(table)
+    again = table in table_sources()
+    if as_json:
+        print_json({"table": table, "bytes": freed, "made_again": again})
+        return
+    console.print(
+        f"Removed {table}: {freed / 1e6:,.1f} MB are free. "
+        + (
+            f"It is made again at its next use, from {table_sources()[table].needs}."
+            if again
+            else "To have it again, import its file again."
+        ),
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
     )
 
 

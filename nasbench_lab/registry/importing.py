@@ -12,6 +12,7 @@ from nasbench_lab.errors import DataFolderError, MissingSourceError, TableFileEr
 from nasbench_lab.files import atomic_folder, nearest_file
 from nasbench_lab.registry.tables import (
     LONGEST_NAME,
+    TABLE_NAME,
     file_formats,
     kept_tables,
     needed_files,
@@ -141,7 +142,7 @@ def _check_name(name: str) -> None:
     expected = ""
     if len(name) > LONGEST_NAME:
         expected = f"at most {LONGEST_NAME} characters"
-    elif not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", name):
+    elif not re.fullmatch(TABLE_NAME, name):
         expected = "letters, digits and _ . + -, with / between parts, none starting with a dot"
     elif name in table_sources() or name == "compat":
         expected = "a name that no other table or group of tables has"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +17,7 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.files import atomic_folder, data_folder, folders_with, settle
+from nasbench_lab.files import atomic_folder, data_folder, folders_with, remove_folder, settle
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.plug_ins import TABLES, plug_ins
 from nasbench_lab.tables.columns import Constraint, Query
@@ -57,6 +59,10 @@ def needed_files() -> dict[str, str]:
 
 LONGEST_NAME = 200
 """Characters of a table's name, which is that of its folder too."""
+
+
+TABLE_NAME = r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*"
+"""What a table's name is made of; no part of it leads out of the data folder."""
 
 
 def table_folder(name: str) -> Path:
@@ -121,6 +127,61 @@ def open_table(name: str) -> Table:
     with atomic_folder(folder, replace=True) as new:
         source.convert(new)
     return _open(name)
+
+
+def remove_table(name: str) -> int:
+    """Takes a table out of the data folder, also a damaged one.
+
+    Processes that have it open may go on, except on Windows. A table that is made from an installed
+    package is made again when it is next used.
+
+    Args:
+        name: The table, as ``kept_tables`` names it.
+
+    Returns:
+        How many bytes are free now.
+
+    Raises:
+        UnknownNameError: The data folder holds no such table.
+        DataFolderError: The table comes with nasbench-lab, or cannot be removed.
+    """
+    folder = kept_folder(name)
+    freed = remove_folder(folder)
+    for group in folder.parents:
+        if group == table_folder(""):
+            break
+        with suppress(OSError):  # it holds other tables
+            group.rmdir()
+    return freed
+
+
+def kept_folder(name: str) -> Path:
+    """The folder of a table that can be removed.
+
+    Raises:
+        UnknownNameError: The data folder holds no such table.
+        DataFolderError: The table comes with nasbench-lab.
+    """
+    source, kept = table_sources().get(name), kept_tables()
+    if source is not None and source.shipped:
+        raise DataFolderError(
+            f"{name!r} comes with nasbench-lab, so it cannot be removed. The copy of it in "
+            f"{table_folder(name)} is made whenever that folder is missing."
+        )
+    if name not in kept and not _is_remnant(name):
+        table, task = _split_task(name)
+        hint = "These are the tables in the data folder."
+        if task is not None and table in kept:
+            hint = f"{task!r} is a task of {table!r}; a table is removed with all of its tasks."
+        raise UnknownNameError("kept table", name, kept, hint)
+    return table_folder(name)
+
+
+def _is_remnant(name: str) -> bool:
+    """Whether the folder of a name has what is left of a table without a manifest."""
+    if len(name) > LONGEST_NAME or not re.fullmatch(TABLE_NAME, name):
+        return False
+    return any(file.is_file() for file in table_folder(name).glob("*.npy"))
 
 
 def _is_kept(folder: Path) -> bool:

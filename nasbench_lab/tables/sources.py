@@ -20,12 +20,14 @@ class TableSource:
         needs: The package to install, in words.
         version: Returns the version of the source, or raises ``MissingSourceError``.
         convert: Writes the table into an existing empty folder.
+        shipped: Whether it comes with nasbench-lab.
     """
 
     name: str
     needs: str
     version: Callable[[], str]
     convert: Callable[[Path], None]
+    shipped: bool = False
 
 
 @dataclass(frozen=True)
