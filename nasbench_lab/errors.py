@@ -84,6 +84,10 @@ class InvalidArchitectureError(NasbenchLabError, ValueError):
     """An architecture or its string is not of the space it is used with."""
 
 
+class SpaceError(NasbenchLabError, ValueError):
+    """A search space that cannot be: no options, or conditions that never hold."""
+
+
 class AbsentEntryError(NasbenchLabError, LookupError):
     """The architecture is of the space, but the table holds no entry for it."""
 

@@ -10,11 +10,11 @@ from nasbench_lab.errors import UnknownNameError
 from nasbench_lab.spaces.base import (
     Architecture,
     Architectures,
-    Decision,
     Edge,
     Graph,
     SearchSpace,
 )
+from nasbench_lab.spaces.decisions import Decision, Option
 from nasbench_lab.spaces.fcnet import fcnet
 from nasbench_lab.spaces.mlp import mlp
 from nasbench_lab.spaces.nas_bench_graph import NASBenchGraphSpace
@@ -32,6 +32,7 @@ __all__ = [
     "NASBenchGraphSpace",
     "NB101Space",
     "NB201Space",
+    "Option",
     "SearchSpace",
     "get_space",
     "space_names",

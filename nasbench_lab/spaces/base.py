@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError, short
+from nasbench_lab.errors import (
+    InvalidArchitectureError,
+    SpaceError,
+    UnknownNameError,
+    quoted,
+    short,
+)
+from nasbench_lab.spaces.conditions import Conditions, in_words
+from nasbench_lab.spaces.decisions import Decision, Option, is_blank, parted
 from nasbench_lab.words import counted
 
 Architecture = tuple[int, ...]
@@ -19,21 +26,6 @@ Architecture = tuple[int, ...]
 
 Architectures = NDArray[np.int64]
 """Many architectures of one space: ``(n, d)`` option numbers."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One choice that a search makes.
-
-    Args:
-        name: The decision in words.
-        options: The options; an architecture holds a position in this tuple.
-        ordered: Whether neighbouring options are alike (channel counts, learning rates).
-    """
-
-    name: str
-    options: tuple[str | int | float, ...]
-    ordered: bool = False
 
 
 class Edge(NamedTuple):
@@ -69,12 +61,20 @@ class SearchSpace:
     """A product of decisions, the space of all their combinations.
 
     Every method takes one architecture (a tuple) and gives one answer, or takes many (an
-    ``(n, d)`` array) and gives an array of answers. A space whose architectures are not a plain
-    product overrides ``validate``, ``sample``, ``mutate`` and ``neighbours``.
+    ``(n, d)`` array) and gives an array of answers. A space whose architectures are neither a plain
+    product nor one with conditions overrides ``validate``, ``sample``, ``mutate`` and ``neighbours``.
+
+    Some decisions may exist only under conditions (``Decision.active_if``). In an architecture, a
+    decision that does not exist holds 0, and no other form is an architecture: each network is
+    counted, drawn and listed once. ``nearest`` gives any combination of options this form.
 
     Args:
         name: The space's name, such as ``"nb201"``.
         decisions: The ``d`` decisions, in the order in which an architecture lists them.
+
+    Raises:
+        SpaceError: There are no decisions or options, two options have the same text, or a condition
+            names no earlier decision, no option of it, or never holds.
     """
 
     encodings: tuple[str, ...] = ("one_hot",)
@@ -82,21 +82,23 @@ class SearchSpace:
 
     def __init__(self, name: str, decisions: Sequence[Decision]) -> None:
         if not decisions or any(not decision.options for decision in decisions):
-            raise ValueError(
+            raise SpaceError(
                 f"Space {name!r} needs at least one decision and one option for each; "
                 f"got {[len(decision.options) for decision in decisions]} options."
             )
         for decision in decisions:
             texts = [str(option) for option in decision.options]
             if len(set(texts)) < len(texts):
-                raise ValueError(
+                raise SpaceError(
                     f"Options of {decision.name!r} in space {name!r} need different texts; got "
                     f"{', '.join(texts)}."
                 )
         self.name = name
         self.decisions = tuple(decisions)
         self.n_options = tuple(len(decision.options) for decision in decisions)
-        self.size = math.prod(self.n_options)
+        conditional = any(decision.conditions for decision in self.decisions)
+        self._conditions = Conditions(name, self.decisions) if conditional else None
+        self.size = self._conditions.size if self._conditions else math.prod(self.n_options)
         """Number of architectures (a Python int); isomorphic ones count separately."""
         self._free = tuple(i for i, n in enumerate(self.n_options) if n > 1)
         # Mixed-radix place values, the first decision most significant.
@@ -130,17 +132,26 @@ class SearchSpace:
 
     @cached_property
     def _place_values(self) -> NDArray[np.int64]:
-        if self.size > np.iinfo(np.int64).max:
-            raise OverflowError(f"Space {self.name!r} is too large to number with 64 bits.")
+        self._check_size()
         return np.array(self._places, dtype=np.int64)
 
+    def _check_size(self) -> None:
+        if self.size > np.iinfo(np.int64).max:
+            raise OverflowError(f"Space {self.name!r} is too large to number with 64 bits.")
+
     # Membership
+
+    @property
+    def conditional(self) -> bool:
+        """Whether some decisions exist only under conditions."""
+        return self._conditions is not None
 
     def validate(self, architecture: Sequence[int]) -> Architecture:
         """Returns the architecture as a tuple of Python ints.
 
         Raises:
-            InvalidArchitectureError: The length is wrong, or an option does not exist.
+            InvalidArchitectureError: The length is wrong, an option does not exist, or a decision
+                that does not exist holds another option than 0.
         """
         try:
             result = tuple(int(option) for option in architecture)
@@ -166,6 +177,8 @@ class SearchSpace:
                     f"{decision.name!r} of {self.name!r} but got {option}; options are "
                     f"{', '.join(map(str, decision.options))}."
                 )
+        if self._conditions:
+            self._conditions.check(result)
         return result
 
     def _validate_many(self, architectures: Architectures) -> Architectures:
@@ -177,6 +190,8 @@ class SearchSpace:
                 f"{self.name!r} but got shape {result.shape} of {result.dtype}."
             )
         bad = (result < 0) | (result >= self._radices)
+        if self._conditions and not bad.any():
+            bad = ~self._conditions.active(result) & (result != 0)
         if bad.any():
             self.validate(result[int(np.argwhere(bad)[0, 0])].tolist())
         return result.astype(np.int64, copy=False)
@@ -190,7 +205,8 @@ class SearchSpace:
     def index(self, architecture: Any) -> Any:
         """Numbers architectures from 0 to ``size - 1``, the first decision most significant.
 
-        This is the space's own order. A table knows the official order of its benchmark.
+        For these numbers, a decision with conditions comes right behind the last decision that it
+        depends on. This is the space's own order. A table knows the official order of its benchmark.
 
         Args:
             architecture: A tuple, or an ``(n, d)`` array.
@@ -198,6 +214,11 @@ class SearchSpace:
         Returns:
             An int, or ``(n,)`` ints.
         """
+        if self._conditions:
+            if not isinstance(architecture, np.ndarray):
+                return self._conditions.index(self.validate(architecture))
+            self._check_size()
+            return self._conditions.index_many(self._validate_many(architecture))
         if isinstance(architecture, np.ndarray):
             result: NDArray[np.int64] = self._validate_many(architecture) @ self._place_values
             return result
@@ -236,6 +257,11 @@ class SearchSpace:
                 f"Expected an index from 0 to {self.size - 1} for {self.name!r} but got "
                 f"{outside[0] if many else index}."
             )
+        if self._conditions:
+            if not many:
+                return self._conditions.at(int(index))
+            self._check_size()
+            return self._conditions.at_many(index.astype(np.int64))
         if many:
             return index.astype(np.int64)[:, None] // self._place_values % self._radices
         architecture = []
@@ -257,7 +283,8 @@ class SearchSpace:
         """The architecture that a combination of options stands for.
 
         Algorithms that choose each decision for itself, such as crossover and policies, turn their
-        choice into an architecture by it. Of a plain product it is the combination itself.
+        choice into an architecture by it. It is the combination itself, with 0 for each decision that
+        does not exist.
 
         Args:
             options: ``d`` option numbers.
@@ -265,10 +292,18 @@ class SearchSpace:
         Raises:
             InvalidArchitectureError: It stands for none.
         """
+        if self._conditions and len(options) == len(self.decisions):
+            in_range = all(0 <= o < n for o, n in zip(options, self.n_options, strict=True))
+            return self.validate(self._conditions.blanked(options) if in_range else options)
         return self.validate(options)
 
     def active(self, architectures: Architectures) -> NDArray[np.bool_]:
-        """``(n, d)``: whether each decision of ``(n, d)`` architectures exists; all do in a product."""
+        """``(n, d)``: whether each decision of ``(n, d)`` architectures exists; all do in a product.
+
+        Of other combinations of options, it tells which decisions their ``nearest`` has.
+        """
+        if self._conditions:
+            return self._conditions.active(architectures)
         return np.ones(architectures.shape, dtype=np.bool_)
 
     # Moves
@@ -279,6 +314,10 @@ class SearchSpace:
     def sample(self, rng: np.random.Generator, n: int) -> Architectures: ...
     def sample(self, rng: np.random.Generator, n: int | None = None) -> Any:
         """Draws one architecture, or ``(n, d)`` of them, uniformly and independently."""
+        if self._conditions:
+            if n is None:
+                return self._conditions.sample(rng)
+            return self._conditions.sample_many(rng, n)
         if n is None:
             draws = rng.random(len(self.n_options)).tolist()
             return tuple([int(u * k) for u, k in zip(draws, self.n_options, strict=True)])
@@ -291,8 +330,14 @@ class SearchSpace:
     def mutate(self, architecture: Any, rng: np.random.Generator) -> Any:
         """Changes one decision; all decisions, and all its other options, are equally likely.
 
-        Decisions with a single option never change. A space of one architecture returns it.
+        Decisions with a single option never change, nor do those that do not exist. The option of a
+        decision that the change brings into being is drawn uniformly. A space of one architecture
+        returns it.
         """
+        if self._conditions:
+            if isinstance(architecture, np.ndarray):
+                return self._conditions.mutate_many(self._validate_many(architecture), rng)
+            return self._conditions.mutate(architecture, rng)
         if isinstance(architecture, np.ndarray):
             result = self._validate_many(architecture).copy()
             if self._free and len(result):
@@ -314,12 +359,23 @@ class SearchSpace:
     @overload
     def neighbours(self, architecture: Architectures) -> NDArray[np.int64]: ...
     def neighbours(self, architecture: Any) -> Any:
-        """All architectures that differ in exactly one decision.
+        """All architectures that differ in exactly one decision, those that ``mutate`` may make.
+
+        A change that brings decisions into being leads to one architecture for each combination of
+        their options.
 
         Returns:
-            A list of ``m`` tuples, or for ``(n, d)`` architectures an ``(n, m, d)`` array, where
-            ``m`` is the sum of (number of options - 1) over the decisions.
+            A list of ``m`` tuples, or for ``(n, d)`` architectures an ``(n, m, d)`` array. In a plain
+            product, ``m`` is the sum of (number of options - 1) over the decisions.
+
+        Raises:
+            InvalidArchitectureError: Several architectures have unequal numbers of neighbours, which
+                no array can hold; ask for one at a time. Or one has more than can be listed.
         """
+        if self._conditions:
+            if not isinstance(architecture, np.ndarray):
+                return self._conditions.neighbours(self.validate(architecture))
+            return self._rectangular([self.neighbours(tuple(a)) for a in architecture.tolist()])
         if isinstance(architecture, np.ndarray):
             many = self._validate_many(architecture)
             moves = [(i, step) for i, n in enumerate(self.n_options) for step in range(1, n)]
@@ -334,6 +390,17 @@ class SearchSpace:
             for step in range(1, n)
         ]
 
+    def _rectangular(self, neighbours: list[list[Architecture]]) -> Architectures:
+        """Lists of neighbours as an array."""
+        counts = {len(near) for near in neighbours}
+        if len(counts) > 1:
+            raise InvalidArchitectureError(
+                f"Expected architectures of {self.name!r} with equal numbers of neighbours but got "
+                f"{min(counts)} to {max(counts)}. Ask for the neighbours of one at a time."
+            )
+        shape = len(neighbours), max(counts, default=0), len(self.decisions)
+        return np.array(neighbours, dtype=np.int64).reshape(shape)
+
     # Isomorphism
 
     @overload
@@ -343,7 +410,7 @@ class SearchSpace:
     def canonical(self, architecture: Any) -> Any:
         """The representative of an architecture's class, the same for isomorphic architectures.
 
-        No two architectures of a plain product are isomorphic.
+        Neither in a plain product nor with conditions are two architectures isomorphic.
         """
         if isinstance(architecture, np.ndarray):
             return self._validate_many(architecture).copy()
@@ -378,12 +445,17 @@ class SearchSpace:
         )
 
     def _format(self, architecture: Architecture) -> str:
-        return ":".join(
-            str(d.options[o]) for d, o in zip(self.decisions, architecture, strict=True)
-        )
+        texts = [
+            decision.texts[option]
+            for decision, option in zip(self.decisions, architecture, strict=True)
+        ]
+        if self._conditions:
+            exists = self._conditions.active_one(architecture)
+            texts = [text if here else "" for text, here in zip(texts, exists, strict=True)]
+        return ":".join(texts)
 
     def _parse(self, text: str) -> Architecture:
-        return self._options_from_names(text.strip().split(":"), text, "option:option:…")
+        return self._options_from_names(parted(text.strip()), text, "option:option:…")
 
     def _options_from_names(self, names: Sequence[str], text: str, syntax: str) -> Architecture:
         """Turns option names into an architecture; errors quote ``text``."""
@@ -392,15 +464,37 @@ class SearchSpace:
                 f"Expected {counted(len(self.decisions), 'option')} for {self.name!r} but got "
                 f"{len(names)}: {short(text)!r}; the syntax is {syntax}."
             )
-        architecture = []
-        for decision, name in zip(self.decisions, names, strict=True):
-            options = [str(option) for option in decision.options]
-            if name not in options:
+        return self.from_options(names, f" in {short(text)!r}")
+
+    def from_options(self, options: Sequence[Option | None], where: str = "") -> Architecture:
+        """The architecture with these options, or texts of them; numbers match by value.
+
+        Args:
+            options: ``d`` options; a blank text, None or NaN for a decision that does not exist.
+            where: What errors add to an option.
+
+        Raises:
+            InvalidArchitectureError: An option does not exist, is blank although its decision exists,
+                or is not although it does not.
+        """
+        architecture: list[int] = []
+        active: list[bool] = []
+        for i, (decision, option) in enumerate(zip(self.decisions, options, strict=True)):
+            active.append(not self._conditions or self._conditions.exists(i, architecture, active))
+            position = decision.position(option)
+            blank = position is None and is_blank(option)
+            if active[i] and position is None:
                 raise InvalidArchitectureError(
                     f"Expected an option for {decision.name!r} of {self.name!r} but got "
-                    f"{short(name)!r} in {short(text)!r}; options are {', '.join(options)}."
+                    f"{'a blank' if blank else quoted(option)}{where}; options are "
+                    f"{short(', '.join(map(str, decision.options)), 1000)}."
                 )
-            architecture.append(options.index(name))
+            if not active[i] and not blank:
+                raise InvalidArchitectureError(
+                    f"Expected a blank for {decision.name!r} of {self.name!r}, which exists only if "
+                    f"{in_words(decision)}, but got {quoted(option)}{where}."
+                )
+            architecture.append(0 if position is None else position)
         return tuple(architecture)
 
     def graph(self, architecture: Architecture) -> Graph | None:
@@ -417,8 +511,9 @@ class SearchSpace:
         Args:
             architecture: A tuple, or an ``(n, d)`` array.
             encoding: One of the space's ``encodings``. ``one_hot`` has a 0/1 entry for each option of
-                each decision, in order. ``adjacency`` and ``path``, if the space has them, are those
-                of White et al. 2020 (arXiv 2007.04965, section 3).
+                each decision, in order; all are 0 for a decision that does not exist. ``adjacency``
+                and ``path``, if the space has them, are those of White et al. 2020 (arXiv 2007.04965,
+                section 3).
 
         Returns:
             ``(k,)`` floats, or ``(n, k)``.
@@ -440,7 +535,10 @@ class SearchSpace:
         return np.concatenate([[0], np.cumsum(self._radices)[:-1]])
 
     def _encode(self, architectures: Architectures, encoding: str) -> NDArray[np.float64]:
-        return indicators(architectures + self._offsets, sum(self.n_options))
+        columns = architectures + self._offsets
+        if self._conditions:
+            columns = np.where(self._conditions.active(architectures), columns, -1)
+        return indicators(columns, sum(self.n_options))
 
 
 def indicators(columns: NDArray[np.int64], n_columns: int) -> NDArray[np.float64]:

@@ -6,7 +6,8 @@ Klein and Hutter, "Tabular benchmarks for joint architecture and hyperparameter 
 
 from __future__ import annotations
 
-from nasbench_lab.spaces.base import Decision, SearchSpace
+from nasbench_lab.spaces.base import SearchSpace
+from nasbench_lab.spaces.decisions import Decision
 
 _UNITS = (16, 32, 64, 128, 256, 512)
 _DROPOUT = (0.0, 0.3, 0.6)

@@ -7,7 +7,8 @@ for classification.
 
 from __future__ import annotations
 
-from nasbench_lab.spaces.base import Decision, SearchSpace
+from nasbench_lab.spaces.base import SearchSpace
+from nasbench_lab.spaces.decisions import Decision
 
 _L2 = (1e-8, 7.742637e-8, 5.994842e-7, 4.641589e-6, 3.5938137e-5, 2.7825593e-4, 2.1544348e-3)
 _RATES = (1e-5, 3.5938137e-5, 1.2915497e-4, 4.641589e-4, 1.6681006e-3, 5.9948424e-3, 2.1544347e-2)

@@ -19,12 +19,12 @@ from nasbench_lab.errors import InvalidArchitectureError, short
 from nasbench_lab.spaces.base import (
     Architecture,
     Architectures,
-    Decision,
     Edge,
     Graph,
     SearchSpace,
     indicators,
 )
+from nasbench_lab.spaces.decisions import Decision
 
 LINKS = (
     (0, 0, 0, 0),

@@ -6,7 +6,8 @@ size", TPAMI 2021 (arXiv 2009.00437): one cell, and five layers with a choice of
 
 from __future__ import annotations
 
-from nasbench_lab.spaces.base import Decision, SearchSpace
+from nasbench_lab.spaces.base import SearchSpace
+from nasbench_lab.spaces.decisions import Decision
 from nasbench_lab.spaces.nb201 import CONV_3X3, SKIP
 
 CHANNELS = (8, 16, 24, 32, 40, 48, 56, 64)

@@ -21,12 +21,12 @@ from nasbench_lab.errors import InvalidArchitectureError, short
 from nasbench_lab.spaces.base import (
     Architecture,
     Architectures,
-    Decision,
     Edge,
     Graph,
     SearchSpace,
     indicators,
 )
+from nasbench_lab.spaces.decisions import Decision
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 """Operations in the order of the official configuration; the module hash uses their numbers."""

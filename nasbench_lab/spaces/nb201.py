@@ -19,12 +19,12 @@ from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError, shor
 from nasbench_lab.spaces.base import (
     Architecture,
     Architectures,
-    Decision,
     Edge,
     Graph,
     SearchSpace,
     indicators,
 )
+from nasbench_lab.spaces.decisions import Decision
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)

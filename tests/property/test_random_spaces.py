@@ -1,15 +1,16 @@
 """What holds in every product space, and for every text that a space is asked to read."""
 
+import itertools
 import math
 import pickle
 import string
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
-from nasbench_lab.errors import InvalidArchitectureError
+from nasbench_lab.errors import InvalidArchitectureError, SpaceError
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
 
 texts = st.text(string.ascii_letters + string.digits + "_-.", min_size=1, max_size=4)
@@ -26,6 +27,53 @@ def spaces_with_architectures(draw):
     space = draw(spaces)
     one = st.tuples(*(st.integers(0, n - 1) for n in space.n_options))
     return space, np.array(draw(st.lists(one, min_size=1, max_size=5)), dtype=np.int64)
+
+
+@st.composite
+def conditional_spaces(draw):
+    """A space of a few decisions, some with conditions on earlier ones."""
+    made = []
+    for i in range(draw(st.integers(2, 5))):
+        conditions = {}
+        for earlier in draw(st.sets(st.sampled_from(made), max_size=2)) if made else ():
+            chosen = st.sets(st.sampled_from(earlier.options), min_size=1)
+            conditions[earlier.name] = tuple(draw(chosen))
+        count = draw(st.integers(1, 3))
+        made.append(Decision(f"d{i}", tuple(range(count)), active_if=conditions))
+    assume(any(decision.active_if for decision in made))
+    try:
+        return SearchSpace("conditional", made)
+    except SpaceError:  # a decision of it can never exist
+        reject()
+
+
+@given(conditional_spaces(), seeds)
+def test_conditional_spaces_are_what_brute_force_finds(space, seed):
+    names = [decision.name for decision in space.decisions]
+    found = set()
+    for options in itertools.product(*map(range, space.n_options)):
+        architecture = []
+        exists = {}
+        for decision, option in zip(space.decisions, options, strict=True):
+            exists[decision.name] = all(
+                exists[on] and options[names.index(on)] in allowed
+                for on, allowed in decision.active_if
+            )
+            architecture.append(option if exists[decision.name] else 0)
+        assert space.nearest(options) == tuple(architecture)
+        assert space.active(np.array([options]))[0].tolist() == list(exists.values())
+        found.add(tuple(architecture))
+    every = space.at(np.arange(space.size))
+    assert space.size == len(found)
+    assert set(tuples(every)) == found
+    assert (space.index(every) == np.arange(space.size)).all()
+    assert (space.from_string(space.to_string(every)) == every).all()
+    rng = np.random.default_rng(seed)
+    assert set(tuples(space.sample(rng, 20))) <= found
+    for parent in tuples(every[:20]):
+        mutants = [space.mutate(parent, rng), *tuples(space.mutate(np.array([parent] * 5), rng))]
+        assert set(mutants) <= set(space.neighbours(parent) or [parent])
+        assert all(parent in space.neighbours(other) for other in space.neighbours(parent))
 
 
 def tuples(architectures):

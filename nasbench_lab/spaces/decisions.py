@@ -1,0 +1,148 @@
+"""Decisions, of which search spaces are made, and their options."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+
+from nasbench_lab.errors import SpaceError, quoted
+
+Option = str | int | float
+"""One option of a decision; ``True`` and ``False`` are options too."""
+
+Conditions = tuple[tuple[str, tuple[Option, ...]], ...]
+"""Names of earlier decisions, and for each the options with which a decision exists."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One choice that a search makes.
+
+    Args:
+        name: The decision in words.
+        options: The options; an architecture holds a position in this tuple.
+        ordered: Whether neighbouring options are alike (channel counts, learning rates).
+        active_if: For a decision that exists only under conditions: a mapping from names of earlier
+            decisions to the options with which this one exists, such as ``{"layers": (3, 4)}``. All
+            of them must hold; one on a decision that does not exist itself does not hold.
+
+    Raises:
+        SpaceError: Options or conditions are not of these types.
+    """
+
+    name: str
+    options: tuple[Option, ...]
+    ordered: bool = False
+    active_if: Mapping[str, Option | Sequence[Option]] | Conditions = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", _plain(self.name, "options", self.options))
+        given: Any = self.active_if
+        try:
+            pairs = list(given.items() if isinstance(given, Mapping) else given)
+            named = [(name, options) for name, options in pairs if isinstance(name, str)]
+        except (TypeError, ValueError):
+            pairs, named = [()], []
+        if len(named) < len(pairs):
+            raise SpaceError(
+                f"Expected a mapping from names of decisions to options as active_if of "
+                f"{quoted(self.name)}, such as {{'layers': [3, 4]}}, but got {quoted(given)}."
+            )
+        conditions = []
+        for name, options in named:
+            single = isinstance(options, str) or not isinstance(options, Iterable)
+            allowed = (options,) if single else options
+            conditions.append(
+                (name, _plain(self.name, f"options of {name!r} in active_if", allowed))
+            )
+        object.__setattr__(self, "active_if", tuple(conditions))
+
+    @property
+    def conditions(self) -> Conditions:
+        """``active_if`` as pairs, the form in which it is kept."""
+        return cast("Conditions", self.active_if)
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """The options as ``SearchSpace.to_string`` writes them, in quotation marks where needed."""
+        return tuple(map(_marked, map(str, self.options)))
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {str(option): i for i, option in enumerate(self.options)}
+
+    def position(self, option: object) -> int | None:
+        """The number of an option, or None if it is none of the decision's.
+
+        Args:
+            option: An option, or its text. Numbers match by value: ``"1e-4"`` is ``0.0001``, and
+                ``"3.0"`` is ``3``.
+        """
+        if isinstance(option, np.generic):
+            option = option.item()
+        text = str(option)
+        found = self._positions.get(text, self._positions.get(text.strip()))
+        if found is not None:
+            return found
+        value = _value(text.strip())
+        fitting = [i for i, one in enumerate(self.options) if value is not None and value == one]
+        kinds = [i for i in fitting if isinstance(self.options[i], bool) == isinstance(value, bool)]
+        return kinds[0] if len(kinds) == 1 else None
+
+
+def is_blank(option: object) -> bool:
+    """Whether this stands for no option: None, NaN or a blank text."""
+    if isinstance(option, float | np.floating):
+        return math.isnan(option)
+    return option is None or not str(option).strip()
+
+
+def _marked(text: str) -> str:
+    """A text that can stand between colons."""
+    if text == text.strip() and not any(sign in text for sign in ':"\r\n'):
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+def parted(text: str) -> list[str]:
+    """The options in a text of options with colons between them."""
+    if '"' not in text:
+        return text.split(":")
+    try:
+        return next(csv.reader([text], delimiter=":", strict=True), [])
+    except csv.Error:
+        return text.split(":")
+
+
+def _value(text: str) -> float | bool | None:
+    """The number or truth value that a text stands for, or None."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for read in (int, float):
+        try:
+            return None if "_" in text else read(text)
+        except (ValueError, OverflowError):
+            pass
+    return None
+
+
+def _plain(name: str, what: str, options: Any) -> tuple[Option, ...]:
+    """Options as a tuple of Python's own texts and numbers."""
+    try:
+        plain = [one.item() if isinstance(one, np.generic) else one for one in options]
+    except TypeError:
+        plain = [None]
+    if not all(
+        isinstance(one, str | int | float) and not (isinstance(one, float) and math.isnan(one))
+        for one in plain
+    ):
+        raise SpaceError(
+            f"Expected texts or numbers as {what} of {quoted(name)} but got {quoted(options)}."
+        )
+    return tuple(plain)
