@@ -6,6 +6,7 @@ alike.
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -150,7 +151,14 @@ class Drawing:
     def _shapes(self) -> list[Shape]:
         if self._graph:
             return _graph_shapes(self._graph)
-        return _list_shapes(self.space.decisions, self.architecture)
+        return _list_shapes(self._chosen)
+
+    @property
+    def _chosen(self) -> list[tuple[Decision, int]]:
+        """The decisions that exist, with their options."""
+        exists = self.space.active(np.array([self.architecture]))[0]
+        pairs = zip(self.space.decisions, self.architecture, strict=True)
+        return list(itertools.compress(pairs, exists.tolist()))
 
     @cached_property
     def size(self) -> tuple[float, float]:
@@ -163,8 +171,7 @@ class Drawing:
         """The picture in words, for those who cannot see it."""
         if self._graph:
             return _graph_words(self._graph)
-        pairs = zip(self.space.decisions, self.architecture, strict=True)
-        return ", ".join(f"{d.name}: {d.options[option]}" for d, option in pairs) + "."
+        return ", ".join(f"{d.name}: {d.options[option]}" for d, option in self._chosen) + "."
 
     def svg(self) -> str:
         """The picture as an SVG element, without background, in the colour of the text around it.
@@ -226,12 +233,12 @@ class Drawing:
 # Lists
 
 
-def _list_shapes(decisions: Sequence[Decision], architecture: Architecture) -> list[Shape]:
+def _list_shapes(chosen: Sequence[tuple[Decision, int]]) -> list[Shape]:
     """A line per decision: a bar if options are amounts, else the option and their number."""
     shapes: list[Shape] = []
-    left = MARGIN + max(text_width(decision.name) for decision in decisions)
+    left = MARGIN + max(text_width(decision.name) for decision, _ in chosen)
     start = left + SIDE_GAP
-    for i, (decision, option) in enumerate(zip(decisions, architecture, strict=True)):
+    for i, (decision, option) in enumerate(chosen):
         y = MARGIN + HEIGHT / 2 + i * (HEIGHT + _LINE_GAP)
         value, most = decision.options[option], _most(decision)
         shapes.append(Words(left, y, decision.name, "end"))

@@ -142,15 +142,18 @@ def marginal_effects(landscape: Landscape) -> pd.DataFrame:
 
     Returns:
         One line per option: the number of architectures with it, their mean and standard deviation,
-        and ``effect``, their mean minus the mean of all architectures, in the column's unit.
+        and ``effect``, their mean minus the mean of all architectures with the decision, in the
+        column's unit.
     """
     import pandas as pd
 
     architectures, _, values = landscape.measured()
+    exists = landscape.table.space.active(architectures)
     lines = []
     for i, decision in enumerate(landscape.table.space.decisions):
+        overall = values[exists[:, i]].mean() if exists[:, i].any() else np.nan
         for j, option in enumerate(decision.options):
-            chosen = values[architectures[:, i] == j]
+            chosen = values[(architectures[:, i] == j) & exists[:, i]]
             mean, std = (chosen.mean(), chosen.std()) if len(chosen) else (np.nan, np.nan)
             lines.append(
                 {
@@ -158,7 +161,7 @@ def marginal_effects(landscape: Landscape) -> pd.DataFrame:
                     "option": option,
                     "architectures": len(chosen),
                     "mean": mean,
-                    "effect": mean - values.mean(),
+                    "effect": mean - overall,
                     "std": std,
                 }
             )
@@ -171,7 +174,8 @@ def importance(landscape: Landscape) -> tuple[pd.DataFrame, float]:
     The share of a decision is the variance of its options' means divided by the total variance: the
     main effect of functional analysis of variance (Hutter, Hoos and Leyton-Brown, ICML 2014). The
     shares add up to the second result over a full product space. If architectures are missing,
-    options of different decisions may be correlated, and the shares overlap.
+    options of different decisions may be correlated, and the shares overlap. The share of a decision
+    that does not always exist is of the differences among the architectures that have it.
 
     Returns:
         One line per decision with its ``share``, and the R² of the linear regression on all options.
@@ -183,14 +187,23 @@ def importance(landscape: Landscape) -> tuple[pd.DataFrame, float]:
     centred = values - values.mean()
     total = float(centred @ centred)
     # One column number per option of each decision.
-    k, offsets = sum(space.n_options), np.cumsum([0, *space.n_options[:-1]])
-    codes = architectures + offsets
+    exists = space.active(architectures)
+    # Where a decision may not exist, that is one more option for the regression.
+    counts = np.array(space.n_options) + ~exists.all(axis=0)
+    k, offsets = int(counts.sum()), np.cumsum([0, *counts[:-1]])
+    codes = np.where(exists, architectures, counts - 1) + offsets
     together = np.zeros((k, k))
     for column in codes.T:
         pairs = (column[:, None] * k + codes).ravel()
         together += np.bincount(pairs, minlength=k * k).reshape(k, k)
     sums = np.bincount(codes.ravel(), np.repeat(centred, len(offsets)), minlength=k)
-    between = np.add.reduceat(sums**2 / np.maximum(together.diagonal(), 1), offsets)
+    numbers = np.maximum(together.diagonal(), 1)
+    between = np.add.reduceat(sums**2 / numbers, offsets)
+    for i in np.flatnonzero(~exists.all(axis=0)):
+        # A decision explains differences among the architectures that have it.
+        absent = offsets[i] + counts[i] - 1
+        present = max(int(exists[:, i].sum()), 1)
+        between[i] -= sums[absent] ** 2 * (1 / numbers[absent] + 1 / present)
     # The options of a decision add up to 1, so the coefficients are not unique; the fit is.
     fitted = float(sums @ np.linalg.pinv(together, hermitian=True) @ sums)
     names = [decision.name for decision in space.decisions]

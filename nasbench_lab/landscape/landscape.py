@@ -349,7 +349,7 @@ def fitness_distance(landscape: Landscape) -> FitnessDistance | None:
     best = landscape.fitness == landscape.fitness.max()
     if landscape.complete:
         distances = _distances(space, architectures[best[rows]])[space.index(architectures)]
-    elif all(
+    elif not space.conditional and all(
         getattr(type(space), name) is getattr(SearchSpace, name)
         for name in ("neighbours", "canonical")
     ):
