@@ -68,6 +68,9 @@ def cross(
 ) -> Pair:
     """Two children of two parents; the parents themselves after ``MOST_TRIES`` invalid pairs.
 
+    Where a decision exists in one parent only, both give that parent's option; where it exists in
+    neither but in a child, its option is drawn uniformly.
+
     Args:
         space: The space that the children must belong to.
         one: The first parent.
@@ -77,10 +80,30 @@ def cross(
         n_points: At how many places ``multi_point`` cuts.
     """
     for _ in range(MOST_TRIES):
-        first, second = CROSSOVERS[crossover](one, other, rng, n_points)
-        if valid_child(space, first) and valid_child(space, second):
-            return first, second
+        pair = one, other
+        if space.conditional:
+            pair = _filled(space, one, other, rng), _filled(space, other, one, rng)
+        first, second = CROSSOVERS[crossover](*pair, rng, n_points)
+        children = valid_child(space, first), valid_child(space, second)
+        if children[0] is not None and children[1] is not None:
+            return children[0], children[1]
     return one, other
+
+
+def _filled(
+    space: SearchSpace, architecture: Architecture, other: Architecture, rng: np.random.Generator
+) -> Architecture:
+    """The options of an architecture, with those of another, or random ones, where it has none."""
+    own, others = space.active(np.array([architecture, other])).tolist()
+    drawn = rng.random(len(architecture)).tolist()
+    return tuple(
+        [
+            a if here else b if there else int(u * n)
+            for a, b, here, there, u, n in zip(
+                architecture, other, own, others, drawn, space.n_options, strict=True
+            )
+        ]
+    )
 
 
 def mutate_genes(
@@ -88,15 +111,19 @@ def mutate_genes(
 ) -> Architecture:
     """Changes each decision with chance ``rate``, to each of its other options with the same chance.
 
-    Decisions with a single option stay as they are. A result that is no architecture of the space is
-    drawn again, and after ``MOST_TRIES`` of them the space's own mutation is used.
+    Decisions with a single option stay as they are. The options of decisions that come to exist are
+    drawn uniformly. A result that is no architecture of the space is drawn again, and after
+    ``MOST_TRIES`` of them the space's own mutation is used.
     """
     for _ in range(MOST_TRIES):
+        before = architecture
+        if space.conditional:
+            before = _filled(space, architecture, architecture, rng)
         draws = rng.random(len(architecture)).tolist()
         # If u is below the rate, u / rate is again uniform from 0 to 1: it chooses the option.
         options = [
             (option + 1 + int(u / rate * (n - 1))) % n if u < rate and n > 1 else option
-            for option, n, u in zip(architecture, space.n_options, draws, strict=True)
+            for option, n, u in zip(before, space.n_options, draws, strict=True)
         ]
         child = valid_child(space, options)
         if child is not None:

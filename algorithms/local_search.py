@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_choice, check_number
+from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 MOST_DRAWS = 10_000
-"""A restart gives up after so many random architectures whose scores are all known."""
+"""A restart gives up after so many random architectures whose scores are all known.
+
+As many mutants stand for the neighbours of an architecture that has too many to list.
+"""
 
 
 class LocalSearch(SearchAlgorithm):
@@ -84,7 +88,12 @@ class LocalSearch(SearchAlgorithm):
     def _climb(self, architecture: Architecture, score: float) -> None:
         """Step 3.ii: the best candidate becomes the current architecture."""
         self._current, self._current_score = architecture, score
-        neighbours = self.space.neighbours(architecture)
+        try:
+            neighbours = self.space.neighbours(architecture)
+        except InvalidArchitectureError:
+            # There are more than can be listed; some of them do.
+            mutants = self.space.mutate(np.array([architecture] * MOST_DRAWS), self.rng)
+            neighbours = [tuple(mutant) for mutant in np.unique(mutants, axis=0).tolist()]
         keys = self.space.canonical(np.array(neighbours)).tolist() if neighbours else []
         self._begin_step(neighbours, list(map(tuple, keys)))
 

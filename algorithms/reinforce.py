@@ -94,6 +94,9 @@ class Reinforce(SearchAlgorithm):
         # which is one_hot(a) - pi. Adam minimises, so the sign is turned.
         gradient = self.probabilities()
         gradient[self._decisions, trial.architecture] -= 1.0
+        if self.space.conditional:
+            # A decision that does not exist was not drawn, and has no part in log pi(a).
+            gradient[~self.space.active(np.array([trial.architecture]))[0]] = 0.0
         self._adam_step(advantage * gradient)
 
     def _adam_step(self, gradient: NDArray[np.float64]) -> None:

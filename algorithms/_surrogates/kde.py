@@ -27,13 +27,18 @@ class ProductKernel:
       most 1. Wang and van Ryzin's factor ``1 - h`` makes the sum over all integers 1; here the sum
       over the ``c`` options is 1.
 
+    A decision that does not exist in an architecture has no chance to multiply, so that the chances of
+    all architectures sum to 1. Around a point without the decision, all its options have the same
+    chance.
+
     Arrays are padded to the largest number of options.
 
     Args:
-        space: The space of the architectures, taken as a product of its decisions.
+        space: The space of the architectures, taken as a product of the decisions that exist.
     """
 
     def __init__(self, space: SearchSpace) -> None:
+        self._space = space
         ordered = np.array([decision.ordered for decision in space.decisions])
         counts = np.array(space.n_options)
         options = np.arange(counts.max())
@@ -47,6 +52,8 @@ class ProductKernel:
         self._ordered = ordered
         # A decision with one option leaves nothing to smooth; 2 keeps its formulas finite.
         self._counts = np.maximum(counts, 2)
+        self.log_uniform = np.where(self.is_option, -np.log(counts)[:, None], 0.0)
+        """``(d, c)``: the logarithms of equal chances."""
         self._greatest = np.where(ordered, 1.0, (self._counts - 1) / self._counts)
 
     def log_chances(self, bandwidths: Floats) -> Floats:
@@ -67,19 +74,30 @@ class ProductKernel:
 
         ``s^2`` is half the mean squared distance of two points. Of ordered decisions that is the
         variance of the option's number. Of unordered ones, different options are at distance 1, so
-        that their numbering does not matter.
+        that their numbering does not matter. Only points with the decision are compared.
         """
         n, d = points.shape
         shares = self.one_hot(points).mean(axis=0).reshape(self.is_option.shape)
+        if self._space.conditional:
+            shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1 / n)
         squares = np.einsum("da,dab,db->d", shares, self._distance**2, shares)
         bandwidths: Floats = 1.06 * np.sqrt(0.5 * squares) * n ** (-1.0 / (4 + d))
         return bandwidths
 
     def one_hot(self, points: Architectures) -> Floats:
-        """``(n, d)`` architectures -> ``(n, d c)``, with padding."""
+        """``(n, d)`` combinations of options -> ``(n, d c)``, with padding.
+
+        All is 0 for a decision that does not exist.
+        """
         options = np.arange(self.is_option.shape[1])
         indicators: Floats = (points[:, :, None] == options).astype(np.float64)
+        if self._space.conditional:
+            indicators *= self.active(points)[:, :, None]
         return indicators.reshape(len(points), -1)
+
+    def active(self, points: Architectures) -> NDArray[np.bool_]:
+        """``(n, d)``: which decisions exist."""
+        return self._space.active(points)
 
 
 class KDE:
@@ -94,12 +112,17 @@ class KDE:
     def __init__(self, kernel: ProductKernel, points: Architectures, min_bandwidth: float) -> None:
         self.kernel, self.points = kernel, points
         self.bandwidths = np.maximum(kernel.normal_reference(points), min_bandwidth)
-        logs = kernel.log_chances(self.bandwidths)
+        self._exists = kernel.active(points)
+        logs = kernel.log_chances(self.bandwidths)[np.arange(points.shape[1]), points]
+        logs = np.where(self._exists[:, :, None], logs, kernel.log_uniform)
         # (n, d c): around each point, the logarithm of the chance of every option.
-        self._logs = logs[np.arange(points.shape[1]), points].reshape(len(points), -1)
+        self._logs = logs.reshape(len(points), -1)
 
     def log_density(self, points: Architectures) -> Floats:
-        """``(m, d)`` architectures -> ``(m,)`` logarithms of their probabilities."""
+        """``(m, d)`` combinations of options -> ``(m,)`` logarithms of their probabilities.
+
+        The probability is that of the architecture which a combination stands for.
+        """
         logs = self._logs @ self.kernel.one_hot(points).T
         highest = logs.max(axis=0)
         density: Floats = highest + np.log(np.exp(logs - highest).mean(axis=0))
@@ -108,14 +131,18 @@ class KDE:
     def sample(self, rng: np.random.Generator, n: int, factor: float = 1.0) -> Architectures:
         """Draws ``(n, d)`` architectures, with all bandwidths times a factor.
 
-        They are combinations of options, which some spaces do not have as architectures.
+        They are combinations of options, which some spaces do not have as architectures; ``nearest``
+        of the space leaves out decisions that do not exist.
         """
         d = len(self.bandwidths)
         chances = np.exp(self.kernel.log_chances(factor * self.bandwidths))
-        cumulative = (chances * self.kernel.is_option[:, None, :]).cumsum(axis=2)
-        centres = self.points[(rng.random(n) * len(self.points)).astype(np.int64)]
+        chosen = (rng.random(n) * len(self.points)).astype(np.int64)
+        around = chances[np.arange(d), self.points[chosen]]
+        uniform = np.exp(self.kernel.log_uniform)
+        around = np.where(self._exists[chosen][:, :, None], around, uniform)
+        cumulative = (around * self.kernel.is_option).cumsum(axis=2)
         u = rng.random((n, d, 1))
-        options = (cumulative[np.arange(d), centres] <= u).sum(axis=2)
+        options = (cumulative <= u).sum(axis=2)
         # Sums of chances may end a rounding error below 1.
         drawn: Architectures = np.minimum(options, self.kernel.last_option)
         return drawn

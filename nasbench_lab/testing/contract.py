@@ -117,6 +117,19 @@ _MIXED = SearchSpace(
         Decision("rate", (0.1, 0.01, 0.001), ordered=True),
     ],
 )
+_CONDITIONAL = SearchSpace(
+    "conditional",
+    [
+        Decision("layers", (1, 2, 3), ordered=True),
+        Decision("operation", ("conv", "pool")),
+        Decision("kernel", (1, 3, 5), ordered=True, active_if={"operation": "conv"}),
+        Decision("dilation", (1, 2), active_if={"kernel": (3, 5), "layers": (2, 3)}),
+        *(
+            Decision(f"width {i}", (8, 16, 32), ordered=True, active_if={"layers": range(i, 4)})
+            for i in (1, 2, 3)
+        ),
+    ],
+)
 _SINGLE = SearchSpace("single", [Decision("only", ("one",)), Decision("same", ("other",))])
 _HUGE = SearchSpace("huge", [Decision(f"layer {i}", ("a", "b", "c", "d")) for i in range(40)])
 
@@ -144,7 +157,7 @@ def check_algorithm(algorithm: str | type[SearchAlgorithm], **hyperparameters: A
 def check_asks_trials_of_the_space(make: Make) -> None:
     """Every ask is a new trial of an architecture of the space, on spaces of every kind."""
     named = [get_space(name) for name in ("nb201", "nas-bench-graph-proteins", "nb101")]
-    for space in (*named, _MIXED, _HUGE):
+    for space in (*named, _MIXED, _CONDITIONAL, _HUGE):
         trace = _run(make(space, seed=1), SyntheticBenchmark(space), 40)
         _require(len(trace) > 0, f"asked nothing on the space {space.name!r}")
         _require(
@@ -155,7 +168,7 @@ def check_asks_trials_of_the_space(make: Make) -> None:
 
 def check_learning_curves(make: Make) -> None:
     """Where there are epochs, only these are asked for, and something is trained to the end."""
-    for space, epochs in ((get_space("nb201"), 9), (_SINGLE, 2), (_HUGE, 1)):
+    for space, epochs in ((get_space("nb201"), 9), (_CONDITIONAL, 3), (_SINGLE, 2), (_HUGE, 1)):
         benchmark = SyntheticBenchmark(space, epochs=epochs)
         for workers in (1, 5, Workers(3, synchronous=True)):
             algorithm = make(space, seed=1, fidelities=benchmark.fidelities)
@@ -183,7 +196,7 @@ def check_unreliable_workers(make: Make) -> None:
 
 def check_several_objectives(make: Make) -> None:
     """Several objectives are survived, one maximised and one minimised; constraints as well."""
-    for space in (get_space("nb201"), _MIXED, _SINGLE):
+    for space in (get_space("nb201"), _MIXED, _CONDITIONAL, _SINGLE):
         benchmark = _Constrained(space, maximize=(True, False))
         trace = _run(make(space, seed=1, maximize=(True, False)), benchmark, 60)
         _require(len(trace) > 0, "asked nothing where there are two objectives")
@@ -240,7 +253,7 @@ def check_owns_its_randomness(make: Make) -> None:
 
 def check_outstanding_asks(make: Make) -> None:
     """Many asks may be outstanding, and be told in any order."""
-    for space in (get_space("nb201"), _HUGE):
+    for space in (get_space("nb201"), _CONDITIONAL, _HUGE):
         algorithm, benchmark = make(space, seed=1), SyntheticBenchmark(space)
         for _ in range(4):
             trials = [t for t in (algorithm.ask() for _ in range(9)) if t is not None]
@@ -311,7 +324,7 @@ class _Huge(SyntheticBenchmark):
 
 def check_tiny_spaces(make: Make) -> None:
     """A space smaller than the budget, and one with a single architecture, are survived."""
-    for space in (_MIXED, _SINGLE):
+    for space in (_MIXED, _CONDITIONAL, _SINGLE):
         simulate(make(space, seed=1), SyntheticBenchmark(space), 60)
 
 
