@@ -20,8 +20,13 @@ _UNITS = {
     "evals": "evaluations",
     "s": "seconds",
     "seconds": "seconds",
+    "min": "minutes",
+    "h": "hours",
+    "d": "days",
     "epochs": "epochs",
 }
+_SECONDS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
+"""The seconds of each unit of simulated time."""
 
 _DECIMAL_COMMA = re.compile(
     r"(?<![\w.,])[+-]?(0+,\d+|\d[\d.]*,(\d{1,2}|0\d*))(?![\d.]|e[+-]?\d)", re.I
@@ -53,8 +58,8 @@ class Budget:
         limits = self.describe()
         if not limits:
             raise BudgetError(
-                "A run needs a budget: budget=200 (evaluations), budget='12000s' (simulated "
-                "seconds) or budget='500epochs'."
+                "A run needs a budget: budget=200 (evaluations), budget='12000s' or '12h' "
+                "(simulated time) or budget='500epochs'."
             )
         for name, limit in limits.items():
             number = isinstance(limit, int | float | np.number) and not isinstance(limit, bool)
@@ -70,10 +75,11 @@ class Budget:
         """Reads a budget: a number of evaluations, or text such as ``"12000s"``.
 
         Limits may be joined by commas (``"200,12000s"``); units are evaluations (also without
-        unit), s or seconds, and epochs. Decimals have a point. A comma that many countries would
-        write for it is refused, as in ``"12,5s"``: it is taken for one where it directly follows a
-        number without unit, and is directly followed by one or two digits or by a 0, or where the
-        number before it is 0. A list of such limits has a unit or a space: ``"12, 5s"``.
+        unit), epochs, and of simulated time s or seconds, min, h and d. Decimals have a point. A
+        comma that many countries would write for it is refused, as in ``"12,5s"``: it is taken for
+        one where it directly follows a number without unit, and is directly followed by one or two
+        digits or by a 0, or where the number before it is 0. A list of such limits has a unit or a
+        space: ``"12, 5s"``.
 
         Raises:
             BudgetError: It cannot be understood, may be meant otherwise, or is not positive.
@@ -98,10 +104,12 @@ class Budget:
                 number = float(match[1]) if match else math.nan
             except ValueError:
                 number = math.nan
+            if unit in _SECONDS:
+                number, unit = number * _SECONDS[unit], "seconds"
             if unit is None or math.isnan(number) or unit in limits:
                 raise BudgetError(
-                    f"Expected a budget such as 200, '12000s', '500epochs' or '200,12000s' but got "
-                    f"{short(budget)!r}."
+                    f"Expected a budget such as 200, '12000s', '12h', '10d', '500epochs' or "
+                    f"'200,12000s' but got {short(budget)!r}."
                 )
             limits[unit] = number if unit == "seconds" or number % 1 else int(number)
         return cls(**limits)
@@ -113,7 +121,7 @@ class Budget:
     def __str__(self) -> str:
         parts = [
             counted(self.evaluations, "evaluation") if self.evaluations else "",
-            f"{self.seconds:.12g} simulated seconds" if self.seconds else "",
+            _time_in_words(self.seconds) if self.seconds else "",
             counted(self.epochs, "epoch") if self.epochs else "",
         ]
         return " or ".join(filter(None, parts))
@@ -135,3 +143,12 @@ class Budget:
                 f"{benchmark.name!r} cannot keep a budget in epochs: it holds only what its "
                 f"architectures reached in the end. Give a number of evaluations instead."
             )
+
+
+def _time_in_words(seconds: float) -> str:
+    """``12000 simulated seconds``, ``12 simulated hours``, ``10 simulated days``."""
+    for unit in ("days", "hours"):
+        number = seconds / _SECONDS[unit]
+        if number == int(number) and seconds >= 10 * _SECONDS["hours"]:
+            return counted(int(number), f"simulated {unit[:-1]}")
+    return f"{seconds:.12g} simulated seconds"

@@ -119,7 +119,9 @@ def read_trials(path: Path, metrics: Sequence[str], digits: Sequence[int]) -> di
     n_trials = 0
     for key in expected:
         record = data[key]
-        lists = [record.get(name) for name in metrics] if isinstance(record, dict) else [None]
+        lists: list[Any] = (
+            [record.get(name) for name in metrics] if isinstance(record, dict) else [None]
+        )
         if not all(map(_is_trials, lists)) or len(set(map(len, lists))) > 1:
             raise TableFileError(
                 f"{path}, record {key}: expected a list of finite numbers, one per trial, for each "
@@ -212,9 +214,9 @@ def convert_nas_bench_201_files(path: Path, source: dict[str, str | int], folder
             Column(
                 f"{dataset}_latency", "latency", "s", False, description="Of inference.", **shared
             ): _constant(one, "latency", values["latency"]),
-            Column(f"{dataset}_parameters", "parameters", "M", False, **shared): np.nanmax(
-                values["model_size"], axis=1
-            ),
+            Column(f"{dataset}_parameters", "parameters", "M", False, **shared): values[
+                "model_size"
+            ][:, 1],
         }
         tasks[dataset] = Task(objective, objective)
     info = TableInfo(
@@ -232,6 +234,7 @@ def convert_nas_bench_201_files(path: Path, source: dict[str, str | int], folder
         source=source,
         tasks=tasks,
         trial="random",
+        details={"device": "GPU"},  # of the times
     )
     Table.write(folder, info, columns, place=_place(path, space))
 

@@ -54,7 +54,7 @@ class Questions:
         default = _default(table, task)
         objectives = default.objective if objective is None else objective
         queries = tuple(
-            _seen(table, query)
+            _seen(table, query, default)
             for query in ([objectives] if isinstance(objectives, str | Query) else objectives)
         )
         reported = Query.of(report or default.report or replace(queries[0], trial="mean"))
@@ -65,7 +65,10 @@ class Questions:
             )
         if isinstance(constraints, Constraint | str):
             constraints = [constraints]
-        bounds = tuple(map(Constraint.of, constraints or ()))
+        bounds = tuple(
+            replace(bound, query=_of_task(table, bound.query, default))
+            for bound in map(Constraint.of, constraints or ())
+        )
         seen = [*queries, *(constraint.query for constraint in bounds)]
         columns = [table.column(query) for query in seen]
         for query in [*seen, reported]:
@@ -93,12 +96,22 @@ class Questions:
         )
 
 
-def _seen(table: Table, query: Query | str) -> Query:
+def _seen(table: Table, query: Query | str, default: Task) -> Query:
     """What a search sees; a metric that is given by name alone has the trials that the table says."""
     if isinstance(query, Query) or not query:
         return Query.of(query)
-    several = len(table.column(query).trials) > 1
-    return Query(query, trial=table.info.trial if several else "mean")
+    narrowed = _of_task(table, Query(query), default)
+    several = len(table.column(narrowed).trials) > 1
+    return replace(narrowed, trial=table.info.trial if several else "mean")
+
+
+def _of_task(table: Table, query: Query, default: Task) -> Query:
+    """The query, of the task's data set if columns of several data sets fit it."""
+    fitting = [column for column in table.columns.values() if column.fits(query)]
+    known = default.objective in table.columns
+    if len(fitting) < 2 or not known or any(c.name == query.metric for c in fitting):
+        return query
+    return replace(query, dataset=table.columns[default.objective].dataset)
 
 
 def _default(table: Table, task: str | None) -> Task:

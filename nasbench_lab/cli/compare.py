@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ from nasbench_lab.cli.options import (
     TracebackOption,
 )
 from nasbench_lab.cli.results import show
+from nasbench_lab.clock import counts_seconds
 from nasbench_lab.errors import (
     AlgorithmError,
     AlgorithmWarning,
@@ -44,12 +46,13 @@ from nasbench_lab.workers import Workers
 
 if TYPE_CHECKING:
     from nasbench_lab.benchmark import TableBenchmark
-    from nasbench_lab.experiment.experiment import Experiment
+    from nasbench_lab.experiment.experiment import Cell, Experiment
     from nasbench_lab.processes import Executor
+    from nasbench_lab.results.parts import Run
     from nasbench_lab.results.result import Result
 
 DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
-DEFAULT_BENCHMARK, DEFAULT_BUDGET = "nb201-digits", "100s"
+DEFAULT_BENCHMARK, DEFAULT_BUDGET = "nas-bench-201-final/cifar10", "200"
 RESULTS = Path("results")
 
 COMPARE_EXAMPLES = """Examples:\n
@@ -76,13 +79,12 @@ def compare(
         typer.Option("--benchmark", "-b", metavar="TABLE", help="A table's name; may be repeated."),
     ] = None,
     budget: Annotated[
-        str | None,
+        str,
         typer.Option(
             metavar="BUDGET",
-            help="Of each run: 200 (evaluations), 12000s (simulated), 500epochs. 200 if unset; "
-            f"{DEFAULT_BUDGET} on {DEFAULT_BENCHMARK}, if no benchmark is named.",
+            help="Of each run: 200 (evaluations), 12000s, 12h or 10d (simulated), 500epochs.",
         ),
-    ] = None,
+    ] = DEFAULT_BUDGET,
     seeds: Annotated[
         int, typer.Option(min=1, metavar="N", help="Runs of each algorithm.")
     ] = DEFAULT_SEEDS,
@@ -155,7 +157,7 @@ def compare(
     """Run search algorithms on benchmarks, and leave a table and an anytime figure.
 
     Without options: random search, regularized evolution, REINFORCE and Gaussian-process Bayesian
-    optimisation on nb201-digits, 100 simulated seconds, 100 seeds.
+    optimisation on NAS-Bench-201 (CIFAR-10), 200 evaluations, 100 seeds.
     """
     from nasbench_lab.experiment.experiment import Experiment
     from nasbench_lab.registry import load_benchmark
@@ -170,7 +172,7 @@ def compare(
         experiment = Experiment.of(
             algorithm or DEFAULT_ALGORITHMS,
             benchmarks,
-            budget=budget if budget is not None else ("200" if benchmark else DEFAULT_BUDGET),
+            budget=budget,
             seeds=seeds,
             workers=Workers(workers, synchronous, fail, straggle, slowdown),
             charge_repeats=not free_repeats,
@@ -291,17 +293,18 @@ def _execute(
         for warning in scarcity(benchmark.benchmark):
             _say(f"Warning: {benchmark.name}: {warning}")
     folder = output or find_unfinished(RESULTS, experiment)
+    finished: set[Cell] = set()
     if folder is not None and has_manifest(folder):
         check_joins(folder, experiment)
-        finished = len(finished_cells(folder, experiment))
+        finished = finished_cells(folder, experiment)
         errors.print(
-            f"{finished} of {counted(experiment.n_runs, 'run')} are finished in {folder} and not run "
-            f"again.",
+            f"{len(finished)} of {counted(experiment.n_runs, 'run')} are finished in {folder} and not "
+            f"run again.",
             soft_wrap=True,
             markup=False,
         )
     folder = folder or _new_folder()
-    interrupted = False
+    interrupted, began = False, time.perf_counter()
     try:
         with progress() as advance, _algorithms_at_work():
             result = run_experiment(
@@ -333,6 +336,7 @@ def _execute(
                 markup=False,
             )
         raise
+    wall_s = time.perf_counter() - began
     sound = _tell_failures(result, handling.traceback)
     figures = show(result, folder, *shown)
     if interrupted:
@@ -344,6 +348,9 @@ def _execute(
         )
         raise typer.Exit(130)
     if not shown.as_json:
+        done = [run for run in result.runs if run.cell not in finished]
+        if saved := _saved_time(result, done):
+            console.print(f"Simulated {saved} in {wall_s:.0f} seconds.", highlight=False)
         console.print(
             f"Figure: {' and '.join(map(str, figures))}\nAll of it on one page: nasbench-lab report "
             f"{folder}",
@@ -354,6 +361,20 @@ def _execute(
         sound &= _check_repeats(result)
     if not sound:
         raise typer.Exit(1)
+
+
+def _saved_time(result: Result, runs: Sequence[Run]) -> str:
+    """What the trainings of some runs took, by the times of their tables, in words."""
+    timed = [
+        run for run in runs if counts_seconds(result.experiment.benchmark(run.benchmark).clock)
+    ]
+    seconds = sum(float(run.trace.cost.sum()) for run in timed)
+    tables = [result.benchmark(name).table for name in {run.benchmark for run in timed}]
+    device = "GPU-" if tables and all(t.info.details.get("device") == "GPU" for t in tables) else ""
+    for unit, length in {"years": 365.25 * 86400, "days": 86400.0, "hours": 3600.0}.items():
+        if seconds >= length:
+            return f"{seconds / length:.3g} {device}{unit} of training"
+    return ""
 
 
 @contextmanager

@@ -316,7 +316,7 @@ def _draw_anytime(
         )
     along = cast("Axis", axis or result.axis)
     several = _several_objectives(result)
-    shown = metric or ["hypervolume" if several else "valid_regret", "test_regret"]
+    shown = metric or _panels(result)
     stem = f"anytime_{metric or ('objectives' if several else 'regret')}_{along}_{statistic}"
     data = anytime_data(result, shown, along, statistic=statistic)
     look = look or DEFAULT
@@ -326,6 +326,18 @@ def _draw_anytime(
     if width is None:
         return save_figure(figure, folder / stem)
     return save_figure(figure, folder / stem, PAPER, data)
+
+
+def _panels(result: Result) -> list[str]:
+    """The metrics of the anytime figure: what searches saw, and what that is worth."""
+    from nasbench_lab import stats
+
+    if _several_objectives(result):
+        return ["hypervolume", "test_regret"]
+    benchmarks = [result.benchmark(name) for name in result.benchmarks]
+    if all(map(stats.sees_trials, benchmarks)):
+        return ["seen_regret", "test_regret"]
+    return ["valid_regret", "test_regret"]
 
 
 def _several_objectives(result: Result) -> bool:
@@ -378,6 +390,8 @@ _EXPLAINED = {
     "mean": "Regret at the end: mean [95 % bootstrap interval].",
     "median": "Where runs found nothing: the share that found something, and the median regret of all, "
     "∞ if half found nothing.",
+    "seen": "Seen: the value of one training, which a search sees; its regret is against the best "
+    "single training. Mean: over all trainings of what the search chose by that.",
     "hypervolume": "Hypervolume at the end: share of that of the table's exact Pareto front. Regret: "
     "of the first objective.",
     "top": "Top: median evaluations, of whatever length, until the incumbent was among the table's "
@@ -392,10 +406,18 @@ def _summary_rows(
     result: Result, name: str, lines: list[dict[Any, Any]], explained: set[str]
 ) -> list[dict[str, Any]]:
     """The rows of a benchmark's table; adds to ``explained`` what its columns need."""
+    from nasbench_lab import stats
+
     benchmark = result.benchmark(name)
     several = len(benchmark.objectives) > 1
     objective = benchmark.table.column(benchmark.first_objective)
     seen = "valid" if objective.split == "valid" else objective.name.replace("_", " ")
+    regrets = {"test regret": "test_regret", f"{seen} regret": "valid_regret"}
+    if stats.sees_trials(benchmark):
+        regrets = {"mean regret": "test_regret", "seen regret": "seen_regret"}
+        explained.add("seen")
+    elif objective == benchmark.table.column(benchmark.report):
+        regrets = {f"{seen} regret": "valid_regret"}
     without = any(line["without"] for line in lines)
     explained |= {"median" if without else "mean", "hypervolume" if several else "top", "ms"}
     rows: list[dict[str, Any]] = []
@@ -407,11 +429,11 @@ def _summary_rows(
             row["hypervolume"] = _interval(line, "hypervolume", 3)
         if without:
             row["found"] = f"{1 - line['without'] / line['runs']:.0%}"
-            row["median test regret"] = _median(line, "test_regret")
-            row[f"median {seen} regret"] = _median(line, "valid_regret")
-        else:
-            row["test regret"] = _interval(line, "test_regret")
-            row[f"{seen} regret"] = _interval(line, "valid_regret")
+        for title, metric in regrets.items():
+            if without:
+                row[f"median {title}"] = _median(line, metric)
+            else:
+                row[title] = _interval(line, metric)
         for title, target in {"top 1 %": "top_1pct", "top 10": "top_10"}.items():
             if not several and not math.isnan(line[f"reached_{target}"]):
                 row[title] = _reached(line, target)

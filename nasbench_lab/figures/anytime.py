@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from nasbench_lab.benchmark import TableBenchmark
     from nasbench_lab.results.result import Result
 
 
@@ -94,16 +95,33 @@ def anytime_figure(
             runs = runs_in_words(result, name)
             shown = lines["statistic"].iloc[0] if len(lines) else statistic
             said = shown_as(stats.STATISTICS[shown], len(result.algorithms))
+            what = _what_is_shown(result.benchmark(name), curve_metric)
             label_panel(
                 panel,
                 size,
                 look.heading(
-                    f"{name}, {runs}, {said}, {result.setting(name)}",
+                    f"{what}\n{name}, {runs}, {said}, {result.setting(name)}",
                     name,
                     len(drawn_tables(result)),
                 ),
-                axis_label(axis),
+                axis_label(axis, panel),
                 stats.metric_label(result.benchmark(name), curve_metric),
             )
         name_curves(figure, panels, result.algorithms, size)
     return figure
+
+
+def _what_is_shown(benchmark: TableBenchmark, metric: str) -> str:
+    """The title of a panel: what a search saw, or what the choice that it led to is worth."""
+    if metric == "hypervolume":
+        return "The front that was found"
+    column = benchmark.table.column(stats.metric_query(benchmark, metric))
+    splits = {"valid": "validation", "test": "test"}
+    words = " ".join(filter(None, (splits.get(column.split or ""), column.quantity)))
+    words = words.replace("_", " ")
+    if not stats.sees_trials(benchmark):
+        what = "What it is worth" if metric.startswith("test") else "What the search saw"
+        return f"{what}: {words}"
+    if metric.startswith("seen"):
+        return f"What the search saw: {words} of one training"
+    return f"What it is worth: mean {words} of all trainings"

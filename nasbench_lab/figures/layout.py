@@ -252,6 +252,23 @@ def wrapped(text: str, inches: float, size: float = 7.0) -> str:
     return words.wrapped(drawable(text), inches, partial(text_width, size=size))
 
 
+def balanced(text: str, inches: float, size: float = 7.0) -> str:
+    """A text in as few lines as ``wrapped`` makes, of about the same length: no word stands alone."""
+    result = wrapped(text, inches, size)
+    n = result.count("\n")
+    if n == 0:
+        return result
+    narrow, wide = 0.0, inches
+    for _ in range(8):
+        width = (narrow + wide) / 2
+        narrower = wrapped(text, width, size)
+        if narrower.count("\n") > n:
+            narrow = width
+        else:
+            wide, result = width, narrower
+    return result
+
+
 def label_panel(panel: Axes, size: tuple[float, float], title: str, x: str, y: str) -> None:
     """Writes a panel's title and the labels of its axes, broken into lines that fit.
 
@@ -263,7 +280,8 @@ def label_panel(panel: Axes, size: tuple[float, float], title: str, x: str, y: s
         y: The label on its left.
     """
     width, height = size
-    panel.set_title(wrapped(title, width - 0.8, 8.0), loc="left")
+    lines = [balanced(line, width - 0.8, 8.0) for line in title.split("\n")]
+    panel.set_title("\n".join(lines), loc="left")
     panel.set_xlabel(_unit_below(x, width - 0.7))
     panel.set_ylabel(_unit_below(y, height - 0.45))
 
@@ -375,10 +393,20 @@ def shown_as(statistic: str, n: int) -> str:
 
 
 def scale_axis(panel: Axes, axis: str) -> None:
-    """Labels evaluations and epochs with whole numbers; from 50 on, the axis is logarithmic."""
-    from matplotlib.ticker import MaxNLocator
+    """Labels evaluations and epochs with whole numbers; from 50 on, the axis is logarithmic.
+
+    Simulated time of many hours is labelled ``12h`` or ``10d``.
+    """
+    from matplotlib.ticker import MaxNLocator, MultipleLocator
 
     if axis == "seconds":
+        low, high = panel.get_xlim()
+        if high >= LONG_S:
+            letter, unit = ("h", 3600.0) if high < 5 * 86400 else ("d", 86400.0)
+            step = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]).tick_values(0, high / unit)
+            panel.xaxis.set_major_locator(MultipleLocator(unit * float(step[1] - step[0])))
+            panel.xaxis.set_major_formatter(lambda value, _: f"{value / unit:g}{letter}")
+            panel.set_xlim(low, high)
         return
     if panel.get_xlim()[1] >= 50:
         panel.set_xscale("log")
@@ -387,9 +415,15 @@ def scale_axis(panel: Axes, axis: str) -> None:
         panel.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
 
 
-def axis_label(axis: str) -> str:
-    """The label of an axis of costs."""
-    return "simulated seconds" if axis == "seconds" else axis
+LONG_S = 10 * 3600.0
+"""From so many simulated seconds on, an axis shows hours or days."""
+
+
+def axis_label(axis: str, panel: Axes) -> str:
+    """The label of a panel's axis of costs, which is drawn."""
+    if axis != "seconds":
+        return axis
+    return "simulated time" if panel.get_xlim()[1] >= LONG_S else "simulated seconds"
 
 
 def plain(value: float, _: float = 0) -> str:

@@ -428,9 +428,10 @@ def goal_words(result: Result) -> dict[str, str]:
     opened = [result.benchmark(name) for name in result.tables_with_runs]
     valid = all(b.table.column(b.first_objective).split == "valid" for b in opened)
     test = all(b.table.column(b.report).split == "test" for b in opened)
+    mean = all(map(stats.sees_trials, opened))
     words = {
         "hypervolume": "hypervolume",
         "test": "test" if test else "reported",
-        "valid": "validation" if valid else "objective",
+        "valid": "mean" if mean else "validation" if valid else "objective",
     }
     return {goal: words[goal] for goal in goals_of(result)}

@@ -73,6 +73,13 @@ def _on_table(result: Result, name: str, lines: pd.DataFrame) -> Iterator[str]:
             f"Pareto front's range beyond its worst values, so the hypervolume is about 0. The "
             f"fronts say more: nasbench-lab plot --pareto."
         )
+    if stats.sees_trials(benchmark):
+        yield (
+            f"a search sees one training of an architecture, and is judged by the mean "
+            f"{report.metric} over its trainings. The table holds no test data: the regret says how "
+            f"well a search optimises, not how well its choice generalises."
+        )
+        return
     if table.column(objective) == table.column(report):
         yield (
             f"the table has one {objective.metric} of an architecture, which is both searched on "

@@ -36,6 +36,7 @@ from nasbench_lab.stats.curves import (
     objective_values,
     ranks,
     regret,
+    sees_trials,
     spent,
     trained_in_full,
 )
@@ -147,6 +148,7 @@ __all__ = [
     "regret",
     "run_curves",
     "seeds_needed",
+    "sees_trials",
     "signed_rank",
     "simulated_restarts",
     "spent",

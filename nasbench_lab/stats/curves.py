@@ -30,6 +30,8 @@ METRICS = {
     "valid_regret": "how far the incumbent's objective (validation) value is from the table's best",
     "test": "the incumbent's reported (test) value",
     "valid": "the incumbent's objective (validation) value",
+    "seen_regret": "how far the best value that a search saw is from the best that it could see",
+    "seen": "the incumbent's objective value as the search saw it, such as that of one training",
     "hypervolume": "share of the hypervolume of the table's Pareto front, of several objectives",
 }
 """What a curve can show."""
@@ -57,7 +59,15 @@ def metric_query(benchmark: TableBenchmark, metric: str) -> Query:
     """
     if metric not in METRICS or metric == "hypervolume":
         raise UnknownNameError("metric", metric, METRICS)
+    if metric.startswith("seen"):
+        return benchmark.queries[0]
     return benchmark.report if metric.startswith("test") else benchmark.first_objective
+
+
+def sees_trials(benchmark: TableBenchmark) -> bool:
+    """Whether a search sees single trials of the column whose mean results are reported in."""
+    column = benchmark.table.column
+    return benchmark.noisy and column(benchmark.queries[0]) == column(benchmark.report)
 
 
 def metric_label(benchmark: TableBenchmark, metric: str) -> str:
@@ -65,10 +75,13 @@ def metric_label(benchmark: TableBenchmark, metric: str) -> str:
     if metric == "hypervolume":
         return "hypervolume (share of the Pareto front's)"
     column = benchmark.table.column(metric_query(benchmark, metric))
+    name = column.name
+    if sees_trials(benchmark):
+        name = f"{'seen' if metric.startswith('seen') else 'mean'} {name}"
     if not metric.endswith("regret"):
-        return label(column)
+        return label(Objective(name, column.unit))
     unit = "percentage points" if column.unit == "%" else column.unit
-    return label(Objective(f"{column.name} regret", unit))
+    return label(Objective(f"{name} regret", unit))
 
 
 def higher_is_better(benchmark: TableBenchmark, metric: str) -> bool:
@@ -99,12 +112,15 @@ def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret"
     if metric == "hypervolume":
         return hypervolume(trace, benchmark)
     query = metric_query(benchmark, metric)
-    values = benchmark.table.values(query)
     positions = trace.incumbents()
     if not len(trace):
         return np.empty(0)
-    rows = trace.row[positions]
-    result = np.where((positions >= 0) & (rows >= 0), values[rows], np.nan)
+    if metric.startswith("seen"):
+        result = np.where(positions >= 0, trace.values[positions, 0], np.nan)
+    else:
+        rows = trace.row[positions]
+        values = benchmark.table.values(query)
+        result = np.where((positions >= 0) & (rows >= 0), values[rows], np.nan)
     return regret(benchmark, query, result) if metric.endswith("regret") else result
 
 
@@ -115,10 +131,17 @@ numbers differ in their last digits if the numbers were added up in another orde
 
 def regret(benchmark: TableBenchmark, query: Query, values: Floats) -> Floats:
     """Distance of values from the best allowed one of the table; 0 if only rounding differs."""
-    best = benchmark.optimum(query)
+    best = benchmark.optimum(query) if query.trial != "random" else _best_trial(benchmark, query)
     with np.errstate(over="ignore"):  # infinite between the largest numbers of both signs
         result = np.abs(best - values)
     return np.where(result <= ROUNDING * abs(best), 0.0, result)
+
+
+def _best_trial(benchmark: TableBenchmark, query: Query) -> float:
+    """The best single trial of the entries that keep to the constraints."""
+    trials = benchmark.table.trials(query)[benchmark.feasible]
+    best = np.nanmax if benchmark.table.column(query).maximize else np.nanmin
+    return float(best(trials))
 
 
 def nothing_found(benchmark: TableBenchmark, metric: str) -> float:

@@ -28,16 +28,17 @@ def summary_frame(result: Result) -> pd.DataFrame:
 
     A run that never had an incumbent counts as worse than all others, and there is then no mean.
 
-    Columns: ``runs``; ``without``, how many of them never had an incumbent; ``test_regret`` and
-    ``valid_regret`` at the end (mean, with ``_low`` and ``_high`` the 95 % bootstrap interval, in
-    the unit of the column; NaN if a run is without; ``_median`` of all runs, infinite if half of
-    them are); ``evals_to_top_1pct`` and ``evals_to_top_10`` (evaluations until the incumbent was
-    among the best 1 % or the 10 best entries of the table by the objective; the median of the
-    runs, the lower of two, infinite for runs that never got there) with ``reached_`` the share of
-    runs that got there (NaN if the table has not so many entries that are allowed);
-    ``evaluations`` per run; of these ``failed``, and of those ``missing``, whose architecture the
-    table lacks, per run, with ``_share`` of all; ``wall_s`` per run; of several objectives
-    ``hypervolume``, the share that was found of the table's.
+    Columns: ``runs``; ``without``, how many of them never had an incumbent; ``test_regret``,
+    ``valid_regret`` and, where searches see single trials, ``seen_regret`` at the end (mean, with
+    ``_low`` and ``_high`` the 95 % bootstrap interval, in the unit of the column; NaN if a run is
+    without; ``_median`` of all runs, infinite if half of them are); ``evals_to_top_1pct`` and
+    ``evals_to_top_10`` (evaluations until the incumbent was among the best 1 % or the 10 best
+    entries of the table by the objective; the median of the runs, the lower of two, infinite for
+    runs that never got there) with ``reached_`` the share of runs that got there (NaN if the table
+    has not so many entries that are allowed); ``evaluations`` per run; of these ``failed``, and of
+    those ``missing``, whose architecture the table lacks, per run, with ``_share`` of all;
+    ``wall_s`` per run; of several objectives ``hypervolume``, the share that was found of the
+    table's.
     """
     import pandas as pd
 
@@ -57,7 +58,8 @@ def _ends(traces: list[Trace], benchmark: TableBenchmark) -> dict[str, float]:
     """What the last incumbents are worth: mean, interval and median."""
     ends: dict[str, float] = {}
     several = ("hypervolume",) if len(benchmark.objectives) > 1 else ()
-    for metric in ("test_regret", "valid_regret", *several):
+    seen = ("seen_regret",) if benchmark.noisy else ()
+    for metric in ("test_regret", "valid_regret", *seen, *several):
         values = np.array([final_value(trace, benchmark, metric) for trace in traces])
         values = values[~np.isnan(values)]
         mean, low, high = summarise(values)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nasbench_lab.stats.comparison_frames import LEVEL, friedman_of, table_frame
-from nasbench_lab.stats.curves import metric_query
+from nasbench_lab.stats.curves import metric_query, sees_trials
 from nasbench_lab.stats.frames import ALL, final_frame
 from nasbench_lab.stats.significance import seeds_needed, tables_needed
 from nasbench_lab.words import counted, listed
@@ -252,8 +252,11 @@ def metric_words(result: Result, name: str | None, metric: str) -> str:
         benchmark = result.benchmark(benchmark_name)
         column = benchmark.table.column(metric_query(benchmark, metric))
         splits = {"valid": "validation", "test": "test"}
-        called.add(splits.get(column.split or "", column.name.replace("_", " ")))
-    usual = "objective" if metric.startswith("valid") else "reported"
+        word = splits.get(column.split or "", column.name.replace("_", " "))
+        if sees_trials(benchmark):
+            word = "seen" if metric.startswith("seen") else "mean"
+        called.add(word)
+    usual = "reported" if metric.startswith("test") else "objective"
     return f"{called.pop() if len(called) == 1 else usual} regret"
 
 

@@ -1,11 +1,14 @@
 """``compare`` and ``plot`` with workers, epochs, several objectives and constraints."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from nasbench_lab.figures import anytime_figure
 from nasbench_lab.results.result import Result
 from nasbench_lab.workers import Workers
 
@@ -137,7 +140,8 @@ def test_several_objectives_are_told_with_their_hypervolume(lab, two_objectives)
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_runs(lab, arguments, words):
-    outcome = lab("compare", "-a", "random_search", *arguments, "--seeds", 1, "-o", "r")
+    table = () if "-b" in arguments else ("-b", "nb201-digits")
+    outcome = lab("compare", "-a", "random_search", *table, *arguments, "--seeds", 1, "-o", "r")
     assert outcome.code != 0
     assert words in " ".join((outcome.err + outcome.out).split())
     assert not Path("r").exists()
@@ -148,3 +152,58 @@ def test_every_algorithm_is_listed_with_its_hyperparameters(lab):
     assert rows["asha"]["hyperparameters"]["eta"] == 3
     assert rows["genetic_algorithm"]["hyperparameters"]["crossover"] == "uniform"
     assert "fidelities" not in rows["bohb"]["hyperparameters"]
+
+
+# Trainings that differ, and long ones
+
+
+@pytest.fixture
+def on_real_values(lab, once):
+    return once(
+        lab,
+        *("compare", "-a", "random_search", "-a", "regularized_evolution", "--budget", "30"),
+        *("--seeds", 3, "--jobs", 1, "-o", "r"),
+    )
+
+
+def test_the_default_comparison_names_what_was_seen_and_what_it_is_worth(on_real_values):
+    assert on_real_values.code == 0, on_real_values.err
+    for words in (
+        "nas-bench-201-final/cifar10, 3 runs of 30 evaluations",
+        "mean regret",
+        "seen regret",
+        "In mean regret",
+        "a search sees one training of an architecture",
+    ):
+        assert words in on_real_values.words
+    assert "test regret" not in on_real_values.words
+    result = Result.open("r")
+    days = sum(float(run.trace.cost.sum()) for run in result.runs) / 86_400
+    assert f"Simulated {days:.3g} GPU-days of training in " in on_real_values.words
+    left, right = anytime_figure(result, ["seen_regret", "test_regret"]).axes
+    assert "What the search saw: validation accuracy of one" in left.get_title(loc="left")
+    assert "What it is worth: mean validation accuracy" in right.get_title(loc="left")
+
+
+def test_what_was_seen_is_the_value_of_one_training(on_real_values):
+    result = Result.open("r")
+    summary = result.summary()
+    benchmark = result.benchmark("nas-bench-201-final/cifar10")
+    trials = benchmark.table.trials("cifar10_valid_accuracy")
+    for line in summary.to_dict(orient="records"):
+        regrets = []
+        for run in result.runs:
+            if run.algorithm == line["algorithm"]:
+                regrets.append(np.nanmax(trials) - np.max(run.trace.values[:, 0]))
+        assert line["seen_regret"] == pytest.approx(np.mean(regrets))
+        assert line["seen_regret"] != line["test_regret"]
+
+
+def test_an_axis_of_days_has_marks_in_days(lab, on_real_values):
+    figure = anytime_figure(Result.open("r"), axis="seconds")
+    figure.draw_without_rendering()
+    (panel,) = figure.axes
+    assert panel.get_xlabel() == "simulated time"
+    marks = [label.get_text() for label in panel.get_xticklabels()]
+    assert marks
+    assert all(re.fullmatch(r"[\d.]+[hd]", mark) for mark in marks)

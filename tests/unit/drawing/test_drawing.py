@@ -13,7 +13,7 @@ from nasbench_lab.drawing.drawing import COLOURS, Drawing, draw
 from nasbench_lab.drawing.layout import lay_out, used
 from nasbench_lab.drawing.shapes import Box, Line
 from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
-from nasbench_lab.spaces import Decision, Edge, Graph, SearchSpace, get_space
+from nasbench_lab.spaces import SPACES, Decision, Edge, Graph, SearchSpace, get_space
 
 pytestmark = pytest.mark.long
 
@@ -183,7 +183,7 @@ def test_a_text_of_no_space_is_refused_with_examples():
     with pytest.raises(InvalidArchitectureError, match="syntax of a known space") as error:
         draw("<b>conv</b>")
     examples = re.findall(r"^  ([\w-]+): (.+)$", str(error.value), re.MULTILINE)
-    assert len(examples) == 5
+    assert len(examples) == len(SPACES)
     for space, example in examples:
         assert draw(example, space).space.name == space
 

@@ -597,7 +597,7 @@ def test_algorithms_are_told_apart_without_colours(tmp_path):
         (30, None, "evaluations", 30),
         ("5s", None, "simulated seconds", 5),
         ("360epochs", None, "epochs", 360),
-        ("30,1e6s", None, "simulated seconds", 1e6),
+        ("30,1e6s", None, "simulated time", 1e6),
         ("5s", "epochs", "epochs", None),
         (30, "seconds", "simulated seconds", None),
     ],
