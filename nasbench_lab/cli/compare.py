@@ -60,8 +60,8 @@ COMPARE_EXAMPLES = """Examples:\n
     nasbench-lab compare --benchmark nas-bench-graph/arxiv --budget 100 --seeds 20\n
     nasbench-lab compare --algorithm random_search --algorithm "gp_bo(kernel=matern)"\n
     nasbench-lab compare --algorithm random_search --algorithm path/to/my_search.py:MySearch\n
-    nasbench-lab compare -a random_search -a asha -a hyperband --clock resume --workers 4\n
-    nasbench-lab compare -a random_search -a nsga2 --objective valid_accuracy --objective parameters"""
+    nasbench-lab compare -a random_search -a nsga2 --objective accuracy --objective parameters\n
+    nasbench-lab compare -b nb201-digits -a random_search -a asha --clock resume --workers 4"""
 
 
 def compare(
