@@ -51,7 +51,7 @@ class Questions:
             QueryError: The table cannot answer, or a search must not see the answer.
             UnknownNameError: The table has no such task.
         """
-        default = _default(table, task)
+        default = default_task(table, task)
         objectives = default.objective if objective is None else objective
         queries = tuple(
             _seen(table, query, default)
@@ -114,7 +114,7 @@ def _of_task(table: Table, query: Query, default: Task) -> Query:
     return replace(query, dataset=table.columns[default.objective].dataset)
 
 
-def _default(table: Table, task: str | None) -> Task:
+def default_task(table: Table, task: str | None) -> Task:
     """The default objective and report of a table or task."""
     if task is None:
         return Task(table.info.objective, table.info.report)

@@ -182,10 +182,10 @@ def describe(table: TableName, as_json: Json = False) -> None:
     import numpy as np
 
     from nasbench_lab.benchmark import TableBenchmark, lacking_times
-    from nasbench_lab.registry import open_table
+    from nasbench_lab.registry import open_task
     from nasbench_lab.tables.columns import ranges
 
-    opened = open_table(table)
+    opened, _ = open_task(table)
     info, tasks = opened.info, opened.info.tasks.items()
     missing = [*info.missing, *lacking_times(opened)]
     columns = []
@@ -214,7 +214,8 @@ def describe(table: TableName, as_json: Json = False) -> None:
     console.print(
         f"\nSpace {info.space}: {counted(len(opened), 'entry')} for "
         f"{counted(opened.space.size, 'architecture')}. "
-        f"Searches see {info.objective}; results are reported in {info.report}; the clock is "
+        f"Searches see {'one training of ' * (info.trial == 'random')}{info.objective}; results are "
+        f"reported in {'the mean ' * (info.trial == 'random')}{info.report}; the clock is "
         f"{TableBenchmark(opened).clock}.\n"
         + "".join(f"Task {k}: {t.objective}, reported in {t.report}.\n" for k, t in tasks)
         + "".join(f"Missing: {sentence.rstrip('.')}.\n" for sentence in missing)
@@ -238,9 +239,9 @@ def query(
     as_json: Json = False,
 ) -> None:
     """Look one architecture up: everything that the table holds of it."""
-    from nasbench_lab.registry import open_table
+    from nasbench_lab.registry import open_task
 
-    opened = open_table(table)
+    opened, _ = open_task(table)
     parsed = opened.space.from_string(architecture)
     values = {name: opened.query(parsed, name) for name in opened.columns}
     counts = {name: int(opened.counts(name)[opened.row(parsed)]) for name in opened.columns}
@@ -275,11 +276,11 @@ def best(
     as_json: Json = False,
 ) -> None:
     """Show the best entries of a table."""
-    from nasbench_lab.registry import open_table
+    from nasbench_lab.registry import open_task
 
-    opened = open_table(table)
-    ranked_by = opened.column(by or opened.info.objective)
-    shown = list(dict.fromkeys([ranked_by.name, opened.info.objective, opened.info.report]))
+    opened, task = open_task(table)
+    ranked_by = opened.column(by or task.objective)
+    shown = list(dict.fromkeys([ranked_by.name, task.objective, task.report]))
     rows: list[dict[str, Any]] = []
     for row in opened.ranking(ranked_by.name)[:top].tolist():
         values = {name: float(opened.values(name)[row]) for name in shown}

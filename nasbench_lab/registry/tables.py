@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.benchmark.questions import default_task
 from nasbench_lab.errors import (
     DataFolderError,
     MissingSourceError,
@@ -20,7 +21,7 @@ from nasbench_lab.errors import (
 from nasbench_lab.files import atomic_folder, data_folder, folders_with, remove_folder, settle
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.plug_ins import TABLES, plug_ins
-from nasbench_lab.tables.columns import Constraint, Query
+from nasbench_lab.tables.columns import Constraint, Query, Task
 from nasbench_lab.tables.folder import MAKE_AGAIN
 from nasbench_lab.tables.sources import FileFormat, TableSource
 from nasbench_lab.tables.table import Table
@@ -255,6 +256,21 @@ def load_benchmark(
         clock=clock,
         constraints=constraints,
     )
+
+
+def open_task(name: str) -> tuple[Table, Task]:
+    """Opens the table of a benchmark's name, table or table and task.
+
+    Returns:
+        The table, and the columns of the task, or the table's own.
+
+    Raises:
+        UnknownNameError: The table has no such task.
+        NasbenchLabError: As ``open_table``.
+    """
+    table, task = _split_task(name)
+    opened = open_table(table)
+    return opened, default_task(opened, task)
 
 
 def _split_task(name: str) -> tuple[str, str | None]:

@@ -207,3 +207,12 @@ def test_an_axis_of_days_has_marks_in_days(lab, on_real_values):
     marks = [label.get_text() for label in panel.get_xticklabels()]
     assert marks
     assert all(re.fullmatch(r"[\d.]+[hd]", mark) for mark in marks)
+
+
+def test_commands_about_a_table_take_a_task_too(lab):
+    best = lab("best", "nas-bench-201-final/cifar100", "--top", 1, "--json").data[0]
+    assert best["cifar100_valid_accuracy"] == pytest.approx(73.4933, abs=1e-3)
+    described = lab("describe", "nas-bench-201-final/cifar100")
+    assert "Searches see one training of cifar10_valid_accuracy" in described.words
+    assert "reported in the mean cifar10_valid_accuracy" in described.words
+    assert "Did you mean 'cifar100'" in lab("best", "nas-bench-201-final/cifar101").err
