@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from algorithms._numbers import squarable
 from algorithms._surrogates import acquisition as acquisitions
-from algorithms._surrogates.gaussian_process import KERNELS, Kernel, Posterior
+from algorithms._surrogates.kernels import KERNELS, Kernel
+from algorithms._surrogates.posterior import Candidates, Posterior
 from algorithms._surrogates.surrogate import Surrogate
 from nasbench_lab.algorithm import (
     Evaluation,
@@ -26,21 +27,26 @@ from nasbench_lab.algorithm import (
 )
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
 
-WHOLE = 100_000
+WHOLE = 1_000_000
 """Up to this many architectures, the acquisition function is computed for all of them."""
+
+WHOLE_STORED = 100_000
+"""The same for kernels whose covariances with all of them must be stored."""
 
 
 class GPBO(SearchAlgorithm):
     """Asks for the architecture at which the acquisition function of a surrogate is greatest.
 
     Of isomorphic architectures only the canonical one is a candidate, and it is asked once. Trials
-    whose results are outstanding enter the surrogate at their predicted mean. In spaces of more than
-    100,000 architectures the candidates are random architectures and mutations of the best ten.
-    Results of other searches count like its own.
+    whose results are outstanding enter the surrogate at their predicted mean. In spaces of more than a
+    million architectures (100,000 for the kernels ``matern`` and ``path``) the candidates are random
+    architectures and mutations of the best ten. Results of other searches count like its own.
 
     Args:
         space: The space to search.
-        kernel: ``hamming``, ``matern`` (both on decisions) or ``path`` (on paths through a cell).
+        kernel: ``ordinal``, ``hamming`` or ``matern`` (on decisions), or ``path`` (on paths through a
+            cell). ``hamming`` takes the options of ordered decisions as unordered, the others on
+            decisions do not; without ordered decisions, ``ordinal`` and ``hamming`` are the same.
         acquisition: ``ei`` (expected improvement), ``ucb`` (upper confidence bound) or ``thompson``.
         n_initial: Random architectures before the surrogate is used.
         ucb_beta: Standard deviations above the mean in ``ucb``.
@@ -54,7 +60,7 @@ class GPBO(SearchAlgorithm):
         self,
         space: SearchSpace,
         *,
-        kernel: str = "hamming",
+        kernel: str = "ordinal",
         acquisition: str = "ei",
         n_initial: int = 10,
         ucb_beta: float = 2.0,
@@ -70,6 +76,7 @@ class GPBO(SearchAlgorithm):
         check_number("refit_growth", refit_growth, low=1)
         check_number("n_candidates", n_candidates, whole=True, low=1)
         self.kernel = Kernel(kernel, space)
+        self._whole = space.size <= (WHOLE if self.kernel.product else WHOLE_STORED)
         self.acquisition = acquisition
         self.n_initial = n_initial
         self.ucb_beta = ucb_beta
@@ -83,7 +90,7 @@ class GPBO(SearchAlgorithm):
     def ask(self) -> Trial | None:
         if len(self._taken) < self.n_initial or not self.surrogate.results:
             architecture = self._draw()  # the initial design: random architectures
-        elif self.space.size <= WHOLE:
+        elif self._whole:
             architecture = self._best_of_all()
         else:
             architecture = self._best_of_pool()
@@ -116,7 +123,7 @@ class GPBO(SearchAlgorithm):
             architecture = self.space.canonical(self.space.sample(self.rng))
             if architecture not in self._taken:
                 return architecture
-        if self.space.size > WHOLE:
+        if not self._whole:
             return None
         left = [a for a in map(tuple, _classes(self.space).tolist()) if a not in self._taken]
         return left[int(self.rng.random() * len(left))] if left else None
@@ -129,7 +136,7 @@ class GPBO(SearchAlgorithm):
         if self._barred is None:
             self._barred = np.zeros(len(candidates), dtype=np.bool_)
             self._barred[_positions(sorted(self._taken), self.space)] = True
-        posterior = self.surrogate.posterior_at(_class_features(self.space, self.kernel.name))
+        posterior = self.surrogate.posterior_at(_candidates(self.space, self.kernel.name))
         return tuple(candidates[self._acquire(posterior, self._barred)].tolist())
 
     def _best_of_pool(self) -> Architecture | None:
@@ -144,7 +151,7 @@ class GPBO(SearchAlgorithm):
         candidates = sorted(set(map(tuple, pool.tolist())) - self._taken)
         if not candidates:
             return self._draw()
-        posterior = self.surrogate.condition(self.kernel.features(np.array(candidates)))
+        posterior = self.surrogate.condition(Candidates(self.kernel, np.array(candidates)))
         return candidates[self._acquire(posterior, np.zeros(len(candidates), dtype=np.bool_))]
 
     def _acquire(self, posterior: Posterior, barred: NDArray[np.bool_]) -> int:
@@ -174,9 +181,9 @@ def _classes(space: SearchSpace) -> Architectures:
 
 
 @functools.lru_cache(maxsize=4)
-def _class_features(space: SearchSpace, kernel: str) -> NDArray[np.float64]:
-    """``(m, k)`` features of the classes."""
-    return Kernel(kernel, space).features(_classes(space))
+def _candidates(space: SearchSpace, kernel: str) -> Candidates:
+    """The classes as candidates."""
+    return Candidates(Kernel(kernel, space), _classes(space))
 
 
 def _positions(architectures: list[Architecture], space: SearchSpace) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, ndtr
 
-from algorithms._surrogates.gaussian_process import Posterior
+from algorithms._surrogates.posterior import Posterior
 
 Floats = NDArray[np.float64]
 
@@ -54,8 +54,9 @@ def best_by_expected_improvement(
 ) -> int:
     """The candidate of the greatest expected improvement, ties broken at random.
 
-    The logarithm is computed only where an upper bound allows the maximum: ``h(z) <= phi(z)`` for
-    ``z <= 0`` and ``h(z) <= z + phi(0)`` for ``z > 0``.
+    The logarithm is computed only where an upper bound allows the maximum: ``h(z) <= z + phi(0)`` for
+    ``z > 0``, else ``h(z) <= phi(z) / (1 + z^2)``, from Gordon's bound of Mills' ratio (Annals of
+    Mathematical Statistics 12, 1941).
 
     Args:
         mean: ``(m,)`` posterior means.
@@ -66,10 +67,11 @@ def best_by_expected_improvement(
     """
     sd = np.sqrt(np.maximum(variance, 1e-12))
     z = (mean - best) / sd
-    bound = -0.5 * z * z - _HALF_LOG_2PI
+    squares = z * z
+    bound = np.log(sd / (1.0 + squares))
+    bound -= 0.5 * squares + _HALF_LOG_2PI
     above = np.flatnonzero(z > 0)
-    bound[above] = np.log(z[above] + 0.4)
-    bound += np.log(sd)
+    bound[above] = np.log(sd[above] * (z[above] + 0.4))
     bound[barred] = -np.inf
     first = np.array([bound.argmax()])
     greatest = log_expected_improvement(mean[first], sd[first], best).item()

@@ -10,12 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms._numbers import LARGEST
-from algorithms._surrogates.gaussian_process import (
-    Hyperparameters,
-    Kernel,
-    Posterior,
-    fit_hyperparameters,
-)
+from algorithms._surrogates.gaussian_process import fit_hyperparameters
+from algorithms._surrogates.kernels import Hyperparameters, Kernel
+from algorithms._surrogates.posterior import Candidates, Posterior
 from nasbench_lab.spaces import Architecture
 
 Floats = NDArray[np.float64]
@@ -84,11 +81,10 @@ class Surrogate:
         self.hyper: Hyperparameters | None = None
         self.standardisation = Standardisation(-math.inf, 0.0, 1.0)
         self._next_fit = 0
-        # The posterior that is kept up to date: its observations are the first _n_conditioned
-        # results in order, and then the pending trials. It is outdated where that is not so.
+        # The posterior that is kept up to date, and the number of the pending trial that each of its
+        # observations is, or None if it is a result.
         self._posterior: Posterior | None = None
-        self._n_conditioned = 0
-        self._outdated = False
+        self._numbers: list[int | None] = []
 
     @property
     def best(self) -> float:
@@ -98,8 +94,9 @@ class Surrogate:
     def add_pending(self, number: int, architecture: Architecture) -> None:
         """Adds a trial whose result is outstanding."""
         self.pending[number] = architecture
-        if self._posterior is not None and not self._outdated:
-            self._posterior.add(self._features([architecture])[0], None)
+        if self._posterior is not None:
+            self._posterior.add(architecture)
+            self._numbers.append(number)
 
     def finish(self, number: int, score: float) -> None:
         """Takes the result of a pending trial; a score that is not finite is no result."""
@@ -107,43 +104,44 @@ class Surrogate:
         self._append(architecture, score)
         if self._posterior is None:
             return
-        if math.isfinite(score) and not self.pending and not self._outdated:
-            # The only fantasy is the last observation.
-            self._posterior.observe(self.standardisation(score))
-            self._n_conditioned += 1
+        i = self._numbers.index(number)
+        if math.isfinite(score):
+            self._posterior.observe(i, self.standardisation(score))
+            self._numbers[i] = None
         else:
-            self._outdated = True
+            self._posterior.remove(i)
+            del self._numbers[i]
 
     def add_result(self, architecture: Architecture, score: float) -> None:
         """Takes a result that no pending trial led to; a score that is not finite is no result."""
         self._append(architecture, score)
-        self._outdated = True
+        if self._posterior is not None and math.isfinite(score):
+            self._posterior.add(architecture, self.standardisation(score))
+            self._numbers.append(None)
 
-    def posterior_at(self, candidates: Floats) -> Posterior:
-        """The posterior at ``(m, k)`` features of candidates, which are the same in each call.
+    def posterior_at(self, candidates: Candidates) -> Posterior:
+        """The posterior at candidates, which are the same in each call.
 
         It is kept, and takes in results and pending trials as they come, until the hyperparameters
         are due to be fitted again.
         """
         if self._posterior is None:
             self._posterior = self.condition(candidates)
-        elif self._outdated:
-            self._update(self._posterior)
-        self._n_conditioned, self._outdated = len(self.results), False
+            self._numbers = [*[None] * len(self.results), *self.pending]
         return self._posterior
 
-    def condition(self, candidates: Floats) -> Posterior:
-        """A new posterior at ``(m, k)`` features of candidates, given all results and fantasies."""
+    def condition(self, candidates: Candidates) -> Posterior:
+        """A new posterior at candidates, given all results and fantasies."""
         scores = np.array([score for _, score in self.results])
-        features = self._features([architecture for architecture, _ in self.results])
+        observed = np.array([architecture for architecture, _ in self.results])
         if self.hyper is None or len(scores) >= self._next_fit:
             self.standardisation = Standardisation.of(scores)
-            self.hyper = fit_hyperparameters(self.kernel, features, self.standardisation(scores))
+            self.hyper = fit_hyperparameters(self.kernel, observed, self.standardisation(scores))
             self._next_fit = max(len(scores) + 1, math.ceil(len(scores) * self.refit_growth))
-        posterior = Posterior(self.kernel, self.hyper, candidates, capacity=2 * len(scores) + 32)
-        posterior.add_all(features, self.standardisation(scores))
-        self._add_fantasies(posterior)
-        return posterior
+        architectures = np.array([*observed, *self.pending.values()])
+        waiting = np.full(len(self.pending), math.nan)
+        targets = np.concatenate([self.standardisation(scores), waiting])
+        return Posterior(candidates, self.hyper, architectures, targets)
 
     def _append(self, architecture: Architecture, score: float) -> None:
         """Notes a finite score; a posterior whose hyperparameters are due to be fitted again goes."""
@@ -151,21 +149,3 @@ class Surrogate:
             self.results.append((architecture, score))
         if len(self.results) >= self._next_fit:
             self._posterior = None
-
-    def _update(self, posterior: Posterior) -> None:
-        """Puts the results that came while others were pending before the fantasies of these."""
-        posterior.truncate(self._n_conditioned)
-        recent = self.results[self._n_conditioned :]
-        features = self._features([architecture for architecture, _ in recent])
-        for point, (_, score) in zip(features, recent, strict=True):
-            posterior.add(point, self.standardisation(score))
-        self._add_fantasies(posterior)
-
-    def _add_fantasies(self, posterior: Posterior) -> None:
-        """Adds the pending trials to a posterior that has all results."""
-        for point in self._features(list(self.pending.values())):
-            posterior.add(point, None)
-
-    def _features(self, architectures: list[Architecture]) -> Floats:
-        shape = len(architectures), len(self.kernel.space.decisions)
-        return self.kernel.features(np.array(architectures, dtype=np.int64).reshape(shape))

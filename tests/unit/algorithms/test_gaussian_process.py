@@ -9,21 +9,18 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
 
+from algorithms._surrogates import posterior as posteriors
 from algorithms._surrogates.acquisition import (
     best_by_expected_improvement,
     best_by_thompson_sample,
     best_by_upper_bound,
     log_expected_improvement,
 )
-from algorithms._surrogates.gaussian_process import (
-    Hyperparameters,
-    Kernel,
-    Posterior,
-    fit_hyperparameters,
-    log_marginal_likelihood,
-)
+from algorithms._surrogates.gaussian_process import fit_hyperparameters, log_marginal_likelihood
+from algorithms._surrogates.kernels import Hyperparameters, Kernel
+from algorithms._surrogates.posterior import Candidates, OnGrid, Posterior, Stored
 from algorithms._surrogates.surrogate import Standardisation, Surrogate
-from algorithms.gp_bo import GPBO, _class_features
+from algorithms.gp_bo import GPBO, _candidates
 from nasbench_lab.errors import UnknownNameError
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
 from nasbench_lab.testing import SyntheticBenchmark
@@ -33,49 +30,158 @@ TOLERANCE = 1e-6
 SPACE = get_space("nb201")
 
 
+# A space of a few decisions, two of them ordered; its grid is four times as large as SPACE's classes.
+MIXED = SearchSpace(
+    "mixed",
+    [
+        Decision("operation", "abc"),
+        Decision("width", (8, 16, 32, 64, 128), ordered=True),
+        Decision("pooling", "xy"),
+        Decision("rate", (1e-4, 1e-3, 1e-2, 1e-1), ordered=True),
+        Decision("alone", "z"),
+        Decision("kernel", (1, 3, 5), ordered=True),
+    ],
+)
+
+# Kernels, spaces, and whether covariances are stored.
+FORMS = [
+    *[(name, space, form) for name in ("ordinal", "hamming") for space in (SPACE, MIXED)
+      for form in (OnGrid, Stored)],
+    ("matern", SPACE, Stored), ("matern", MIXED, Stored), ("path", SPACE, Stored),
+]  # fmt: skip
+IDS = [f"{name}-{space.name}-{form.__name__}" for name, space, form in FORMS]
+
+
+@pytest.fixture
+def form(request, monkeypatch):
+    """Makes a posterior take one of the forms: a stored number costs all or nothing."""
+    name, space, kind = request.param
+    monkeypatch.setattr(posteriors, "READ", math.inf if kind is OnGrid else 0)
+    return name, space, kind
+
+
 def problem(kernel_name, n=40, m=300, seed=0, space=SPACE):
+    """A kernel, candidates, observed architectures, targets and hyperparameters."""
     rng = np.random.default_rng(seed)
     kernel = Kernel(kernel_name, space)
-    features = kernel.features(space.sample(rng, n))
-    candidates = kernel.features(space.sample(rng, m))
+    observed, candidates = space.sample(rng, n), space.sample(rng, m)
+    lengths = rng.uniform(0.7, 5.0, size=kernel.n_lengths)
     y = rng.normal(size=n)
-    lengths = rng.uniform(0.7, 5.0, size=kernel.n_groups)
-    return kernel, features, candidates, y, Hyperparameters(1.7, lengths, 0.03)
+    return kernel, Candidates(kernel, candidates), observed, y, Hyperparameters(1.7, lengths, 0.03)
 
 
-def sklearn_model(kernel, hyper, features, y):
-    lengths = hyper.lengths[kernel.groups]
-    shape = RBF(lengths) if kernel.name == "hamming" else Matern(lengths, nu=2.5)
+def coordinates(kernel, architectures):
+    """``(n, k)`` coordinates with the kernel's distances, and the number of the length of each."""
+    if kernel.name == "path":
+        paths = kernel.space.encode(architectures, "path")
+        return paths, np.zeros(paths.shape[1], dtype=np.int64)
+    columns, groups = [], []
+    for i, decision in enumerate(kernel.space.decisions):
+        n = len(decision.options)
+        if decision.ordered and kernel.name != "hamming":
+            # Root of the share of the way: one coordinate per step, passed or not.
+            passed = architectures[:, [i]] >= np.arange(1, n)
+            columns.append(passed * math.sqrt(2 / (n - 1)))
+        else:
+            columns.append(architectures[:, [i]] == np.arange(n))
+        groups += [i] * columns[-1].shape[1]
+    return np.concatenate(columns, axis=1, dtype=float), np.array(groups)
+
+
+def sklearn_model(kernel, hyper, observed, y):
+    points, groups = coordinates(kernel, observed)
+    lengths = hyper.lengths[groups]
+    shape = RBF(lengths) if kernel.product else Matern(lengths, nu=2.5)
     full = ConstantKernel(hyper.amplitude) * shape + WhiteKernel(hyper.noise)
-    return GaussianProcessRegressor(full, optimizer=None).fit(features, y)
+    return GaussianProcessRegressor(full, optimizer=None).fit(points, y)
 
 
-@pytest.mark.parametrize("name", ["hamming", "matern", "path"])
-def test_posterior_agrees_with_scikit_learn(name):
-    kernel, features, candidates, y, hyper = problem(name)
-    mean, sd = sklearn_model(kernel, hyper, features, y).predict(candidates, return_std=True)
-    variance = sd**2 - hyper.noise  # scikit-learn's includes the noise
-
-    whole = Posterior(kernel, hyper, candidates)
-    whole.add_all(features, y)
-    one_by_one = Posterior(kernel, hyper, candidates, capacity=4)
-    for point, target in zip(features, y, strict=True):
-        one_by_one.add(point, target)
-    for posterior in (whole, one_by_one):
-        np.testing.assert_allclose(posterior.mean, mean, atol=TOLERANCE)
-        np.testing.assert_allclose(posterior.variance, variance, atol=TOLERANCE)
+def sklearn_posterior(kernel, hyper, observed, y, candidates):
+    """Means and variances at candidates."""
+    points, _ = coordinates(kernel, candidates.architectures)
+    mean, sd = sklearn_model(kernel, hyper, observed, y).predict(points, return_std=True)
+    return mean, sd**2 - hyper.noise  # scikit-learn's variance includes the noise
 
 
-@pytest.mark.parametrize("name", ["hamming", "matern", "path"])
-def test_log_marginal_likelihood_and_gradient_agree_with_scikit_learn(name):
-    kernel, features, _, y, hyper = problem(name)
-    squares = kernel.square_by_group(features, features)
+def check(posterior, mean, variance):
+    np.testing.assert_allclose(posterior.mean, mean, atol=TOLERANCE)
+    np.testing.assert_allclose(posterior.variance, variance, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=IDS, indirect=True)
+def test_posterior_agrees_with_scikit_learn(form):
+    name, space, kind = form
+    kernel, candidates, observed, y, hyper = problem(name, space=space)
+    expected = sklearn_posterior(kernel, hyper, observed, y, candidates)
+    whole = Posterior(candidates, hyper, observed, y)
+    one_by_one = Posterior(candidates, hyper, observed[:1], y[:1])
+    late = Posterior(candidates, hyper, observed[:1], y[:1])
+    for point, target in zip(observed[1:], y[1:], strict=True):
+        one_by_one.add(tuple(point), target)
+        late.add(tuple(point))
+        assert late.mean.shape == (len(candidates),)  # is kept, and then updated
+        late.observe(late.n - 1, target)
+    for posterior in (whole, one_by_one, late):
+        assert type(posterior.cross) is kind
+        check(posterior, *expected)
+
+
+@pytest.mark.parametrize("n", [1, 30, 200])
+def test_posterior_of_all_architectures_agrees_with_scikit_learn(n):
+    kernel, _, observed, y, hyper = problem("ordinal", n=n, space=MIXED)
+    candidates = Candidates(kernel, MIXED.classes)
+    posterior = Posterior(candidates, hyper, observed, y)
+    assert type(posterior.cross) is (OnGrid if n > 9 else Stored)  # what is faster
+    check(posterior, *sklearn_posterior(kernel, hyper, observed, y, candidates))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=IDS, indirect=True)
+def test_posterior_with_outstanding_targets_is_that_of_their_predicted_means(form):
+    name, space, _ = form
+    kernel, candidates, observed, y, hyper = problem(name, space=space)
+    rng = np.random.default_rng(3)
+    targets = y.copy()
+    targets[[5, 30, 31, 39]] = math.nan
+    posterior = Posterior(candidates, hyper, observed[:35], targets[:35])
+    for point, target in zip(observed[35:], targets[35:], strict=True):
+        posterior.add(tuple(point), target)
+    rows = list(range(len(y)))
+    while True:
+        left = targets[rows]
+        known = observed[rows][~np.isnan(left)]
+        mean, _ = sklearn_posterior(kernel, hyper, known, left[~np.isnan(left)], candidates)
+        # The variance depends on no target.
+        _, variance = sklearn_posterior(kernel, hyper, observed[rows], y[rows], candidates)
+        check(posterior, mean, variance)
+        waiting = np.flatnonzero(np.isnan(left))
+        if not len(waiting):
+            break
+        i = int(rng.choice(waiting))
+        if rng.random() < 0.5:
+            posterior.remove(i)
+            del rows[i]
+        else:
+            posterior.observe(i, y[rows[i]])
+            targets[rows[i]] = y[rows[i]]
+        extra = len(waiting) == 3
+        if extra:
+            posterior.add(tuple(observed[0]), 1.0)
+            observed, y = np.append(observed, observed[:1], 0), np.append(y, 1.0)
+            targets = np.append(targets, 1.0)
+            rows.append(len(y) - 1)
+
+
+@pytest.mark.parametrize(("name", "space"), [*{form[:2] for form in FORMS}], ids=str)
+def test_log_marginal_likelihood_and_gradient_agree_with_scikit_learn(name, space):
+    kernel, _, observed, y, hyper = problem(name, space=space)
+    squares = np.tril(kernel.squares(observed))
     value, gradient = log_marginal_likelihood(kernel, squares, y, hyper.to_log())
-    model = sklearn_model(kernel, hyper, features, y)
+    model = sklearn_model(kernel, hyper, observed, y)
     theirs, their_gradient = model.log_marginal_likelihood(model.kernel_.theta, eval_gradient=True)
     assert value == pytest.approx(theirs, abs=TOLERANCE)
-    # scikit-learn has one length scale per feature; ours are shared within a group.
-    of_lengths = np.bincount(kernel.groups, their_gradient[1:-1])
+    # scikit-learn has one length scale per coordinate.
+    _, groups = coordinates(kernel, observed)
+    of_lengths = np.bincount(groups, their_gradient[1:-1], minlength=kernel.n_lengths)
     expected = np.concatenate([their_gradient[:1], of_lengths, their_gradient[-1:]])
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
 
@@ -85,21 +191,37 @@ def test_log_marginal_likelihood_and_gradient_agree_with_scikit_learn(name):
     np.testing.assert_allclose(gradient, approx_fprime(hyper.to_log(), value_at, 1e-6), atol=1e-3)
 
 
-def test_hamming_kernel_is_the_weighted_hamming_kernel():
-    kernel, *_, hyper = problem("hamming")
-    a, b = SPACE.sample(np.random.default_rng(1), 2)
-    differs = a != b
-    expected = hyper.amplitude * math.exp(-(differs / hyper.lengths**2).sum())
-    features = kernel.features(np.array([a, b]))
-    assert kernel.matrix(features[:1], features[1:], hyper)[0, 0] == pytest.approx(expected)
+def covariances(kernel, hyper, a, b):
+    """``(n, m)`` covariances, by the posterior's means of kernels."""
+    x, y = kernel.features(a), kernel.features(b)
+    return hyper.amplitude * kernel.of_square(kernel.coefficients(x, hyper.lengths) @ y.T)
 
 
-def test_ordered_options_further_apart_are_less_alike():
-    space = SearchSpace("s", [Decision("c", (8, 16, 32, 64), ordered=True), Decision("o", "ab")])
-    kernel = Kernel("hamming", space)
-    features = kernel.features(np.array([[0, 0], [1, 0], [2, 0], [3, 0]]))
-    alike = kernel.matrix(features[:1], features, Hyperparameters(1.0, np.ones(2), 0.1))[0]
+@pytest.mark.parametrize("space", [SPACE, MIXED])
+def test_hamming_kernel_is_the_weighted_hamming_kernel(space):
+    kernel, *_, hyper = problem("hamming", space=space)
+    a, b = space.sample(np.random.default_rng(1), 2)
+    expected = hyper.amplitude * math.exp(-((a != b) / hyper.lengths**2).sum())
+    assert covariances(kernel, hyper, a[None], b[None])[0, 0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["ordinal", "matern"])
+def test_ordered_options_further_apart_are_less_alike(name):
+    kernel = Kernel(name, MIXED)
+    line = np.zeros((5, 6), dtype=np.int64)
+    line[:, 1] = range(5)
+    hyper = Hyperparameters(1.0, np.ones(6), 0.1)
+    alike = covariances(kernel, hyper, line[:1], line)[0]
     assert np.all(np.diff(alike) < 0)
+    assert np.ptp(covariances(Kernel("hamming", MIXED), hyper, line[:1], line)[0, 1:]) == 0
+
+
+def test_kernels_differ_on_ordered_decisions_only():
+    for space, equal in ((SPACE, True), (MIXED, False)):
+        *_, observed, _, hyper = problem("ordinal", space=space)
+        matrices = [covariances(Kernel(n, space), hyper, observed, observed)
+                    for n in ("ordinal", "hamming")]  # fmt: skip
+        assert np.array_equal(*matrices) == equal
 
 
 def test_unknown_kernels_and_encodings_are_refused():
@@ -109,71 +231,37 @@ def test_unknown_kernels_and_encodings_are_refused():
         Kernel("path", SearchSpace("s", [Decision("a", "xy")]))
 
 
-@pytest.mark.parametrize("name", ["hamming", "matern", "path"])
-def test_fit_does_not_lose_to_scikit_learns_optimiser(name):
-    kernel, features, _, _, _ = problem(name, n=60)
-    truth = Hyperparameters(1.0, np.linspace(1.0, 4.0, kernel.n_groups), 0.01)
-    covariance = kernel.matrix(features, features, truth) + 0.01 * np.eye(60)
+@pytest.mark.parametrize("name", ["ordinal", "matern", "path"])
+def test_fit_does_not_lose_to_the_truth(name):
+    kernel, _, observed, _, _ = problem(name, n=60)
+    truth = Hyperparameters(1.0, np.linspace(1.0, 4.0, kernel.n_lengths), 0.01)
+    covariance = covariances(kernel, truth, observed, observed) + 0.01 * np.eye(60)
     y = np.linalg.cholesky(covariance) @ np.random.default_rng(2).normal(size=60)
-    fitted = fit_hyperparameters(kernel, features, y)
-    squares = kernel.square_by_group(features, features)
+    fitted = fit_hyperparameters(kernel, observed, y)
+    squares = np.tril(kernel.squares(observed))
     ours = log_marginal_likelihood(kernel, squares, y, fitted.to_log())[0]
     at_truth = log_marginal_likelihood(kernel, squares, y, truth.to_log())[0]
     assert ours >= at_truth
 
 
-def test_fantasies_narrow_the_variance_and_leave_the_mean():
-    kernel, features, candidates, y, hyper = problem("hamming")
-    posterior = Posterior(kernel, hyper, candidates)
-    posterior.add_all(features[:-3], y[:-3])
-    mean, variance = posterior.mean.copy(), posterior.variance.copy()
-    for point in features[-3:]:
-        posterior.add(point, None)
-    np.testing.assert_array_equal(posterior.mean, mean)
-    assert np.all(posterior.variance <= variance)
-    # A fantasy at its predicted mean is an observation of that mean.
-    n = len(y) - 3
-    believed = Posterior(kernel, hyper, candidates)
-    believed.add_all(features[:n], y[:n])
-    for point in features[n:]:
-        predictor = Posterior(kernel, hyper, point[None])
-        predictor.add_all(features[:n], y[:n])
-        believed.add(point, float(predictor.mean[0]))
-    np.testing.assert_allclose(posterior.variance, believed.variance, atol=TOLERANCE)
-
-
-def test_observe_and_truncate_give_the_posterior_of_the_data_alone():
-    kernel, features, candidates, y, hyper = problem("matern")
-    posterior = Posterior(kernel, hyper, candidates)
-    for point, target in zip(features[:-1], y[:-1], strict=True):
-        posterior.add(point, target)
-    posterior.add(features[-1], None)
-    posterior.observe(float(y[-1]))
-    posterior.add(features[0], None)
-    posterior.truncate(len(y))
-    fresh = Posterior(kernel, hyper, candidates)
-    fresh.add_all(features, y)
-    np.testing.assert_allclose(posterior.mean, fresh.mean, atol=TOLERANCE)
-    np.testing.assert_allclose(posterior.variance, fresh.variance, atol=TOLERANCE)
-
-
-def test_same_point_twice_is_survived():
-    kernel, features, candidates, _, _ = problem("hamming")
-    hyper = Hyperparameters(1.0, np.ones(kernel.n_groups), 1e-6)
-    posterior = Posterior(kernel, hyper, candidates)
+@pytest.mark.parametrize("form", FORMS[:2], ids=IDS[:2], indirect=True)
+def test_same_point_twice_is_survived(form):
+    kernel, candidates, observed, _, _ = problem("ordinal")
+    hyper = Hyperparameters(1.0, np.ones(kernel.n_lengths), 1e-6)
+    posterior = Posterior(candidates, hyper, observed[:1], np.ones(1))
     for _ in range(5):
-        posterior.add(features[0], 1.0)
+        posterior.add(tuple(observed[0]), 1.0)
     assert np.all(np.isfinite(posterior.mean))
     assert np.all(posterior.variance >= -1e-9)
 
 
-def test_posterior_covariance_agrees_with_scikit_learn():
-    kernel, features, candidates, y, hyper = problem("matern")
-    model = sklearn_model(kernel, hyper, features, y)
-    _, theirs = model.predict(candidates[:20], return_cov=True)
-    posterior = Posterior(kernel, hyper, candidates)
-    posterior.add_all(features, y)
-    ours = posterior.covariance(np.arange(20))
+@pytest.mark.parametrize("form", FORMS, ids=IDS, indirect=True)
+def test_posterior_covariance_agrees_with_scikit_learn(form):
+    name, space, _ = form
+    kernel, candidates, observed, y, hyper = problem(name, space=space)
+    points, _ = coordinates(kernel, candidates.architectures[:20])
+    _, theirs = sklearn_model(kernel, hyper, observed, y).predict(points, return_cov=True)
+    ours = Posterior(candidates, hyper, observed, y).covariance(np.arange(20))
     # scikit-learn adds the noise on the diagonal.
     np.testing.assert_allclose(ours, theirs - hyper.noise * np.eye(20), atol=TOLERANCE)
 
@@ -218,9 +306,8 @@ def test_ties_are_broken_at_random_among_equals():
 
 
 def test_upper_bound_and_thompson_respect_what_is_barred():
-    kernel, features, candidates, y, hyper = problem("hamming")
-    posterior = Posterior(kernel, hyper, candidates)
-    posterior.add_all(features, y)
+    _, candidates, observed, y, hyper = problem("ordinal")
+    posterior = Posterior(candidates, hyper, observed, y)
     rng = np.random.default_rng(0)
     barred = rng.random(len(candidates)) < 0.5
     bound = posterior.mean + 2.0 * np.sqrt(posterior.variance)
@@ -232,16 +319,16 @@ def test_upper_bound_and_thompson_respect_what_is_barred():
 
 
 def test_thompson_draws_each_candidate_as_often_as_it_is_the_maximum():
-    kernel, features, candidates, y, hyper = problem("hamming", n=15, m=6)
-    posterior = Posterior(kernel, hyper, candidates)
-    posterior.add_all(features, y)
+    kernel, candidates, observed, y, hyper = problem("ordinal", n=15, m=6)
+    posterior = Posterior(candidates, hyper, observed, y)
     rng = np.random.default_rng(0)
     n = 4000
     barred = np.zeros(6, dtype=bool)
     drawn = np.bincount([best_by_thompson_sample(posterior, barred, rng) for _ in range(n)],
                         minlength=6) / n  # fmt: skip
-    model = sklearn_model(kernel, hyper, features, y)
-    mean, covariance = model.predict(candidates, return_cov=True)
+    model = sklearn_model(kernel, hyper, observed, y)
+    points, _ = coordinates(kernel, candidates.architectures)
+    mean, covariance = model.predict(points, return_cov=True)
     samples = rng.multivariate_normal(mean, covariance - hyper.noise * np.eye(6), size=20_000)
     expected = np.bincount(samples.argmax(axis=1), minlength=6) / len(samples)
     # 5 standard errors of a share at 4,000 draws are at most 0.04.
@@ -251,7 +338,7 @@ def test_thompson_draws_each_candidate_as_often_as_it_is_the_maximum():
 # The surrogate of a running search
 
 
-CANDIDATES = Kernel("hamming", SPACE).features(SPACE.sample(np.random.default_rng(7), 300))
+CANDIDATES = Candidates(Kernel("ordinal", SPACE), SPACE.sample(np.random.default_rng(7), 300))
 
 
 def check_posterior(surrogate, candidates):
@@ -268,7 +355,7 @@ def check_posterior(surrogate, candidates):
 def test_a_surrogate_keeps_the_posterior_of_results_and_pending_trials(seed):
     rng = np.random.default_rng(seed)
     architectures = iter(map(tuple, SPACE.sample(rng, 200).tolist()))
-    surrogate = Surrogate(Kernel("hamming", SPACE), refit_growth=4.0)
+    surrogate = Surrogate(CANDIDATES.kernel, refit_growth=4.0)
     for number in range(12):
         surrogate.add_pending(number, next(architectures))
         surrogate.finish(number, rng.normal())
@@ -307,7 +394,7 @@ def test_the_surrogate_of_a_search_has_all_that_it_asked_and_was_told():
     surrogate = algorithm.surrogate
     assert surrogate.pending == {trial.number: trial.architecture for trial in waiting}
     assert len(surrogate.results) == n_results
-    check_posterior(surrogate, _class_features(SPACE, "hamming"))
+    check_posterior(surrogate, _candidates(SPACE, "ordinal"))
 
 
 def test_scores_far_below_the_others_do_not_set_the_scale():

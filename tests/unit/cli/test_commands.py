@@ -381,7 +381,7 @@ def test_a_question_that_cannot_be_answered(lab, arguments, words):
         ("-b nas-bench-graph/coraa", ["Unknown table", "Did you mean 'nas-bench-graph/cora'"]),
         ("-a random_serch", ["Unknown algorithm", "Did you mean 'random_search'", ".py:ClassName"]),
         ("-a 'gp_bo(kernal=path)'", ["Unknown hyperparameter of GPBO", "Did you mean 'kernel'"]),
-        ("-a 'gp_bo(kernel=paths)'", ["kernel", "'paths'", "hamming, matern, path"]),
+        ("-a 'gp_bo(kernel=paths)'", ["kernel", "'paths'", "ordinal, hamming, matern, path"]),
         ("-a 'gp_bo(kernel)'", ["Expected name or name(key=value, …)", "'gp_bo(kernel)'"]),
         ("-a reinforce -a reinforce", ["different names", "reinforce, reinforce"]),
         ("--budget -5", ["more than 0 evaluations", "-5"]),
