@@ -153,7 +153,7 @@ def _table(decision: Decision, ordinal: bool) -> Floats:
     if ordinal and decision.ordered and n > 1:
         ranks = np.arange(n) / (n - 1)
         table = 2.0 * np.abs(ranks[:, None] - ranks)
-    if getattr(decision, "conditions", ()):
+    if decision.conditions:
         table = np.pad(table, (0, 1), constant_values=2.0)
         table[n, n] = 0.0
     return table

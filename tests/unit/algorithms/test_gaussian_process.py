@@ -1,5 +1,6 @@
 """The Gaussian process and its acquisition functions, against scikit-learn and brute force."""
 
+import itertools
 import math
 
 import numpy as np
@@ -43,12 +44,24 @@ MIXED = SearchSpace(
     ],
 )
 
+CONDITIONAL = SearchSpace(
+    "conditional",
+    [
+        Decision("layers", (1, 2, 3), ordered=True),
+        Decision("width 1", (8, 16, 32, 64), ordered=True),
+        Decision("width 2", (8, 16, 32, 64), ordered=True, active_if={"layers": (2, 3)}),
+        Decision("dropout", ("no", "yes"), active_if={"layers": 3, "width 2": (16, 32, 64)}),
+        Decision("rate", (1e-4, 1e-3, 1e-2, 1e-1), ordered=True, active_if={"dropout": "yes"}),
+        Decision("activation", "abc", active_if={"layers": 3}),
+    ],
+)
+
 # Kernels, spaces, and whether covariances are stored.
 FORMS = [
-    *[(name, space, form) for name in ("ordinal", "hamming") for space in (SPACE, MIXED)
-      for form in (OnGrid, Stored)],
-    ("matern", SPACE, Stored), ("matern", MIXED, Stored), ("path", SPACE, Stored),
-]  # fmt: skip
+    *itertools.product(("ordinal", "hamming"), (SPACE, MIXED, CONDITIONAL), (OnGrid, Stored)),
+    *itertools.product(("matern",), (SPACE, MIXED, CONDITIONAL), (Stored,)),
+    ("path", SPACE, Stored),
+]
 IDS = [f"{name}-{space.name}-{form.__name__}" for name, space, form in FORMS]
 
 
@@ -76,15 +89,17 @@ def coordinates(kernel, architectures):
         paths = kernel.space.encode(architectures, "path")
         return paths, np.zeros(paths.shape[1], dtype=np.int64)
     columns, groups = [], []
+    active = kernel.space.active(architectures)
     for i, decision in enumerate(kernel.space.decisions):
-        n = len(decision.options)
+        n, option, missing = len(decision.options), architectures[:, [i]], ~active[:, [i]]
         if decision.ordered and kernel.name != "hamming":
-            # Root of the share of the way: one coordinate per step, passed or not.
-            passed = architectures[:, [i]] >= np.arange(1, n)
-            columns.append(passed * math.sqrt(2 / (n - 1)))
+            # One coordinate per step, passed or not: all options are at a distance of 1/2 from the
+            # middle. Where the decision does not exist is above the middle.
+            passed = np.where(missing, 0.5, option >= np.arange(1, n)) * math.sqrt(2 / (n - 1))
+            columns += [passed, missing * math.sqrt(1.5)]
         else:
-            columns.append(architectures[:, [i]] == np.arange(n))
-        groups += [i] * columns[-1].shape[1]
+            columns += [(option == np.arange(n)) & ~missing, missing]
+        groups += [i] * (columns[-2].shape[1] + 1)
     return np.concatenate(columns, axis=1, dtype=float), np.array(groups)
 
 
@@ -197,11 +212,12 @@ def covariances(kernel, hyper, a, b):
     return hyper.amplitude * kernel.of_square(kernel.coefficients(x, hyper.lengths) @ y.T)
 
 
-@pytest.mark.parametrize("space", [SPACE, MIXED])
+@pytest.mark.parametrize("space", [SPACE, MIXED, CONDITIONAL])
 def test_hamming_kernel_is_the_weighted_hamming_kernel(space):
     kernel, *_, hyper = problem("hamming", space=space)
     a, b = space.sample(np.random.default_rng(1), 2)
-    expected = hyper.amplitude * math.exp(-((a != b) / hyper.lengths**2).sum())
+    differs = (a != b) | (space.active(a[None])[0] != space.active(b[None])[0])
+    expected = hyper.amplitude * math.exp(-(differs / hyper.lengths**2).sum())
     assert covariances(kernel, hyper, a[None], b[None])[0, 0] == pytest.approx(expected)
 
 
