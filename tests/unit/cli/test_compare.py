@@ -215,4 +215,4 @@ def test_commands_about_a_table_take_a_task_too(lab):
     described = lab("describe", "nas-bench-201-final/cifar100")
     assert "Searches see one training of cifar10_valid_accuracy" in described.words
     assert "reported in the mean cifar10_valid_accuracy" in described.words
-    assert "Did you mean 'cifar100'" in lab("best", "nas-bench-201-final/cifar101").err
+    assert "Did you mean 'cifar100'" in lab("best", "nas-bench-201-final/cifar_100").err
