@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -10,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nasbench_lab.errors import TableFileError, UnknownNameError, quoted, short
+from nasbench_lab.errors import SpaceError, TableFileError, UnknownNameError, quoted, short
 from nasbench_lab.files import read_text
+from nasbench_lab.spaces import Decision
 from nasbench_lab.tables.columns import Column
+from nasbench_lab.tables.folder import MOST_DECISIONS
+from nasbench_lab.tables.rows import MOST_BINS, DecisionColumn
 from nasbench_lab.words import counted
 
 CLOCKS = ("evaluations", "train_only", "official", "every_epoch", "resume")
@@ -23,8 +27,10 @@ _SPLITS = ("train", "valid", "test", "valid+test")
 
 _Kinds = Mapping[str, tuple[type, ...]]
 _TABLE: _Kinds = {
-    **dict.fromkeys(("name", "space", "objective"), (str,)),
+    **dict.fromkeys(("name", "objective"), (str,)),
     "architecture": (str, list),
+    "space": (str,),
+    "repeats": (str,),
     **dict.fromkeys(("report", "description", "citation", "licence", "clock"), (str,)),
 }
 _COLUMN: _Kinds = {
@@ -35,6 +41,15 @@ _COLUMN: _Kinds = {
     **dict.fromkeys(("trained_on", "description"), (str,)),
     **dict.fromkeys(("trials", "epochs", "also"), (list,)),
     "scale": (int, float),
+}
+_DECISION: _Kinds = {
+    "name": (str,),
+    "options": (list,),
+    "column": (str,),
+    "ordered": (bool,),
+    "active_if": (dict,),
+    "bins": (int, list),
+    "log": (bool,),
 }
 _WORDS = {str: "a text", list: "a list", dict: "a table", bool: "true or false", int: "a number"}
 
@@ -53,16 +68,29 @@ class MappingFile:
     path: Path
     table: dict[str, Any]
     sources: list[Source]
+    decisions: list[DecisionColumn]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether several rows of one architecture are trials of it."""
+        binned = any(column.bins is not None for column in self.decisions)
+        return bool(self.table.get("repeats", "trials" if binned else "refuse") == "trials")
 
     @property
     def architecture(self) -> list[str]:
         """The file's columns that name the architecture of a row."""
+        if self.decisions:
+            return [column.column for column in self.decisions]
         given = self.table["architecture"]
         return [given] if isinstance(given, str) else list(given)
 
 
-def read_mapping(path: Path) -> MappingFile:
+def read_mapping(path: Path, *, needs_space: bool = True) -> MappingFile:
     """Reads and checks a mapping file.
+
+    Args:
+        path: The file.
+        needs_space: Whether it must say what the space is.
 
     Raises:
         TableFileError: It is not a mapping file; the message names the key and the expected value.
@@ -73,10 +101,17 @@ def read_mapping(path: Path) -> MappingFile:
         raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
         raise TableFileError(f"{path} is not a TOML file: {error}.") from error
-    whole: _Kinds = {"table": (dict,), "columns": (list,)}
+    whole: _Kinds = {"table": (dict,), "columns": (list,), "decisions": (list,)}
     _check(str(path), content, whole, 2)
     table = content["table"]
-    _check(f"{path}, [table]", table, _TABLE, 4)
+    decisions = _decisions(path, content.get("decisions", []))
+    _check(f"{path}, [table]", table, _TABLE, 2 if decisions else 4 if needs_space else 3)
+    for key in ("space", "architecture") if decisions else ():
+        if key in table:
+            raise TableFileError(
+                f"{path}, [table]: expected no {key!r} beside [[decisions]], which say it."
+            )
+    _one_of(f"{path}, [table]", table, "repeats", ("refuse", "trials"))
     if not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", table["name"]):
         raise TableFileError(
             f"{path}, [table]: expected a name of letters, digits and _ . + - / but got "
@@ -102,7 +137,82 @@ def read_mapping(path: Path) -> MappingFile:
             f"{path}, [table]: objective {table['objective']!r} is measured on test data, which a "
             f"search must not see. Name another, and this one as report."
         )
-    return MappingFile(path, table, sources)
+    return MappingFile(path, table, sources, decisions)
+
+
+def _decisions(path: Path, entries: list[Any]) -> list[DecisionColumn]:
+    """The entries of ``[[decisions]]``."""
+    if len(entries) > MOST_DECISIONS:
+        raise TableFileError(f"{path}: expected at most {MOST_DECISIONS:,} [[decisions]].")
+    columns = []
+    for number, entry in enumerate(entries, 1):
+        where = f"{path}, [[decisions]] {number}"
+        if not isinstance(entry, dict):
+            raise TableFileError(f"{where}: expected a table but got {quoted(entry)}.")
+        _check(where, entry, _DECISION, 1)
+        columns.append(_decision(f"{where} ({short(entry['name'])})", entry))
+    for key, names in (
+        ("decision", [column.decision.name for column in columns]),
+        ("column", [column.column for column in columns]),
+    ):
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise TableFileError(f"{path}: two [[decisions]] have the {key} {short(twice)!r}.")
+    return columns
+
+
+def _decision(where: str, entry: dict[str, Any]) -> DecisionColumn:
+    """One entry of ``[[decisions]]``."""
+    if ("options" in entry) == ("bins" in entry):
+        raise TableFileError(f"{where}: expected either 'options' or 'bins'.")
+    if "log" in entry and not isinstance(entry.get("bins"), int):
+        raise TableFileError(f"{where}: expected 'log' only with a number of 'bins'.")
+    _list_of(where, {"bins": entry.get("bins")}, "bins", (int, float), "numbers")
+    bins = entry.get("bins")
+    if isinstance(bins, int) and not 2 <= bins <= MOST_BINS:
+        raise TableFileError(
+            f"{where}: expected from 2 to {MOST_BINS:,} 'bins', or their edges, but got {bins}."
+        )
+    if isinstance(bins, list) and (
+        not 2 <= len(bins) <= MOST_BINS
+        or not all(map(math.isfinite, bins))
+        or any(a >= b for a, b in itertools.pairwise(bins))
+    ):
+        raise TableFileError(f"{where}: expected ascending edges as 'bins' but got {quoted(bins)}.")
+    options = entry.get("options", ["of the bins"])
+    kinds = str, int, float, bool
+    if not options or not all(
+        type(option) in kinds and (type(option) is not float or math.isfinite(option))
+        for option in options
+    ):
+        raise TableFileError(
+            f"{where}: expected a list of texts and numbers as 'options' but got {quoted(options)}."
+        )
+    try:
+        decision = Decision(
+            entry["name"],
+            tuple(options),
+            entry.get("ordered", bins is not None),
+            entry.get("active_if", {}),
+        )
+    except SpaceError as error:
+        raise TableFileError(f"{where}: {error}") from error
+    if len(set(map(str, options))) < len(options) or _equal_numbers(options):
+        raise TableFileError(
+            f"{where}: expected different options but got {quoted(options)}; numbers are told apart "
+            f"by value."
+        )
+    return DecisionColumn(
+        decision,
+        entry.get("column", entry["name"]),
+        tuple(map(float, bins)) if isinstance(bins, list) else bins,
+        entry.get("log", False),
+    )
+
+
+def _equal_numbers(options: list[Any]) -> bool:
+    numbers = [option for option in options if type(option) in (int, float)]
+    return len(set(numbers)) < len(numbers)
 
 
 def _source(where: str, content: object) -> Source:

@@ -4,7 +4,7 @@ The mapping is a TOML file, by default beside the data file: ``results.toml`` fo
 
     [table]
     name = "my-lab/cells"           # the name of the table
-    space = "nb201"                 # a space that nasbench-lab knows
+    space = "nb201"                 # a space that nasbench-lab knows; or see [[decisions]]
     architecture = "arch"           # the column with architectures in the space's syntax, or a
                                     # list of columns, one per decision, with options
     objective = "valid_accuracy"    # the column that a search sees by default
@@ -13,6 +13,9 @@ The mapping is a TOML file, by default beside the data file: ``results.toml`` fo
     citation = "@misc{us}"
     licence = "CC-BY-4.0"
     clock = "evaluations"
+
+    repeats = "trials"              # several rows of one architecture are trials of it; by default
+                                    # they are refused
 
     [[columns]]
     name = "valid_accuracy"
@@ -38,6 +41,31 @@ An empty cell, ``NaN``, ``NA``, ``None`` or ``null`` means that there is no meas
 Times are columns of seconds with the quantity ``train_time`` (all training up to the epoch; without
 epochs, the whole training), ``train_time_per_epoch`` or ``valid_time`` (one validation pass), of the
 same data set and schedule as the objective. Searches may ask only for epochs with a known time.
+
+A space of one's own takes the place of ``space`` and ``architecture``. Each decision has a column, and
+the table keeps them, so that it opens on any machine:
+
+    [[decisions]]
+    name = "layers"
+    options = [1, 2, 3, 4]
+    ordered = true                      # neighbouring options are alike
+
+    [[decisions]]
+    name = "width of layer 3"
+    column = "width_3"                  # by default the name
+    options = [16, 32, 64]
+    ordered = true
+    active_if = { layers = [3, 4] }     # it exists only then, and its cells are blank otherwise
+
+    [[decisions]]
+    name = "learning_rate"              # drawn at random from a range: the options are the centres
+    bins = 8                            # of bins of equal width; bins = [0.1, 0.2, 0.4] are edges
+    log = true                          # equally wide, and with centres, in the logarithm
+
+All conditions of a decision must hold, and they name earlier decisions. Numbers match by value: a cell
+``1e-4`` is the option 0.0001. With bins, several rows may become one architecture; they are then trials
+of it unless the table says ``repeats = "refuse"``. ``nasbench-lab import my.csv --draft`` writes a
+mapping file from the columns, to be corrected.
 """
 
 from __future__ import annotations
@@ -61,21 +89,22 @@ from nasbench_lab.bounded_files import check_regular
 from nasbench_lab.errors import (
     InvalidArchitectureError,
     NasbenchLabError,
+    SpaceError,
     TableFileError,
     UnknownNameError,
     short,
     text_of,
 )
 from nasbench_lab.files import refuse_utf16, sha256
-from nasbench_lab.spaces import Architectures, SearchSpace, get_space
+from nasbench_lab.spaces import Architectures, Decision, SearchSpace, get_space, kept_decisions
 from nasbench_lab.tables.columns import TableInfo
+from nasbench_lab.tables.rows import LARGEST_DENSE, Rows, made_space, read_architectures, write_rows
 from nasbench_lab.tables.sources import FileFormat, ImportOptions
-from nasbench_lab.tables.table import Table
 from nasbench_lab.words import counted
 from tabular_data._csv_mapping import MappingFile, Source, read_mapping
 
-LARGEST_DENSE = 1 << 24
-"""The largest space with a row number for every architecture; larger ones have a list of keys."""
+MOST_ROWS = LARGEST_DENSE
+"""The most rows of a file whose space is not known before, or has several rows per architecture."""
 
 _ABSENT = ("", "nan", "na", "none", "null")
 _MAGIC = b"PAR1"
@@ -290,7 +319,13 @@ def _texts(path: Path, name: str, column: Any) -> list[str]:
                     f"{path}: expected texts of at most {_LONGEST_TEXT:,} bytes in {name!r} but got "
                     f"one of {longest:,}."
                 )
-        texts = ["" if value is None else str(value).strip() for value in values.to_pylist()]
+        kind = values.type
+        if pa.types.is_float32(kind) or pa.types.is_float16(kind):
+            # As short as their few bits allow: 0.1, not 0.10000000149011612.
+            listed = values.to_numpy(zero_copy_only=False)
+        else:
+            listed = values.to_pylist()
+        texts = ["" if value is None else str(value).strip() for value in listed]
         if encoded:
             texts = ["" if i is None else texts[i] for i in chunk.indices.to_pylist()]
         result += texts
@@ -301,39 +336,27 @@ def _texts(path: Path, name: str, column: Any) -> list[str]:
 
 
 def _architectures(
-    path: Path, data: _Data, mapping: MappingFile, space: SearchSpace
+    place: Rows, data: _Data, mapping: MappingFile, space: SearchSpace
 ) -> Architectures:
-    """``(rows, d)`` architectures."""
+    """``(rows, d)`` architectures of a space that is known."""
     names = mapping.architecture
     cells = [data.texts[name] for name in names]
-    whole = isinstance(mapping.table["architecture"], str)
-    if not whole and len(names) != len(space.decisions):
-        raise TableFileError(
-            f"{mapping.path}, [table]: expected one column for each of the {len(space.decisions)} "
-            f"decisions of {space.name!r} as 'architecture' but got {len(names)}; decisions are "
-            f"{', '.join(decision.name for decision in space.decisions)}."
-        )
-    options = [{str(o): i for i, o in enumerate(d.options)} for d in space.decisions]
-    result = []
-    for row, texts in enumerate(zip(*cells, strict=True)):
-        try:
-            if whole:
-                result.append(space.from_string(texts[0]))
-                continue
-            for text, numbers, name in zip(texts, options, names, strict=True):
-                if text not in numbers:
-                    raise InvalidArchitectureError(
-                        f"Expected an option in {name!r} but got {reprlib.repr(text)}; options are "
-                        f"{', '.join(numbers)}."
-                    )
-            result.append(
-                space.validate([numbers[t] for t, numbers in zip(texts, options, strict=True)])
+    if not isinstance(mapping.table["architecture"], str):
+        if len(names) != len(space.decisions):
+            raise TableFileError(
+                f"{mapping.path}, [table]: expected one column for each of the "
+                f"{len(space.decisions)} decisions of {space.name!r} as 'architecture' but got "
+                f"{len(names)}; decisions are "
+                f"{', '.join(decision.name for decision in space.decisions)}."
             )
+        return read_architectures(space, cells, names, place)
+    result = []
+    for row, text in enumerate(cells[0]):
+        try:
+            result.append(space.from_string(text))
         except InvalidArchitectureError as error:
-            raise TableFileError(f"{path}, {data.place(row)}: {str(error)[:500]}") from error
-    if not result:
-        raise TableFileError(f"{path} has no rows.")
-    return np.array(result, dtype=np.int64)
+            raise TableFileError(f"{place(row)}: {str(error)[:500]}") from error
+    return np.array(result, dtype=np.int64).reshape(len(result), len(space.decisions))
 
 
 def convert(path: Path, folder: Path, options: ImportOptions) -> None:
@@ -346,33 +369,33 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     mapping_path = options.mapping or path.with_suffix(".toml")
     if not mapping_path.is_file():
         raise TableFileError(_needs_mapping(path, mapping_path))
-    mapping = read_mapping(mapping_path)
+    mapping = read_mapping(mapping_path, needs_space=options.space is None)
     table = mapping.table
-    try:
-        space = get_space(table["space"])
-    except UnknownNameError as error:
-        raise TableFileError(f"{mapping_path}, [table]: {error}") from error
+    name = options.name or table["name"]
+    space = _given_space(mapping, options.space)
     texts = mapping.architecture
     grids = [names for source in mapping.sources for names in source.names]
     numbers = list(dict.fromkeys(name for names in grids for name in names))
+    most = MOST_ROWS if space is None or mapping.repeats else space.size
     if is_parquet:
-        data = _read_parquet(path, texts, numbers, mapping_path, space.size)
+        data = _read_parquet(path, texts, numbers, mapping_path, most)
     else:
-        data = _read_text(path, texts, numbers, mapping_path, space.size)
-    architectures = _architectures(path, data, mapping, space)
-    n = len(architectures)
-    dense = space.size <= LARGEST_DENSE
+        data = _read_text(path, texts, numbers, mapping_path, most)
+
+    place = Rows(str(path), data.place)
+    decisions: tuple[Decision, ...] = ()
     try:
-        indices = space.index(architectures if dense else space.canonical(architectures))
-    except OverflowError as error:
-        raise TableFileError(f"{mapping_path}, [table]: {error}") from error
-    order = np.argsort(indices, kind="stable")
-    if (same := np.flatnonzero(np.diff(indices[order]) == 0)).size:
-        first, second = order[same[0]], order[same[0] + 1]
-        raise TableFileError(
-            f"{path}: {data.place(first)} and {data.place(second)} are the same architecture"
-            f"{'' if dense else ' or isomorphic'}, {space.to_string(architectures[[first]])[0]}."
-        )
+        if space is None:
+            cells = [data.texts[name] for name in texts]
+            space, architectures = made_space(name, mapping.decisions, cells, place)
+            decisions = space.decisions
+        else:
+            architectures = _architectures(place, data, mapping, space)
+            decisions = kept_decisions(space) if space is options.space else ()
+    except SpaceError as error:
+        raise TableFileError(f"{mapping_path}: {error}") from error
+    if not len(architectures):
+        raise TableFileError(f"{path} has no rows.")
 
     def values(source: Source) -> NDArray[np.float64]:
         grid = [[data.numbers[name] for name in names] for names in source.names]
@@ -383,12 +406,12 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
                 f"{mapping_path}: scale {source.scale} makes values of {source.column.name!r} "
                 f"infinite."
             )
-        return result if dense else result[order]
+        return result
 
     digest = sha256(path)
     info = TableInfo(
-        name=options.name or table["name"],
-        space=table["space"],
+        name=name,
+        space=space.name,
         description=table.get("description", f"Imported from {path.name}."),
         citation=table.get("citation", ""),
         licence=table.get("licence", "none stated"),
@@ -403,26 +426,34 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
             "mapping": mapping_path.name,
             "mapping_sha256": sha256(mapping_path),
         },
-        missing=()
-        if n == space.size or not dense
-        else (f"{space.size - n:,} of the {space.size:,} architectures are not in the file.",),
+        decisions=decisions,
     )
     columns = {source.column: partial(values, source) for source in mapping.sources}
-    if dense:
-        row_of_index = np.full(space.size, -1, dtype=np.int32)
-        row_of_index[indices] = np.arange(n)
-        Table.write(
-            folder, info, columns, row_of_index, place=lambda row: f"{path}, {data.place(row)}"
+    try:
+        write_rows(folder, info, architectures, columns, place, repeats=mapping.repeats)
+    except OverflowError as error:
+        raise TableFileError(f"{mapping_path}, [table]: {error}") from error
+    options.progress(len(architectures), len(architectures))
+
+
+def _given_space(mapping: MappingFile, space: SearchSpace | None) -> SearchSpace | None:
+    """The space that was given, or the registered one; None if the mapping has its decisions."""
+    if space is None:
+        if mapping.decisions:
+            return None
+        try:
+            return get_space(mapping.table["space"])
+        except UnknownNameError as error:
+            raise TableFileError(
+                f"{mapping.path}, [table]: {error} A space of your own is listed as [[decisions]], or "
+                f"given as --space path/to/file.py:NAME."
+            ) from error
+    if mapping.decisions or mapping.table.get("space", space.name) != space.name:
+        raise TableFileError(
+            f"{mapping.path}: expected no space of its own, as {space.name!r} was given with the "
+            f"command, but got {'[[decisions]]' if mapping.decisions else mapping.table['space']}."
         )
-    else:
-        Table.write(
-            folder,
-            info,
-            columns,
-            keys=indices[order],
-            place=lambda row: f"{path}, {data.place(int(order[row]))}",
-        )
-    options.progress(n, n)
+    return space
 
 
 # Recognising

@@ -26,6 +26,7 @@ from nasbench_lab.experiment.building import (
 )
 from nasbench_lab.experiment.differences import differences
 from nasbench_lab.registry import Taken, load_benchmark, running, take
+from nasbench_lab.spaces import Decision, SearchSpace, get_space
 from nasbench_lab.tables.columns import Constraint, Query
 from nasbench_lab.user_code.classes import FileClass
 from nasbench_lab.workers import Workers
@@ -123,6 +124,7 @@ class BenchmarkSetting:
         clock: One of ``nasbench_lab.clock.CLOCKS``.
         source: What the table was made from, with its version.
         table: The fingerprint of what is read of the table.
+        decisions: Those of the table's own space; empty if the space has a registered name.
     """
 
     name: str
@@ -134,6 +136,7 @@ class BenchmarkSetting:
     clock: str
     source: dict[str, Any]
     table: str
+    decisions: tuple[Decision, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.queries or not self.objectives:
@@ -152,6 +155,7 @@ class BenchmarkSetting:
             benchmark.clock,
             dict(benchmark.table.info.source),
             benchmark.fingerprint,
+            decisions=benchmark.table.info.decisions,
         )
         vars(setting)["benchmark"] = benchmark  # where the cached property keeps it
         return setting
@@ -169,6 +173,7 @@ class BenchmarkSetting:
                     Constraint(**{**constraint, "query": Query(**constraint["query"])})
                     for constraint in entry["constraints"]
                 ),
+                "decisions": tuple(Decision(**one) for one in entry.get("decisions", ())),
             }
         )
 
@@ -197,7 +202,19 @@ class BenchmarkSetting:
 
     def to_json(self) -> dict[str, Any]:
         """The setting as a manifest has it."""
-        return asdict(self)
+        entry = asdict(self)
+        if not self.decisions:
+            del entry["decisions"]
+        return entry
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The space of the architectures, as a result has it.
+
+        Raises:
+            UnknownNameError: The space is not on this machine.
+        """
+        return SearchSpace(self.space, self.decisions) if self.decisions else get_space(self.space)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from nasbench_lab.results.parts import (
     shards_in,
     write_shard,
 )
-from nasbench_lab.spaces import Architecture
+from nasbench_lab.spaces import Architecture, SearchSpace
 
 if sys.platform != "win32":
     import fcntl
@@ -318,7 +318,7 @@ def read_result(folder: Path) -> tuple[Experiment, list[Run]]:
     shards = shards_in(folder)
     # After these were listed: what other processes add is in the manifest first.
     experiment = read_manifest(folder).experiment
-    parsed: dict[tuple[str, str], Architecture] = {}
+    parsed: dict[tuple[SearchSpace, str], Architecture] = {}
     runs: dict[Cell, Run] = {}
     for shard in shards:
         for run in read_shard(shard, experiment, parsed):
@@ -400,7 +400,7 @@ def verify_result(folder: Path | str) -> list[str]:
         experiment = read_manifest(folder).experiment
     except NasbenchLabError as error:
         problems.append(str(error))
-    parsed: dict[tuple[str, str], Architecture] = {}
+    parsed: dict[tuple[SearchSpace, str], Architecture] = {}
     for shard in shards_in(folder):
         try:
             read_shard(shard, experiment, parsed)

@@ -23,7 +23,7 @@ from nasbench_lab.experiment.differences import code_differences, differences
 from nasbench_lab.experiment.experiment import AlgorithmSetting, BenchmarkSetting, Cell, Experiment
 from nasbench_lab.files import atomic_file
 from nasbench_lab.results.manifest import cannot_read
-from nasbench_lab.spaces import Architecture, SearchSpace, get_space
+from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.trace import COLUMNS, Trace
 
 _NUMBERS = tuple(name for name in COLUMNS if name not in ("architecture", "values"))
@@ -269,7 +269,7 @@ def _read_table(shard: Path) -> tuple[Any, dict[str, Any]]:
 def read_shard(
     shard: Path,
     experiment: Experiment | None,
-    parsed: dict[tuple[str, str], Architecture],
+    parsed: dict[tuple[SearchSpace, str], Architecture],
 ) -> list[Run]:
     """The runs of a part.
 
@@ -289,7 +289,7 @@ def read_shard(
     if experiment is not None:
         _check_origin(shard, head, experiment, benchmark, algorithm)
     try:
-        space = get_space(benchmark.space)
+        space = benchmark.search_space
     except UnknownNameError as error:
         hint = f"Install the package that it comes from; {shard} is sound."
         raise UnknownNameError(error.kind, error.name, error.known, hint) from error
@@ -341,14 +341,14 @@ def _decoded(
     benchmark: BenchmarkSetting,
     algorithm: AlgorithmSetting,
     space: SearchSpace,
-    parsed: dict[tuple[str, str], Architecture],
+    parsed: dict[tuple[SearchSpace, str], Architecture],
 ) -> list[Run]:
     texts = table.column("architecture").combine_chunks()
     names = texts.dictionary.to_pylist()
     for name in names:
-        if (space.name, name) not in parsed:
-            parsed[space.name, name] = space.from_string(name)
-    distinct = np.array([parsed[space.name, name] for name in names], dtype=np.int64)
+        if (space, name) not in parsed:
+            parsed[space, name] = space.from_string(name)
+    distinct = np.array([parsed[space, name] for name in names], dtype=np.int64)
     shape = len(texts), len(space.decisions)
     architectures = distinct.reshape(-1, shape[1])[texts.indices.to_numpy()].reshape(shape)
     numbers = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 from nasbench_lab import plug_ins
-from nasbench_lab.errors import UnknownNameError
+from nasbench_lab.errors import SpaceError, UnknownNameError
 from nasbench_lab.spaces.base import (
     Architecture,
     Architectures,
@@ -35,6 +35,7 @@ __all__ = [
     "Option",
     "SearchSpace",
     "get_space",
+    "kept_decisions",
     "space_names",
 ]
 
@@ -69,6 +70,26 @@ def _made(make: Callable[[], SearchSpace]) -> SearchSpace:
 def space_names() -> list[str]:
     """The names of all spaces, those of plug-ins last."""
     return list(dict.fromkeys((*SPACES, *_plugged_in())))
+
+
+def kept_decisions(space: SearchSpace) -> tuple[Decision, ...]:
+    """What is kept of a space besides its name, so that it is there wherever that is read.
+
+    Returns:
+        Nothing of a space with a registered name; of any other plain ``SearchSpace`` the decisions.
+
+    Raises:
+        SpaceError: The space is of a class of its own and has no registered name.
+    """
+    if space.name in space_names() and get_space(space.name) == space:
+        return ()
+    if type(space) is not SearchSpace:
+        raise SpaceError(
+            f"{space!r} is of a class of its own, which nobody else can read. Make a plain "
+            f"SearchSpace of its decisions, or register it as a plug-in (entry points "
+            f"nasbench_lab.spaces)."
+        )
+    return space.decisions
 
 
 @cache

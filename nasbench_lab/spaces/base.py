@@ -18,7 +18,7 @@ from nasbench_lab.errors import (
     short,
 )
 from nasbench_lab.spaces.conditions import Conditions, in_words
-from nasbench_lab.spaces.decisions import Decision, Option, is_blank, parted
+from nasbench_lab.spaces.decisions import Decision, is_blank, parted
 from nasbench_lab.words import counted
 
 Architecture = tuple[int, ...]
@@ -466,12 +466,15 @@ class SearchSpace:
             )
         return self.from_options(names, f" in {short(text)!r}")
 
-    def from_options(self, options: Sequence[Option | None], where: str = "") -> Architecture:
+    def from_options(
+        self, options: Sequence[object], where: str = "", columns: Sequence[str] = ()
+    ) -> Architecture:
         """The architecture with these options, or texts of them; numbers match by value.
 
         Args:
             options: ``d`` options; a blank text, None or NaN for a decision that does not exist.
             where: What errors add to an option.
+            columns: What the ``d`` options stand in, for errors.
 
         Raises:
             InvalidArchitectureError: An option does not exist, is blank although its decision exists,
@@ -482,19 +485,21 @@ class SearchSpace:
         for i, (decision, option) in enumerate(zip(self.decisions, options, strict=True)):
             active.append(not self._conditions or self._conditions.exists(i, architecture, active))
             position = decision.position(option)
-            blank = position is None and is_blank(option)
-            if active[i] and position is None:
+            architecture.append(0 if position is None else position)
+            if active[i] == (position is not None) and (active[i] or is_blank(option)):
+                continue
+            of = f"for {decision.name!r} of {self.name!r}"
+            of += f" in {columns[i]!r}" if columns else ""
+            if active[i]:
                 raise InvalidArchitectureError(
-                    f"Expected an option for {decision.name!r} of {self.name!r} but got "
-                    f"{'a blank' if blank else quoted(option)}{where}; options are "
+                    f"Expected an option {of} but got "
+                    f"{'a blank' if is_blank(option) else quoted(option)}{where}; options are "
                     f"{short(', '.join(map(str, decision.options)), 1000)}."
                 )
-            if not active[i] and not blank:
-                raise InvalidArchitectureError(
-                    f"Expected a blank for {decision.name!r} of {self.name!r}, which exists only if "
-                    f"{in_words(decision)}, but got {quoted(option)}{where}."
-                )
-            architecture.append(0 if position is None else position)
+            raise InvalidArchitectureError(
+                f"Expected a blank {of}, which exists only if {in_words(decision)}, but got "
+                f"{quoted(option)}{where}."
+            )
         return tuple(architecture)
 
     def graph(self, architecture: Architecture) -> Graph | None:

@@ -84,9 +84,7 @@ class Decision:
             option: An option, or its text. Numbers match by value: ``"1e-4"`` is ``0.0001``, and
                 ``"3.0"`` is ``3``.
         """
-        if isinstance(option, np.generic):
-            option = option.item()
-        text = str(option)
+        text = str(option)  # of NumPy's numbers with few bits, as short as it can be
         found = self._positions.get(text, self._positions.get(text.strip()))
         if found is not None:
             return found

@@ -6,12 +6,14 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import QueryError, TableFileError, short
+from nasbench_lab.spaces import Decision, SearchSpace, get_space
 
 
 @dataclass(frozen=True)
@@ -268,6 +270,8 @@ class TableInfo:
         details: Other information that a reader of the table needs, by name.
         trial: The trials that a search sees by default, ``"mean"`` or ``"random"``; results are
             reported by the mean.
+        decisions: The decisions of the space, if it has no registered name; see
+            ``spaces.kept_decisions``.
     """
 
     name: str
@@ -284,6 +288,16 @@ class TableInfo:
     joins: tuple[str, ...] = ()
     details: Mapping[str, object] = field(default_factory=dict)
     trial: str = "mean"
+    decisions: tuple[Decision, ...] = ()
+
+    @cached_property
+    def search_space(self) -> SearchSpace:
+        """The space: that of the decisions, or the registered one of the name.
+
+        Raises:
+            UnknownNameError: There is no such space.
+        """
+        return SearchSpace(self.space, self.decisions) if self.decisions else get_space(self.space)
 
 
 def ranges(numbers: Iterable[int | str]) -> str:

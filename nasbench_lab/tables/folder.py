@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import time
@@ -16,9 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import DataFolderError, NasbenchLabError, TableFileError, text_of
+from nasbench_lab.errors import (
+    DataFolderError,
+    NasbenchLabError,
+    SpaceError,
+    TableFileError,
+    text_of,
+)
 from nasbench_lab.files import atomic_file, content_checksum, identity, read_text, settle, sha256
-from nasbench_lab.spaces import get_space
+from nasbench_lab.spaces import Decision
 from nasbench_lab.tables.columns import Column, TableInfo, Task
 
 _LONGEST = 1 << 26
@@ -64,7 +71,7 @@ def read_folder(
             actual = os.stat(folder / f"{name}.npy").st_size
             if actual != size:
                 raise _DamageError(f"has {actual:,} bytes instead of {size:,}")
-    arrays = Arrays(folder, shapes, checksums, rows, info.space, remedy)
+    arrays = Arrays(folder, shapes, checksums, rows, info, remedy)
     if columns:
         arrays.map(columns[0].name)
     return info, columns, arrays, checksums
@@ -201,11 +208,11 @@ class Arrays(dict[str, NDArray[Any]]):
         shapes: Mapping[str, tuple[int, ...]],
         checksums: Mapping[str, str],
         rows: int,
-        space: str,
+        info: TableInfo,
         remedy: str,
     ) -> None:
         self._folder, self._shapes, self._checksums = folder, shapes, checksums
-        self.rows, self._space = rows, space
+        self.rows, self._info = rows, info
         self._mapped: dict[str, NDArray[Any]] = {}
         self._identity = identity(folder)
         self.remedy = remedy
@@ -254,7 +261,7 @@ class Arrays(dict[str, NDArray[Any]]):
             if array.dtype.kind not in "fiub":
                 raise _DamageError(f"holds {array.dtype}, not numbers")
             return
-        size = get_space(self._space).size
+        size = self._info.search_space.size
         bounds = {
             "row_of_index": ((size,), -1, self.rows),
             "keys": ((self.rows,), 0, size),
@@ -325,10 +332,13 @@ def write_manifest(
 ) -> None:
     files = sorted(folder.glob("*.npy"))
     checksums = checksums or {}
+    described = asdict(info)
+    if not info.decisions:
+        del described["decisions"]  # as in tables of earlier versions, which read it too
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "rows": rows,
-        "info": asdict(info),
+        "info": described,
         "columns": [asdict(column) for column in columns],
         "bytes": {file.name[:-4]: file.stat().st_size for file in files},
         "sha256": {file.name[:-4]: checksums.get(file.name[:-4]) or sha256(file) for file in files},
@@ -339,13 +349,58 @@ def write_manifest(
 
 
 def _info(entry: dict[str, Any]) -> TableInfo:
-    entry = {"trial": "mean", **entry}  # tables of earlier versions have none
+    entry = {"trial": "mean", "decisions": (), **entry}  # tables of earlier versions have none
     texts = [entry[field.name] for field in fields(TableInfo) if field.type == "str"]
     if not all(isinstance(text, str) for text in texts) or not isinstance(entry["source"], dict):
         raise ValueError("info in manifest.json has something else than texts and a source")
     tasks = {name: Task(**task) for name, task in entry["tasks"].items()}
     lists = {name: tuple(entry[name]) for name in ("missing", "joins")}
-    return TableInfo(**{**entry, **lists, "tasks": tasks})
+    decisions = _decisions(entry["decisions"])
+    info = TableInfo(**{**entry, **lists, "tasks": tasks, "decisions": decisions})
+    if decisions:
+        try:
+            size = info.search_space.size
+        except SpaceError as error:
+            raise ValueError(f"its space cannot be: {error}") from error
+        if size > np.iinfo(np.int64).max:
+            raise ValueError("its space is too large to number with 64 bits")
+    return info
+
+
+MOST_DECISIONS = 1_000
+_MOST_OPTIONS = 100_000
+_LONGEST_OPTION = 1_000
+"""The most decisions of a space that a table keeps, options of all of them, and characters of one."""
+
+
+def _decisions(entries: Any) -> tuple[Decision, ...]:
+    """The decisions of a table's own space, within bounds."""
+    if not isinstance(entries, list | tuple) or len(entries) > MOST_DECISIONS:
+        raise ValueError(f"its space is no list of at most {MOST_DECISIONS:,} decisions")
+    texts, count = [], 0
+    for entry in entries:
+        if set(entry) != {"name", "options", "ordered", "active_if"}:
+            raise ValueError("a decision of its space has other keys than it should")
+        name, options, conditions = entry["name"], entry["options"], entry["active_if"]
+        if not isinstance(options, list) or type(entry["ordered"]) is not bool:
+            raise ValueError("a decision of its space has no list of options, or no word on order")
+        lists = [options, *(allowed for _, allowed in conditions)]
+        count += sum(map(len, lists))
+        if count > _MOST_OPTIONS:
+            raise ValueError(f"its space has more than {_MOST_OPTIONS:,} options")
+        for one in (name, *(option for some in lists for option in some)):
+            if isinstance(one, float) and not math.isfinite(one):
+                raise ValueError("an option of its space is no finite number")
+            texts.append(str(one))
+        if not isinstance(name, str) or max(map(len, texts)) > _LONGEST_OPTION:
+            raise ValueError(
+                f"its space has no names and options of {_LONGEST_OPTION:,} characters"
+            )
+        texts.clear()
+    try:
+        return tuple(Decision(**entry) for entry in entries)
+    except SpaceError as error:
+        raise ValueError(f"its space cannot be: {error}") from error
 
 
 def _column(entry: dict[str, Any]) -> Column:

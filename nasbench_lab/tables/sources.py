@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from nasbench_lab.spaces import SearchSpace
+
 
 def silent(done: int, total: int) -> None:
     """Shows nothing."""
@@ -40,6 +42,7 @@ class ImportOptions:
         jobs: How many processes read; -1 for one per core.
         mapping: The mapping file of a CSV or Parquet file.
         progress: Called with the number of records so far and of all records (0 if unknown).
+        space: The space of a CSV or Parquet file, if the mapping does not say it.
     """
 
     name: str | None = None
@@ -47,6 +50,7 @@ class ImportOptions:
     jobs: int = -1
     mapping: Path | None = None
     progress: Callable[[int, int], None] = silent
+    space: SearchSpace | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class FileFormat:
             naming file and record.
         official: Names of the official files in ``$TORCH_HOME``, best first.
         named_by: Reads the table's name from a mapping file, if the format has mapping files.
+        draft: Writes the text of a mapping file for a data file, if the format has mapping files.
     """
 
     name: str
@@ -70,3 +75,4 @@ class FileFormat:
     convert: Callable[[Path, Path, ImportOptions], None]
     official: tuple[str, ...] = ()
     named_by: Callable[[Path], str] | None = None
+    draft: Callable[[Path], str] | None = None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError, did_you_mean
 from nasbench_lab.files import atomic_folder, link_or_copy
 from nasbench_lab.guard import check_tables_are_open
-from nasbench_lab.spaces import Architecture, Architectures, SearchSpace, get_space
+from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
 from nasbench_lab.tables.columns import Column, Query, TableInfo, check_values, ranges
 from nasbench_lab.tables.folder import (
     MAKE_AGAIN,
@@ -48,7 +48,7 @@ class Table:
         self.folder = folder
         self.info = info
         self.name = info.name
-        self.space: SearchSpace = get_space(info.space)
+        self.space: SearchSpace = info.search_space
         self.columns = {column.name: column for column in columns}
         self._arrays = arrays
         self._checksums = checksums
@@ -123,7 +123,7 @@ class Table:
             TableFileError: A value is impossible for its quantity, such as an accuracy of 200 %.
             ValueError: Columns, rows and names do not fit together.
         """
-        space = get_space(info.space)
+        space = info.search_space
         extra = dict(extra or {})
         if row_of_index is not None:
             extra["row_of_index"] = row_of_index
@@ -265,6 +265,8 @@ class Table:
         else:
             names = set(self._checksums)
         text = json.dumps({name: self._checksums[name] for name in names}, sort_keys=True)
+        if self.info.decisions:
+            text += repr(self.info.decisions)  # what the numbers of a table's own space mean
         return hashlib.sha256(text.encode()).hexdigest()
 
     def verify(self) -> None:
