@@ -187,6 +187,8 @@ def _judged(benchmark: TableBenchmark, partial: bool) -> list[str]:
     table, report = benchmark.table, benchmark.table.column(benchmark.report)
     seen = [_column(table.column(query)) for query in benchmark.queries]
     searched = f"Searches see {listed(seen)} and nothing else of the table."
+    if benchmark.noisy:
+        searched += " What they see is one training, drawn at random at each evaluation."
     first = f", by {benchmark.objectives[0].name}" if len(seen) > 1 else ""
     full = (
         " Of evaluations after different numbers of epochs, those after most decide."
@@ -203,7 +205,12 @@ def _judged(benchmark: TableBenchmark, partial: bool) -> list[str]:
         sentences.insert(
             1, f"Architectures have to keep to {bounds}; others cost as much but never count."
         )
-    if table.column(benchmark.first_objective) == report:
+    if stats.sees_trials(benchmark):
+        sentences.append(
+            f"It is judged by the mean {_column(report)} over its trainings. The table has no test "
+            f"data, so regrets do not tell how well a choice generalises."
+        )
+    elif table.column(benchmark.first_objective) == report:
         sentences.append(
             "The table has one measurement only, so it is reported too, and regrets do not tell how "
             "well a choice generalises."

@@ -216,3 +216,10 @@ def test_commands_about_a_table_take_a_task_too(lab):
     assert "Searches see one training of cifar10_valid_accuracy" in described.words
     assert "reported in the mean cifar10_valid_accuracy" in described.words
     assert "Did you mean 'cifar100'" in lab("best", "nas-bench-201-final/cifar_100").err
+
+
+def test_the_report_says_that_a_search_sees_one_training(lab, on_real_values):
+    assert lab("report", "r").code == 0
+    page = " ".join(Path("r/report.html").read_text().split())
+    assert "one training, drawn at random at each evaluation" in page
+    assert "judged by the mean cifar10_valid_accuracy" in page
