@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from algorithms._variation import check_rate
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_number
 from nasbench_lab.spaces import Architecture, SearchSpace
 
@@ -24,6 +25,8 @@ class RegularizedEvolution(SearchAlgorithm):
         space: The space to search.
         population_size: P of Algorithm 1.
         sample_size: S of Algorithm 1, the number of candidates for parenthood.
+        near: An option of an ordered decision is so many times as likely in a mutation as one that is
+            a step nearer to the parent's; with 1 all are equally likely.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
@@ -33,11 +36,14 @@ class RegularizedEvolution(SearchAlgorithm):
         *,
         population_size: int = 10,
         sample_size: int = 3,
+        near: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
         check_number("population_size", population_size, whole=True, low=1)
         check_number("sample_size", sample_size, whole=True, low=1)
+        check_rate("near", near)
+        self.near = near
         self.population_size = population_size
         self.sample_size = sample_size
         self._n_initial = 0
@@ -54,7 +60,9 @@ class RegularizedEvolution(SearchAlgorithm):
         sample = [self._population[int(u)] for u in draws]
         # The parent is the best of the sample, and the child a mutation of it.
         _, parent = max(sample, key=lambda member: member[0])
-        return self.trial(self.space.mutate(parent, self.rng))
+        if self.near == 1:
+            return self.trial(self.space.mutate(parent, self.rng))
+        return self.trial(self.space.mutate(parent, self.rng, near=self.near))
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         score = self.score(evaluation)

@@ -18,7 +18,14 @@ from nasbench_lab.errors import (
     short,
 )
 from nasbench_lab.spaces.conditions import Conditions, in_words
-from nasbench_lab.spaces.decisions import Decision, is_blank, parted
+from nasbench_lab.spaces.decisions import (
+    Decision,
+    check_near,
+    is_blank,
+    other_option,
+    other_options,
+    parted,
+)
 from nasbench_lab.words import counted
 
 Architecture = tuple[int, ...]
@@ -324,34 +331,53 @@ class SearchSpace:
         return rng.integers(self._radices, size=(n, len(self.n_options)))
 
     @overload
-    def mutate(self, architecture: tuple[int, ...], rng: np.random.Generator) -> Architecture: ...
+    def mutate(
+        self, architecture: tuple[int, ...], rng: np.random.Generator, near: float = 1.0
+    ) -> Architecture: ...
     @overload
-    def mutate(self, architecture: Architectures, rng: np.random.Generator) -> Architectures: ...
-    def mutate(self, architecture: Any, rng: np.random.Generator) -> Any:
+    def mutate(
+        self, architecture: Architectures, rng: np.random.Generator, near: float = 1.0
+    ) -> Architectures: ...
+    def mutate(self, architecture: Any, rng: np.random.Generator, near: float = 1.0) -> Any:
         """Changes one decision; all decisions, and all its other options, are equally likely.
 
         Decisions with a single option never change, nor do those that do not exist. The option of a
         decision that the change brings into being is drawn uniformly. A space of one architecture
         returns it.
+
+        Args:
+            architecture: A tuple, or an ``(n, d)`` array.
+            rng: Where the change is drawn from.
+            near: Prefers options of ordered decisions that are near the present one: an option is
+                ``near`` times as likely as one that is a step nearer. With 1 all are equally likely,
+                with 0 only the next ones are drawn.
+
+        Raises:
+            SpaceError: ``near`` is not from 0 to 1.
         """
+        check_near(near)
         if self._conditions:
             if isinstance(architecture, np.ndarray):
-                return self._conditions.mutate_many(self._validate_many(architecture), rng)
-            return self._conditions.mutate(architecture, rng)
+                return self._conditions.mutate_many(self._validate_many(architecture), rng, near)
+            return self._conditions.mutate(architecture, rng, near)
         if isinstance(architecture, np.ndarray):
             result = self._validate_many(architecture).copy()
             if self._free and len(result):
                 rows = np.arange(len(result))
                 which = np.array(self._free)[rng.integers(len(self._free), size=len(result))]
-                step = 1 + rng.integers(self._radices[which] - 1)
-                result[rows, which] = (result[rows, which] + step) % self._radices[which]
+                options = result[rows, which]
+                if near < 1:
+                    u = rng.random(len(result))
+                    result[rows, which] = other_options(self.decisions, which, options, u, near)
+                else:
+                    step = 1 + rng.integers(self._radices[which] - 1)
+                    result[rows, which] = (options + step) % self._radices[which]
             return result
         if not self._free:
             return architecture
         u, v = rng.random(2).tolist()
         i = self._free[int(u * len(self._free))]
-        n = self.n_options[i]
-        option = (architecture[i] + 1 + int(v * (n - 1))) % n
+        option = other_option(self.decisions[i], architecture[i], v, near)
         return (*architecture[:i], option, *architecture[i + 1 :])
 
     @overload

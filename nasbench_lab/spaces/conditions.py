@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import InvalidArchitectureError, SpaceError, quoted, short
-from nasbench_lab.spaces.decisions import Decision
+from nasbench_lab.spaces.decisions import Decision, other_option, other_options
 from nasbench_lab.words import listed
 
 Ints = NDArray[np.int64]
@@ -332,7 +332,9 @@ class Conditions:
 
     # Moves
 
-    def mutate(self, architecture: tuple[int, ...], rng: np.random.Generator) -> tuple[int, ...]:
+    def mutate(
+        self, architecture: tuple[int, ...], rng: np.random.Generator, near: float
+    ) -> tuple[int, ...]:
         """An architecture with one decision changed; the argument must be of the space."""
         before = self.active_one(architecture)
         free = [i for i, n in enumerate(self.n_options) if n > 1 and before[i]]
@@ -340,9 +342,8 @@ class Conditions:
             return architecture
         u, v = rng.random(2).tolist()
         i = free[int(u * len(free))]
-        n = self.n_options[i]
         result = list(architecture)
-        result[i] = (result[i] + 1 + int(v * (n - 1))) % n
+        result[i] = other_option(self.decisions[i], result[i], v, near)
         if self._dependants[i]:
             active: list[bool] = []
             for j in range(len(result)):
@@ -353,7 +354,7 @@ class Conditions:
                     result[j] = int(rng.random() * self.n_options[j])
         return tuple(result)
 
-    def mutate_many(self, architectures: Ints, rng: np.random.Generator) -> Ints:
+    def mutate_many(self, architectures: Ints, rng: np.random.Generator, near: float) -> Ints:
         """``(n, d)`` architectures, each with one decision changed."""
         result, radices = architectures.copy(), np.array(self.n_options)
         before = self.active(architectures)
@@ -363,9 +364,9 @@ class Conditions:
         which = (places <= np.floor(draws[0] * places[:, -1])[:, None]).sum(axis=1)
         rows = np.flatnonzero(places[:, -1])  # all, or none in a space of one architecture
         which = which[rows]
-        n = radices[which]
-        step = 1 + (draws[1][rows] * (n - 1)).astype(np.int64)
-        result[rows, which] = (result[rows, which] + step) % n
+        options = result[rows, which]
+        u = draws[1][rows]
+        result[rows, which] = other_options(self.decisions, which, options, u, near)
         active = np.ones(result.shape, dtype=np.bool_)
         for i, masks in enumerate(self._masks):
             for on, mask in masks:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import functools
 import math
+from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_lab.errors import SpaceError, quoted
 
@@ -116,6 +119,63 @@ def parted(text: str) -> list[str]:
         return next(csv.reader([text], delimiter=":", strict=True), [])
     except csv.Error:
         return text.split(":")
+
+
+# Another option of a decision
+
+
+def check_near(near: float) -> None:
+    """Refuses a ``near`` that is no number from 0 to 1.
+
+    Raises:
+        SpaceError: It is none.
+    """
+    if not 0 <= near <= 1:
+        raise SpaceError(f"Expected a number from 0 to 1 for near but got {near!r}.")
+
+
+def other_option(decision: Decision, option: int, u: float, near: float = 1.0) -> int:
+    """Another option of a decision that has several.
+
+    Args:
+        decision: The decision.
+        option: The number of its present option.
+        u: A number drawn uniformly from 0 to 1.
+        near: How many times as likely an option of an ordered decision is as one that is a step
+            nearer.
+    """
+    if near < 1 and decision.ordered:
+        return bisect(_cumulative(len(decision.options), near)[option].tolist(), u)
+    n = len(decision.options)
+    return (option + 1 + int(u * (n - 1))) % n
+
+
+def other_options(
+    decisions: Sequence[Decision],
+    which: NDArray[np.int64],
+    options: NDArray[np.int64],
+    u: NDArray[np.float64],
+    near: float = 1.0,
+) -> NDArray[np.int64]:
+    """``other_option`` of ``n`` decisions, whose numbers ``which`` says."""
+    n = np.array([len(decision.options) for decision in decisions])[which]
+    result: NDArray[np.int64] = (options + 1 + (u * (n - 1)).astype(np.int64)) % n
+    for i in np.unique(which).tolist() if near < 1 else []:
+        if decisions[i].ordered:
+            rows = np.flatnonzero(which == i)
+            cumulative = _cumulative(len(decisions[i].options), near)[options[rows]]
+            result[rows] = (cumulative <= u[rows, None]).sum(axis=1)
+    return result
+
+
+@functools.lru_cache(maxsize=64)
+def _cumulative(n: int, near: float) -> NDArray[np.float64]:
+    """``(n, n)``: sums of the chances of the options up to each, by the present option."""
+    steps = np.abs(np.arange(n)[:, None] - np.arange(n))
+    chances = np.where(steps > 0, float(near) ** np.maximum(steps - 1, 0), 0.0)
+    cumulative = chances.cumsum(axis=1)
+    result: NDArray[np.float64] = cumulative / cumulative[:, -1:]
+    return result
 
 
 def _value(text: str) -> float | bool | None:

@@ -157,16 +157,22 @@ class NB101Space(SearchSpace):
         return cells[:n]
 
     @overload
-    def mutate(self, architecture: tuple[int, ...], rng: np.random.Generator) -> Architecture: ...
+    def mutate(
+        self, architecture: tuple[int, ...], rng: np.random.Generator, near: float = 1.0
+    ) -> Architecture: ...
     @overload
-    def mutate(self, architecture: Architectures, rng: np.random.Generator) -> Architectures: ...
-    def mutate(self, architecture: Any, rng: np.random.Generator) -> Any:
+    def mutate(
+        self, architecture: Architectures, rng: np.random.Generator, near: float = 1.0
+    ) -> Architectures: ...
+    def mutate(self, architecture: Any, rng: np.random.Generator, near: float = 1.0) -> Any:
         """Flips each edge with chance 1/7 and changes each operation with chance 1/5.
 
         This is the mutation of the paper's regularized evolution at its mutation rate of 1, as in
         the published notebook (``mutate_spec`` of NASBench.ipynb): the chances are 1 divided by the
         number of nodes, or of operations. The mutation is repeated until the result is a cell, and
         here also until it differs from its parent, if only in a dead end.
+
+        ``near`` says nothing here: no decision is ordered.
         """
         if isinstance(architecture, np.ndarray):
             parents = self._validate_many(architecture)

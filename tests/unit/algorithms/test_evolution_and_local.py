@@ -23,6 +23,7 @@ from algorithms._variation import (
 from algorithms.genetic_algorithm import GeneticAlgorithm
 from algorithms.local_search import LocalSearch
 from algorithms.random_search import RandomSearch
+from algorithms.regularized_evolution import RegularizedEvolution
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.errors import HyperparameterError, InvalidArchitectureError
 from nasbench_lab.landscape.landscape import _steepest, survey
@@ -179,6 +180,21 @@ def test_children_of_cells_are_cells_and_mostly_not_their_parents(crossover):
             assert space.validate(mutant) == mutant
             new += child not in (one, other)
     assert new > 300
+
+
+def test_evolution_prefers_near_options_on_request():
+    """With ``near=0``, a child differs from some architecture before it by one step at most."""
+    space = SearchSpace("widths", [Decision(f"w{i}", range(9), ordered=True) for i in range(3)])
+    steps = {}
+    for near in (0, 1):
+        trace = simulate(
+            RegularizedEvolution(space, seed=0, near=near), SyntheticBenchmark(space), 100
+        )
+        asked = trace.architecture
+        steps[near] = [np.abs(asked[:i] - asked[i]).sum(axis=1).min() for i in range(10, 100)]
+    assert max(steps[0]) <= 1 < max(steps[1])
+    with pytest.raises(HyperparameterError, match="near"):
+        RegularizedEvolution(space, near=1.1)
 
 
 # The genetic algorithm

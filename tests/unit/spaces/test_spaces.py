@@ -1,14 +1,16 @@
 """The search spaces, by brute force over all their architectures."""
 
 import itertools
+import math
 import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
 from nas_bench_graph.architecture import Arch
 from scipy.stats import chisquare
 
-from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
+from nasbench_lab.errors import InvalidArchitectureError, SpaceError, UnknownNameError
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
 from nasbench_lab.spaces.nas_bench_graph import LINKS
 from nasbench_lab.spaces.nb201 import CONV_1X1, CONV_3X3, EDGES, NONE, POOL, SKIP
@@ -171,6 +173,76 @@ def test_mutation_of_one_architecture_reaches_its_neighbours_uniformly(many):
     numbers = space.index(mutants)
     assert set(numbers.tolist()) == set(neighbours.tolist())
     assert_uniform(np.searchsorted(neighbours, numbers), 24)
+
+
+NEAR = SearchSpace(
+    "near",
+    [
+        Decision("width", (8, 16, 32, 64, 128), ordered=True),
+        Decision("operation", "abcd"),
+        Decision("alone", (1,), ordered=True),
+        Decision("depth", (1, 2), ordered=True),
+        Decision("rate", (0.1, 0.2, 0.3), ordered=True, active_if={"depth": 2}),
+    ],
+)
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("near", [0, 0.3, 0.9])
+@pytest.mark.parametrize("conditional", [False, True])
+def test_near_options_of_ordered_decisions_are_preferred_on_request(near, many, conditional):
+    space = NEAR if conditional else SearchSpace("plain", NEAR.decisions[:4])
+    n, rng = 6000, np.random.default_rng(5)
+    for parent in [(0, 1, 0, 1, 2), (2, 0, 0, 1, 1), (4, 3, 0, 0, 0)]:
+        parent = parent[: len(space.decisions)]
+        expected = {}
+        free = [i for i, k in enumerate(space.n_options) if k > 1]
+        free = [i for i in free if space.active(np.array([parent]))[0, i]]
+        for i in free:
+            decision = space.decisions[i]
+            weights = {
+                option: near ** (abs(option - parent[i]) - 1) if decision.ordered else 1
+                for option in range(len(decision.options))
+                if option != parent[i]
+            }
+            for option, weight in weights.items():
+                child = space.nearest((*parent[:i], option, *parent[i + 1 :]))
+                chance = weight / sum(weights.values()) / len(free)
+                # The rate that comes into being with a depth of 2 is drawn uniformly.
+                born = [(*child[:4], rate) for rate in range(3)] if len(child) > 4 else []
+                ends = born if i == 3 and option == 1 and born else [child]
+                for end in ends:
+                    expected[end] = expected.get(end, 0) + chance / len(ends)
+        expected = {one: chance for one, chance in expected.items() if chance}
+        before = np.array([parent] * n)
+        mutants = (
+            space.mutate(before, rng, near=near)
+            if many
+            else np.array([space.mutate(parent, rng, near=near) for _ in range(n)])
+        )
+        assert (before == parent).all()
+        drawn = Counter(map(tuple, mutants.tolist()))
+        assert set(drawn) == set(expected)
+        assert sum(expected.values()) == pytest.approx(1)
+        counts = [drawn[one] for one in expected]
+        assert chisquare(counts, n * np.array(list(expected.values()))).pvalue > P_MIN
+
+
+@pytest.mark.parametrize("space", [NEAR, get_space("nb201"), get_space("nb101")], ids=str)
+def test_mutation_without_a_preference_draws_what_it_always_has(space):
+    parents = space.sample(np.random.default_rng(0), 50)
+    for many in (False, True):
+        drawn = [
+            space.mutate(parents if many else tuple(parents[0]), np.random.default_rng(1), **near)
+            for near in ({}, {"near": 1})
+        ]
+        assert np.array_equal(*drawn)
+
+
+@pytest.mark.parametrize("near", [-0.1, 1.5, math.nan])
+def test_a_preference_that_is_no_share_is_refused(near):
+    with pytest.raises(SpaceError, match="from 0 to 1 for near"):
+        NEAR.mutate((0, 0, 0, 0, 0), np.random.default_rng(0), near=near)
 
 
 def test_sampling_many_is_uniform_over_the_whole_space(space):
