@@ -112,7 +112,8 @@ def mutate_genes(
     """Changes each decision with chance ``rate``, to each of its other options with the same chance.
 
     Decisions with a single option stay as they are. The options of decisions that come to exist are
-    drawn uniformly. A result that is no architecture of the space is drawn again, and after
+    drawn uniformly. A result that is no architecture of the space is drawn again, and so are changes
+    that stand for the architecture itself, as may be where few architectures were measured; after
     ``MOST_TRIES`` of them the space's own mutation is used.
     """
     for _ in range(MOST_TRIES):
@@ -126,9 +127,15 @@ def mutate_genes(
             for option, n, u in zip(before, space.n_options, draws, strict=True)
         ]
         child = valid_child(space, options)
-        if child is not None:
+        if child is not None and not (child == architecture and _changed(space, before, options)):
             return child
     return space.mutate(architecture, rng)
+
+
+def _changed(space: SearchSpace, before: Architecture, options: Sequence[int]) -> bool:
+    """Whether options differ from those before in a decision that exists."""
+    different = np.array(before) != options
+    return bool((different & space.active(np.array([before]))[0]).any())
 
 
 def valid_child(space: SearchSpace, options: Sequence[int]) -> Architecture | None:

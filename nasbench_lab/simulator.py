@@ -179,6 +179,7 @@ class _Run:
         self.budget, self.charge_repeats, self.noise = budget, charge_repeats, noise
         self.faults = faults if workers.fail or workers.straggle else None
         self.resumes = resumes(benchmark.clock)
+        self.free_misses = benchmark.missing == "free"
         watching = type(algorithm).should_stop is not SearchAlgorithm.should_stop
         self.shown = benchmark.fidelities if watching else ()
         self.done: list[_Job] = []
@@ -220,7 +221,7 @@ class _Run:
                     break
                 unspent = 0 if self._spends(job) else unspent + 1
                 if unspent > PATIENCE:
-                    if self.charge_repeats:
+                    if self.charge_repeats and not self.free_misses:
                         raise AlgorithmError(
                             f"{type(algorithm).__name__} asked {PATIENCE:,} times in a row for "
                             f"evaluations that take no time or epochs, so the budget of {self.budget} "
@@ -248,7 +249,7 @@ class _Run:
                 free.append(job.worker)
             free.sort()
 
-        # Of a search that ended in nothing but repeats, these say nothing.
+        # Of a search that ended in nothing but what is free, that says nothing.
         while unspent > PATIENCE and self.done and not self.done[-1].charged:
             self.done.pop()
         self.cut_off += [job for _, _, job in running]
@@ -265,7 +266,8 @@ class _Run:
         self.asked += 1
         since = self._since(trial)
         evaluation = self._evaluate(trial, trial.epoch, since)
-        job.charged, job.failed, job.stopped, job.factor = True, False, False, 1.0
+        job.charged = not (self.free_misses and evaluation.row < 0)
+        job.failed, job.stopped, job.factor = False, False, 1.0
         job.since = min(since, evaluation.epoch or 0)
         job.upcoming, job.seen = [], None
         if not self.charge_repeats:

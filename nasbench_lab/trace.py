@@ -43,7 +43,8 @@ class Trace:
         start: ``(n,)`` when it began, on the simulated clock.
         end: ``(n,)`` when it ended.
         worker: ``(n,)`` which worker did it.
-        charged: ``(n,)`` whether it counted for the budget: all but free repeats.
+        charged: ``(n,)`` whether it counted for the budget: all but free repeats, and free
+            evaluations of architectures that the table lacks.
         status: ``(n,)`` what became of it, as a position in ``STATUSES``.
         space: The space of the architectures.
         objectives: What the columns of ``values`` are.

@@ -1,7 +1,15 @@
 """Benchmarks, which evaluate the trials of a search algorithm."""
 
-from nasbench_lab.benchmark.interface import Benchmark, Objective
+from nasbench_lab.benchmark.interface import MISSING, Benchmark, Objective
 from nasbench_lab.benchmark.table_benchmark import TableBenchmark
-from nasbench_lab.benchmark.warnings import lacking_times, scarcity
+from nasbench_lab.benchmark.warnings import gaps, lacking_times, scarcity
 
-__all__ = ["Benchmark", "Objective", "TableBenchmark", "lacking_times", "scarcity"]
+__all__ = [
+    "MISSING",
+    "Benchmark",
+    "Objective",
+    "TableBenchmark",
+    "gaps",
+    "lacking_times",
+    "scarcity",
+]

@@ -12,6 +12,15 @@ from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.tables.columns import Constraint
 
 
+MISSING = {
+    "pool": "searches move among the measured architectures only",
+    "fail": "evaluations of other architectures fail, and are charged",
+    "free": "evaluations of other architectures fail, and cost nothing of the budget",
+    "fallback": "another benchmark evaluates other architectures",
+}
+"""What may come of the architectures that a benchmark has no values of, in words."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """A quantity that a search optimises.
@@ -43,6 +52,8 @@ class Benchmark(ABC):
     """Whether evaluations draw from ``rng``."""
     constraints: tuple[Constraint, ...] = ()
     """The constraints on architectures."""
+    missing: str = "fail"
+    """What comes of architectures that it has no values of: one of ``MISSING``."""
     dataset: str | None = None
     """The data set that the networks are trained for, or None if the benchmark does not know."""
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.algorithm import Evaluation
-from nasbench_lab.benchmark.interface import Benchmark
+from nasbench_lab.benchmark.interface import MISSING, Benchmark
 from nasbench_lab.benchmark.questions import Questions
 from nasbench_lab.clock import Times, counts_seconds, epochs_in_words, resumes
-from nasbench_lab.errors import QueryError
-from nasbench_lab.spaces import Architecture, Architectures
+from nasbench_lab.errors import QueryError, UnknownNameError
+from nasbench_lab.spaces import Architecture, Architectures, PoolSpace, SearchSpace
 from nasbench_lab.tables.columns import Constraint, Query
+from nasbench_lab.tables.coverage import ENOUGH
 from nasbench_lab.tables.table import Table
 
 
@@ -34,6 +35,12 @@ class TableBenchmark(Benchmark):
             table has the times for it, else ``evaluations``.
         fallback: A benchmark for architectures that the table lacks, such as a
             ``TrainingBenchmark``. Its evaluations have row -1 and no test value.
+        missing: What comes of the architectures that the table lacks. ``pool``: the space is that of
+            the architectures that have all values which a search sees, so that a search moves among
+            these only. ``fail``: their evaluations fail; they count as evaluations, and take no
+            time. ``free``: likewise, but they cost nothing of any budget. ``fallback``: the fallback
+            evaluates them. By default ``fallback`` if there is one, else ``pool`` if the table holds
+            less than half of its space, and ``fail`` if it holds more.
         constraints: Constraints on architectures, such as ``"parameters<=0.5"``. An architecture that
             breaks one costs as much as any other and is never an incumbent; its evaluation has the
             violation. Regret is against the best architecture within the constraints. A constraint
@@ -42,8 +49,9 @@ class TableBenchmark(Benchmark):
 
     Raises:
         QueryError: The table cannot answer, the objective or a constraint is measured on test data,
-            no entry keeps to the constraints, or the fallback measures something else.
-        UnknownNameError: The table has no such task, or there is no such clock.
+            no entry keeps to the constraints, the fallback measures something else, or ``missing``
+            and ``fallback`` contradict each other.
+        UnknownNameError: The table has no such task, or there is no such clock or ``missing``.
     """
 
     def __init__(
@@ -56,8 +64,10 @@ class TableBenchmark(Benchmark):
         clock: str | None = None,
         fallback: Benchmark | None = None,
         constraints: Constraint | str | Sequence[Constraint | str] | None = (),
+        missing: str | None = None,
     ) -> None:
-        self.table, self.task, self.space = table, task, table.space
+        self.table, self.task = table, task
+        self.space: SearchSpace = table.space
         self.name = table.name if task is None else f"{table.name}/{task}"
         questions = Questions.of(table, task, objective, report, constraints)
         self.queries, self.report = questions.queries, questions.report
@@ -77,6 +87,22 @@ class TableBenchmark(Benchmark):
         self._rows: dict[Architecture, int] = {}
         self._feasible: NDArray[np.bool_] | None = None
         self._check_constraints()
+        self.missing = _policy(table, missing, fallback)
+        if self.missing == "pool":
+            self.space = self._pool()
+
+    def _pool(self) -> PoolSpace:
+        """The architectures that have all values which a search sees."""
+        values, _, _ = self._at(None)
+        measured = self.table.architectures[~np.isnan(values).any(axis=0)]
+        measured = measured[(measured >= 0).all(axis=1)]  # others have a row, and no architecture
+        if not len(measured):
+            seen = ", ".join(objective.name for objective in self.objectives)
+            raise QueryError(
+                f"No entry of {self.table.name!r} has values of {seen} by the clock {self.clock!r}, so "
+                f"there is nothing that a search could move among."
+            )
+        return PoolSpace(self.table.space, measured)
 
     def _check_constraints(self) -> None:
         """Refuses constraints that no entry keeps to."""
@@ -186,7 +212,7 @@ class TableBenchmark(Benchmark):
 
     def __reduce__(self) -> tuple[Any, ...]:
         queries = self.queries, self.report, self.clock, self.fallback, self.constraints
-        return _restore, (self.table, self.task, *queries)
+        return _restore, (self.table, self.task, *queries, self.missing)
 
     def evaluate(
         self,
@@ -197,7 +223,10 @@ class TableBenchmark(Benchmark):
     ) -> Evaluation:
         """Looks an architecture up.
 
-        An architecture that the table lacks is a failed evaluation, if there is no fallback.
+        What comes of an architecture that the table lacks is what ``missing`` says.
+
+        Raises:
+            InvalidArchitectureError: The architecture is not of the space, which may be a pool.
         """
         if since is not None and resumes(self.clock):
             if self.fallback is not None and self._row(architecture) < 0:
@@ -213,9 +242,11 @@ class TableBenchmark(Benchmark):
         if row < 0 and self.fallback is not None:
             return self.fallback.evaluate(architecture, epoch, rng)._replace(row=-1)
         if row < 0:
+            if self.missing == "pool":
+                self.space.validate(architecture)
             values = (math.nan,) * len(columns)
-            cost = 1.0 if not counts_seconds(self.clock) else 0.0
-            result = Evaluation(values, cost, self.epochs if epoch is None else epoch, row)
+            at = self.epochs if epoch is None else epoch
+            result = Evaluation(values, self._cost_of_absent, at, row)
         elif self.noisy:
             return self._evaluate_random(row, epoch, rng)
         else:
@@ -225,6 +256,10 @@ class TableBenchmark(Benchmark):
             result = Evaluation(values, costs.item(row), at, row, violation)
         evaluations[architecture] = result
         return result
+
+    @property
+    def _cost_of_absent(self) -> float:
+        return 0.0 if counts_seconds(self.clock) or self.missing == "free" else 1.0
 
     def _row(self, architecture: Architecture) -> int:
         """The table's row of an architecture, which is the same at all epochs."""
@@ -250,7 +285,7 @@ class TableBenchmark(Benchmark):
         values = np.stack([column[rows] for column in columns], axis=1)
         absent = rows < 0
         values[absent] = np.nan
-        return values, np.where(absent, 1.0 if not counts_seconds(self.clock) else 0.0, costs[rows])
+        return values, np.where(absent, self._cost_of_absent, costs[rows])
 
     def _at(self, epoch: int | None) -> _Columns:
         """``(rows,)`` values of each objective, costs and violations at an epoch."""
@@ -350,6 +385,7 @@ def _restore(
     clock: str,
     fallback: Benchmark | None,
     constraints: tuple[Constraint, ...],
+    missing: str,
 ) -> TableBenchmark:
     return TableBenchmark(
         table,
@@ -359,4 +395,29 @@ def _restore(
         clock=clock,
         fallback=fallback,
         constraints=constraints,
+        missing=missing,
     )
+
+
+def _policy(table: Table, missing: str | None, fallback: Benchmark | None) -> str:
+    """What comes of architectures that a table lacks: what was asked for, or the default.
+
+    Raises:
+        QueryError: It contradicts the fallback.
+        UnknownNameError: There is no such policy.
+    """
+    if missing is None:
+        if fallback is not None:
+            return "fallback"
+        return "pool" if table.coverage.share < ENOUGH else "fail"
+    if missing not in MISSING:
+        raise UnknownNameError("policy for missing architectures", str(missing), MISSING)
+    if (missing == "fallback") != (fallback is not None):
+        raise QueryError(
+            "The policy 'fallback' for missing architectures needs a benchmark to fall back to: "
+            "TableBenchmark(table, fallback=…)."
+            if fallback is None
+            else f"{fallback.name!r} is given as a fallback for missing architectures, which the "
+            f"policy {missing!r} does not use. Leave out one of the two."
+        )
+    return missing

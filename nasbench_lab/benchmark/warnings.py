@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-import numpy as np
-
+from nasbench_lab.benchmark.interface import MISSING
 from nasbench_lab.benchmark.table_benchmark import TableBenchmark
 from nasbench_lab.errors import QueryError
+from nasbench_lab.tables.coverage import ALL_BUT, ENOUGH
 from nasbench_lab.tables.table import Table
 
 
@@ -20,21 +20,27 @@ def scarcity(benchmark: TableBenchmark) -> list[str]:
         sentences.append(
             f"only {allowed:,} of {len(table):,} entries keep to {bounds}, so many runs may find none."
         )
-    if len(table) < _FEW_SHARE * benchmark.space.size:
-        drawn = benchmark.space.sample(np.random.default_rng(0), _DRAWS)
-        share = float((table.row(drawn) >= 0).mean())
-        if share < 10 * _FEW_SHARE:
-            sentences.append(
-                f"the table holds {share:.1%} of random architectures of its space; the evaluations "
-                f"of all others fail."
-            )
+    if benchmark.missing in ("fail", "free") and table.coverage.share < ENOUGH:
+        sentences += gaps(benchmark)
     return sentences
 
 
 _FEW, _FEW_SHARE = 20, 0.01
 """The number and the share of entries below which there is a warning."""
 
-_DRAWS = 1000
+
+def gaps(benchmark: TableBenchmark) -> list[str]:
+    """What comes of the architectures that the table lacks, if there are more than a few."""
+    coverage, missing = benchmark.table.coverage, benchmark.missing
+    if coverage.share >= ALL_BUT:
+        return []
+    if missing == "pool":
+        also = f"{MISSING[missing]}, {benchmark.space.size:,} of them; results tell of these only"
+    else:
+        also = MISSING[missing]
+        if coverage.share < ENOUGH:
+            also += "; with 'pool', searches would move among the measured architectures only"
+    return [f"the table holds {coverage}. By the policy {missing!r}, {also}."]
 
 
 def lacking_times(table: Table) -> list[str]:

@@ -120,6 +120,15 @@ def compare(
             help="What architectures must keep to, such as parameters<=0.5; may be repeated.",
         ),
     ] = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POLICY",
+            help="What comes of architectures that a table lacks: pool (searches move among the "
+            "measured ones only), fail (charged), free; pool if unset and the table holds less than "
+            "half of its space, else fail.",
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, metavar="N", help="Evaluations at once, on the simulated clock.")
     ] = 1,
@@ -163,7 +172,13 @@ def compare(
     from nasbench_lab.registry import load_benchmark
 
     benchmarks = [
-        load_benchmark(name, clock=clock, objective=objective or None, constraints=constraint or ())
+        load_benchmark(
+            name,
+            clock=clock,
+            objective=objective or None,
+            constraints=constraint or (),
+            missing=missing,
+        )
         for name in benchmark or [DEFAULT_BENCHMARK]
     ]
     shown = _Shown(metric, axis, statistic, reference, as_json)
@@ -195,7 +210,7 @@ The file, of which all but the first three lines may be left out:\n
     workers = { count = 4, synchronous = false, fail = 0.0, straggle = 0.0, slowdown = 3.0 }\n
 An entry of algorithms may also be { name = "my label", algorithm = "gp_bo" }, and one of benchmarks
 { table = "nb201-digits", clock = "resume", objectives = ["valid_accuracy"], report =
-"test_accuracy", constraints = ["parameters<=0.02"] }."""
+"test_accuracy", constraints = ["parameters<=0.02"], missing = "fail" }."""
 
 
 def run(

@@ -125,6 +125,8 @@ class BenchmarkSetting:
         source: What the table was made from, with its version.
         table: The fingerprint of what is read of the table.
         decisions: Those of the table's own space; empty if the space has a registered name.
+        missing: What comes of architectures that the table lacks, one of
+            ``nasbench_lab.benchmark.MISSING``; ``fail`` in results of earlier versions.
     """
 
     name: str
@@ -137,6 +139,7 @@ class BenchmarkSetting:
     source: dict[str, Any]
     table: str
     decisions: tuple[Decision, ...] = ()
+    missing: str = "fail"
 
     def __post_init__(self) -> None:
         if not self.queries or not self.objectives:
@@ -156,6 +159,7 @@ class BenchmarkSetting:
             dict(benchmark.table.info.source),
             benchmark.fingerprint,
             decisions=benchmark.table.info.decisions,
+            missing=benchmark.missing,
         )
         vars(setting)["benchmark"] = benchmark  # where the cached property keeps it
         return setting
@@ -191,6 +195,7 @@ class BenchmarkSetting:
             report=self.report,
             clock=self.clock,
             constraints=self.constraints,
+            missing=self.missing,
         )
         if benchmark.fingerprint != self.table:
             raise TableFileError(

@@ -88,6 +88,7 @@ class _Benchmark(_Entry):
     objectives: list[_QueryOrName] = Field(default=[])
     report: _QueryOrName | None = None
     constraints: list[Annotated[_Constraint, BeforeValidator(_read_constraint)]] = Field(default=[])
+    missing: str | None = None
 
 
 class _Workers(_Entry):
@@ -245,6 +246,9 @@ def _open(
     for i in range(len(constraints)):
         options = {**options, "constraints": constraints[: i + 1]}
         steps.append((("constraints", i), options))
+    if entry.missing is not None:
+        options = {**options, "missing": entry.missing}
+        steps.append((("missing",), options))
     try:
         return load_benchmark(entry.table, **options)
     except NasbenchLabError as error:
@@ -360,6 +364,7 @@ def to_toml(experiment: Experiment) -> str:
                 "objectives": [_query_text(query) for query in benchmark.queries],
                 "report": _query_text(benchmark.report),
                 "constraints": [_constraint_text(one) for one in benchmark.constraints],
+                "missing": benchmark.missing,
             }
             for benchmark in experiment.benchmarks
         ],

@@ -225,6 +225,7 @@ def load_benchmark(
     report: Query | str | None = None,
     clock: str | None = None,
     constraints: Constraint | str | Sequence[Constraint | str] = (),
+    missing: str | None = None,
 ) -> TableBenchmark:
     """Opens a table as a benchmark.
 
@@ -235,9 +236,11 @@ def load_benchmark(
         report: What results are reported in; by default what the table says.
         clock: One of ``nasbench_lab.clock.CLOCKS``.
         constraints: What architectures must keep to, such as ``"parameters<=0.5"``.
+        missing: What comes of architectures that the table lacks: ``pool``, ``fail`` or ``free``, as
+            ``TableBenchmark`` explains; by default it depends on how many they are.
 
     Raises:
-        UnknownNameError: There is no such table or clock.
+        UnknownNameError: There is no such table, clock or ``missing``.
         MissingSourceError: What the table is made from is not installed.
         QueryError: The table cannot answer, or the objective is measured on test data.
         AlgorithmError: A search asks for it, in its run.
@@ -255,6 +258,7 @@ def load_benchmark(
         report=report,
         clock=clock,
         constraints=constraints,
+        missing=missing,
     )
 
 

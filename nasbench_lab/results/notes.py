@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nasbench_lab import stats
-from nasbench_lab.benchmark import scarcity
+from nasbench_lab.benchmark import gaps, scarcity
 from nasbench_lab.experiment.differences import differences
 from nasbench_lab.words import counted, listed
 
@@ -25,8 +25,9 @@ def notes_on_values(result: Result, summary: pd.DataFrame) -> list[str]:
     notes = []
     for name in result.benchmarks:
         lines = summary[summary["benchmark"] == name] if len(summary) else summary
+        benchmark = result.benchmark(name)
         sentences = [
-            *scarcity(result.benchmark(name)),
+            *dict.fromkeys([*scarcity(benchmark), *gaps(benchmark)]),
             *_on_runs(result, name, lines),
             *_on_table(result, name, lines),
             *_on_winner(result, name, lines),

@@ -21,6 +21,7 @@ from nasbench_lab.spaces.nas_bench_graph import NASBenchGraphSpace
 from nasbench_lab.spaces.nats_sss import nats_sss
 from nasbench_lab.spaces.nb101 import NB101Space
 from nasbench_lab.spaces.nb201 import NB201Space
+from nasbench_lab.spaces.pool import PoolSpace
 
 __all__ = [
     "SPACES",
@@ -33,6 +34,7 @@ __all__ = [
     "NB101Space",
     "NB201Space",
     "Option",
+    "PoolSpace",
     "SearchSpace",
     "get_space",
     "kept_decisions",

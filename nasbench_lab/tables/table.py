@@ -22,6 +22,7 @@ from nasbench_lab.files import atomic_folder, link_or_copy
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
 from nasbench_lab.tables.columns import Column, Query, TableInfo, check_values, ranges
+from nasbench_lab.tables.coverage import DRAWS, Coverage
 from nasbench_lab.tables.folder import (
     MAKE_AGAIN,
     Arrays,
@@ -319,6 +320,20 @@ class Table:
         result = np.full((len(self), len(self.space.decisions)), -1)
         result[rows] = architectures
         return result
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """How many of the space's architectures have a row; isomorphic ones count.
+
+        It is an estimate if the table lists classes whose sizes nobody knows.
+        """
+        space, n = self.space, len(self)
+        if self._keys is not None and type(space).canonical is not SearchSpace.canonical:
+            drawn = space.sample(np.random.default_rng(0), DRAWS)
+            return Coverage(float((self.row(drawn) >= 0).mean()), space.size, None)
+        if self._row_of_index is not None:
+            n = int(np.count_nonzero(self._row_of_index >= 0))
+        return Coverage(n / space.size, space.size, n)
 
     # Questions
 

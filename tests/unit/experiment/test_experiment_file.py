@@ -250,6 +250,7 @@ objectives = [
 ]
 report = "test_accuracy"
 constraints = []
+missing = "fail"
 """
     )
 

@@ -1,0 +1,356 @@
+"""The part of a space that was measured, as a space of its own.
+
+A table may hold few of the architectures of its space. A search on it moves among these only: what
+it draws, mutates and climbs to is measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.errors import InvalidArchitectureError
+from nasbench_lab.spaces.base import Architecture, Architectures, Graph, SearchSpace
+
+
+class PoolSpace(SearchSpace):
+    """Some architectures of a space, the members, in ascending order of their indices there.
+
+    Decisions, texts, graphs and encodings are those of the space. Two members are neighbours if one
+    change of the space leads from one to the other, or to an architecture isomorphic to it. A member
+    that no change leads away from has as neighbours the members that differ from it in the fewest
+    decisions; it need not be a neighbour of these. Decisions that are active in one of the two
+    architectures only do not count as different.
+
+    Args:
+        base: The space.
+        architectures: ``(n, d)`` members, in any order; equal ones count once.
+
+    Raises:
+        InvalidArchitectureError: One is not of the space.
+        ValueError: There is none.
+    """
+
+    def __init__(self, base: SearchSpace, architectures: Architectures) -> None:
+        super().__init__(base.name, base.decisions)
+        if not len(architectures):
+            raise ValueError(f"Expected at least one architecture of {base.name!r} but got none.")
+        self.base = base
+        self.encodings = base.encodings
+        self._indices = np.unique(base.index(base._validate_many(architectures)))
+        self.size = len(self._indices)
+        self._digest = hashlib.sha256(self._indices.tobytes()).hexdigest()
+
+    _cached = (
+        *SearchSpace._cached,
+        *("_members", "_columns", "_active_columns", "_class_keys", "_near"),
+    )
+
+    def __repr__(self) -> str:
+        return f"<PoolSpace {self.name!r}: {self.size:,} of {self.base.size:,} architectures>"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, PoolSpace)
+            and self._digest == other._digest
+            and self.base == other.base
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.base, self._digest))
+
+    @cached_property
+    def _members(self) -> Architectures:
+        return self.base.at(self._indices)
+
+    # Membership
+
+    def validate(self, architecture: Sequence[int]) -> Architecture:
+        """Returns the architecture as a tuple of Python ints.
+
+        Raises:
+            InvalidArchitectureError: It is not of the space, or no member.
+        """
+        result = self.base.validate(architecture)
+        if _place(self._indices, self.base.index(result)) < 0:
+            raise InvalidArchitectureError(
+                f"Expected one of the {self.size:,} measured architectures of {self.name!r} but got "
+                f"{self.base.to_string(result)}. The nearest of them is "
+                f"{self.base.to_string(self.nearest(result))}."
+            )
+        return result
+
+    def _validate_many(self, architectures: Architectures) -> Architectures:
+        result = self.base._validate_many(architectures)
+        if (bad := np.flatnonzero(_places(self._indices, self.base.index(result)) < 0)).size:
+            self.validate(result[bad[0]].tolist())
+        return result
+
+    # Numbering
+
+    @overload
+    def index(self, architecture: tuple[int, ...]) -> int: ...
+    @overload
+    def index(self, architecture: Architectures) -> NDArray[np.int64]: ...
+    def index(self, architecture: Any) -> Any:
+        """The positions of members, from 0 to ``size - 1``."""
+        if isinstance(architecture, np.ndarray):
+            places = _places(self._indices, self.base.index(architecture))
+            if (places < 0).any():
+                self._validate_many(architecture)  # which says what is wrong
+            return places
+        place = _place(self._indices, self.base.index(architecture))
+        if place < 0:
+            self.validate(architecture)
+        return place
+
+    @overload
+    def at(self, index: int) -> Architecture: ...
+    @overload
+    def at(self, index: NDArray[np.int64]) -> Architectures: ...
+    def at(self, index: Any) -> Any:
+        """The member at this position: the inverse of ``index``.
+
+        Raises:
+            InvalidArchitectureError: The position is not from 0 to ``size - 1``.
+        """
+        many = isinstance(index, np.ndarray)
+        if not (index.dtype.kind in "iu" if many else hasattr(index, "__index__")):
+            raise InvalidArchitectureError(
+                f"Expected whole numbers as indices of {self.name!r} but got {index!r}."
+            )
+        outside = np.atleast_1d(index)
+        outside = outside[(outside < 0) | (outside >= self.size)]
+        if outside.size:
+            raise InvalidArchitectureError(
+                f"Expected an index from 0 to {self.size - 1} for the measured architectures of "
+                f"{self.name!r} but got {outside[0]}."
+            )
+        return self._members[index] if many else tuple(self._members[index].tolist())
+
+    @property
+    def classes(self) -> Architectures:
+        """``(m, d)``: one member per class, in ascending order of their indices."""
+        return self.at(np.sort(self._class_keys[1]))
+
+    # Moves
+
+    @overload
+    def sample(self, rng: np.random.Generator, n: None = None) -> Architecture: ...
+    @overload
+    def sample(self, rng: np.random.Generator, n: int) -> Architectures: ...
+    def sample(self, rng: np.random.Generator, n: int | None = None) -> Any:
+        """Draws one member, or ``(n, d)`` of them, uniformly and independently."""
+        if n is None:
+            return self._member(int(rng.random() * self.size))
+        return self._members[rng.integers(self.size, size=n)]
+
+    @overload
+    def mutate(self, architecture: tuple[int, ...], rng: np.random.Generator) -> Architecture: ...
+    @overload
+    def mutate(self, architecture: Architectures, rng: np.random.Generator) -> Architectures: ...
+    def mutate(self, architecture: Any, rng: np.random.Generator) -> Any:
+        """Moves to a neighbour; all neighbours are equally likely.
+
+        A space of one member returns it.
+        """
+        if isinstance(architecture, np.ndarray):
+            places = self.index(architecture)
+            draws = zip(places.tolist(), rng.random(len(places)).tolist(), strict=True)
+            return self._members[[self._move(place, u) for place, u in draws]].reshape(
+                architecture.shape
+            )
+        return self._member(self._move(self.index(architecture), rng.random()))
+
+    def _move(self, place: int, u: float) -> int:
+        near = self._neighbours_of(place)
+        return near[int(u * len(near))] if near else place
+
+    @overload
+    def neighbours(self, architecture: tuple[int, ...]) -> list[Architecture]: ...
+    @overload
+    def neighbours(self, architecture: Architectures) -> NDArray[np.int64]: ...
+    def neighbours(self, architecture: Any) -> Any:
+        """All neighbours; there is none only if there is one member only.
+
+        Returns:
+            A list of tuples, or for ``(n, d)`` members that all have ``m`` neighbours an
+            ``(n, m, d)`` array.
+
+        Raises:
+            InvalidArchitectureError: The members have unequal numbers of neighbours, which no array
+                can hold. Ask for one member at a time.
+        """
+        if not isinstance(architecture, np.ndarray):
+            return [self._member(place) for place in self._neighbours_of(self.index(architecture))]
+        near = [self._neighbours_of(place) for place in self.index(architecture).tolist()]
+        counts = {len(places) for places in near}
+        if len(counts) > 1:
+            raise InvalidArchitectureError(
+                f"Expected architectures of {self.name!r} with equal numbers of measured neighbours "
+                f"but got {min(counts)} to {max(counts)}. Ask for the neighbours of one at a time."
+            )
+        return self._members[np.array(near, dtype=np.int64).reshape(len(near), *counts or (0,))]
+
+    def nearest(self, options: Sequence[int]) -> Architecture:
+        """The member that a combination of options stands for.
+
+        It is the architecture that they stand for in the space, or the first isomorphic to it. If
+        none was measured, it is one of the members that differ in the fewest decisions; of these one
+        with the fewest steps between the options of ordered decisions. The options themselves
+        decide which, so that no member is favoured for its index.
+
+        Args:
+            options: ``d`` option numbers.
+
+        Raises:
+            InvalidArchitectureError: They are no options of the decisions.
+        """
+        try:
+            target = self.base.nearest(options)
+        except InvalidArchitectureError:
+            target = super().validate(options)  # in range, and of no architecture
+        else:
+            place = _place(self._indices, self.base.index(target))
+            if place < 0:
+                place = self._isomorphic_to(target)
+            if place >= 0:
+                return self._member(place)
+        near = self._nearest(np.array(target))
+        if len(near) > 1 and self._ordered.size:
+            steps = np.abs(self._members[near] - target)[:, self._ordered].sum(axis=1)
+            near = near[steps == steps.min()]
+        return self._member(int(near[zlib.crc32(repr(target).encode()) % len(near)]))
+
+    @cached_property
+    def _ordered(self) -> NDArray[np.int64]:
+        return np.flatnonzero([decision.ordered for decision in self.decisions])
+
+    def _member(self, place: int) -> Architecture:
+        return tuple(self._members[place].tolist())
+
+    def _neighbours_of(self, place: int) -> list[int]:
+        """The places of a member's neighbours, in ascending order."""
+        if place not in self._near:
+            member = self._members[place]
+            changed = np.reshape(self.base.neighbours(self._member(place)), (-1, len(member)))
+            found = _places(self._indices, self.base.index(changed))
+            if (absent := np.flatnonzero(found < 0)).size:
+                found[absent] = self._isomorphic(changed[absent])
+            near = np.unique(found[(found >= 0) & (found != place)])
+            if not near.size and self.size > 1:
+                near = self._nearest(member, besides=place)
+            self._near[place] = near.tolist()
+        return self._near[place]
+
+    @cached_property
+    def _near(self) -> dict[int, list[int]]:
+        return {}
+
+    def _nearest(self, options: NDArray[np.int64], besides: int | None = None) -> NDArray[np.int64]:
+        """The places of all members that differ from options in the fewest decisions."""
+        different = self._columns != options.astype(self._columns.dtype)[:, None]
+        if self._active_columns is not None:
+            different &= self._active_columns & self.base.active(options[None])[0][:, None]
+        counts = different.sum(axis=0, dtype=np.int32)
+        if besides is not None:
+            counts[besides] = len(options) + 1
+        return np.flatnonzero(counts == counts.min())
+
+    @cached_property
+    def _columns(self) -> NDArray[Any]:
+        """``(d, n)`` options of the members, in few bytes: comparisons of many are then fast."""
+        return np.ascontiguousarray(self._members.T.astype(np.min_scalar_type(max(self.n_options))))
+
+    @cached_property
+    def _active_columns(self) -> NDArray[np.bool_] | None:
+        """``(d, n)`` whether each decision of the members is active; None if all are."""
+        active = self.base.active(self._members)
+        return None if active.all() else np.ascontiguousarray(active.T)
+
+    # Isomorphism
+
+    @overload
+    def canonical(self, architecture: tuple[int, ...]) -> Architecture: ...
+    @overload
+    def canonical(self, architecture: Architectures) -> Architectures: ...
+    def canonical(self, architecture: Any) -> Any:
+        """The first of the members that are isomorphic to an architecture.
+
+        Raises:
+            InvalidArchitectureError: No member is.
+        """
+        if isinstance(architecture, np.ndarray):
+            places = self._isomorphic(self.base._validate_many(architecture))
+            if (bad := np.flatnonzero(places < 0)).size:
+                self.validate(architecture[bad[0]].tolist())
+            return self._members[places]
+        place = self._isomorphic_to(architecture)
+        return self.validate(architecture) if place < 0 else self._member(place)
+
+    def _isomorphic_to(self, architecture: Architecture) -> int:
+        """The place of the first member isomorphic to an architecture; -1 if none is."""
+        keys, first = self._class_keys
+        found = _place(keys, self.base.index(self.base.canonical(architecture)))
+        return first.item(found) if found >= 0 else -1
+
+    def _isomorphic(self, architectures: Architectures) -> NDArray[np.int64]:
+        """``(n,)``: the same of many."""
+        keys, first = self._class_keys
+        found = _places(keys, self.base.index(self.base.canonical(architectures)))
+        return np.where(found >= 0, first[found], -1)
+
+    @cached_property
+    def _class_keys(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """``(m,)`` ascending indices of the canonical forms of members, and the first of each."""
+        return np.unique(self.base.index(self.base.canonical(self._members)), return_index=True)
+
+    # As the space has it
+
+    @overload
+    def to_string(self, architecture: tuple[int, ...]) -> str: ...
+    @overload
+    def to_string(self, architecture: Architectures) -> list[str]: ...
+    def to_string(self, architecture: Any) -> Any:
+        """Writes architectures of the space in the benchmark's official syntax."""
+        return self.base.to_string(architecture)
+
+    @overload
+    def from_string(self, text: str) -> Architecture: ...
+    @overload
+    def from_string(self, text: list[str]) -> Architectures: ...
+    def from_string(self, text: Any) -> Any:
+        """Reads architectures of the space, members or not, in the benchmark's official syntax."""
+        return self.base.from_string(text)
+
+    def graph(self, architecture: Architecture) -> Graph | None:
+        """The architecture as the space draws it."""
+        return self.base.graph(architecture)
+
+    def active(self, architectures: Architectures) -> NDArray[np.bool_]:
+        """``(n, d)``: whether each decision of ``(n, d)`` architectures exists."""
+        return self.base.active(architectures)
+
+    def encode(
+        self, architecture: tuple[int, ...] | Architectures, encoding: str = "one_hot"
+    ) -> NDArray[np.float64]:
+        """Encodes architectures of the space for a model, as the space does."""
+        return self.base.encode(architecture, encoding)
+
+
+def _place(ascending: NDArray[np.int64], wanted: int) -> int:
+    """Where a number is in an ascending array; -1 if it is not in it."""
+    place = int(ascending.searchsorted(wanted))
+    return place if place < len(ascending) and ascending.item(place) == wanted else -1
+
+
+def _places(ascending: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``(n,)``: the same of many."""
+    places = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.where(ascending[places] == wanted, places, -1)
