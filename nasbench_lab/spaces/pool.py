@@ -22,11 +22,16 @@ from nasbench_lab.spaces.base import Architecture, Architectures, Graph, SearchS
 class PoolSpace(SearchSpace):
     """Some architectures of a space, the members, in ascending order of their indices there.
 
-    Decisions, texts, graphs and encodings are those of the space. Two members are neighbours if one
-    change of the space leads from one to the other, or to an architecture isomorphic to it. A member
-    that no change leads away from has as neighbours the members that differ from it in the fewest
-    decisions; it need not be a neighbour of these. Decisions that are active in one of the two
+    Decisions, texts, graphs and encodings are those of the space. A move is a move of the space that
+    ends at the member nearest to where it leads. If that was measured, or something isomorphic to it,
+    it is the move of the space. Else it is one of the other members that differ from it in the
+    fewest decisions; of these one that differs from the start in the fewest, and then one with the
+    fewest steps between the options of ordered decisions. Decisions that are active in one of two
     architectures only do not count as different.
+
+    A move to measured architectures one change away would be another choice. Where a twentieth of a
+    space was measured, most members have one or two of these, and a search would go to and fro
+    between a few.
 
     Args:
         base: The space.
@@ -49,7 +54,7 @@ class PoolSpace(SearchSpace):
 
     _cached = (
         *SearchSpace._cached,
-        *("_members", "_columns", "_active_columns", "_class_keys", "_near"),
+        *("_members", "_columns", "_active_columns", "_class_keys", "_near", "_ordered"),
     )
 
     def __repr__(self) -> str:
@@ -156,28 +161,29 @@ class PoolSpace(SearchSpace):
     @overload
     def mutate(self, architecture: Architectures, rng: np.random.Generator) -> Architectures: ...
     def mutate(self, architecture: Any, rng: np.random.Generator) -> Any:
-        """Moves to a neighbour; all neighbours are equally likely.
+        """Mutates as the space does, and ends at the nearest other member.
 
         A space of one member returns it.
         """
         if isinstance(architecture, np.ndarray):
-            places = self.index(architecture)
-            draws = zip(places.tolist(), rng.random(len(places)).tolist(), strict=True)
-            return self._members[[self._move(place, u) for place, u in draws]].reshape(
-                architecture.shape
-            )
-        return self._member(self._move(self.index(architecture), rng.random()))
-
-    def _move(self, place: int, u: float) -> int:
-        near = self._neighbours_of(place)
-        return near[int(u * len(near))] if near else place
+            places = self.index(architecture).tolist()
+            if self.size > 1 and places:
+                mutants = map(tuple, self.base.mutate(self._members[places], rng).tolist())
+                places = [self._closest(m, p) for m, p in zip(mutants, places, strict=True)]
+            return self._members[np.array(places, dtype=np.int64)]
+        place = self.index(architecture)
+        if self.size == 1:
+            return architecture
+        return self._member(self._closest(self.base.mutate(architecture, rng), place))
 
     @overload
     def neighbours(self, architecture: tuple[int, ...]) -> list[Architecture]: ...
     @overload
     def neighbours(self, architecture: Architectures) -> NDArray[np.int64]: ...
     def neighbours(self, architecture: Any) -> Any:
-        """All neighbours; there is none only if there is one member only.
+        """The members where the changes to the space's neighbours end, each once.
+
+        A member has none only if it is the only one.
 
         Returns:
             A list of tuples, or for ``(n, d)`` members that all have ``m`` neighbours an
@@ -213,24 +219,10 @@ class PoolSpace(SearchSpace):
             InvalidArchitectureError: They are no options of the decisions.
         """
         try:
-            target = self.base.nearest(options)
+            return self._member(self._closest(self.base.nearest(options)))
         except InvalidArchitectureError:
-            target = super().validate(options)  # in range, and of no architecture
-        else:
-            place = _place(self._indices, self.base.index(target))
-            if place < 0:
-                place = self._isomorphic_to(target)
-            if place >= 0:
-                return self._member(place)
-        near = self._nearest(np.array(target))
-        if len(near) > 1 and self._ordered.size:
-            steps = np.abs(self._members[near] - target)[:, self._ordered].sum(axis=1)
-            near = near[steps == steps.min()]
-        return self._member(int(near[zlib.crc32(repr(target).encode()) % len(near)]))
-
-    @cached_property
-    def _ordered(self) -> NDArray[np.int64]:
-        return np.flatnonzero([decision.ordered for decision in self.decisions])
+            # They are in range, and of no architecture.
+            return self._member(self._nearest(super().validate(options)))
 
     def _member(self, place: int) -> Architecture:
         return tuple(self._members[place].tolist())
@@ -238,30 +230,51 @@ class PoolSpace(SearchSpace):
     def _neighbours_of(self, place: int) -> list[int]:
         """The places of a member's neighbours, in ascending order."""
         if place not in self._near:
-            member = self._members[place]
-            changed = np.reshape(self.base.neighbours(self._member(place)), (-1, len(member)))
-            found = _places(self._indices, self.base.index(changed))
-            if (absent := np.flatnonzero(found < 0)).size:
-                found[absent] = self._isomorphic(changed[absent])
-            near = np.unique(found[(found >= 0) & (found != place)])
-            if not near.size and self.size > 1:
-                near = self._nearest(member, besides=place)
-            self._near[place] = near.tolist()
+            member = self._member(place)
+            changed = self.base.neighbours(member) if self.size > 1 else []
+            self._near[place] = sorted({self._closest(one, place) for one in changed})
         return self._near[place]
 
     @cached_property
     def _near(self) -> dict[int, list[int]]:
         return {}
 
-    def _nearest(self, options: NDArray[np.int64], besides: int | None = None) -> NDArray[np.int64]:
-        """The places of all members that differ from options in the fewest decisions."""
-        different = self._columns != options.astype(self._columns.dtype)[:, None]
+    def _closest(self, architecture: Architecture, start: int | None = None) -> int:
+        """The place of the member nearest to an architecture of the space; not the start of a move."""
+        place = _place(self._indices, self.base.index(architecture))
+        if place < 0:
+            place = self._isomorphic_to(architecture)
+        return self._nearest(architecture, start) if place in (-1, start) else place
+
+    def _nearest(self, options: Architecture, start: int | None = None) -> int:
+        """The place of the member that differs from options in the fewest decisions."""
+        counts = self._differences(options)
+        if start is not None:
+            counts[start] = len(options) + 1
+        near = np.flatnonzero(counts == counts.min())
+        if start is not None and len(near) > 1:
+            counts = self._differences(self._member(start), near)
+            near = near[counts == counts.min()]
+        if self._ordered.size and len(near) > 1:
+            steps = np.abs(self._members[near] - options)[:, self._ordered].sum(axis=1)
+            near = near[steps == steps.min()]
+        # Of equals, a checksum of the options chooses.
+        return near.item(zlib.crc32(repr(options).encode()) % len(near))
+
+    def _differences(
+        self, options: Architecture, places: NDArray[np.int64] | slice = slice(None)
+    ) -> NDArray[np.int32]:
+        """In how many decisions each member differs from options."""
+        chosen = np.array([options])
+        different = self._columns[:, places] != chosen.T.astype(self._columns.dtype)
         if self._active_columns is not None:
-            different &= self._active_columns & self.base.active(options[None])[0][:, None]
-        counts = different.sum(axis=0, dtype=np.int32)
-        if besides is not None:
-            counts[besides] = len(options) + 1
-        return np.flatnonzero(counts == counts.min())
+            different &= self._active_columns[:, places] & self.base.active(chosen).T
+        result: NDArray[np.int32] = different.sum(axis=0, dtype=np.int32)
+        return result
+
+    @cached_property
+    def _ordered(self) -> NDArray[np.int64]:
+        return np.flatnonzero([decision.ordered for decision in self.decisions])
 
     @cached_property
     def _columns(self) -> NDArray[Any]:

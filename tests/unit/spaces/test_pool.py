@@ -48,19 +48,40 @@ class Made:
             return architecture
         return self.first.get(self.base.canonical(architecture))
 
-    def nearest(self, options, members):
-        counts = [sum(map(int.__ne__, options, member)) for member in members]
-        return [m for m, count in zip(members, counts, strict=True) if count == min(counts)]
+    def steps(self, options, member):
+        decisions = self.base.decisions
+        return sum(
+            abs(a - b) for a, b, d in zip(options, member, decisions, strict=True) if d.ordered
+        )
 
-    def neighbours(self, member):
-        near = {self.stands_for(one) for one in self.base.neighbours(member)} - {None, member}
-        others = [other for other in self.members if other != member]
-        return sorted(near or self.nearest(member, others), key=self.base.index)
+    def nearest(self, options):
+        """All members that are equally near to options that no member stands for."""
+        near = least(self.members, lambda member: differing(options, member))
+        return least(near, lambda member: self.steps(options, member))
+
+    def ends(self, start, changed):
+        """All members that are equally fit to be where a change leads."""
+        there = self.stands_for(changed)
+        if there not in (None, start):
+            return [there]
+        others = [member for member in self.members if member != start]
+        near = least(others, lambda member: differing(changed, member))
+        near = least(near, lambda member: differing(start, member))
+        return least(near, lambda member: self.steps(changed, member))
+
+
+def differing(one, other):
+    return sum(map(int.__ne__, one, other))
+
+
+def least(members, key):
+    keys = list(map(key, members))
+    return [member for member, k in zip(members, keys, strict=True) if k == min(keys)]
 
 
 @pytest.fixture(scope="module", params=itertools.product(BASES, (True, False)), ids=str)
 def made(request):
-    """Sparse enough that some members have no measured neighbour."""
+    """Sparse enough that few members have measured neighbours."""
     name, canonical = request.param
     return Made(BASES[name], 40 if name == "product" else 150, canonical)
 
@@ -98,27 +119,30 @@ def test_what_was_not_measured_is_refused(made):
         made.pool.validate((99, *made.members[0][1:]))
 
 
-def test_neighbours_are_the_measured_ones_one_change_away(made):
-    lonely = 0
+def test_neighbours_are_where_the_changes_of_the_space_end(made):
+    aside = 0
     for member in made.members:
-        expected = made.neighbours(member)
-        assert made.pool.neighbours(member) == expected
+        near = made.pool.neighbours(member)
         (many,) = made.pool.neighbours(np.array([member])).tolist()
-        assert list(map(tuple, many)) == expected
-        lonely += not any(map(made.stands_for, made.base.neighbours(member)))
-    if made.base is PRODUCT:
-        assert lonely  # else the nearest are not tried
+        assert list(map(tuple, many)) == near == sorted(set(near), key=made.base.index)
+        assert member not in near
+        possible = [made.ends(member, one) for one in made.base.neighbours(member)]
+        assert all(set(ends) & set(near) for ends in possible)
+        assert set(near) <= set(itertools.chain(*possible))
+        aside += sum(len(ends) > 1 for ends in possible)
+    assert aside  # ends of which any may be chosen
 
 
 def test_neighbours_of_many_need_equal_numbers_of_them(made):
-    counts = [len(made.neighbours(member)) for member in made.members]
+    near = [made.pool.neighbours(member) for member in made.members]
+    counts = list(map(len, near))
     assert len(set(counts)) > 1
     with pytest.raises(InvalidArchitectureError, match=f"got {min(counts)} to {max(counts)}"):
         made.pool.neighbours(np.array(made.members))
-    two = [m for m, n in zip(made.members, counts, strict=True) if n == counts[0]]
-    near = made.pool.neighbours(np.array(two))
-    assert near.shape == (len(two), counts[0], len(two[0]))
-    assert [list(map(tuple, lines)) for lines in near.tolist()] == list(map(made.neighbours, two))
+    some = [i for i, n in enumerate(counts) if n == counts[0]]
+    listed = made.pool.neighbours(np.array(made.members)[some])
+    assert listed.shape == (len(some), counts[0], len(made.members[0]))
+    assert [list(map(tuple, lines)) for lines in listed.tolist()] == [near[i] for i in some]
 
 
 def test_samples_are_uniform(made):
@@ -129,16 +153,59 @@ def test_samples_are_uniform(made):
         assert chisquare(np.bincount(drawn, minlength=made.pool.size)).pvalue > P_MIN
 
 
-def test_mutations_are_uniform_over_neighbours(made):
-    rng, n = np.random.default_rng(4), 3000
-    for member in made.members[:: max(1, made.pool.size // 10)]:
-        near = made.neighbours(member)
-        many = made.pool.mutate(np.array([member] * n), rng).tolist()
-        for drawn in (map(tuple, many), (made.pool.mutate(member, rng) for _ in range(n))):
-            counts = dict.fromkeys(near, 0)
+def test_mutations_are_those_of_the_space_with_their_ends(made):
+    rng, again = np.random.default_rng(4), np.random.default_rng(4)
+    many = np.array(made.members * 3)
+    mutants = list(map(tuple, made.pool.mutate(many, rng).tolist()))
+    changed = map(tuple, made.base.mutate(many, again).tolist())
+    for start, mutant, change in zip(map(tuple, many.tolist()), mutants, changed, strict=True):
+        assert mutant in made.ends(start, change)
+    for start in made.members * 3:
+        mutant, change = made.pool.mutate(start, rng), made.base.mutate(start, again)
+        assert mutant in made.ends(start, change)
+    assert rng.random() == again.random()
+
+
+def test_mutants_are_as_likely_as_the_changes_that_end_at_them():
+    made = Made(PRODUCT, 40, True)
+    rng, n = np.random.default_rng(5), 4000
+    free = [i for i, options in enumerate(PRODUCT.n_options) if options > 1]
+    for start in made.members[::4]:
+        expected = dict.fromkeys(made.pool.neighbours(start), 0.0)
+        for change in PRODUCT.neighbours(start):
+            (i,) = (i for i in free if change[i] != start[i])
+            end = made.pool._member(made.pool._closest(change, made.pool.index(start)))
+            expected[end] += n / len(free) / (PRODUCT.n_options[i] - 1)
+        many = made.pool.mutate(np.array([start] * n), rng).tolist()
+        for drawn in (map(tuple, many), (made.pool.mutate(start, rng) for _ in range(n))):
+            counts = dict.fromkeys(expected, 0)
             for mutant in drawn:
                 counts[mutant] += 1
-            assert len(near) == 1 or chisquare(list(counts.values())).pvalue > P_MIN
+            chances = [expected[end] for end in counts]
+            assert len(counts) == 1 or chisquare(list(counts.values()), chances).pvalue > P_MIN
+
+
+def test_of_a_space_that_was_measured_whole_the_moves_are_those_of_the_space():
+    every = PRODUCT.at(np.arange(PRODUCT.size))
+    pool = PoolSpace(PRODUCT, every)
+    assert [set(pool.neighbours(a)) for a in map(tuple, every.tolist())] == [
+        set(PRODUCT.neighbours(a)) for a in map(tuple, every.tolist())
+    ]
+    rng, again = np.random.default_rng(6), np.random.default_rng(6)
+    assert (pool.mutate(every, rng) == PRODUCT.mutate(every, again)).all()
+    assert [pool.nearest(a) for a in every.tolist()] == list(map(tuple, every.tolist()))
+
+
+def test_moves_do_not_go_to_and_fro_between_a_few():
+    # 5 % of a space, in which most members have one or two measured ones a single change away.
+    space = SearchSpace("large", [Decision(f"decision {i}", range(3)) for i in range(9)])
+    drawn = np.random.default_rng(0).choice(space.size, space.size // 20, replace=False)
+    pool, rng = PoolSpace(space, space.at(drawn)), np.random.default_rng(1)
+    for start in map(tuple, pool.sample(rng, 5).tolist()):
+        visited = [start]
+        while len(visited) < 300:
+            visited.append(pool.mutate(visited[-1], rng))
+        assert len(set(visited)) > 150
 
 
 def test_options_stand_for_the_nearest_member(made):
@@ -151,16 +218,7 @@ def test_options_stand_for_the_nearest_member(made):
             exact = made.stands_for(made.base.nearest(options))
         except InvalidArchitectureError:  # they are no architecture of the space
             exact = None
-        near = [exact] if exact else made.nearest(options, made.members)
-        steps = [
-            sum(
-                abs(a - b)
-                for a, b, d in zip(options, one, made.base.decisions, strict=True)
-                if d.ordered
-            )
-            for one in near
-        ]
-        near = [one for one, count in zip(near, steps, strict=True) if count == min(steps)]
+        near = [exact] if exact else made.nearest(options)
         assert found in near
         several += len(near) > 1 and found != near[0]
     assert several  # not always the first
