@@ -11,7 +11,6 @@ from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.tables.columns import Constraint
 
-
 MISSING = {
     "pool": "searches move among the measured architectures only",
     "fail": "evaluations of other architectures fail, and are charged",

@@ -34,13 +34,12 @@ def gaps(benchmark: TableBenchmark) -> list[str]:
     coverage, missing = benchmark.table.coverage, benchmark.missing
     if coverage.share >= ALL_BUT:
         return []
+    more = ""
     if missing == "pool":
-        also = f"{MISSING[missing]}, {benchmark.space.size:,} of them; results tell of these only"
-    else:
-        also = MISSING[missing]
-        if coverage.share < ENOUGH:
-            also += "; with 'pool', searches would move among the measured architectures only"
-    return [f"the table holds {coverage}. By the policy {missing!r}, {also}."]
+        more = f": {benchmark.space.size:,}, of which alone results tell"
+    elif missing != "fallback":
+        more = "; with 'pool', searches move among the measured ones only"
+    return [f"the table holds {coverage}. By the policy {missing!r}, {MISSING[missing]}{more}."]
 
 
 def lacking_times(table: Table) -> list[str]:

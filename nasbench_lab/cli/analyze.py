@@ -24,7 +24,10 @@ ANALYZE_EXAMPLES = """Examples:\n
     nasbench-lab analyze nas-bench-graph/arxiv --by latency --output results/latency\n
     nasbench-lab analyze nats-tss/cifar100"""
 
-_MAY_LACK = ("noise", "noise_levels", "fidelity", "fitness_distance")
+_MAY_LACK = (
+    *("noise", "noise_levels", "fidelity", "fitness_distance"),
+    *("local_optima", "autocorrelation", "landscape"),
+)
 """What not every study has a table or figure of."""
 
 
@@ -55,7 +58,8 @@ def analyze(
 ) -> None:
     """Study a table: spread, noise, decisions that matter, local optima, ruggedness.
 
-    Leaves CSV files, figures and summary.json in a folder, in place of an earlier study's.
+    Leaves CSV files, figures and summary.json in a folder, in place of an earlier study's. Of a table
+    that holds less than half of its space, optima and ruggedness are left out.
     """
     from nasbench_lab.landscape.analysis import analyse
 
@@ -147,10 +151,10 @@ def _show(analysis: Analysis) -> None:
     if landscape.caveat:
         caveat = f"{landscape.caveat[0].upper()}{landscape.caveat[1:]}."
         console.print(caveat, style="yellow", highlight=False, soft_wrap=True)
+    moves = " Optima and walks are those of the measured means, noise included."
     console.print(
         "Mean, median, effects of decisions, optima and walks count architectures; noise, epochs and "
-        "rank correlations count rows. Optima and walks are those of the measured means, noise "
-        "included.",
+        f"rank correlations count rows.{'' if analysis.local_optima is None else moves}",
         style="dim",
         highlight=False,
     )
@@ -158,7 +162,7 @@ def _show(analysis: Analysis) -> None:
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     """The summary in words, without what means nothing."""
-    from nasbench_lab.landscape.landscape import ENOUGH
+    from nasbench_lab.tables.coverage import ENOUGH
 
     summary = analysis.summary()
     unit = "percentage points" if summary["unit"] == "%" else summary["unit"]
@@ -198,7 +202,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
             + ", ".join(f"{line.decision} ({line.share:.0%})" for line in first.itertuples()),
         )
     ]
-    if summary["neighbours_held"] < ENOUGH:
+    if summary["neighbours_held"] < ENOUGH:  # which would say nothing
         return facts
     facts += [
         (

@@ -44,6 +44,7 @@ from nasbench_lab.errors import (
     DataFolderError,
     MissingSourceError,
     NasbenchLabError,
+    QueryError,
     TableFileError,
     text_of,
 )
@@ -181,7 +182,7 @@ def describe(table: TableName, as_json: Json = False) -> None:
 
     import numpy as np
 
-    from nasbench_lab.benchmark import TableBenchmark, lacking_times
+    from nasbench_lab.benchmark import TableBenchmark, gaps, lacking_times
     from nasbench_lab.registry import open_task
     from nasbench_lab.tables.columns import ranges
 
@@ -192,9 +193,23 @@ def describe(table: TableName, as_json: Json = False) -> None:
     for column in opened.columns.values():
         held = not np.isnan(opened.values(column.name)).all()
         columns.append({**asdict(column), "best": opened.optimum(column.name) if held else None})
+    benchmark = None
+    with suppress(QueryError):  # it names no objective
+        benchmark = TableBenchmark(opened)
     if as_json:
-        print_json({**asdict(info), "missing": missing, "rows": len(opened), "columns": columns})
+        print_json(
+            {
+                **asdict(info),
+                "missing": missing,
+                "rows": len(opened),
+                "coverage": opened.coverage._asdict(),
+                "policy": benchmark and benchmark.missing,
+                "columns": columns,
+            }
+        )
         return
+    told = gaps(benchmark) if benchmark else []
+    coverage = " ".join(told or [f"the table holds {opened.coverage}."])
     console.print(f"[bold]{escape(info.name)}[/bold]\n{escape(info.description)}\n")
     print_rows(
         [
@@ -213,10 +228,14 @@ def describe(table: TableName, as_json: Json = False) -> None:
     )
     console.print(
         f"\nSpace {info.space}: {counted(len(opened), 'entry')} for "
-        f"{counted(opened.space.size, 'architecture')}. "
-        f"Searches see {'one training of ' * (info.trial == 'random')}{info.objective}; results are "
-        f"reported in {'the mean ' * (info.trial == 'random')}{info.report}; the clock is "
-        f"{TableBenchmark(opened).clock}.\n"
+        f"{counted(opened.space.size, 'architecture')}. {coverage[0].upper()}{coverage[1:]}\n"
+        + (
+            f"Searches see {'one training of ' * (info.trial == 'random')}{info.objective}; results "
+            f"are reported in {'the mean ' * (info.trial == 'random')}{info.report}; the clock is "
+            f"{benchmark.clock}.\n"
+            if benchmark
+            else ""
+        )
         + "".join(f"Task {k}: {t.objective}, reported in {t.report}.\n" for k, t in tasks)
         + "".join(f"Missing: {sentence.rstrip('.')}.\n" for sentence in missing)
         + f"Licence: {info.licence}. Made from {info.source.get('version')}, file "

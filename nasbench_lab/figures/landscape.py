@@ -47,7 +47,9 @@ def analysis_figures(analysis: Analysis, *, title: bool = True) -> dict[str, Fig
         makers["noise"] = noise_figure
     if analysis.fidelity is not None:
         makers["fidelity"] = fidelity_figure
-    makers |= {"marginal_effects": effects_figure, "landscape": landscape_figure}
+    makers["marginal_effects"] = effects_figure
+    if analysis.local_optima is not None:
+        makers["landscape"] = landscape_figure
     with rc_context(STYLE):
         made = {name: make(analysis) for name, make in makers.items()}
     for figure in [] if title else made.values():
@@ -502,6 +504,7 @@ def _fitness_distance(panel: Axes, analysis: Analysis) -> None:
 
 def _autocorrelation(panel: Axes, analysis: Analysis) -> None:
     walks = analysis.autocorrelation
+    assert walks is not None
     lags = np.arange(len(walks.values))
     panel.plot(lags, walks.values, color=BLUE, marker="o", ms=3.5, linestyle="", label="measured")
     if np.isfinite(walks.length) and walks.length > 0:
@@ -520,6 +523,7 @@ def _local_optima(panel: Axes, analysis: Analysis) -> None:
     from matplotlib.ticker import MaxNLocator
 
     optima, column = analysis.local_optima, analysis.landscape.column
+    assert optima is not None
     best = analysis.landscape.fitness[optima.rows] == analysis.landscape.fitness.max()
     share = 100 * optima.basins / optima.basins.sum()
     for kind, colour, text in ((~best, BLUE, "local optimum"), (best, RED, "global optimum")):

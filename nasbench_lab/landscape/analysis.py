@@ -217,7 +217,10 @@ def importance(landscape: Landscape) -> tuple[pd.DataFrame, float]:
 
 @dataclass(frozen=True)
 class Analysis:
-    """A whole study, made by ``analyse``. Each part is the result of the function of its name."""
+    """A whole study, made by ``analyse``. Each part is the result of the function of its name.
+
+    Parts that do not apply are None; of a table that holds too little of its space, those on moves.
+    """
 
     landscape: Landscape
     report: Column
@@ -229,16 +232,15 @@ class Analysis:
     marginal_effects: pd.DataFrame
     importance: pd.DataFrame
     additive_r2: float
-    local_optima: LocalOptima
+    local_optima: LocalOptima | None
     fitness_distance: FitnessDistance | None
-    autocorrelation: Autocorrelation
+    autocorrelation: Autocorrelation | None
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """The frames of the study by name, without those that do not apply."""
         import pandas as pd
 
-        table, optima, walks = self.landscape.table, self.local_optima, self.autocorrelation
-        texts = table.space.to_string(table.architectures[optima.rows])
+        optima, walks = self.local_optima, self.autocorrelation
         frames_by_name = {
             "distribution": self.distribution,
             "noise": self.noise and self.noise.pairs,
@@ -246,17 +248,10 @@ class Analysis:
             "fidelity": self.fidelity,
             "marginal_effects": self.marginal_effects,
             "importance": self.importance,
-            "local_optima": pd.DataFrame(
-                {
-                    "row": optima.rows,
-                    "architecture": texts,
-                    "value": optima.values,
-                    "basin": optima.basins,
-                    "basin_share": optima.basins / optima.basins.sum(),
-                }
-            ),
+            "local_optima": optima and self._optima_frame(optima),
             "fitness_distance": self.fitness_distance and self.fitness_distance.to_frame(),
-            "autocorrelation": pd.DataFrame(
+            "autocorrelation": walks
+            and pd.DataFrame(
                 {
                     "lag": np.arange(len(walks.values)),
                     "autocorrelation": walks.values,
@@ -266,10 +261,24 @@ class Analysis:
         }
         return {name: frame for name, frame in frames_by_name.items() if frame is not None}
 
+    def _optima_frame(self, optima: LocalOptima) -> pd.DataFrame:
+        import pandas as pd
+
+        table = self.landscape.table
+        return pd.DataFrame(
+            {
+                "row": optima.rows,
+                "architecture": table.space.to_string(table.architectures[optima.rows]),
+                "value": optima.values,
+                "basin": optima.basins,
+                "basin_share": optima.basins / optima.basins.sum(),
+            }
+        )
+
     def summary(self) -> dict[str, Any]:
         """All single numbers of the study, by part; None if a part does not apply."""
         table, column = self.landscape.table, self.landscape.column
-        optima, near = self.local_optima, tolerance(table, column)
+        optima, walks, near = self.local_optima, self.autocorrelation, tolerance(table, column)
         best = table.optimum(column.name)
         return {
             "table": table.name,
@@ -279,6 +288,7 @@ class Analysis:
             "report": self.report.name,
             "seed": self.seed,
             "studied": self.landscape.how,
+            "coverage": table.coverage._asdict(),
             "neighbours_held": self.landscape.neighbours_held,
             "caveat": self.landscape.caveat or None,
             "distribution": self.distribution.to_dict(orient="records"),
@@ -289,7 +299,8 @@ class Analysis:
                 "additive_r2": self.additive_r2,
                 **dict(zip(self.importance["decision"], self.importance["share"], strict=True)),
             },
-            "local_optima": {
+            "local_optima": optima
+            and {
                 "count": len(optima.rows),
                 "share": optima.share,
                 "all_found": optima.complete,
@@ -305,11 +316,12 @@ class Analysis:
                 "correlation": self.fitness_distance.correlation,
                 "optima": self.fitness_distance.optima,
             },
-            "walks": {
-                "walks": self.autocorrelation.walks,
+            "walks": walks
+            and {
+                "walks": walks.walks,
                 "steps": STEPS,
-                "autocorrelation_1": float(self.autocorrelation.values[1]),
-                "correlation_length": self.autocorrelation.length,
+                "autocorrelation_1": float(walks.values[1]),
+                "correlation_length": walks.length,
             },
         }
 
@@ -323,7 +335,7 @@ def analyse(
     walks: int | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Analysis:
-    """Studies a table.
+    """Studies a table; moves between architectures only if it holds enough of the space for that.
 
     Args:
         table: The table.
@@ -359,11 +371,17 @@ def analyse(
         "agreement": lambda: rank_agreement(table, name, judged.name),
         "marginal effects": lambda: marginal_effects(landscape),
         "importance": lambda: importance(landscape),
+    }
+    moves: dict[str, Callable[[], Any]] = {
         "local optima": lambda: local_optima(landscape, seed),
         "fitness distance": lambda: fitness_distance(landscape),
         "autocorrelation": lambda: autocorrelation(random_walks(landscape, walks, seed=seed)),
     }
     results: dict[str, Any] = {}
+    if landscape.is_sparse:
+        results = dict.fromkeys(name.replace(" ", "_") for name in moves)
+    else:
+        parts |= moves
     for done, (part, compute) in enumerate(parts.items()):
         if progress is not None:
             progress(done, len(parts), part)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nasbench_lab.errors import InvalidArchitectureError, QueryError
 from nasbench_lab.spaces import Architectures, SearchSpace
 from nasbench_lab.tables.columns import Column, Query
+from nasbench_lab.tables.coverage import ALL_BUT, ENOUGH
 from nasbench_lab.tables.table import Table
 from nasbench_lab.words import counted
 
@@ -35,10 +36,6 @@ SAMPLE = 20_000
 
 ASCENTS = 1_000
 """The number of architectures of a sample at which ascents start."""
-
-ENOUGH, ALL_BUT = 0.5, 0.99
-"""The shares of its architectures' neighbours that a table must hold: for statements about moves
-within the table, and for statements about moves in the whole space."""
 
 STEPS = 100
 """Moves of a random walk."""
@@ -126,21 +123,33 @@ class Landscape:
         return with_value / total if total else 1.0
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether the table holds too little of the space for a study of moves."""
+        return self.table.coverage.share < ENOUGH and self.neighbours_held < ENOUGH
+
+    @property
     def caveat(self) -> str:
-        """The limit of a study of moves if the table holds a part of the space; else empty."""
+        """What a study cannot mean if the table holds a part of the space; else empty."""
         share = self.neighbours_held
         if share >= ALL_BUT:
             return ""
+        moves = "local optima, ascents, fitness–distance correlation and random walks"
         percent = f"{np.floor(1000 * share) / 10:g} % of the neighbours of its architectures"
-        if share < ENOUGH:
-            return (
-                f"the table holds only {percent}: local optima, ascents, fitness–distance "
-                f"correlation and random walks say nothing of the space"
+        if share >= ENOUGH:
+            text = (
+                f"the table holds {percent}: {moves} are those of the part that it holds, not of the "
+                f"space"
             )
-        return (
-            f"the table holds {percent}: local optima, ascents, fitness–distance correlation and "
-            f"random walks are those of the part that it holds, not of the space"
-        )
+        else:
+            left_out = " and are left out" if self.is_sparse else ""
+            text = f"the table holds only {percent}: {moves} say nothing of the space{left_out}"
+        if self.table.coverage.share < ENOUGH:
+            text += (
+                f". It holds {self.table.coverage}: means, quantiles and effects of decisions are "
+                f"those of what was measured, and decisions of which combinations are missing may "
+                f"stand for each other"
+            )
+        return text
 
     def measured(self) -> tuple[Architectures, Ints, Floats]:
         """The architectures that have a value, with rows and values."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nasbench_lab import stats
+from nasbench_lab.benchmark import gaps
 from nasbench_lab.clock import SENTENCES
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.registry import parse_algorithm
@@ -73,6 +74,7 @@ def _compared(result: Result) -> list[str]:
         f"{listed(spaces)}, with nasbench-lab{f' {version}' if version else ''}.",
         *_settings(result),
         "An evaluation looks up the result of an architecture's training in the table.",
+        *(f"Of {name}, {sentence}" for name in names for sentence in gaps(result.benchmark(name))),
     ]
 
 

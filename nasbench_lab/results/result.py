@@ -81,6 +81,7 @@ class Result:
         benchmark, workers = self.experiment.benchmark(name), self.experiment.workers.describe()
         count = workers.pop("count")
         parts = [f"clock {benchmark.clock}", f"{count} workers" if count > 1 else ""]
+        parts.append(_MISSING.get(benchmark.missing, ""))
         parts += [key if value is True else f"{key} {value:g}" for key, value in workers.items()]
         parts += [] if self.experiment.charge_repeats else ["free repeats"]
         return ", ".join(filter(None, [*parts, *map(str, benchmark.constraints)]))
@@ -200,6 +201,14 @@ class Result:
             DataFolderError: A file cannot be read, for want of permissions or the like.
         """
         return cls(*read_result(Path(folder)))
+
+
+_MISSING = {
+    "pool": "measured architectures only",
+    "free": "free if not measured",
+    "fallback": "with a fallback",
+}
+"""What comes of architectures that a table lacks, in few words; nothing of the usual."""
 
 
 def merged(results: Mapping[str, Result]) -> Result:

@@ -26,7 +26,7 @@ from nasbench_lab.errors import AlgorithmError, InvalidArchitectureError, Nasben
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.registry import make_algorithm, running, take
 from nasbench_lab.simulator import simulate
-from nasbench_lab.spaces import Architecture, Decision, SearchSpace, get_space
+from nasbench_lab.spaces import Architecture, Decision, PoolSpace, SearchSpace, get_space
 from nasbench_lab.testing.repeats import differs_elsewhere, reasons
 from nasbench_lab.trace import Trace
 from nasbench_lab.words import counted
@@ -157,7 +157,11 @@ def check_algorithm(algorithm: str | type[SearchAlgorithm], **hyperparameters: A
 def check_asks_trials_of_the_space(make: Make) -> None:
     """Every ask is a new trial of an architecture of the space, on spaces of every kind."""
     named = [get_space(name) for name in ("nb201", "nas-bench-graph-proteins", "nb101")]
-    for space in (*named, _MIXED, _CONDITIONAL, _HUGE):
+    pools = [  # of architectures that were measured
+        PoolSpace(space, space.sample(np.random.default_rng(0), min(300, space.size // 3)))
+        for space in (*named, _MIXED, _CONDITIONAL)
+    ]
+    for space in (*named, _MIXED, _CONDITIONAL, _HUGE, *pools):
         trace = _run(make(space, seed=1), SyntheticBenchmark(space), 40)
         _require(len(trace) > 0, f"asked nothing on the space {space.name!r}")
         _require(

@@ -31,6 +31,10 @@ ALWAYS = {
     "distribution.svg", "marginal_effects.png", "marginal_effects.svg", "landscape.png",
     "landscape.svg",
 }  # fmt: skip
+OF_MOVES = {
+    "local_optima.csv", "fitness_distance.csv", "autocorrelation.csv", "landscape.png",
+    "landscape.svg",
+}  # fmt: skip
 OF_TRIALS = {"noise.csv", "noise_levels.csv", "noise.png", "noise.svg"}
 OF_EPOCHS = {"fidelity.csv", "fidelity.png", "fidelity.svg"}
 
@@ -93,19 +97,28 @@ def test_an_earlier_study_leaves_nothing_behind(lab, kept, undrawn):
     assert names("here") == ALWAYS | OF_EPOCHS | {"notes.txt"}
 
 
-def test_of_a_sample_of_a_space_moves_are_not_spoken_of(lab, tmp_path, kept, undrawn):
+def test_of_a_sparse_table_moves_are_not_studied(lab, kept, undrawn):
     column = Column("value", "accuracy", "%", True)
     info = replace(kept.info, name="few", objective="value", report="value", tasks={})
     row_of_index = np.array([0, *[-1] * 10, 1])
     Table.create(table_folder("few"), info, {column: np.array([5.0, 6.0])}, row_of_index)
-    done = lab("analyze", "few", "--walks", 5)
-    said = "say nothing of the space"
-    assert said in done.words
-    assert "local optima" not in done.words.split("The table holds only")[0]
-    assert said in json.loads(Path("results/analysis-few/summary.json").read_text())["caveat"]
-    assert said in draw(
-        analysis_figures(analyse(open_table("few"), walks=5))["landscape"], tmp_path
-    )
+    # A study of the whole table was there before.
+    assert lab("analyze", "toy/timed", "--walks", 5, "-o", "here").code == 0
+    done = lab("analyze", "few", "--walks", 5, "-o", "here")
+    assert "random walks say nothing of the space and are left out" in done.words
+    assert "The table holds only 0 % of the neighbours" in done.words
+    assert "It holds 2 of the 12 architectures of its space (16.6 %): means" in done.words
+    facts = done.words.split("The table holds only")[0]
+    for moves in ("local optima", "steepest ascents", "random walks", "fitness"):
+        assert moves not in facts
+    assert "variance explained by decisions" in facts
+    assert names("here") == ALWAYS - OF_MOVES
+    summary = json.loads(Path("here/summary.json").read_text())
+    assert "say nothing of the space and are left out" in summary["caveat"]
+    assert summary["coverage"] == {"share": 2 / 12, "size": 12, "held": 2}
+    assert [summary[part] for part in ("local_optima", "fitness_distance", "walks")] == [None] * 3
+    assert summary["distribution"][0]["mean"] == 5.5
+    assert set(analysis_figures(analyse(open_table("few")))) == {"distribution", "marginal_effects"}
 
 
 def test_analyze_a_task(lab, kept, undrawn):
