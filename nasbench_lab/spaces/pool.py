@@ -169,7 +169,9 @@ class PoolSpace(SearchSpace):
             places = self.index(architecture).tolist()
             if self.size > 1 and places:
                 mutants = map(tuple, self.base.mutate(self._members[places], rng).tolist())
-                places = [self._closest(m, p) for m, p in zip(mutants, places, strict=True)]
+                moves = list(zip(mutants, places, strict=True))
+                ends = {move: self._closest(*move) for move in set(moves)}
+                places = [ends[move] for move in moves]
             return self._members[np.array(places, dtype=np.int64)]
         place = self.index(architecture)
         if self.size == 1:
@@ -191,18 +193,11 @@ class PoolSpace(SearchSpace):
 
         Raises:
             InvalidArchitectureError: The members have unequal numbers of neighbours, which no array
-                can hold. Ask for one member at a time.
+                can hold; ask for one at a time. Or one has more in the space than can be listed.
         """
         if not isinstance(architecture, np.ndarray):
             return [self._member(place) for place in self._neighbours_of(self.index(architecture))]
-        near = [self._neighbours_of(place) for place in self.index(architecture).tolist()]
-        counts = {len(places) for places in near}
-        if len(counts) > 1:
-            raise InvalidArchitectureError(
-                f"Expected architectures of {self.name!r} with equal numbers of measured neighbours "
-                f"but got {min(counts)} to {max(counts)}. Ask for the neighbours of one at a time."
-            )
-        return self._members[np.array(near, dtype=np.int64).reshape(len(near), *counts or (0,))]
+        return self._rectangular([self.neighbours(tuple(a)) for a in architecture.tolist()])
 
     def nearest(self, options: Sequence[int]) -> Architecture:
         """The member that a combination of options stands for.

@@ -226,14 +226,14 @@ def test_a_search_that_asks_for_nothing_else_ends(sparse):
 
 
 def test_policies_that_make_no_sense_are_refused(sparse):
-    with pytest.raises(UnknownNameError, match="missing architectures 'pol'. Did you mean 'pool'"):
+    with pytest.raises(UnknownNameError, match=r"missing architectures 'pol'. Did you mean 'pool'"):
         TableBenchmark(sparse, missing="pol")
     with pytest.raises(QueryError, match="needs a benchmark to fall back to"):
         TableBenchmark(sparse, missing="fallback")
     other = SyntheticBenchmark(SPACE)
     other.objectives = TableBenchmark(sparse).objectives
     for policy in ("pool", "fail", "free"):
-        with pytest.raises(QueryError, match="which the policy .* does not use"):
+        with pytest.raises(QueryError, match=r"which the policy .* does not use"):
             TableBenchmark(sparse, fallback=other, missing=policy)
     for policy in ("fallback", None):
         benchmark = TableBenchmark(sparse, fallback=other, missing=policy)
@@ -247,7 +247,7 @@ def test_policies_that_make_no_sense_are_refused(sparse):
 
 def test_a_pool_of_nothing_is_refused(tmp_path):
     table = write(tmp_path / "blank", 3, blank=range(3))
-    with pytest.raises(QueryError, match="has values of valid_accuracy .* move among"):
+    with pytest.raises(QueryError, match=r"has values of valid_accuracy .* move among"):
         TableBenchmark(table)
     assert TableBenchmark(table, missing="fail").space is SPACE
 
