@@ -361,7 +361,10 @@ def _notes(result: Result, summary: pd.DataFrame) -> list[str]:
 
 def _print_summary(result: Result, reference: str | None = None) -> None:
     """Prints a table per benchmark, the verdict, and the notes."""
+    from nasbench_lab.benchmark import gaps
+
     summary, explained = result.summary(), set[str]()
+    notes = _notes(result, summary)
     for name in result.benchmarks:
         lines = summary[summary["benchmark"] == name].to_dict(orient="records")
         if not lines:
@@ -374,6 +377,9 @@ def _print_summary(result: Result, reference: str | None = None) -> None:
             f"{escape(result.setting(name))}",
             highlight=False,
         )
+        for gap in gaps(result.benchmark(name)):
+            if f"{name}: {gap}" not in notes:
+                console.print(f"{gap[0].upper()}{gap[1:]}", markup=False, highlight=False)
         print_rows(_summary_rows(result, name, lines, explained), False)
     console.print(
         " ".join(text for key, text in _EXPLAINED.items() if key in explained),
@@ -382,7 +388,7 @@ def _print_summary(result: Result, reference: str | None = None) -> None:
     )
     for line in result.verdict(reference):
         console.print(f"[bold]Verdict[/bold] {escape(line)}", highlight=False)
-    for note in _notes(result, summary):
+    for note in notes:
         console.print(f"Note: {escape(note)}", highlight=False)
 
 

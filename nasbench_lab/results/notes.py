@@ -6,14 +6,18 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nasbench_lab import stats
 from nasbench_lab.benchmark import gaps, scarcity
 from nasbench_lab.experiment.differences import differences
+from nasbench_lab.tables.coverage import ENOUGH
 from nasbench_lab.words import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nasbench_lab.benchmark import TableBenchmark
     from nasbench_lab.results.result import Result
 
 _NOTABLE = 0.01
@@ -26,14 +30,23 @@ def notes_on_values(result: Result, summary: pd.DataFrame) -> list[str]:
     for name in result.benchmarks:
         lines = summary[summary["benchmark"] == name] if len(summary) else summary
         benchmark = result.benchmark(name)
+        lacked = benchmark.missing != "fallback" and (lines["missing_share"] >= _NOTABLE).any()
+        sparse = benchmark.table.coverage.share < ENOUGH
         sentences = [
-            *dict.fromkeys([*scarcity(benchmark), *gaps(benchmark)]),
+            *dict.fromkeys([*scarcity(benchmark), *(gaps(benchmark) if sparse or lacked else [])]),
             *_on_runs(result, name, lines),
             *_on_table(result, name, lines),
             *_on_winner(result, name, lines),
         ]
         notes += [f"{name}: {sentence}" for sentence in sentences]
     return notes
+
+
+def _on_gaps(benchmark: TableBenchmark, lines: pd.DataFrame) -> list[str]:
+    """What the table lacks, if that is much, or evaluations failed for it."""
+    lacked = benchmark.missing != "fallback" and (lines.get("missing_share", 0) >= _NOTABLE)
+    sparse = benchmark.table.coverage.share < ENOUGH
+    return gaps(benchmark) if sparse or np.any(lacked) else []
 
 
 def _on_runs(result: Result, name: str, lines: pd.DataFrame) -> Iterator[str]:
