@@ -157,26 +157,36 @@ class PoolSpace(SearchSpace):
         return self._members[rng.integers(self.size, size=n)]
 
     @overload
-    def mutate(self, architecture: tuple[int, ...], rng: np.random.Generator) -> Architecture: ...
+    def mutate(
+        self, architecture: tuple[int, ...], rng: np.random.Generator, near: float = 1.0
+    ) -> Architecture: ...
     @overload
-    def mutate(self, architecture: Architectures, rng: np.random.Generator) -> Architectures: ...
-    def mutate(self, architecture: Any, rng: np.random.Generator) -> Any:
+    def mutate(
+        self, architecture: Architectures, rng: np.random.Generator, near: float = 1.0
+    ) -> Architectures: ...
+    def mutate(self, architecture: Any, rng: np.random.Generator, near: float = 1.0) -> Any:
         """Mutates as the space does, and ends at the nearest other member.
 
         A space of one member returns it.
+
+        Args:
+            architecture: A tuple, or an ``(n, d)`` array.
+            rng: Where the change is drawn from.
+            near: As of the space.
         """
+        options = {} if near == 1.0 else {"near": near}  # which not every space knows
         if isinstance(architecture, np.ndarray):
             places = self.index(architecture).tolist()
             if self.size > 1 and places:
-                mutants = map(tuple, self.base.mutate(self._members[places], rng).tolist())
-                moves = list(zip(mutants, places, strict=True))
+                mutated = self.base.mutate(self._members[places], rng, **options)
+                moves = list(zip(map(tuple, mutated.tolist()), places, strict=True))
                 ends = {move: self._closest(*move) for move in set(moves)}
                 places = [ends[move] for move in moves]
             return self._members[np.array(places, dtype=np.int64)]
         place = self.index(architecture)
         if self.size == 1:
             return architecture
-        return self._member(self._closest(self.base.mutate(architecture, rng), place))
+        return self._member(self._closest(self.base.mutate(architecture, rng, **options), place))
 
     @overload
     def neighbours(self, architecture: tuple[int, ...]) -> list[Architecture]: ...

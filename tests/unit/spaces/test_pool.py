@@ -178,6 +178,11 @@ def test_mutations_are_those_of_the_space_with_their_ends(made):
         mutant, change = made.pool.mutate(start, rng), made.base.mutate(start, again)
         assert mutant in made.ends(start, change)
     assert rng.random() == again.random()
+    if made.base is PRODUCT:
+        many = np.array(made.members)
+        near, changed = made.pool.mutate(many, rng, 0.1), made.base.mutate(many, again, 0.1)
+        pairs = zip(many.tolist(), near.tolist(), changed.tolist(), strict=True)
+        assert all(tuple(m) in made.ends(tuple(a), tuple(c)) for a, m, c in pairs)
 
 
 def test_mutants_are_as_likely_as_the_changes_that_end_at_them():
