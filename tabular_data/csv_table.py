@@ -77,6 +77,7 @@ import re
 import reprlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -101,6 +102,7 @@ from nasbench_lab.tables.columns import TableInfo
 from nasbench_lab.tables.rows import LARGEST_DENSE, Rows, made_space, read_architectures, write_rows
 from nasbench_lab.tables.sources import FileFormat, ImportOptions
 from nasbench_lab.words import counted
+from tabular_data._csv_draft import drafted
 from tabular_data._csv_mapping import MappingFile, Source, read_mapping
 
 MOST_ROWS = LARGEST_DENSE
@@ -470,10 +472,9 @@ def recognise(path: Path) -> str | None:
         if not own and b"\0" in start:
             return None
         try:
-            return str(read_mapping(path.with_suffix(".toml")).table["name"])
+            return _name(path.with_suffix(".toml"))
         except TableFileError:
-            stem = re.sub(r"[^\w+-]+", "-", path.stem).strip("-")
-            return (stem or "table") if own else None
+            return _stem(path) if own else None
     except (OSError, ValueError):
         return None
 
@@ -486,27 +487,62 @@ def _is_parquet(path: Path) -> bool:
         raise TableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
+def _header(path: Path) -> list[str]:
+    """The names of a file's columns."""
+    if _is_parquet(path):
+        import pyarrow.parquet as pq
+
+        _check_footer(path)
+        return list(pq.read_schema(path).names)
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        first = file.readline(1 << 20)
+    delimiter = max(",\t;", key=first.count)
+    cells = next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), [])
+    return [name.strip() for name in cells]
+
+
+def draft(path: Path) -> str:
+    """The text of a first mapping file, guessed from the columns.
+
+    Raises:
+        TableFileError: The file cannot be read, or nothing can be guessed.
+    """
+    try:
+        header = _header(path)
+    except TableFileError:
+        raise
+    except Exception as error:  # a damaged file may raise anything
+        raise TableFileError(f"{path} cannot be read: {text_of(error, 300)}.") from error
+    names = [name for name in header if header.count(name) == 1]
+    if _is_parquet(path):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        nested = {field.name for field in pq.read_schema(path) if pa.types.is_nested(field.type)}
+        names = [name for name in names if name not in nested]
+        data = _read_parquet(path, names, [], path, MOST_ROWS)
+    else:
+        data = _read_text(path, names, [], path, MOST_ROWS)
+    if not names or not data.texts[names[0]]:
+        raise TableFileError(f"{path} has no rows.")
+    return drafted(_stem(path), path.name, data.texts)
+
+
+def _stem(path: Path) -> str:
+    return re.sub(r"[^\w+-]+", "-", path.stem).strip("-") or "table"
+
+
 def _needs_mapping(path: Path, mapping: Path) -> str:
     """The message without a mapping file, with a first mapping for this file."""
     header: list[str] = []
-    try:
-        if _is_parquet(path):
-            import pyarrow.parquet as pq
-
-            _check_footer(path)
-            header = list(pq.read_schema(path).names)
-        else:
-            with open(path, encoding="utf-8-sig") as file:
-                first = file.readline(1 << 16).strip()
-            header = [name.strip(' "') for name in first.split(max(",\t;", key=first.count))]
-    except Exception:  # the names of columns stay open
-        pass
+    with suppress(Exception):  # the names of columns stay open
+        header = _header(path)
     header = [short(name, 100) for name in header[:20]]
     names = json.dumps(header, ensure_ascii=False)[1:-1]
     architecture, value = (*map(json.dumps, header[:2]), '"arch"', '"acc"')[:2]
     return (
-        f"{path} needs a mapping file that describes its columns ({names}). Write {mapping}, "
-        f"such as:\n\n"
+        f"{path} needs a mapping file that describes its columns ({names}). Have one drafted, to be "
+        f"corrected: nasbench-lab import {path} --draft. Or write {mapping}, such as:\n\n"
         f'[table]\nname = "my-table"\nspace = "nb201"\narchitecture = {architecture}\n'
         f'objective = "valid_accuracy"\n\n'
         f'[[columns]]\nname = "valid_accuracy"\nfrom = {value}\nquantity = "accuracy"\n'
@@ -516,10 +552,15 @@ def _needs_mapping(path: Path, mapping: Path) -> str:
 
 
 def _name(mapping: Path) -> str:
-    return str(read_mapping(mapping).table["name"])
+    return str(read_mapping(mapping, needs_space=False).table["name"])
 
 
 FORMAT = FileFormat(
-    name="CSV or Parquet", tables={}, recognise=recognise, convert=convert, named_by=_name
+    name="CSV or Parquet",
+    tables={},
+    recognise=recognise,
+    convert=convert,
+    named_by=_name,
+    draft=draft,
 )
 """The format of any other files. It recognises files by suffix too, so it is asked last."""

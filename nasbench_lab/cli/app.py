@@ -158,20 +158,21 @@ def list_algorithms(as_json: Json = False) -> None:
 
 @list_app.command("spaces")
 def list_spaces(as_json: Json = False) -> None:
-    """List all search spaces."""
+    """List all search spaces: ours, those of plug-ins, and those that tables keep."""
+    from nasbench_lab.registry import own_spaces
     from nasbench_lab.spaces import get_space, space_names
 
+    origins = {get_space(name): list[str]() for name in sorted(space_names())}
     rows: list[dict[str, Any]] = []
-    for name in sorted(space_names()):
-        space = get_space(name)
-        rows.append(
-            {
-                "space": name,
-                "architectures": space.size,
-                "decisions": len(space.decisions),
-                "encodings": list(space.encodings) if as_json else ", ".join(space.encodings),
-            }
-        )
+    for space, tables in {**origins, **own_spaces()}.items():
+        row: dict[str, Any] = {
+            "space": space.name,
+            "architectures": space.size,
+            "decisions": len(space.decisions),
+            "encodings": list(space.encodings) if as_json else ", ".join(space.encodings),
+        }
+        row["tables" if as_json else "kept in"] = tables if as_json else ", ".join(tables)
+        rows.append(row)
     print_rows(rows, as_json)
 
 

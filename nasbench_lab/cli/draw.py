@@ -19,7 +19,10 @@ def draw(
         str, typer.Argument(metavar="ARCH", help="In the benchmark's official syntax.")
     ],
     space: Annotated[
-        str | None, typer.Option(help="Its space; the known one that it fits if unset.")
+        str | None,
+        typer.Option(
+            help="Its space, by name or as path/to/file.py:NAME; the known one that it fits if unset."
+        ),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A file: .svg, .png or .pdf.")

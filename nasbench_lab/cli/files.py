@@ -18,6 +18,7 @@ from nasbench_lab.words import counted
 IMPORT_EXAMPLES = """Examples:\n
     nasbench-lab import ~/Downloads/NATS-tss-v1_0-3ffb9-simple.tar\n
     nasbench-lab import nasbench_only108.tfrecord --no-curves\n
+    nasbench-lab import my_results.csv --draft    (writes my_results.toml, to be corrected)\n
     nasbench-lab import my_results.csv --mapping my_results.toml\n
     nasbench-lab import    (everything official in $TORCH_HOME)"""
 
@@ -36,13 +37,30 @@ def import_(
     mapping: Annotated[
         Path | None, typer.Option(help="What the columns of a CSV or Parquet file are.")
     ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="The space of a CSV or Parquet file, by name or as path/to/file.py:NAME; what its "
+            "mapping says if unset."
+        ),
+    ] = None,
+    draft: Annotated[
+        bool,
+        typer.Option(
+            "--draft", help="Only write a mapping file for a CSV or Parquet file, to be corrected."
+        ),
+    ] = False,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = -1,
     as_json: Json = False,
 ) -> None:
     """Make tables of benchmark files: recognised by content, read without running any of it."""
     from nasbench_lab.benchmark import lacking_times
-    from nasbench_lab.registry import import_file, official_files, torch_home
+    from nasbench_lab.registry import find_space, import_file, official_files, torch_home
 
+    if draft:
+        _draft(path or [], mapping, as_json)
+        return
+    chosen = find_space(space) if space is not None else None
     paths = path or official_files()
     if not paths:
         raise MissingSourceError(
@@ -58,6 +76,7 @@ def import_(
                 name=name,
                 curves=curves,
                 jobs=jobs,
+                space=chosen,
                 mapping=mapping,
                 progress=partial(_report, advance, f"importing {Path(one).name}"),
             )
@@ -85,6 +104,33 @@ def import_(
         )
     if as_json:
         print_json(rows)
+
+
+def _draft(paths: list[Path], mapping: Path | None, as_json: bool) -> None:
+    """Writes mapping files, and says what is to be looked at."""
+    from nasbench_lab.registry import draft_mapping
+
+    if len(paths) != 1:
+        raise TableFileError(
+            f"Expected one CSV or Parquet file for --draft but got {len(paths) or 'none'}."
+        )
+    file = draft_mapping(paths[0], mapping)
+    text = file.read_text(encoding="utf-8")
+    checks = [line for line in text.splitlines() if "# CHECK:" in line]
+    if as_json:
+        print_json({"mapping": str(file), "checks": checks})
+        return
+    option = "" if mapping is None else f" --mapping {file}"
+    console.print(
+        f"Drafted {file}: {counted(text.count('[[decisions]]'), 'decision')} and "
+        f"{counted(text.count('[[columns]]'), 'column')} of measurements. Correct it, then: "
+        f"nasbench-lab import {paths[0]}{option}",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+    for line in checks:
+        console.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
 
 
 FETCH_EXAMPLES = """Example:\n

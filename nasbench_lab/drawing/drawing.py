@@ -33,6 +33,7 @@ from nasbench_lab.drawing.shapes import (
 )
 from nasbench_lab.errors import InvalidArchitectureError, UnknownNameError
 from nasbench_lab.files import atomic_file
+from nasbench_lab.registry import find_space
 from nasbench_lab.spaces import (
     Architecture,
     Decision,
@@ -67,8 +68,8 @@ def draw(architecture: str | Sequence[int], space: str | SearchSpace | None = No
     Args:
         architecture: A text in a benchmark's official syntax, such as ``trace.best()``, or option
             numbers.
-        space: The space or its name. The default for a text is the known space that it fits; if it
-            is the same cell in several, the first of them.
+        space: The space, its name, or ``path/to/file.py:NAME``. The default for a text is the known
+            space that it fits; if it is the same cell in several, the first of them.
 
     Raises:
         InvalidArchitectureError: The architecture does not fit the space, or fits none or several of
@@ -76,7 +77,7 @@ def draw(architecture: str | Sequence[int], space: str | SearchSpace | None = No
         UnknownNameError: There is no such space.
     """
     if space is not None:
-        chosen = get_space(space) if isinstance(space, str) else space
+        chosen = find_space(space) if isinstance(space, str) else space
     elif isinstance(architecture, str):
         chosen = _space_of(architecture)
     else:

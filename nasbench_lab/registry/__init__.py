@@ -15,7 +15,8 @@ from nasbench_lab.registry.algorithms import (
     running,
     take,
 )
-from nasbench_lab.registry.importing import import_file, official_files, torch_home
+from nasbench_lab.registry.importing import draft_mapping, import_file, official_files, torch_home
+from nasbench_lab.registry.spaces import find_space, own_spaces
 from nasbench_lab.registry.tables import (
     file_formats,
     kept_folder,
@@ -35,7 +36,9 @@ __all__ = [
     "Taken",
     "algorithm_class",
     "algorithm_modules",
+    "draft_mapping",
     "file_formats",
+    "find_space",
     "import_file",
     "kept_folder",
     "kept_tables",
@@ -45,6 +48,7 @@ __all__ = [
     "official_files",
     "open_table",
     "open_task",
+    "own_spaces",
     "parse_algorithm",
     "remedy",
     "remove_table",

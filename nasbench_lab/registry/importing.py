@@ -19,7 +19,8 @@ from nasbench_lab.registry.tables import (
     table_folder,
     table_sources,
 )
-from nasbench_lab.tables.sources import ImportOptions, silent
+from nasbench_lab.spaces import SearchSpace
+from nasbench_lab.tables.sources import FileFormat, ImportOptions, silent
 from nasbench_lab.tables.table import Table
 
 
@@ -50,6 +51,7 @@ def import_file(
     curves: bool = True,
     jobs: int = -1,
     mapping: Path | None = None,
+    space: SearchSpace | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Table:
     """Makes a table of a benchmark file, and keeps it in the data folder under its name.
@@ -65,6 +67,7 @@ def import_file(
         jobs: How many processes read; -1 for one per core.
         mapping: Says what the columns of a CSV or Parquet file are; by default the file of the same
             name that ends in ``.toml``.
+        space: The space of a CSV or Parquet file, in place of one in its mapping file.
         progress: Called with the number of records read, and their number in all or 0.
 
     Raises:
@@ -72,34 +75,12 @@ def import_file(
         TableFileError: It is of no known format, damaged, hostile, or disagrees with itself.
         DataFolderError: The data folder cannot be written.
     """
-    path = Path(path).expanduser()
-    if not path.exists() and not path.is_absolute() and (torch_home() / path).exists():
-        path = torch_home() / path
-    if not path.exists():
-        raise MissingSourceError(
-            f"There is no file {path}, nor one of that name in {torch_home()}.{nearest_file(path)}"
-        )
-    path = path.resolve()
-    if not path.is_dir():
-        try:
-            check_regular(path)
-        except OSError as error:
-            raise TableFileError(f"{path} cannot be imported: {error.strerror}.") from error
-    recognised = ((file_format, file_format.recognise(path)) for file_format in file_formats())
-    match = next(
-        ((file_format, table) for file_format, table in recognised if table is not None), None
-    )
-    if match is None:
-        kinds = "; ".join(
-            file_format.name
-            + (f" ({', '.join(file_format.tables.values())})" if file_format.tables else "")
-            for file_format in file_formats()
-        )
+    path = _found(path)
+    file_format, usual = _recognised(path)
+    if space is not None and file_format.named_by is None:
         raise TableFileError(
-            f"{path} is none of the files that can be imported, or its beginning is damaged. "
-            f"Expected one of: {kinds}."
+            f"{path} is of {file_format.name}, whose space is known: leave the space out."
         )
-    file_format, usual = match
     if mapping is not None:
         if file_format.named_by is None:
             raise TableFileError(
@@ -114,7 +95,9 @@ def import_file(
             f"{name!r} is the name of the table of {needed_files()[name]}; {path} is of another "
             f"format. Give it another name."
         )
-    options = ImportOptions(name, curves, jobs, mapping and Path(mapping), progress or silent)
+    options = ImportOptions(
+        name, curves, jobs, mapping and Path(mapping), progress or silent, space
+    )
     folder = table_folder(name)
     with atomic_folder(folder, replace=True) as new:
         file_format.convert(path, new, options)
@@ -135,6 +118,80 @@ def import_file(
             f"meanwhile, which stays. Import {path} under another name, or again."
         )
     return found_there
+
+
+def draft_mapping(path: Path | str, mapping: Path | str | None = None) -> Path:
+    """Writes a mapping file for a CSV or Parquet file, guessed from its columns, to be corrected.
+
+    Args:
+        path: The data file.
+        mapping: The mapping file, which must not exist; by default the data file's name with
+            ``.toml``.
+
+    Returns:
+        The mapping file.
+
+    Raises:
+        MissingSourceError: There is no such data file.
+        TableFileError: It is damaged, needs no mapping file, or the mapping file is there already.
+        DataFolderError: The mapping file cannot be written.
+    """
+    path = _found(path)
+    file_format, _ = _recognised(path)
+    if file_format.draft is None:
+        raise TableFileError(
+            f"{path} is of {file_format.name}, whose columns are known: import it without --draft."
+        )
+    file = Path(mapping).expanduser() if mapping is not None else path.with_suffix(".toml")
+    if file.exists():
+        raise TableFileError(
+            f"{file} is there already, and stays as it is. Move it away, or name another file for the "
+            f"draft with --mapping."
+        )
+    text = file_format.draft(path)
+    try:
+        with open(file, "x", encoding="utf-8") as new:
+            new.write(text)
+    except OSError as error:
+        raise DataFolderError(f"Cannot write {file}: {error.strerror}.") from error
+    return file
+
+
+def _found(path: Path | str) -> Path:
+    """The file or folder of a path, or the one of that name in ``torch_home``."""
+    path = Path(path).expanduser()
+    if not path.exists() and not path.is_absolute() and (torch_home() / path).exists():
+        path = torch_home() / path
+    if not path.exists():
+        raise MissingSourceError(
+            f"There is no file {path}, nor one of that name in {torch_home()}.{nearest_file(path)}"
+        )
+    path = path.resolve()
+    if not path.is_dir():
+        try:
+            check_regular(path)
+        except OSError as error:
+            raise TableFileError(f"{path} cannot be imported: {error.strerror}.") from error
+    return path
+
+
+def _recognised(path: Path) -> tuple[FileFormat, str]:
+    """The format of a file, and the usual name of its table."""
+    recognised = ((file_format, file_format.recognise(path)) for file_format in file_formats())
+    match = next(
+        ((file_format, table) for file_format, table in recognised if table is not None), None
+    )
+    if match is None:
+        kinds = "; ".join(
+            file_format.name
+            + (f" ({', '.join(file_format.tables.values())})" if file_format.tables else "")
+            for file_format in file_formats()
+        )
+        raise TableFileError(
+            f"{path} is none of the files that can be imported, or its beginning is damaged. "
+            f"Expected one of: {kinds}."
+        )
+    return match
 
 
 def _check_name(name: str) -> None:
