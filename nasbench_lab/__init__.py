@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from nasbench_lab.running.comparison import compare
     from nasbench_lab.running.search import run
     from nasbench_lab.simulator import simulate
-    from nasbench_lab.spaces import SearchSpace, get_space
-    from nasbench_lab.tables.columns import Constraint, Query
+    from nasbench_lab.spaces import Decision, SearchSpace, get_space
+    from nasbench_lab.tables.columns import Column, Constraint, Query
     from nasbench_lab.tables.table import Table
     from nasbench_lab.trace import Trace
     from nasbench_lab.workers import Workers
@@ -48,8 +48,10 @@ _HOME = {
     "Budget": "budget",
     "Workers": "workers",
     "simulate": "simulator",
+    "Decision": "spaces",
     "SearchSpace": "spaces",
     "get_space": "spaces",
+    "Column": "tables.columns",
     "Constraint": "tables.columns",
     "Query": "tables.columns",
     "Table": "tables.table",
@@ -75,8 +77,10 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "Budget",
     "Workers",
     "simulate",
+    "Decision",
     "SearchSpace",
     "get_space",
+    "Column",
     "Constraint",
     "Query",
     "Table",

@@ -20,17 +20,16 @@ from nasbench_lab.registry.spaces import find_space, own_spaces
 from nasbench_lab.registry.tables import (
     file_formats,
     kept_folder,
-    kept_tables,
     load_benchmark,
     needed_files,
     open_table,
     open_task,
     remedy,
     remove_table,
-    table_folder,
     table_names,
     table_sources,
 )
+from nasbench_lab.tables.kept import kept_tables, table_folder
 
 __all__ = [
     "Taken",

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from nasbench_lab.bounded_files import check_regular
-from nasbench_lab.errors import DataFolderError, MissingSourceError, TableFileError, short
+from nasbench_lab.errors import DataFolderError, MissingSourceError, TableFileError
 from nasbench_lab.files import atomic_folder, nearest_file
 from nasbench_lab.registry.tables import (
-    LONGEST_NAME,
-    TABLE_NAME,
     file_formats,
-    kept_tables,
     needed_files,
-    table_folder,
     table_sources,
 )
 from nasbench_lab.spaces import SearchSpace
+from nasbench_lab.tables.kept import check_table_name, kept_tables, table_folder
 from nasbench_lab.tables.sources import FileFormat, ImportOptions, silent
 from nasbench_lab.tables.table import Table
 
@@ -89,7 +85,7 @@ def import_file(
             )
         usual = file_format.named_by(Path(mapping))
     name = name or usual
-    _check_name(name)
+    check_table_name(name, table_sources())
     if name in needed_files() and name not in file_format.tables:
         raise TableFileError(
             f"{name!r} is the name of the table of {needed_files()[name]}; {path} is of another "
@@ -192,21 +188,6 @@ def _recognised(path: Path) -> tuple[FileFormat, str]:
             f"Expected one of: {kinds}."
         )
     return match
-
-
-def _check_name(name: str) -> None:
-    """Refuses a name that is no folder of its own in the data folder."""
-    expected = ""
-    if len(name) > LONGEST_NAME:
-        expected = f"at most {LONGEST_NAME} characters"
-    elif not re.fullmatch(TABLE_NAME, name):
-        expected = "letters, digits and _ . + -, with / between parts, none starting with a dot"
-    elif name in table_sources() or name == "compat":
-        expected = "a name that no other table or group of tables has"
-    elif any(a.startswith(f"{b}/") for o in kept_tables() for a, b in ((name, o), (o, name))):
-        expected = "a name that does not lie within another table's, nor another within it"
-    if expected:
-        raise TableFileError(f"Expected as name of a table {expected}, but got {short(name)!r}.")
 
 
 def _joins(table: Table) -> list[tuple[Table, Table]]:

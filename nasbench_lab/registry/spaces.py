@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from nasbench_lab.errors import DataFolderError, SpaceError, TableFileError, UnknownNameError
-from nasbench_lab.registry.tables import kept_tables, table_folder
 from nasbench_lab.spaces import SearchSpace, get_space, space_names
+from nasbench_lab.tables.kept import kept_tables, table_folder
 from nasbench_lab.tables.table import Table
 from nasbench_lab.user_code.spaces import space_in_file
 from nasbench_lab.words import listed

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.benchmark.questions import default_task
@@ -18,30 +17,26 @@ from nasbench_lab.errors import (
     TableFileError,
     UnknownNameError,
 )
-from nasbench_lab.files import atomic_folder, data_folder, folders_with, remove_folder, settle
+from nasbench_lab.files import atomic_folder, remove_folder, settle
 from nasbench_lab.guard import check_tables_are_open
-from nasbench_lab.plug_ins import TABLES, plug_ins
 from nasbench_lab.tables.columns import Constraint, Query, Task
 from nasbench_lab.tables.folder import MAKE_AGAIN
+from nasbench_lab.tables.kept import (
+    LONGEST_NAME,
+    TABLE_NAME,
+    kept_tables,
+    plugged_in,
+    table_folder,
+)
 from nasbench_lab.tables.sources import FileFormat, TableSource
 from nasbench_lab.tables.table import Table
-
-
-@cache
-def _plugged_in() -> list[tuple[list[TableSource], list[FileFormat]]]:
-    """The tables and file formats of each plug-in."""
-    return [plug_in for _, plug_in in plug_ins(TABLES, _tables_in)]
-
-
-def _tables_in(package: ModuleType) -> tuple[list[TableSource], list[FileFormat]]:
-    return list(package.TABLES), list(getattr(package, "FORMATS", []))
 
 
 @cache
 def table_sources() -> dict[str, TableSource]:
     """All known tables by name."""
     found: dict[str, TableSource] = {}
-    for sources, _ in _plugged_in():
+    for sources, _ in plugged_in():
         for source in sources:
             found.setdefault(source.name, source)
     return found
@@ -50,30 +45,12 @@ def table_sources() -> dict[str, TableSource]:
 @cache
 def file_formats() -> list[FileFormat]:
     """All kinds of files that tables can be made from."""
-    return [file_format for _, formats in _plugged_in() for file_format in formats]
+    return [file_format for _, formats in plugged_in() for file_format in formats]
 
 
 def needed_files() -> dict[str, str]:
     """Each table that is made from a file of the user's, and the official file that it needs."""
     return {name: file for one in file_formats() for name, file in one.tables.items()}
-
-
-LONGEST_NAME = 200
-"""Characters of a table's name, which is that of its folder too."""
-
-
-TABLE_NAME = r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*"
-"""What a table's name is made of; no part of it leads out of the data folder."""
-
-
-def table_folder(name: str) -> Path:
-    """Where the table of this name is kept once it has been made."""
-    return data_folder() / "tables" / name
-
-
-def kept_tables() -> list[str]:
-    """The names of all tables in the data folder."""
-    return sorted(folders_with("manifest.json", data_folder() / "tables"))
 
 
 def table_names() -> list[str]:

@@ -107,10 +107,11 @@ def read_architectures(
         known: dict[Any, Any] = {}
         column = []
         for cell in given:
-            if cell not in known:
-                absent = decision.position(cell) is None and str(cell).strip().lower() in BLANK
-                known[cell] = None if absent else cell
-            column.append(known[cell])
+            text = str(cell)  # NumPy's numbers as short as they can be
+            if text not in known:
+                absent = decision.position(cell) is None and text.strip().lower() in BLANK
+                known[text] = None if absent else cell
+            column.append(known[text])
         columns.append(column)
     result = []
     for row, options in enumerate(zip(*columns, strict=True)):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError, did_you_mean
 from nasbench_lab.files import atomic_folder, link_or_copy
 from nasbench_lab.guard import check_tables_are_open
-from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
+from nasbench_lab.spaces import Architecture, Architectures, Decision, SearchSpace
 from nasbench_lab.tables.columns import Column, Query, TableInfo, check_values, ranges
 from nasbench_lab.tables.coverage import DRAWS, Coverage
 from nasbench_lab.tables.folder import (
@@ -33,6 +33,11 @@ from nasbench_lab.tables.folder import (
     write_manifest,
 )
 from nasbench_lab.words import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nasbench_lab.tables.rows import DecisionColumn
 
 
 class Table:
@@ -180,6 +185,80 @@ class Table:
         with atomic_folder(Path(folder), replace=True) as new:
             cls.write(new, info, columns, row_of_index, **arrays)
         return cls.open(folder)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        name: str,
+        columns: Mapping[Column, Any] | Sequence[Column],
+        *,
+        decisions: Sequence[Decision | DecisionColumn] | None = None,
+        space: SearchSpace | str | None = None,
+        architecture: str | Sequence[str] | None = None,
+        objective: str = "",
+        report: str = "",
+        folder: Path | str | None = None,
+        repeats: bool | None = None,
+        description: str = "Made from a data frame.",
+        citation: str = "",
+        licence: str = "none stated",
+        clock: str = "",
+    ) -> Table:
+        """Makes a table of a data frame with a row for each measured architecture.
+
+        The space is given by its decisions, which are read from the columns of their names, or as a
+        ``SearchSpace``. The table keeps it, unless it is registered. Cells are options, numbers by
+        value, and blank (NaN, None, empty) where a decision does not exist.
+
+        Args:
+            frame: The data frame.
+            name: The table's name, under which the data folder keeps it. A table of that name is
+                replaced.
+            columns: What was measured: columns of the table, each read from the frame's column of its
+                name; or a mapping from them to the frame's column, to several for trials or epochs,
+                or to ``[trial][epoch]``.
+            decisions: The decisions. A ``tables.rows.DecisionColumn`` has another column than its
+                name, or bins.
+            space: The space, or its registered name.
+            architecture: With a space, the column of architectures in its syntax, or one column per
+                decision; by default the columns of the decisions' names.
+            objective: The column that a search sees; the first one that is not of test data if unset.
+            report: The column that results are reported in; the objective if unset.
+            folder: A folder for the table, in place of the data folder.
+            repeats: Whether several rows of an architecture are trials of it, or refused; by default
+                they are trials where decisions have bins.
+            description: What was measured, and how.
+            citation: BibTeX.
+            licence: SPDX identifier, or a few words.
+            clock: The clock of a search by default.
+
+        Raises:
+            SpaceError: There are neither decisions nor a space, or they make none.
+            UnknownNameError: The frame or the table has no such column.
+            QueryError: The objective is of test data.
+            TableFileError: A cell is no option or value, two rows are of one architecture, or the name
+                is taken.
+            DataFolderError: The folder cannot be written.
+        """
+        from nasbench_lab.tables.frames import table_of_frame
+
+        return table_of_frame(
+            frame,
+            name,
+            columns,
+            decisions,
+            space,
+            architecture,
+            None if folder is None else Path(folder),
+            repeats,
+            objective=objective,
+            report=report,
+            description=description,
+            citation=citation,
+            licence=licence,
+            clock=clock,
+        )
 
     def check_join(self, other: Table) -> None:
         """Refuses another table if its columns are of other architectures.

@@ -53,7 +53,9 @@ def rows(n=5_000, seed=0, drawn=False):
             there = layer <= layers
             width, kernel = int(rng.choice(WIDTHS)), int(rng.choice(KERNELS))
             row[f"width_{layer}"] = f"{width}.0" if there and layer > 1 else width if there else ""
-            row[f"kernel_{layer}"] = f"{kernel}.0" if there and layer > 1 else kernel if there else ""
+            row[f"kernel_{layer}"] = (
+                f"{kernel}.0" if there and layer > 1 else kernel if there else ""
+            )
             quality += there * (0.4 * math.log2(width / 16) / layers + 0.2 * (kernel == 3))
         row["activation"] = str(rng.choice(ACTIVATIONS))
         rate = float(10 ** rng.uniform(-4, -1.5)) if drawn else float(rng.choice(RATES))
