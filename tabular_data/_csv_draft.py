@@ -14,7 +14,7 @@ import tomli_w
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import InvalidArchitectureError, TableFileError, short
-from nasbench_lab.spaces import Option, get_space, space_names
+from nasbench_lab.spaces import Decision, Option, get_space, space_names
 from nasbench_lab.tables.columns import SHARES
 from nasbench_lab.tables.rows import BLANK
 from nasbench_lab.words import counted
@@ -276,9 +276,10 @@ def _conditions(columns: Sequence[_Column]) -> dict[str, list[tuple[_Column, lis
 
 def _options_of(column: _Column, rows: NDArray[np.bool_]) -> list[Option]:
     """The options that a column has in some rows."""
-    part = [cell for cell, there in zip(column.cells, rows, strict=True) if there]
-    there = set(_Column(column.name, part).options)
-    return [option for option in column.options if option in there]
+    whole = Decision(column.name, tuple(column.options))
+    texts = {cell for cell, there in zip(column.cells, rows, strict=True) if there}
+    there = {whole.position(text) for text in texts}
+    return [option for i, option in enumerate(column.options) if i in there]
 
 
 def _ordered(

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -290,14 +290,18 @@ class TableInfo:
     trial: str = "mean"
     decisions: tuple[Decision, ...] = ()
 
-    @cached_property
+    @property
     def search_space(self) -> SearchSpace:
         """The space: that of the decisions, or the registered one of the name.
 
         Raises:
             UnknownNameError: There is no such space.
         """
-        return SearchSpace(self.space, self.decisions) if self.decisions else get_space(self.space)
+        return _own_space(self.space, self.decisions) if self.decisions else get_space(self.space)
+
+
+_own_space = lru_cache(maxsize=64)(SearchSpace)
+"""One object per space, so its caches are kept."""
 
 
 def ranges(numbers: Iterable[int | str]) -> str:
