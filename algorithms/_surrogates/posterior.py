@@ -62,6 +62,12 @@ class Candidates:
         return _cells(self.kernel, self.architectures)
 
     @cached_property
+    def whole(self) -> bool:
+        """Whether they are all cells of the grid in order."""
+        size = math.prod(self.kernel.n_levels)
+        return len(self) == size and bool((self.cells == np.arange(size)).all())
+
+    @cached_property
     def axes(self) -> list[list[int]]:
         """The decisions of each axis of the grid."""
         axes: list[list[int]] = []
@@ -104,7 +110,7 @@ class CrossCovariances(ABC):
 
     @abstractmethod
     def weighted(self, weights: Floats) -> Floats:
-        """``(r, n)`` weights of the observations -> ``(r, m)`` sums over the observations."""
+        """``(n,)`` weights of the observations -> ``(m,)`` sums over the observations."""
 
 
 class Stored(CrossCovariances):
@@ -201,13 +207,14 @@ class OnGrid(CrossCovariances):
         return rows
 
     def weighted(self, weights: Floats) -> Floats:
-        spread = [np.bincount(self._cells, row, self._size) for row in weights]
-        values: Floats = np.stack(spread, axis=1).astype(np.float64, copy=False)
+        values: Floats = np.bincount(self._cells, weights, self._size).astype(
+            np.float64, copy=False
+        )
         for factor in self._factors:
             # The first axis is multiplied by the kernel and becomes the last.
             values = values.reshape(len(factor), -1).T @ factor
-        values = values.reshape(len(weights), self._size)
-        return values if len(self._candidates) == self._size else values[:, self._candidates.cells]
+        values = values.ravel()
+        return values if self._candidates.whole else values[self._candidates.cells]
 
 
 class Posterior:
@@ -268,7 +275,7 @@ class Posterior:
         result = np.zeros(m)
         if isinstance(self.cross, OnGrid) and 2 * self.candidates.cost < n * m:
             for row in inverse:
-                result += self.cross.weighted(row[None])[0] ** 2
+                result += self.cross.weighted(row) ** 2
             return result
         for i in range(0, m, BLOCK):
             block = slice(i, i + BLOCK)
@@ -280,7 +287,7 @@ class Posterior:
     def mean(self) -> Floats:
         """``(m,)`` posterior means."""
         if self._mean is None:
-            self._mean = self.cross.weighted(self._weights()[None])[0]
+            self._mean = self.cross.weighted(self._weights())
         return self._mean
 
     def _weights(self) -> Floats:
@@ -301,7 +308,7 @@ class Posterior:
         self.cross.add(one)
         self._append(self.candidates.kernel.features(one)[0], math.nan)
         row = self._inverse[self.n - 1, : self.n]
-        self._last = self.cross.weighted(row[None])[0]
+        self._last = self.cross.weighted(row)
         self.variance -= self._last**2
         if not math.isnan(y):
             self.observe(self.n - 1, y)
@@ -335,7 +342,7 @@ class Posterior:
         """Removes observation ``i``, whose target is outstanding."""
         inverse = self._inverse[: self.n, : self.n]
         column = inverse[:, i] @ inverse  # of the inverse of the covariance matrix
-        self.variance += self.cross.weighted(column[None])[0] ** 2 / column[i]
+        self.variance += self.cross.weighted(column) ** 2 / column[i]
         self.cross.remove(i)
         features, y = self._features[i + 1 : self.n].copy(), self._y[i + 1 : self.n].copy()
         self.n, self._last = i, None

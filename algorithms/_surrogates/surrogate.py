@@ -13,9 +13,12 @@ from algorithms._numbers import LARGEST
 from algorithms._surrogates.gaussian_process import fit_hyperparameters
 from algorithms._surrogates.kernels import Hyperparameters, Kernel
 from algorithms._surrogates.posterior import Candidates, Posterior
-from nasbench_lab.spaces import Architecture
+from nasbench_lab.spaces import Architecture, Architectures
 
 Floats = NDArray[np.float64]
+
+MOST_FITTED = 256
+"""The most results that hyperparameters are fitted to; the time of a fit grows with their cube."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Surrogate:
         self.refit_growth = refit_growth
         self.results: list[tuple[Architecture, float]] = []
         """Architectures and finite scores, in the order in which they came."""
+        self._greatest = -math.inf  # of the scores
         self.pending: dict[int, Architecture] = {}
         """The architecture of each trial whose result is outstanding, by the trial's number."""
         self.hyper: Hyperparameters | None = None
@@ -89,7 +93,7 @@ class Surrogate:
     @property
     def best(self) -> float:
         """The target of the best result."""
-        return self.standardisation(max(score for _, score in self.results))
+        return self.standardisation(self._greatest)
 
     def add_pending(self, number: int, architecture: Architecture) -> None:
         """Adds a trial whose result is outstanding."""
@@ -135,17 +139,25 @@ class Surrogate:
         scores = np.array([score for _, score in self.results])
         observed = np.array([architecture for architecture, _ in self.results])
         if self.hyper is None or len(scores) >= self._next_fit:
-            self.standardisation = Standardisation.of(scores)
-            self.hyper = fit_hyperparameters(self.kernel, observed, self.standardisation(scores))
-            self._next_fit = max(len(scores) + 1, math.ceil(len(scores) * self.refit_growth))
+            self.hyper = self._fit(observed, scores)
         architectures = np.array([*observed, *self.pending.values()])
         waiting = np.full(len(self.pending), math.nan)
         targets = np.concatenate([self.standardisation(scores), waiting])
         return Posterior(candidates, self.hyper, architectures, targets)
 
+    def _fit(self, observed: Architectures, scores: Floats) -> Hyperparameters:
+        """Fits the hyperparameters, to results from the whole course of the search if they are many."""
+        n = len(scores)
+        self.standardisation = Standardisation.of(scores)
+        some = np.linspace(0, n - 1, min(n, MOST_FITTED)).round().astype(np.int64)
+        self._next_fit = max(n + 1, math.ceil(n * self.refit_growth))
+        targets = self.standardisation(scores[some])
+        return fit_hyperparameters(self.kernel, observed[some], targets)
+
     def _append(self, architecture: Architecture, score: float) -> None:
         """Notes a finite score; a posterior whose hyperparameters are due to be fitted again goes."""
         if math.isfinite(score):
             self.results.append((architecture, score))
+            self._greatest = max(self._greatest, score)
         if len(self.results) >= self._next_fit:
             self._posterior = None

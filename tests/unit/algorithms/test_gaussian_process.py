@@ -141,10 +141,11 @@ def test_posterior_agrees_with_scikit_learn(form):
         check(posterior, *expected)
 
 
+@pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("n", [1, 30, 200])
-def test_posterior_of_all_architectures_agrees_with_scikit_learn(n):
+def test_posterior_of_all_architectures_agrees_with_scikit_learn(n, order):
     kernel, _, observed, y, hyper = problem("ordinal", n=n, space=MIXED)
-    candidates = Candidates(kernel, MIXED.classes)
+    candidates = Candidates(kernel, MIXED.classes[::order])
     posterior = Posterior(candidates, hyper, observed, y)
     assert type(posterior.cross) is (OnGrid if n > 9 else Stored)  # what is faster
     check(posterior, *sklearn_posterior(kernel, hyper, observed, y, candidates))
