@@ -349,10 +349,12 @@ def effects_figure(analysis: Analysis) -> Figure:
     from matplotlib.figure import Figure
 
     column, space = analysis.landscape.column, analysis.landscape.table.space
-    # Decisions with the same options share a panel, with the options along it.
+    # Unordered decisions with the same options share a panel, with the options along it. An ordered
+    # decision has a panel of its own, with a line through its options in their order.
     blocks: list[list[int]] = []
     for i, decision in enumerate(space.decisions):
-        if blocks and decision.options == space.decisions[blocks[-1][0]].options:
+        alike = blocks and decision.options == space.decisions[blocks[-1][0]].options
+        if alike and not decision.ordered and not space.decisions[i - 1].ordered:
             blocks[-1].append(i)
         else:
             blocks.append([i])
@@ -362,13 +364,13 @@ def effects_figure(analysis: Analysis) -> Figure:
     folded: list[tuple[list[int], range]] = []
     widths = []
     for block in blocks:
-        options = space.decisions[block[0]].options
+        options, ordered = space.decisions[block[0]].options, space.decisions[block[0]].ordered
         each = max(0.45, 0.1 + 0.055 * max(len(str(option)) for option in options))
-        rows = math.ceil(len(options) * each / room)
+        rows = 1 if ordered else math.ceil(len(options) * each / room)
         many = math.ceil(len(options) / rows)
-        widths.append(many * each)
+        widths.append(min(many * each, room))
         folded += [(block, range(len(options))[i : i + many]) for i in range(0, len(options), many)]
-    heights = [len(block) for block, _ in folded]
+    heights = [4 if space.decisions[block[0]].ordered else len(block) for block, _ in folded]
     size = (2.3 + names + max(widths), 1.1 + 0.2 * sum(heights) + 0.4 * len(folded))
     figure = Figure(figsize=size, layout="constrained")
     _heading(
@@ -383,7 +385,10 @@ def effects_figure(analysis: Analysis) -> Figure:
     largest = float(analysis.marginal_effects["effect"].abs().max()) or 1.0
     begin = [row for row, (_, part) in enumerate(folded) if part.start == 0]
     for row, (block, part) in enumerate(folded):
-        _effects_block(figure, grid[row, 0], analysis, block, part, largest)
+        if space.decisions[block[0]].ordered:
+            _effects_line(figure, grid[row, 0], analysis, block[0], room)
+        else:
+            _effects_block(figure, grid[row, 0], analysis, block, part, largest)
     # The variance that a decision explains stands beside its first options.
     for row in begin:
         _shares_block(figure, grid[row, 1], analysis, folded[row][0], row == begin[-1])
@@ -430,6 +435,28 @@ def _effects_block(
     panel.xaxis.tick_top()
     panel.grid(False)
     panel.spines[:].set_visible(False)
+
+
+def _effects_line(
+    figure: Figure, place: SubplotSpec, analysis: Analysis, number: int, room: float
+) -> None:
+    """Draws the effects of an ordered decision, with labels for as many options as have room."""
+    space, every = analysis.landscape.table.space, analysis.marginal_effects["effect"]
+    decision, start = space.decisions[number], sum(space.n_options[:number])
+    labels = [str(option) for option in decision.options]
+    n = len(labels)
+    panel = figure.add_subplot(place)
+    panel.axhline(0, color=GREY, linewidth=0.8)
+    panel.plot(range(n), every[start : start + n], color=BLUE, marker="o", ms=3.5)
+    panel.set_xlim(-0.5, n - 0.5)
+    low, high = min(every.min(), 0.0), max(every.max(), 0.0)
+    margin = 0.1 * (high - low) or 1.0
+    panel.set_ylim(low - margin, high + margin)  # the same in all panels
+    step = math.ceil(n * max(0.45, 0.1 + 0.055 * max(map(len, labels))) / room)
+    panel.set_xticks(range(0, n, step), labels[::step])
+    panel.set_ylabel(decision.name, rotation=0, ha="right", va="center", fontsize=7)
+    panel.tick_params(labelsize=7)
+    panel.grid(False, axis="x")
 
 
 def _signed(effect: float, largest: float) -> str:

@@ -154,14 +154,14 @@ def test_a_front_is_drawn_in_the_colours_that_were_asked_for():
 
 def wide_table(folder, options, decisions):
     """A table over decisions of many options each."""
-    name = f"wide-{options}-{decisions}"
-    space = SearchSpace(
-        name,
-        [
-            Decision(f"decision {i}", [f"option_{j}" for j in range(options)])
-            for i in range(decisions)
-        ],
-    )
+    names = [f"option_{j}" for j in range(options)]
+    made = [Decision(f"decision {i}", names) for i in range(decisions)]
+    return table_of(folder, SearchSpace(f"wide-{options}-{decisions}", made))
+
+
+def table_of(folder, space):
+    """A table with random values of all architectures of a space."""
+    name = space.name
     SPACES[name] = lambda: space
     get_space(name)
     del SPACES[name]
@@ -188,6 +188,38 @@ def test_effects_of_many_options_fold(options, decisions, tmp_path):
     np.testing.assert_array_equal(cells, effects)
     bars = [panel for panel in figure.axes if panel.patches]
     assert sum(len(panel.patches) for panel in bars) == decisions
+
+
+@pytest.mark.parametrize("options", [2, 7, 60])
+def test_effects_of_an_ordered_decision_are_a_line_through_its_options_in_order(options, tmp_path):
+    widths = tuple(range(16, 16 * options + 1, 16))
+    space = SearchSpace(
+        f"ordered-{options}",
+        [
+            Decision("operation", ("b", "a", "c")),
+            Decision("width", widths, ordered=True),
+            Decision("other width", widths, ordered=True),
+            Decision("same options", widths),
+        ][: 4 if options < 60 else 3],
+    )
+    study = analyse(table_of(tmp_path, space), walks=5)
+    figure = analysis_figures(study)["marginal_effects"]
+    save_figure(figure, tmp_path / "f", ("png",))
+    assert figure.get_figwidth() <= WIDTHS["page"] + 0.1
+    effects = study.marginal_effects.set_index("decision")["effect"]
+    panels = {panel.get_ylabel(): panel for panel in figure.axes if panel.get_ylabel()}
+    assert list(panels) == ["width", "other width"]
+    assert len({panel.get_ylim() for panel in panels.values()}) == 1
+    for name, panel in panels.items():
+        line = panel.lines[-1]
+        assert line.get_xdata().tolist() == list(range(options))
+        np.testing.assert_array_equal(line.get_ydata(), effects[name])
+        shown = {tick: label.get_text() for tick, label in
+                 zip(panel.get_xticks(), panel.get_xticklabels(), strict=True)}  # fmt: skip
+        assert all(text == str(widths[int(tick)]) for tick, text in shown.items())
+        assert (len(shown) == options) == (options < 60)
+        boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
+        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
 
 
 def test_a_study_without_titles(tmp_path):
