@@ -34,12 +34,13 @@ def gaps(benchmark: TableBenchmark) -> list[str]:
     coverage, missing = benchmark.table.coverage, benchmark.missing
     if coverage.share >= ALL_BUT:
         return []
-    more = ""
+    means, advice = MISSING[missing], ""
     if missing == "pool":
-        more = f": {benchmark.space.size:,}, of which alone results tell"
+        means = f"searches move among the {benchmark.space.size:,} measured architectures only"
+        advice = ", and results tell of these alone"
     elif missing != "fallback":
-        more = "; with 'pool', searches move among the measured ones only"
-    return [f"the table holds {coverage}. By the policy {missing!r}, {MISSING[missing]}{more}."]
+        advice = "; with 'pool', searches move among the measured ones only"
+    return [f"the table holds {coverage}. By the policy {missing!r}, {means}{advice}."]
 
 
 def lacking_times(table: Table) -> list[str]:

@@ -151,10 +151,12 @@ def _show(analysis: Analysis) -> None:
     if landscape.caveat:
         caveat = f"{landscape.caveat[0].upper()}{landscape.caveat[1:]}."
         console.print(caveat, style="yellow", highlight=False, soft_wrap=True)
-    moves = " Optima and walks are those of the measured means, noise included."
+    moved = analysis.local_optima is not None
     console.print(
-        "Mean, median, effects of decisions, optima and walks count architectures; noise, epochs and "
-        f"rank correlations count rows.{'' if analysis.local_optima is None else moves}",
+        f"Mean, median{', effects of decisions, optima and walks' if moved else ' and effects'} count "
+        f"architectures; noise, epochs and rank correlations count rows."
+        + " Optima and walks are those of the measured means, noise included."
+        * moved,
         style="dim",
         highlight=False,
     )
