@@ -1,5 +1,6 @@
 """Every registered algorithm keeps the contract, on every space and table."""
 
+import functools
 import math
 import pickle
 import re
@@ -18,7 +19,7 @@ from nasbench_lab.registry import (
 )
 from nasbench_lab.running.search import run
 from nasbench_lab.simulator import simulate
-from nasbench_lab.spaces import get_space
+from nasbench_lab.spaces import PoolSpace, get_space
 from nasbench_lab.testing import (
     ALGORITHM_CHECKS,
     ContractError,
@@ -77,6 +78,19 @@ def test_contract(name, check):
 def test_contract_of_variants(in_this_process, variant, check):
     name, hyperparameters = VARIANTS[variant]
     check(lambda *a, **k: make_algorithm(name, *a, **hyperparameters, **k))
+
+
+@pytest.mark.parametrize("check", ALGORITHM_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", algorithm_modules())
+def test_contract_on_pools(in_this_process, monkeypatch, name, check):
+    monkeypatch.setattr("nasbench_lab.testing.contract.get_space", pool_of)
+    check(lambda *a, **k: make_algorithm(name, *a, **k))
+
+
+@functools.cache
+def pool_of(space):
+    """The space of 400 architectures of the space of a name."""
+    return PoolSpace(get_space(space), get_space(space).sample(np.random.default_rng(1), 400))
 
 
 BASES = (

@@ -29,7 +29,7 @@ from nasbench_lab.errors import HyperparameterError, InvalidArchitectureError
 from nasbench_lab.landscape.landscape import _steepest, survey
 from nasbench_lab.registry import load_benchmark, make_algorithm
 from nasbench_lab.simulator import simulate
-from nasbench_lab.spaces import Decision, SearchSpace, get_space
+from nasbench_lab.spaces import Decision, PoolSpace, SearchSpace, get_space
 from nasbench_lab.testing import SyntheticBenchmark
 
 SPACE = get_space("nb201")
@@ -308,6 +308,26 @@ def test_without_elitism_the_best_may_be_lost():
     algorithm = GeneticAlgorithm(SPACE, population_size=5, elitism=0, mutation_rate=1, seed=0)
     scores = simulate(algorithm, SyntheticBenchmark(SPACE), 100).scores().reshape(20, 5)
     assert (np.diff(scores.max(axis=1)) < 0).any()
+
+
+def test_among_few_measured_architectures_changes_that_lead_back_are_drawn_again():
+    space = SearchSpace("few", [Decision(f"decision {i}", "abc") for i in range(6)])
+    pool = PoolSpace(space, space.at(np.arange(0, space.size, 19)))
+    start, rate, rng, n = pool.at(7), 1 / 6, np.random.default_rng(0), 4000
+    # The chances of no change, and of changes whose nearest measured architecture is another.
+    chances = {"none": 0.0, "other": 0.0}
+    for options in map(tuple, space.at(np.arange(space.size)).tolist()):
+        changed = sum(a != b for a, b in zip(options, start, strict=True))
+        chance = (rate / 2) ** changed * (1 - rate) ** (6 - changed)
+        if pool.nearest(options) != start:
+            chances["other"] += chance
+        elif not changed:
+            chances["none"] += chance
+    assert sum(chances.values()) < 0.8
+    same = sum(mutate_genes(pool, start, rate, rng) == start for _ in range(n))
+    expected = chances["none"] / sum(chances.values())
+    # 5 standard errors.
+    assert abs(same / n - expected) < 5 * math.sqrt(expected * (1 - expected) / n)
 
 
 @pytest.mark.parametrize(("rate", "changes"), [(0, 0), (1, 1), (None, 1)])

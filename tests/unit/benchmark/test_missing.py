@@ -315,8 +315,8 @@ def test_gaps_are_told_with_the_policy(sparse, timed):
     holds = "the table holds 1,000 of the 20,736 architectures of its space (4.8 %). By the policy "
     (pool,) = gaps(TableBenchmark(sparse))
     assert pool == (
-        f"{holds}'pool', searches move among the measured architectures only: 997, of which alone "
-        f"results tell."
+        f"{holds}'pool', searches move among the 997 measured architectures only, and results tell "
+        f"of these alone."
     )
     for policy, words in (("fail", "are charged"), ("free", "cost nothing of the budget")):
         benchmark = TableBenchmark(sparse, missing=policy)
