@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
-    from nasbench_lab.benchmark import Benchmark, TableBenchmark
+    from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
     from nasbench_lab.budget import Budget
     from nasbench_lab.drawing.drawing import Drawing, draw
     from nasbench_lab.errors import NasbenchLabError
@@ -34,6 +34,7 @@ _HOME = {
     "SearchAlgorithm": "algorithm",
     "Trial": "algorithm",
     "Benchmark": "benchmark",
+    "Objective": "benchmark",
     "TableBenchmark": "benchmark",
     "Drawing": "drawing.drawing",
     "draw": "drawing.drawing",
@@ -63,6 +64,7 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "SearchAlgorithm",
     "Trial",
     "Benchmark",
+    "Objective",
     "TableBenchmark",
     "Drawing",
     "draw",

@@ -233,7 +233,7 @@ def _beyond(benchmark: TableBenchmark, metric: str) -> float:
     """Twice the largest regret of any entry of the table, or 1 where all are worth the same."""
     query = stats.metric_query(benchmark, metric)
     regrets = stats.regret(benchmark, query, benchmark.table.values(query))
-    largest = float(np.nanmax(regrets))
+    largest = float(np.max(regrets[~np.isnan(regrets)], initial=0.0))
     return min(2 * largest, sys.float_info.max) or 1.0
 
 

@@ -41,6 +41,13 @@ The order of a set of strings depends on it, so it is the same in all of them.
 """
 
 
+def is_here(n_tasks: int, n_jobs: int, *, apart: bool = False) -> bool:
+    """Whether this process does the tasks itself; arguments as for ``in_processes``."""
+    import joblib
+
+    return bool(joblib.effective_n_jobs(n_jobs) == 1 or (n_tasks == 1 and not apart))
+
+
 def in_processes(
     tasks: Sequence[Callable[[], T]],
     n_jobs: int,
@@ -79,8 +86,7 @@ def in_processes(
         raise ExperimentError(
             f"Expected the executor 'dask' with the scheduler {scheduler!r} but got {executor!r}."
         )
-    here = joblib.effective_n_jobs(n_jobs) == 1 or (len(tasks) == 1 and not apart)
-    if executor == "processes" and here:
+    if executor == "processes" and is_here(len(tasks), n_jobs, apart=apart):
         for number, task in enumerate(tasks):
             yield number, task()
         return

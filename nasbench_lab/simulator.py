@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
-from nasbench_lab.benchmark import Benchmark
+from nasbench_lab.benchmark import Benchmark, TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.clock import resumes
 from nasbench_lab.errors import (
@@ -180,6 +180,7 @@ class _Run:
         self.faults = faults if workers.fail or workers.straggle else None
         self.resumes = resumes(benchmark.clock)
         self.free_misses = benchmark.missing == "free"
+        self.is_table = isinstance(benchmark, TableBenchmark)
         watching = type(algorithm).should_stop is not SearchAlgorithm.should_stop
         self.shown = benchmark.fidelities if watching else ()
         self.done: list[_Job] = []
@@ -366,12 +367,42 @@ class _Run:
                 f"{type(self.algorithm).__name__} asked for an architecture that is not of the "
                 f"space: {problem}"
             ) from error
+        if not self.is_table:
+            evaluation = self._checked(evaluation, epoch)
         if not 0 <= evaluation.cost < math.inf:
             raise BenchmarkError(
                 f"Expected a cost of at least 0 but {benchmark.name!r} charged {evaluation.cost!r} "
                 f"for {benchmark.space.to_string(trial.architecture)}."
             )
         return evaluation
+
+    def _checked(self, evaluation: Evaluation, epoch: int | None) -> Evaluation:
+        """What a benchmark answered, with the epoch that it was asked for.
+
+        Raises:
+            BenchmarkError: It is no answer.
+        """
+        name, n = self.benchmark.name, len(self.benchmark.objectives)
+        if not isinstance(evaluation, Evaluation):
+            raise BenchmarkError(
+                f"Expected {name!r} to return an Evaluation but it returned {evaluation!r:.100}. "
+                f"Return Evaluation((value,), cost)."
+            )
+        values = evaluation.values
+        if not isinstance(values, tuple | list | np.ndarray) or len(values) != n:
+            raise BenchmarkError(
+                f"Expected {name!r} to return {counted(n, 'value')}, one for each objective, but it "
+                f"returned {values!r:.100}. Return Evaluation((value,), cost)."
+            )
+        try:
+            values = tuple(map(float, values))
+            cost, violation = float(evaluation.cost), float(evaluation.violation)
+        except (TypeError, ValueError) as error:
+            raise BenchmarkError(
+                f"Expected {name!r} to return numbers but it returned {evaluation!r:.200}."
+            ) from error
+        at = evaluation.epoch if evaluation.epoch is not None else epoch or self.benchmark.epochs
+        return Evaluation(values, cost, at, evaluation.row, violation)
 
     def _noise(self, number: int) -> np.random.Generator | None:
         """The generator of a trial's noise, which is the same at all of its epochs."""

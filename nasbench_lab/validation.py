@@ -266,7 +266,7 @@ def top_architectures(
     for algorithm in result.algorithms:
         for trace in result.traces(benchmark, algorithm):
             last = trace.incumbents()[-1] if len(trace) else -1
-            if last >= 0 and (row := int(trace.row[last])) >= 0:
+            if last >= 0 and (row := int(opened.rows(trace)[last])) >= 0:
                 counts = finders.setdefault(row, {})
                 counts[algorithm] = counts.get(algorithm, 0) + 1
     rows = np.array([row for row in sorted(finders) if not math.isnan(values[row])], dtype=int)

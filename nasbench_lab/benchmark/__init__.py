@@ -1,5 +1,6 @@
 """Benchmarks, which evaluate the trials of a search algorithm."""
 
+from nasbench_lab.benchmark.checks import check_benchmark
 from nasbench_lab.benchmark.interface import MISSING, Benchmark, Objective
 from nasbench_lab.benchmark.table_benchmark import TableBenchmark
 from nasbench_lab.benchmark.warnings import gaps, lacking_times, scarcity
@@ -9,6 +10,7 @@ __all__ = [
     "Benchmark",
     "Objective",
     "TableBenchmark",
+    "check_benchmark",
     "gaps",
     "lacking_times",
     "scarcity",

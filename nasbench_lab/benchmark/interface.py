@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.errors import QueryError
 from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.tables.columns import Constraint
 
@@ -36,14 +37,34 @@ class Objective:
 
 
 class Benchmark(ABC):
-    """A space, objectives and a clock. Tables and real training answer through this interface."""
+    """A space, objectives and a clock. Tables and real training answer through this interface.
+
+    A child sets ``name``, ``space`` and ``objectives``, and overrides ``evaluate``. What an
+    architecture is worth must depend on the arguments of ``evaluate`` alone, noise being drawn from
+    its ``rng``; then runs repeat to the bit.
+
+    Example:
+        >>> from nasbench_lab.spaces import Decision
+        >>> class Quadratic(Benchmark):
+        ...     name = "quadratic"
+        ...     space = SearchSpace("square", [Decision(k, tuple(range(9)), True) for k in "xy"])
+        ...     objectives = (Objective("height", "m"),)
+        ...
+        ...     def evaluate(self, architecture, epoch=None, rng=None, since=None):
+        ...         x, y = architecture
+        ...         return Evaluation((10.0 - (x - 6) ** 2 - (y - 2) ** 2,), cost=1.0)
+        >>> Quadratic().evaluate((6, 3))
+        Evaluation(values=(9.0,), cost=1.0, epoch=None, row=-1, violation=0.0)
+    """
 
     name: str
     space: SearchSpace
     objectives: tuple[Objective, ...]
-    clock: str
-    """One of ``CLOCKS``."""
-    epochs: int | None
+    clock: str = "evaluations"
+    """One of ``CLOCKS``: what costs are; 1 for each evaluation, or seconds."""
+    measured: bool = False
+    """Whether costs are seconds that were measured, so that no run repeats to the bit."""
+    epochs: int | None = None
     """Epochs of a full evaluation, or None if the benchmark does not know."""
     fidelities: tuple[int, ...] = ()
     """The epochs after which it can evaluate, ascending; empty if it knows only the end."""
@@ -55,6 +76,26 @@ class Benchmark(ABC):
     """What comes of architectures that it has no values of: one of ``MISSING``."""
     dataset: str | None = None
     """The data set that the networks are trained for, or None if the benchmark does not know."""
+    best_value: float | None = None
+    """The best possible value of the first objective, if it is known."""
+    reported: Objective | None = None
+    """What results are reported in, such as test accuracy; None for the first objective."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A checksum of the data that it looks values up in; empty if it has none."""
+        return ""
+
+    def report_value(self, architecture: Architecture) -> float:
+        """What an architecture is worth in ``reported``, NaN if nobody knows.
+
+        Comparisons ask for it after a run, of the architectures that were its incumbents. No search
+        ever sees it. A benchmark that sets ``reported`` overrides it.
+
+        Raises:
+            QueryError: The benchmark reports nothing besides its objectives.
+        """
+        raise QueryError(f"{self.name!r} reports nothing besides its objectives.")
 
     @abstractmethod
     def evaluate(
@@ -74,7 +115,7 @@ class Benchmark(ABC):
                 is ``resume``, which charges the epochs after it.
 
         Returns:
-            The validation metrics and the cost; NaN values if the evaluation failed.
+            One value for each objective, and the cost; NaN values if the evaluation failed.
 
         Raises:
             InvalidArchitectureError: The architecture is not of the space.

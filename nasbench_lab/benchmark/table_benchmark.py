@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from nasbench_lab.spaces import Architecture, Architectures, PoolSpace, SearchSp
 from nasbench_lab.tables.columns import Constraint, Query
 from nasbench_lab.tables.coverage import ENOUGH
 from nasbench_lab.tables.table import Table
+
+if TYPE_CHECKING:
+    from nasbench_lab.trace import Trace
 
 
 class TableBenchmark(Benchmark):
@@ -53,6 +56,13 @@ class TableBenchmark(Benchmark):
             and ``fallback`` contradict each other.
         UnknownNameError: The table has no such task, or there is no such clock or ``missing``.
     """
+
+    standard = "the table's best"
+    """What regrets are measured from, in words."""
+    standard_short = ""
+    """What labels of regrets say of it; nothing if it is the best there is."""
+    whole = "the table"
+    """What its best, its front and its entries are those of, in words."""
 
     def __init__(
         self,
@@ -189,6 +199,10 @@ class TableBenchmark(Benchmark):
         if self.table.column(query).epochs and query.epoch is None:
             query = replace(query, epoch=self.epochs)
         return self.table.values(query)
+
+    def rows(self, trace: Trace) -> NDArray[np.int64]:
+        """``(n,)`` entry of each evaluation of a run, by which it is judged; -1 without one."""
+        return trace.row
 
     def ranking(self, query: Query | str) -> NDArray[np.int64]:
         """Rows that keep to the constraints from best to worst by a query, as ``Table.ranking``."""

@@ -12,6 +12,8 @@ from rich.markup import escape
 
 from nasbench_lab.cli.console import Json, console, print_json, print_rows, progress
 from nasbench_lab.cli.results import NoTitle
+from nasbench_lab.errors import QueryError
+from nasbench_lab.user_code import is_in_file
 from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
@@ -90,6 +92,11 @@ def _open(name: str) -> tuple[Table, Task | None]:
     """A table, and the task if one is named too, as in ``nats-tss/cifar100``."""
     from nasbench_lab.registry import load_benchmark, open_table, table_names
 
+    if is_in_file(name):
+        raise QueryError(
+            f"A landscape is that of all entries of a table, and {name} is no table. Compare searches "
+            f"on it (nasbench-lab compare --benchmark {name}), or import what was measured."
+        )
     if "/" in name and name not in table_names():
         benchmark = load_benchmark(name)
         if benchmark.task is not None:

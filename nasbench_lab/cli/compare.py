@@ -41,12 +41,12 @@ from nasbench_lab.errors import (
     UnknownNameError,
 )
 from nasbench_lab.experiment import DEFAULT_SEEDS
+from nasbench_lab.user_code import is_in_file
 from nasbench_lab.words import counted
 from nasbench_lab.workers import Workers
 
 if TYPE_CHECKING:
-    from nasbench_lab.benchmark import TableBenchmark
-    from nasbench_lab.experiment.experiment import Cell, Experiment
+    from nasbench_lab.experiment.experiment import BenchmarkSetting, Cell, Experiment
     from nasbench_lab.processes import Executor
     from nasbench_lab.results.parts import Run
     from nasbench_lab.results.result import Result
@@ -60,6 +60,7 @@ COMPARE_EXAMPLES = """Examples:\n
     nasbench-lab compare --benchmark nas-bench-graph/arxiv --budget 100 --seeds 20\n
     nasbench-lab compare --algorithm random_search --algorithm "gp_bo(kernel=matern)"\n
     nasbench-lab compare --algorithm random_search --algorithm path/to/my_search.py:MySearch\n
+    nasbench-lab compare -a random_search -a gp_bo --benchmark path/to/my_benchmark.py:MyBenchmark\n
     nasbench-lab compare -a random_search -a nsga2 --objective accuracy --objective parameters\n
     nasbench-lab compare -b nb201-digits -a random_search -a asha --clock resume --workers 4"""
 
@@ -76,7 +77,12 @@ def compare(
     ] = None,
     benchmark: Annotated[
         list[str] | None,
-        typer.Option("--benchmark", "-b", metavar="TABLE", help="A table's name; may be repeated."),
+        typer.Option(
+            "--benchmark",
+            "-b",
+            metavar="NAME",
+            help="A table's name, or FILE.py:NAME of a benchmark of your own; may be repeated.",
+        ),
     ] = None,
     budget: Annotated[
         str,
@@ -168,25 +174,34 @@ def compare(
     Without options: random search, regularized evolution, REINFORCE and Gaussian-process Bayesian
     optimisation on NAS-Bench-201 (CIFAR-10), 200 evaluations, 100 seeds.
     """
-    from nasbench_lab.experiment.experiment import Experiment
+    from nasbench_lab.experiment.experiment import BenchmarkSetting, Experiment, taken_benchmark
     from nasbench_lab.registry import load_benchmark
 
-    benchmarks = [
-        load_benchmark(
-            name,
-            clock=clock,
-            objective=objective or None,
-            constraints=constraint or (),
-            missing=missing,
-        )
-        for name in benchmark or [DEFAULT_BENCHMARK]
-    ]
+    settings = []
+    for name in benchmark or [DEFAULT_BENCHMARK]:
+        if is_in_file(name):
+            if clock is not None or objective or constraint or missing is not None:
+                raise ExperimentError(
+                    f"--clock, --objective, --constraint and --missing are about tables; {name} says "
+                    f"itself what searches see and what that costs."
+                )
+            with _algorithms_at_work():
+                settings.append(BenchmarkSetting.of(taken_benchmark(name)))
+        else:
+            opened = load_benchmark(
+                name,
+                clock=clock,
+                objective=objective or None,
+                constraints=constraint or (),
+                missing=missing,
+            )
+            settings.append(BenchmarkSetting.of(opened))
     shown = _Shown(metric, axis, statistic, reference, as_json)
-    _check_shown(shown, benchmarks)
+    _check_shown(shown, settings)
     with _algorithms_at_work():
         experiment = Experiment.of(
             algorithm or DEFAULT_ALGORITHMS,
-            benchmarks,
+            settings,
             budget=budget,
             seeds=seeds,
             workers=Workers(workers, synchronous, fail, straggle, slowdown),
@@ -204,7 +219,7 @@ RUN_EXAMPLES = """Examples:\n
 The file, of which all but the first three lines may be left out:\n
     budget = "100s"                  # or 200 (evaluations), "500epochs", "200,100s"\n
     algorithms = ["random_search", "gp_bo(kernel='matern')", "my_search.py:MySearch"]\n
-    benchmarks = ["nb201-digits"]\n
+    benchmarks = ["nb201-digits"]    # or "my_benchmark.py:MyBenchmark"\n
     seeds = 100                      # or a list\n
     charge_repeats = true\n
     workers = { count = 4, synchronous = false, fail = 0.0, straggle = 0.0, slowdown = 3.0 }\n
@@ -243,7 +258,7 @@ def run(
     with _algorithms_at_work():
         experiment = read_experiment(file, time_limit)
     shown = _Shown(metric, axis, statistic, reference, as_json)
-    _check_shown(shown, [benchmark.benchmark for benchmark in experiment.benchmarks])
+    _check_shown(shown, experiment.benchmarks)
     if output is None:
         beside = file.resolve().parent
         held = (beside / "manifest.json").exists()
@@ -271,19 +286,21 @@ class _Shown(NamedTuple):
     as_json: bool
 
 
-def _check_shown(shown: _Shown, benchmarks: Sequence[TableBenchmark]) -> None:
+def _check_shown(shown: _Shown, benchmarks: Sequence[BenchmarkSetting]) -> None:
     """Refuses to begin what could not be shown at the end.
 
     Raises:
         NasbenchLabError: The message says what cannot be drawn.
     """
-    from nasbench_lab.stats import check_axis, objective_values
+    from nasbench_lab.stats import check_axis, check_several_objectives, objective_values
 
-    for benchmark in benchmarks:
+    for setting in benchmarks:
         if shown.axis is not None:
-            check_axis(benchmark, shown.axis)
+            check_axis(setting.benchmark, shown.axis)
         if shown.metric == "hypervolume":
-            objective_values(benchmark)
+            check_several_objectives(setting.benchmark)
+            if setting.program is None:
+                objective_values(setting.opened_table)
 
 
 def _execute(
@@ -305,7 +322,7 @@ def _execute(
     if shown.reference is not None and shown.reference not in experiment.labels:
         raise UnknownNameError("algorithm of this comparison", shown.reference, experiment.labels)
     for benchmark in experiment.benchmarks:
-        for warning in scarcity(benchmark.benchmark):
+        for warning in scarcity(benchmark.opened_table) if benchmark.program is None else ():
             _say(f"Warning: {benchmark.name}: {warning}")
     folder = output or find_unfinished(RESULTS, experiment)
     finished: set[Cell] = set()
@@ -438,6 +455,12 @@ def _check_repeats(result: Result) -> bool:
         repeated, different = check_repeats(result)
     for text in different:
         _say(text)
+    for benchmark in result.experiment.benchmarks:
+        if benchmark.program is not None and benchmark.program.measured:
+            _say(
+                f"Runs on {benchmark.name} are not repeated: its costs are measured seconds, which "
+                f"differ each time."
+            )
     _say(
         f"Repeated in other processes: {repeated} runs, of which {repeated - len(different)} came out "
         f"the same."

@@ -402,6 +402,10 @@ _EXPLAINED = {
     "of the first objective.",
     "top": "Top: median evaluations, of whatever length, until the incumbent was among the table's "
     "best by the objective (with the share of runs that got there).",
+    "top evaluated": "Top: median evaluations, of whatever length, until the incumbent was among the "
+    "best that any run evaluated (with the share of runs that got there).",
+    "hypervolume evaluated": "Hypervolume at the end: share of that of the Pareto front of all runs. "
+    "Regret: of the first objective.",
     "failed": "Failed: share of the evaluations.",
     "ms": "ms: what a run took to compute.",
 }
@@ -425,7 +429,9 @@ def _summary_rows(
     elif objective == benchmark.table.column(benchmark.report):
         regrets = {f"{seen} regret": "valid_regret"}
     without = any(line["without"] for line in lines)
-    explained |= {"median" if without else "mean", "hypervolume" if several else "top", "ms"}
+    explained |= {"median" if without else "mean", "ms"}
+    evaluated = "" if result.experiment.benchmark(name).program is None else " evaluated"
+    explained.add(("hypervolume" if several else "top") + evaluated)
     rows: list[dict[str, Any]] = []
     for line in lines:
         row: dict[str, Any] = {"algorithm": line["algorithm"]}

@@ -35,6 +35,7 @@ def _plain(experiment: Any) -> Any:
             entry["code"] = {re.split(r"[\\/]", file)[-1]: entry.pop("sha256")}
     for entry in read.get("benchmarks", ()) if isinstance(read, dict) else ():
         entry.setdefault("missing", "fail")  # as in results of earlier versions
+        (entry.get("program") or {}).pop("file", None)
     return _given(read)
 
 

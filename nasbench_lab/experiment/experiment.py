@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nasbench_lab.algorithm import SearchAlgorithm
-from nasbench_lab.benchmark import Objective, TableBenchmark
+from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
 from nasbench_lab.budget import Budget
-from nasbench_lab.errors import ExperimentError, TableFileError
+from nasbench_lab.errors import BenchmarkError, ExperimentError, TableFileError
 from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.experiment.building import (
     build,
@@ -25,10 +25,20 @@ from nasbench_lab.experiment.building import (
     written,
 )
 from nasbench_lab.experiment.differences import differences
+from nasbench_lab.experiment.program import Program, is_registered
+from nasbench_lab.guard import contained
 from nasbench_lab.registry import Taken, load_benchmark, running, take
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
 from nasbench_lab.tables.columns import Constraint, Query
+from nasbench_lab.user_code import is_in_file
+from nasbench_lab.user_code.benchmarks import (
+    FileBenchmark,
+    LiveBenchmark,
+    TakenBenchmark,
+    benchmarks_in,
+)
 from nasbench_lab.user_code.classes import FileClass
+from nasbench_lab.user_code.code import Code
 from nasbench_lab.workers import Workers
 
 Cell = tuple[str, str, int]
@@ -89,7 +99,7 @@ class AlgorithmSetting:
         """
         return take(self.spec)
 
-    def check(self, benchmark: TableBenchmark) -> None:
+    def check(self, benchmark: Benchmark) -> None:
         """Builds the algorithm for a benchmark, to see whether that can be done.
 
         Raises:
@@ -127,6 +137,7 @@ class BenchmarkSetting:
         decisions: Those of the table's own space; empty if the space has a registered name.
         missing: What comes of architectures that the table lacks, one of
             ``nasbench_lab.benchmark.MISSING``; ``fail`` in results of earlier versions.
+        program: What evaluates in place of a table, or what the table lacks; None for a table alone.
     """
 
     name: str
@@ -140,14 +151,50 @@ class BenchmarkSetting:
     table: str
     decisions: tuple[Decision, ...] = ()
     missing: str = "fail"
+    program: Program | None = None
 
     def __post_init__(self) -> None:
         if not self.queries or not self.objectives:
             raise ExperimentError(f"Expected at least one objective of {self.name!r}.")
 
     @classmethod
-    def of(cls, benchmark: TableBenchmark) -> BenchmarkSetting:
-        """The setting of a benchmark that is open."""
+    def of(cls, benchmark: Benchmark | TakenBenchmark) -> BenchmarkSetting:
+        """The setting of a benchmark that is open, or was taken with its code.
+
+        Raises:
+            BenchmarkError: It lacks what a benchmark has; the message says what.
+            AlgorithmFileError: Its file cannot be executed.
+        """
+        if isinstance(benchmark, TableBenchmark) and benchmark.fallback is None:
+            return cls._of_table(benchmark)
+        taken = LiveBenchmark.of(benchmark) if isinstance(benchmark, Benchmark) else benchmark
+        opened = taken.benchmark
+        if isinstance(opened, TableBenchmark):
+            setting = cls._of_table(opened)
+            if opened.fallback is None:
+                return setting
+            setting = replace(setting, program=Program.of(taken))
+            vars(setting)["opened_table"] = opened
+        else:
+            seen = tuple(Query(objective.name) for objective in opened.objectives)
+            setting = cls(
+                opened.name,
+                opened.space.name,
+                seen,
+                seen[0] if opened.reported is None else Query(opened.reported.name),
+                tuple(opened.objectives),
+                tuple(opened.constraints),
+                opened.clock,
+                {},
+                opened.fingerprint,
+                decisions=() if is_registered(opened.space) else opened.space.decisions,
+                program=Program.of(taken),
+            )
+        vars(setting)["taken"] = taken  # where the cached property keeps it
+        return setting
+
+    @classmethod
+    def _of_table(cls, benchmark: TableBenchmark) -> BenchmarkSetting:
         setting = cls(
             benchmark.name,
             benchmark.space.name,
@@ -161,12 +208,13 @@ class BenchmarkSetting:
             decisions=benchmark.table.info.decisions,
             missing=benchmark.missing,
         )
-        vars(setting)["benchmark"] = benchmark  # where the cached property keeps it
+        vars(setting)["opened_table"] = benchmark  # where the cached property keeps it
         return setting
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> BenchmarkSetting:
         """The setting that ``to_json`` gave."""
+        program = entry.get("program")
         return cls(
             **{
                 **entry,
@@ -178,12 +226,44 @@ class BenchmarkSetting:
                     for constraint in entry["constraints"]
                 ),
                 "decisions": tuple(Decision(**one) for one in entry.get("decisions", ())),
+                "program": None if program is None else Program.from_json(program),
             }
         )
 
     @cached_property
-    def benchmark(self) -> TableBenchmark:
-        """The benchmark, opened by its name.
+    def taken(self) -> TakenBenchmark:
+        """The benchmark with its code, if it is not a table alone.
+
+        Raises:
+            BenchmarkError: It is not at hand.
+        """
+        raise BenchmarkError(
+            f"{self.name!r} is no table, and the program behind it is not at hand. Give the benchmark "
+            f"to the comparison again, to go on with it."
+        )
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """The benchmark, to evaluate with.
+
+        Raises:
+            BenchmarkError: It is no table, and its program is not at hand.
+            NasbenchLabError: As ``opened_table``.
+        """
+        return self.opened_table if self.program is None else self.taken.benchmark
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The space of the architectures, as a result has it.
+
+        Raises:
+            UnknownNameError: The space is not on this machine.
+        """
+        return SearchSpace(self.space, self.decisions) if self.decisions else get_space(self.space)
+
+    @cached_property
+    def opened_table(self) -> TableBenchmark:
+        """The table, opened by its name, without what it falls back to.
 
         Raises:
             TableFileError: The table of that name is another one now.
@@ -195,7 +275,7 @@ class BenchmarkSetting:
             report=self.report,
             clock=self.clock,
             constraints=self.constraints,
-            missing=self.missing,
+            missing="fail" if self.missing == "fallback" else self.missing,
         )
         if benchmark.fingerprint != self.table:
             raise TableFileError(
@@ -210,16 +290,9 @@ class BenchmarkSetting:
         entry = asdict(self)
         if not self.decisions:
             del entry["decisions"]
+        if self.program is None:
+            del entry["program"]
         return entry
-
-    @property
-    def search_space(self) -> SearchSpace:
-        """The space of the architectures, as a result has it.
-
-        Raises:
-            UnknownNameError: The space is not on this machine.
-        """
-        return SearchSpace(self.space, self.decisions) if self.decisions else get_space(self.space)
 
 
 @dataclass(frozen=True)
@@ -267,7 +340,7 @@ class Experiment:
     def of(
         cls,
         algorithms: Algorithm | Sequence[Algorithm] | Mapping[str, Algorithm],
-        benchmarks: str | TableBenchmark | Sequence[str | TableBenchmark],
+        benchmarks: str | Benchmark | Sequence[str | Benchmark | BenchmarkSetting],
         *,
         budget: Budget | int | str,
         seeds: int | Sequence[int] = DEFAULT_SEEDS,
@@ -292,32 +365,37 @@ class Experiment:
             NasbenchLabError: Of the kind that fits; see ``nasbench_lab.errors``.
         """
         budget, workers, seeds = Budget.of(budget), Workers.of(workers), seeds_of(seeds)
-        if isinstance(benchmarks, str | TableBenchmark):
+        if isinstance(benchmarks, str) or not isinstance(benchmarks, Sequence):
             benchmarks = [benchmarks]
-        opened = [load_benchmark(b) if isinstance(b, str) else b for b in benchmarks]
-        for benchmark in opened:
-            check_fallback(benchmark)
-            budget.check(benchmark)
+        with contained():
+            settings = [
+                one
+                if isinstance(one, BenchmarkSetting)
+                else BenchmarkSetting.of(taken_benchmark(one))
+                for one in benchmarks
+            ]
+        for setting in settings:
+            budget.check(setting.benchmark)
         with trial_of_algorithms(time_limit):
             labelled = labels_of(algorithms)
             experiment = cls.made(
                 [AlgorithmSetting.of(label, one) for label, one in labelled.items()],
-                opened,
+                settings,
                 budget,
                 seeds,
                 workers,
                 charge_repeats,
             )
             for algorithm in experiment.algorithms:
-                for benchmark in opened:
-                    algorithm.check(benchmark)
+                for setting in settings:
+                    algorithm.check(setting.benchmark)
         return experiment
 
     @classmethod
     def made(
         cls,
         algorithms: Iterable[AlgorithmSetting],
-        benchmarks: Iterable[TableBenchmark],
+        benchmarks: Iterable[BenchmarkSetting],
         budget: Budget,
         seeds: Iterable[int],
         workers: Workers,
@@ -326,7 +404,7 @@ class Experiment:
         """Puts together parts that have been checked; numbers become those that JSON has."""
         return cls(
             tuple(algorithms),
-            tuple(map(BenchmarkSetting.of, benchmarks)),
+            tuple(benchmarks),
             Budget(
                 budget.evaluations and int(budget.evaluations),
                 budget.seconds and float(budget.seconds),
@@ -449,17 +527,27 @@ def _named(settings: Sequence[Setting], name: str, kind: str) -> Setting:
     raise ExperimentError(f"the experiment has no {name!r} among its {kind}")
 
 
-def check_fallback(benchmark: TableBenchmark) -> None:
-    """Refuses a benchmark that a comparison cannot be judged by.
+def taken_benchmark(benchmark: str | Benchmark) -> Benchmark | FileBenchmark:
+    """A benchmark by a table's name or ``path/to/file.py:NAME``, or as it was given.
 
     Raises:
-        ExperimentError: It falls back to training.
+        NasbenchLabError: As ``registry.load_benchmark``, or the file cannot be read.
     """
-    if benchmark.fallback is not None:
-        raise ExperimentError(
-            f"A comparison is judged by the table, while {benchmark.name!r} falls back to training "
-            f"for architectures that the table lacks. Run single searches on it: run(…)."
-        )
+    if not isinstance(benchmark, str):
+        if not isinstance(benchmark, Benchmark):
+            raise ExperimentError(
+                f"Expected as benchmark a table's name, path/to/file.py:NAME or an object of a class "
+                f"that inherits from Benchmark, but got {benchmark!r:.100}."
+            )
+        return benchmark
+    if not is_in_file(benchmark):
+        return load_benchmark(benchmark)
+    path, _, name = (benchmark, "", "") if benchmark.endswith(".py") else benchmark.rpartition(":")
+    taken = FileBenchmark(Code.of(path), name)
+    if not name:
+        there = ", ".join(f"{path}:{one}" for one in benchmarks_in(taken.code.load()))
+        raise BenchmarkError(f"Name the benchmark too. In that file: {there or 'none'}.")
+    return taken
 
 
 def labels_of(

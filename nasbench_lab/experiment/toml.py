@@ -18,10 +18,19 @@ from nasbench_lab.budget import Budget
 from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError, quoted, text_of
 from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.experiment.building import trial_of_algorithms
-from nasbench_lab.experiment.experiment import AlgorithmSetting, Experiment, labels_of, seeds_of
+from nasbench_lab.experiment.experiment import (
+    AlgorithmSetting,
+    BenchmarkSetting,
+    Experiment,
+    labels_of,
+    seeds_of,
+    taken_benchmark,
+)
 from nasbench_lab.files import nearest_file, read_text
+from nasbench_lab.guard import contained
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.tables.columns import Constraint, Query
+from nasbench_lab.user_code import is_in_file
 from nasbench_lab.workers import Workers
 
 if TYPE_CHECKING:
@@ -189,14 +198,18 @@ def read_experiment(file: Path | str, time_limit: float | None = None) -> Experi
     for key, value in entries.workers:
         with at("workers", key):
             Workers(**{key: value})
-    benchmarks: list[TableBenchmark] = []
+    benchmarks: list[BenchmarkSetting] = []
     for i, entry in enumerate(entries.benchmarks):
-        benchmark = _open(entry, i, at)
+        if is_in_file(entry.table):
+            with at("benchmarks", i):
+                benchmark = _of_file(file, entry)
+        else:
+            benchmark = BenchmarkSetting.of(_open(entry, i, at))
         with at("benchmarks", i, "table"):
             if benchmark.name in (other.name for other in benchmarks):
                 raise ExperimentError(f"There are two benchmarks {benchmark.name!r}.")
         with at("budget"):
-            entries.budget.check(benchmark)
+            entries.budget.check(benchmark.benchmark)
         benchmarks.append(benchmark)
     algorithms: list[AlgorithmSetting] = []
     with trial_of_algorithms(time_limit):
@@ -214,7 +227,7 @@ def read_experiment(file: Path | str, time_limit: float | None = None) -> Experi
                     )
                 setting = AlgorithmSetting.of(label, spec)
                 for benchmark in benchmarks:
-                    setting.check(benchmark)
+                    setting.check(benchmark.benchmark)
                 algorithms.append(setting)
     return Experiment.made(
         algorithms,
@@ -224,6 +237,17 @@ def read_experiment(file: Path | str, time_limit: float | None = None) -> Experi
         Workers(**entries.workers.model_dump()),
         entries.charge_repeats,
     )
+
+
+def _of_file(file: Path, entry: _Benchmark) -> BenchmarkSetting:
+    """A benchmark that a Python file defines."""
+    for key in entry.model_fields_set - {"table"}:
+        raise ExperimentError(
+            f"Expected no {key} of {entry.table!r}, which says itself what searches see and what that "
+            f"costs."
+        )
+    with contained():
+        return BenchmarkSetting.of(taken_benchmark(_beside(file, entry.table)))
 
 
 def _open(
@@ -357,19 +381,24 @@ def to_toml(experiment: Experiment) -> str:
         "charge_repeats": experiment.charge_repeats,
         "algorithms": algorithms,
         "workers": experiment.workers.describe(),
-        "benchmarks": [
-            {
-                "table": benchmark.name,
-                "clock": benchmark.clock,
-                "objectives": [_query_text(query) for query in benchmark.queries],
-                "report": _query_text(benchmark.report),
-                "constraints": [_constraint_text(one) for one in benchmark.constraints],
-                "missing": benchmark.missing,
-            }
-            for benchmark in experiment.benchmarks
-        ],
+        "benchmarks": [_benchmark_entry(benchmark) for benchmark in experiment.benchmarks],
     }
     return f"# nasbench-lab run experiment.toml\n{tomli_w.dumps(content)}"
+
+
+def _benchmark_entry(benchmark: BenchmarkSetting) -> str | dict[str, Any]:
+    program = benchmark.program
+    if program is not None:
+        # One that was given as an object has no file that makes it again.
+        return program.name if program.file is None else f"{program.file}:{program.name}"
+    return {
+        "table": benchmark.name,
+        "clock": benchmark.clock,
+        "objectives": [_query_text(query) for query in benchmark.queries],
+        "report": _query_text(benchmark.report),
+        "constraints": [_constraint_text(one) for one in benchmark.constraints],
+        "missing": benchmark.missing,
+    }
 
 
 def _budget_text(budget: Budget) -> str | int:

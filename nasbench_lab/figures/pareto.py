@@ -91,7 +91,7 @@ def _fronts(result: Result, name: str) -> list[pd.DataFrame]:
             continue
         last = [stats.anytime(trace, benchmark, "hypervolume")[-1] for trace in traces]
         median = traces[np.argsort(last, kind="stable")[(len(last) - 1) // 2]]
-        points = every[median.row[stats.trained_in_full(median, benchmark)]]
+        points = every[benchmark.rows(median)[stats.trained_in_full(median, benchmark)]]
         fronts.append((_FRONT, algorithm, median.settings["seed"], _front(points, more)))
     second, first = (stats.label(objective) for objective in benchmark.objectives[1::-1])
     return [
@@ -191,7 +191,7 @@ def _draw_fronts(
     every, more = _second_and_first(benchmark)
     restriction = " (of those allowed)" if benchmark.constraints else ""
     black: dict[str, Any] = {"color": "black", "linewidth": 0.8, "zorder": 2.5}
-    black["label"] = f"Pareto front of the table{restriction}"
+    black["label"] = f"Pareto front of {benchmark.whole}{restriction}"
     fronts = [(black, lines[lines["curve"] == _TABLE])]
     for i, line in enumerate(look.lines(result.algorithms)):
         algorithm = result.algorithms[i]
@@ -202,7 +202,7 @@ def _draw_fronts(
     limits = np.array([panel.get_xlim(), panel.get_ylim()])
     seen = every[((every >= limits[:, 0]) & (every <= limits[:, 1])).all(axis=1)]
     dots: dict[str, Any] = {"color": "0.78", "markersize": 2, "markeredgewidth": 0}
-    panel.plot(*seen.T, "o", label="entries of the table", rasterized=True, **dots)
+    panel.plot(*seen.T, "o", label=f"entries of {benchmark.whole}", rasterized=True, **dots)
     corner = np.where(more, limits[:, 0], limits[:, 1])
     for drawn, front in fronts:
         steps = _steps(front[["x", "y"]].to_numpy(), corner, more)

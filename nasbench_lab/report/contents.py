@@ -8,6 +8,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
@@ -15,6 +16,7 @@ from markupsafe import Markup
 from nasbench_lab import stats
 from nasbench_lab.drawing.drawing import draw
 from nasbench_lab.errors import QueryError
+from nasbench_lab.files import content_checksum
 from nasbench_lab.report.data import goals_of
 from nasbench_lab.results.result import Result
 from nasbench_lab.words import listed
@@ -277,11 +279,12 @@ def best_architectures(result: Result) -> list[dict[str, Any]]:
 
 def _chosen(result: Result, name: str) -> dict[int, Counter[str]]:
     """The number of runs of each algorithm that ended with each entry."""
+    benchmark = result.benchmark(name)
     counts: dict[int, Counter[str]] = {}
     for algorithm in result.algorithms:
         for trace in result.traces(name, algorithm):
             position = trace.incumbents()[-1] if len(trace) else -1
-            row = int(trace.row[position]) if position >= 0 else -1
+            row = int(benchmark.rows(trace)[position]) if position >= 0 else -1
             if row >= 0:
                 counts.setdefault(row, Counter())[algorithm] += 1
     return counts
@@ -394,12 +397,18 @@ def described_tables(result: Result) -> list[dict[str, Any]]:
     """Version, checksum, space, objective, report and more of each table."""
     described = []
     for setting in result.experiment.benchmarks:
-        benchmark = setting.benchmark
+        benchmark, program = result.benchmark(setting.name), setting.program
+        version = str(setting.source.get("version", ""))
+        checksum = setting.table
+        if program is not None:
+            file = f" of {Path(program.file).name}" if program.file else ""
+            version = f"{version}, else {program.name}" if version else f"{program.name}{file}"
+            checksum = checksum or content_checksum(program.code)
         described.append(
             {
                 "name": setting.name,
-                "version": str(setting.source.get("version", "")),
-                "checksum": setting.table,
+                "version": version,
+                "checksum": checksum,
                 "space": setting.space,
                 "entries": f"{len(benchmark.table):,}",
                 "searched": listed([o.name for o in benchmark.objectives]),

@@ -104,17 +104,19 @@ def _axes(benchmark: TableBenchmark) -> list[stats.Axis]:
 def _goal(benchmark: TableBenchmark, goal: str) -> dict[str, Any]:
     """Labels, best value and direction of a goal."""
     if goal == "hypervolume":
+        whose = f"{benchmark.whole}'" if benchmark.whole.endswith("s") else f"{benchmark.whole}'s"
         return {
-            "distance": "missing hypervolume (share of the table's)",
-            "value": "hypervolume (share of the table's)",
+            "distance": f"missing hypervolume (share of {whose})",
+            "value": f"hypervolume (share of {whose})",
             "best": 1.0,
             "maximize": True,
         }
     query = stats.metric_query(benchmark, goal)
+    best = benchmark.optimum(query)
     return {
         "distance": stats.metric_label(benchmark, f"{goal}_regret"),
         "value": stats.metric_label(benchmark, goal),
-        "best": benchmark.optimum(query),
+        "best": None if math.isnan(best) else best,  # nothing was found by anybody
         "maximize": benchmark.table.column(query).maximize,
     }
 

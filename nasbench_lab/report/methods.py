@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nasbench_lab import stats
-from nasbench_lab.benchmark import gaps
-from nasbench_lab.clock import SENTENCES
+from nasbench_lab.benchmark import TableBenchmark, gaps
+from nasbench_lab.clock import SENTENCES, counts_seconds
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.registry import parse_algorithm
 from nasbench_lab.results.result import Result
@@ -15,7 +15,7 @@ from nasbench_lab.words import counted, listed
 from nasbench_lab.workers import Workers
 
 if TYPE_CHECKING:
-    from nasbench_lab.benchmark import TableBenchmark
+    from nasbench_lab.experiment.program import Program
 
 
 def methods(result: Result, ranked_on: Sequence[str], reference: str | None = None) -> list[str]:
@@ -62,20 +62,57 @@ def version_used(result: Result) -> str:
 
 def _compared(result: Result) -> list[str]:
     labels, names = result.algorithms, result.benchmarks
+    programs = _programs(result)
     spaces = [
-        f"{name} ({len(benchmark.table):,} entries, space {benchmark.space.name})"
+        f"{name} ({_entries(result, name)}space {result.experiment.benchmark(name).space})"
         for name in names
-        for benchmark in [result.benchmark(name)]
     ]
+    tabular = "" if programs else "tabular "
     version = version_used(result)
     what = "compared the search algorithms" if len(labels) > 1 else "ran the search algorithm"
     return [
-        f"We {what} {listed(labels)} on the tabular benchmark{'s' * (len(names) > 1)} "
+        f"We {what} {listed(labels)} on the {tabular}benchmark{'s' * (len(names) > 1)} "
         f"{listed(spaces)}, with nasbench-lab{f' {version}' if version else ''}.",
         *_settings(result),
-        "An evaluation looks up the result of an architecture's training in the table.",
-        *(f"Of {name}, {sentence}" for name in names for sentence in gaps(result.benchmark(name))),
+        "An evaluation looks up the result of an architecture's training in the table."
+        if not programs
+        else "",
+        *(_evaluated(result, name, program) for name, program in programs.items()),
+        *(
+            f"Of {name}, {sentence}"
+            for name in names
+            if name not in programs
+            for sentence in gaps(result.benchmark(name))
+        ),
     ]
+
+
+def _programs(result: Result) -> dict[str, Program]:
+    """The programs behind benchmarks that are no tables alone, by benchmark."""
+    return {
+        benchmark.name: benchmark.program
+        for benchmark in result.experiment.benchmarks
+        if benchmark.program is not None
+    }
+
+
+def _entries(result: Result, name: str) -> str:
+    program = _programs(result).get(name)
+    if program is not None and not program.fallback:
+        return ""
+    setting = result.experiment.benchmark(name)
+    return f"{len(setting.opened_table.table):,} entries, "
+
+
+def _evaluated(result: Result, name: str, program: Program) -> str:
+    """How the architectures of a benchmark were evaluated."""
+    table = result.benchmark(name).table
+    if program.fallback:
+        return f"On {name}, {program.name} evaluates the architectures that the table lacks."
+    return (
+        f"On {name}, {program.name} evaluates architectures; all runs together evaluated "
+        f"{len(table):,} different ones."
+    )
 
 
 def _settings(result: Result) -> list[str]:
@@ -119,13 +156,20 @@ def _runs(result: Result) -> list[str]:
         clocks.setdefault(benchmark.clock, []).append(benchmark.name)
     for clock, names in clocks.items():
         where = f" on {listed(names)}" if len(clocks) > 1 else ""
-        sentences.append(f"On the simulated clock{where}, {SENTENCES[clock]}.")
+        said = SENTENCES[clock]
+        if any(name in _programs(result) for name in names):
+            said = _CHARGED if counts_seconds(clock) else _COUNTED
+        sentences.append(f"On the simulated clock{where}, {said}.")
     sentences.append(
         "Evaluating an architecture again costs again."
         if experiment.charge_repeats
         else "Evaluating an architecture again costs nothing."
     )
     return [*sentences, *_workers(experiment.workers)]
+
+
+_CHARGED = "an evaluation takes the seconds that the benchmark charges for it"
+_COUNTED = "each evaluation counts as one unit"
 
 
 def _workers(workers: Workers) -> list[str]:
@@ -168,15 +212,25 @@ def _reported(result: Result) -> list[str]:
     several = {len(result.benchmark(name).objectives) > 1 for name in result.benchmarks}
     if True in several:
         sentences.append(
-            "The hypervolume is the share of that of the table's exact Pareto front; an architecture "
+            f"The hypervolume is the share of that of {_front(result)}; an architecture "
             "counts by the mean over its trials, once it was trained in full."
         )
+    standards = {result.benchmark(name).standard: name for name in result.benchmarks}
+    best = "the best of the table"
+    if list(standards) != [TableBenchmark.standard]:
+        best = " or ".join(standards)
     return [
         *sentences,
-        "Regret is the absolute difference between the incumbent's value and the best of the table"
+        f"Regret is the absolute difference between the incumbent's value and {best}"
         f"{' among the architectures that are allowed' if _constrained(result) else ''}, "
         "0 at best.",
     ]
+
+
+def _front(result: Result) -> str:
+    if not _programs(result):
+        return "the table's exact Pareto front"
+    return "the Pareto front of all that was evaluated, or of the table if there is one"
 
 
 def _judged(benchmark: TableBenchmark, partial: bool) -> list[str]:
@@ -189,6 +243,8 @@ def _judged(benchmark: TableBenchmark, partial: bool) -> list[str]:
     table, report = benchmark.table, benchmark.table.column(benchmark.report)
     seen = [_column(table.column(query)) for query in benchmark.queries]
     searched = f"Searches see {listed(seen)} and nothing else of the table."
+    if benchmark.whole != TableBenchmark.whole:
+        searched = f"Searches see {listed(seen)}."
     if benchmark.noisy:
         searched += " What they see is one training, drawn at random at each evaluation."
     first = f", by {benchmark.objectives[0].name}" if len(seen) > 1 else ""
@@ -214,8 +270,11 @@ def _judged(benchmark: TableBenchmark, partial: bool) -> list[str]:
         )
     elif table.column(benchmark.first_objective) == report:
         sentences.append(
-            "The table has one measurement only, so it is reported too, and regrets do not tell how "
-            "well a choice generalises."
+            "An architecture is worth the mean of its evaluations in all runs, of those after most "
+            "epochs. Regrets do not tell how well a choice generalises."
+            if benchmark.whole != TableBenchmark.whole
+            else "The table has one measurement only, so it is reported too, and regrets do not tell "
+            "how well a choice generalises."
         )
     else:
         sentences.append(
@@ -263,12 +322,13 @@ def _statistics(result: Result, ranked_on: Sequence[str], reference: str | None)
             "Algorithms are ranked over time within each seed that all of them finished, with mean "
             "ranks for ties, and ranks are averaged over seeds."
         )
+    entries = "all that was evaluated" if _programs(result) else "the table's entries"
     sentences.append(
         "For a fixed target, the success rate has a 95 % Wilson interval. The expected running time "
         "is the cost of all runs until they reached the target, or ended without it, divided by the "
         "number of successes (Hansen et al. 2021). Run-time distributions are over all runs and over "
-        "targets that are evenly spaced in the logarithm of the regret, from the median of the table's "
-        "entries to the best that any run reached."
+        "targets that are evenly spaced in the logarithm of the regret, from the median of "
+        f"{entries} to the best that any run reached."
     )
     if ranked_on:
         finished = f" on which every algorithm has finished runs ({listed(ranked_on)})"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nasbench_lab.benchmark import TableBenchmark
+    from nasbench_lab.experiment.program import Program
     from nasbench_lab.results.result import Result
 
 _NOTABLE = 0.01
@@ -29,13 +30,13 @@ def notes_on_values(result: Result, summary: pd.DataFrame) -> list[str]:
     notes = []
     for name in result.benchmarks:
         lines = summary[summary["benchmark"] == name] if len(summary) else summary
-        benchmark = result.benchmark(name)
-        lacked = benchmark.missing != "fallback" and (lines["missing_share"] >= _NOTABLE).any()
-        sparse = benchmark.table.coverage.share < ENOUGH
+        benchmark, program = result.benchmark(name), result.experiment.benchmark(name).program
+        scarce = scarcity(benchmark) if program is None else []
         sentences = [
-            *dict.fromkeys([*scarcity(benchmark), *(gaps(benchmark) if sparse or lacked else [])]),
+            *dict.fromkeys([*scarce, *_on_gaps(benchmark, lines)]),
             *_on_runs(result, name, lines),
-            *_on_table(result, name, lines),
+            *_on_front(result, name, lines),
+            *(_on_table(result, name) if program is None else _on_program(result, name, program)),
             *_on_winner(result, name, lines),
         ]
         notes += [f"{name}: {sentence}" for sentence in sentences]
@@ -75,11 +76,9 @@ def _on_runs(result: Result, name: str, lines: pd.DataFrame) -> Iterator[str]:
             yield f"{line['failed_share']:.0%} of {line['algorithm']}'s evaluations failed{lacks}."
 
 
-def _on_table(result: Result, name: str, lines: pd.DataFrame) -> Iterator[str]:
-    """What the values of a table mean for a comparison on it."""
+def _on_front(result: Result, name: str, lines: pd.DataFrame) -> Iterator[str]:
+    """Whether the hypervolumes say anything."""
     benchmark = result.benchmark(name)
-    table, objective, report = benchmark.table, benchmark.first_objective, benchmark.report
-    allowed = " of those allowed" if benchmark.constraints else ""
     if len(benchmark.objectives) > 1 and len(lines) and (lines["hypervolume"] < 0.01).any():
         few = lines[lines["hypervolume"] < 0.01]
         yield (
@@ -87,6 +86,49 @@ def _on_table(result: Result, name: str, lines: pd.DataFrame) -> Iterator[str]:
             f"Pareto front's range beyond its worst values, so the hypervolume is about 0. The "
             f"fronts say more: nasbench-lab plot --pareto."
         )
+
+
+def _on_program(result: Result, name: str, program: Program) -> Iterator[str]:
+    """How a benchmark that is no table is judged."""
+    benchmark = result.benchmark(name)
+    traces = [run.trace for run in result.runs if run.benchmark == name]
+    if program.fallback:
+        total, outside = sum(map(len, traces)), sum(int((t.row < 0).sum()) for t in traces)
+        yield (
+            f"{outside:,} of {counted(total, 'evaluation')} ({outside / max(total, 1):.0%}) were of "
+            f"architectures that the table lacks, and made by {program.name}. These have no test "
+            f"value, so all are judged by {benchmark.first_objective.metric}."
+        )
+    elif program.best_value is None:
+        yield (
+            f"it is no table, so nobody knows its best value. Regrets, ranks and targets are among "
+            f"the {counted(len(benchmark.table), 'architecture')} that these runs evaluated; more "
+            f"runs may find a better one, and change them."
+        )
+    if program.best_value is not None:
+        best = benchmark.optimum(benchmark.first_objective)
+        if abs(best - program.best_value) > stats.ROUNDING * abs(best):
+            yield (
+                f"a run found {best:g}, which is better than the {program.best_value:g} that the "
+                f"benchmark calls the best possible. Regrets are to what was found."
+            )
+    if program.noisy:
+        yield (
+            "evaluations are noisy, and an architecture is worth the mean of its evaluations in all "
+            "runs. Of one that was evaluated once, that is the value which the search saw."
+        )
+    if program.measured:
+        yield (
+            "its costs are measured seconds, so no run repeats to the bit, and runs that others made "
+            "on other machines cannot be compared by time."
+        )
+
+
+def _on_table(result: Result, name: str) -> Iterator[str]:
+    """What the values of a table mean for a comparison on it."""
+    benchmark = result.benchmark(name)
+    table, objective, report = benchmark.table, benchmark.first_objective, benchmark.report
+    allowed = " of those allowed" if benchmark.constraints else ""
     if stats.sees_trials(benchmark):
         yield (
             f"a search sees one training of an architecture, and is judged by the mean "
@@ -150,11 +192,14 @@ def notes_on_runs(result: Result) -> list[str]:
 def notes_on_algorithms(result: Result) -> list[str]:
     """What algorithms did that they should not, and in which runs they failed."""
     notes = []
+    programs = [one.name for one in result.experiment.benchmarks if one.program is not None]
+    names = f"the benchmark {' or '.join(programs)}" if programs else ""
     for algorithm in result.experiment.algorithms:
         name = algorithm.title
         runs = [run for run in result.runs if run.algorithm == algorithm.name]
         texts = dict.fromkeys(text for run in runs for text in run.warnings)
-        notes += [f"{name} {text}" for text in texts]
+        who = f"{name} or {names}" if names else name
+        notes += [f"{who} {text}" for text in texts]
         failed = [run for run in runs if run.error is not None]
         if failed:
             first, reason = failed[0], str(failed[0].error).partition("\n")[0]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_lab.errors import ExperimentError, TableFileError, UnknownNameError
 from nasbench_lab.experiment.differences import code_differences, differences
@@ -48,6 +49,8 @@ class Run:
             Python says of it. Its trace is then empty.
         warnings: What the algorithm does that it should not, such as "drew from numpy.random".
         table: The fingerprint of the table that the process opened; empty if nobody noted it.
+        reported: ``(n,)`` what the benchmark reports of each evaluation that became the incumbent, NaN
+            of others; None if it reports nothing besides its objectives, or looks it up in a table.
     """
 
     benchmark: str
@@ -60,6 +63,7 @@ class Run:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     table: str = ""
+    reported: NDArray[np.float64] | None = None
 
     @property
     def cell(self) -> Cell:
@@ -104,7 +108,7 @@ def write_shard(folder: Path, experiment: Experiment, name: str, runs: Sequence[
     lengths = [sum(len(part) for part in _parts(run.trace)) for run in runs]
     every = np.concatenate([trace.architecture for trace in traces])
     distinct, codes = np.unique(every, axis=0, return_inverse=True)
-    texts = traces[0].space.to_string(distinct)
+    texts = experiment.benchmark(runs[0].benchmark).search_space.to_string(distinct)
     columns: dict[str, Any] = {
         "benchmark": _repeated([run.benchmark for run in runs], lengths),
         "algorithm": _repeated([run.algorithm for run in runs], lengths),
@@ -118,6 +122,8 @@ def write_shard(folder: Path, experiment: Experiment, name: str, runs: Sequence[
     # Not by the objectives' names, which may be anything; the manifest has these.
     for i in range(len(traces[0].objectives)):
         columns[f"objective_{i}"] = np.concatenate([trace.values[:, i] for trace in traces])
+    if any(run.reported is not None for run in runs):
+        columns["reported"] = np.concatenate([_reported(run) for run in runs])
     origins: list[Mapping[str, Any]] = []
     versions: list[Mapping[str, str]] = []
     for run in runs:
@@ -161,6 +167,15 @@ def write_shard(folder: Path, experiment: Experiment, name: str, runs: Sequence[
 
 def _parts(trace: Trace) -> list[Trace]:
     return [trace] if trace.cut_off is None else [trace, trace.cut_off]
+
+
+def _reported(run: Run) -> NDArray[np.float64]:
+    """What is reported of the evaluations of a run, with NaN for those that were cut off."""
+    lengths = [len(part) for part in _parts(run.trace)]
+    values = np.full(sum(lengths), np.nan)
+    if run.reported is not None:
+        values[: lengths[0]] = run.reported
+    return values
 
 
 def _repeated(names: list[str], lengths: list[int]) -> Any:
@@ -358,6 +373,9 @@ def _decoded(
         [table.column(f"objective_{i}").to_numpy() for i in range(len(benchmark.objectives))],
         axis=1,
     )
+    reported = None
+    if "reported" in table.column_names:
+        reported = table.column("reported").to_numpy()
     policies = {key: head["setting"][key] for key in ("budget", "charge_repeats", "workers")}
     constraints = list(map(str, benchmark.constraints))
     runs, first = [], 0
@@ -370,7 +388,7 @@ def _decoded(
             "clock": benchmark.clock,
             **policies,
         }
-        parts = []
+        parts, begin = [], first
         for length in (about["evaluations"], about["cut_off"]):
             part = slice(first, first + length)
             first = part.stop
@@ -396,6 +414,7 @@ def _decoded(
                 about.get("error"),
                 tuple(about.get("warnings", ())),
                 about["table"],
+                None if reported is None else reported[begin : begin + about["evaluations"]],
             )
         )
     return runs

@@ -12,6 +12,7 @@ from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import ExperimentError
 from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.results import notes
+from nasbench_lab.results.evaluated import EvaluatedBenchmark
 from nasbench_lab.results.folder import merged_runs, read_result, save_runs
 from nasbench_lab.results.parts import Run
 from nasbench_lab.trace import Trace
@@ -36,6 +37,7 @@ class Result:
         self.experiment = experiment
         tables = {name: i for i, name in enumerate(experiment.tables)}
         labels = {name: i for i, name in enumerate(experiment.labels)}
+        self._evaluated: dict[str, EvaluatedBenchmark] = {}
         self.runs = sorted(runs, key=lambda r: (tables[r.benchmark], labels[r.algorithm], r.seed))
 
     def __repr__(self) -> str:
@@ -87,12 +89,23 @@ class Result:
         return ", ".join(filter(None, [*parts, *map(str, benchmark.constraints)]))
 
     def benchmark(self, name: str) -> TableBenchmark:
-        """A benchmark of this result, opened.
+        """A benchmark of this result, as results on it are judged by.
+
+        It is the table, opened. A benchmark that is no table is judged by the table of all that the
+        runs evaluated: a regret is to the best value that any of them found (or to ``best_value``, if
+        the benchmark knows it), and an architecture is worth the mean of its evaluations. The
+        benchmark itself need not be at hand.
 
         Raises:
             TableFileError: The table of that name is another one now.
         """
-        return self.experiment.benchmark(name).benchmark
+        setting = self.experiment.benchmark(name)
+        if setting.program is None:
+            return setting.opened_table
+        if name not in self._evaluated:
+            runs = [run for run in self.runs if run.benchmark == name]
+            self._evaluated[name] = EvaluatedBenchmark(setting, runs)
+        return self._evaluated[name]
 
     def traces(self, benchmark: str, algorithm: str) -> list[Trace]:
         """The traces of one algorithm on one benchmark, in the order of their seeds."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from nasbench_lab.benchmark import TableBenchmark
+from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import (
     AlgorithmError,
@@ -23,7 +23,7 @@ from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.experiment.experiment import Algorithm, Cell, Experiment
 from nasbench_lab.files import identity
 from nasbench_lab.guard import check_time_limit
-from nasbench_lab.processes import Executor, in_processes
+from nasbench_lab.processes import Executor, in_processes, is_here
 from nasbench_lab.results.folder import check_kept, gone, read_result, working_on
 from nasbench_lab.results.manifest import has_manifest
 from nasbench_lab.results.notes import notes_on_algorithms
@@ -35,7 +35,7 @@ from nasbench_lab.workers import Workers
 
 def compare(
     algorithms: Sequence[Algorithm] | Mapping[str, Algorithm],
-    benchmarks: str | TableBenchmark | Sequence[str | TableBenchmark],
+    benchmarks: str | Benchmark | Sequence[str | Benchmark],
     *,
     budget: Budget | int | str,
     seeds: int | Sequence[int] = DEFAULT_SEEDS,
@@ -59,7 +59,9 @@ def compare(
     Args:
         algorithms: Names, ``name(key=value)``, ``path/to/file.py:ClassName`` or classes; a mapping
             gives them labels of your own.
-        benchmarks: Tables' names, or benchmarks.
+        benchmarks: Tables' names, ``path/to/file.py:NAME`` (a class, object or function that makes
+            one), or benchmarks. One that is no table is judged by what all runs of the comparison
+            evaluated: ``Result.benchmark`` explains it.
         budget: Of each run, as for ``Budget.of``.
         seeds: The seeds, or how many (from 0).
         workers: How many evaluations of a run go on at once on the simulated clock, or ``Workers``
@@ -170,6 +172,10 @@ def run_experiment(
         # What is left after a round: of parts that took long, and of those that another process has
         # begun, which may have been killed meanwhile.
         while tasks := tasks_of(experiment, runs, shared, time_limit, keep_going):
+            if executor != "processes" or not is_here(len(tasks), n_jobs, apart=apart):
+                for benchmark in experiment.benchmarks:
+                    if benchmark.program is not None:
+                        benchmark.taken.check_sendable()
             finished = len(runs)
             if finished:
                 # Another process may be at work on these in their order, and the two share them so.
@@ -198,7 +204,7 @@ def run_experiment(
     return Result(experiment, runs.values())
 
 
-def _check_table(run: Run, benchmark: TableBenchmark) -> None:
+def _check_table(run: Run, benchmark: Benchmark) -> None:
     """Refuses a run on another table of the name.
 
     Raises:

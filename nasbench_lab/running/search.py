@@ -15,13 +15,14 @@ from nasbench_lab.benchmark import Benchmark, TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, AlgorithmWarning, HyperparameterError
 from nasbench_lab.experiment.building import AnyAlgorithm, build, load, name_of, titled, written
-from nasbench_lab.experiment.experiment import Algorithm
+from nasbench_lab.experiment.experiment import Algorithm, taken_benchmark
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import told
 from nasbench_lab.processes import Terminated
-from nasbench_lab.registry import load_benchmark, running, take
+from nasbench_lab.registry import running, take
 from nasbench_lab.simulator import simulate
 from nasbench_lab.trace import Trace
+from nasbench_lab.user_code.benchmarks import FileBenchmark
 from nasbench_lab.user_code.classes import FileClass
 from nasbench_lab.workers import Workers
 
@@ -71,7 +72,7 @@ def run(
     Args:
         algorithm: A name, ``name(key=value)``, ``path/to/file.py:ClassName``, a class, or an
             algorithm that is built already (which keeps its own seed).
-        benchmark: A table's name, or a benchmark.
+        benchmark: A table's name, ``path/to/file.py:NAME``, or a benchmark.
         budget: As for ``Budget.of``: ``200`` evaluations, ``"12000s"``, …
         seed: Different seeds give independent runs, equal seeds equal ones.
         workers: How many evaluations run at once on the simulated clock, or ``Workers`` that are
@@ -87,7 +88,8 @@ def run(
         >>> len(trace)
         20
     """
-    opened = load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark
+    taken_as = taken_benchmark(benchmark)
+    opened = taken_as.benchmark if isinstance(taken_as, FileBenchmark) else taken_as
     if isinstance(algorithm, SearchAlgorithm) and hyperparameters:
         raise HyperparameterError(
             f"{type(algorithm).__name__} is built already, so {', '.join(hyperparameters)} cannot "

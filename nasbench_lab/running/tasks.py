@@ -8,11 +8,14 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nasbench_lab.benchmark import TableBenchmark
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, NasbenchLabError
 from nasbench_lab.experiment.building import checksums_of
-from nasbench_lab.experiment.experiment import AlgorithmSetting, Cell, Experiment
+from nasbench_lab.experiment.experiment import AlgorithmSetting, BenchmarkSetting, Cell, Experiment
 from nasbench_lab.guard import TimeIsUp, contained, time_limit
 from nasbench_lab.mistakes import is_ours, place_in, told, users_place, whole_traceback
 from nasbench_lab.processes import (
@@ -26,6 +29,8 @@ from nasbench_lab.results.folder import made_with
 from nasbench_lab.results.parts import Run, shard_file, shard_name
 from nasbench_lab.running.search import search, settings_of
 from nasbench_lab.simulator import empty_trace
+from nasbench_lab.spaces import Architecture
+from nasbench_lab.trace import Trace
 from nasbench_lab.workers import Workers
 
 _LEAVE_S = 0.5
@@ -39,7 +44,7 @@ _SHARD_S = 5.0
 class Task:
     """Some seeds of one algorithm on one benchmark: what one process does at a time."""
 
-    benchmark: TableBenchmark
+    setting: BenchmarkSetting
     algorithm: AlgorithmSetting
     seeds: Sequence[int]
     budget: Budget
@@ -51,6 +56,11 @@ class Task:
     """Of results that other processes may add to meanwhile."""
     time_limit: float | None
     keep_going: bool
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """The benchmark, as this process has it."""
+        return self.setting.benchmark
 
     def __call__(self) -> tuple[list[Run], NasbenchLabError | None]:
         """Runs as many of the seeds as can be done in a short time, at least one.
@@ -67,8 +77,8 @@ class Task:
         runs: list[Run] = []
         origin, began = made_with(), time.perf_counter()
         code = checksums_of(self.algorithm.taken[0])  # of what this process runs
-        table = self.benchmark.fingerprint  # and has opened
         with contained():
+            table = self.benchmark.fingerprint  # and has opened
             for seed in self.seeds:
                 since = time.perf_counter()
                 if runs and since - began > _SHARD_S:
@@ -97,6 +107,7 @@ class Task:
                     self.charge_repeats,
                     hyperparameters,
                 )
+                reported = _reported(trace, self.benchmark)
         except Terminated:
             raise
         except TimeIsUp as error:
@@ -121,7 +132,8 @@ class Task:
             remaining = [thread for thread in remaining if thread.is_alive()]
             names = ", ".join(sorted(thread.name for thread in remaining))
             texts += (f"left threads running: {names}.",) if remaining else ()
-        return Run(self.benchmark.name, self.algorithm.name, seed, trace, 0.0, warnings=texts)
+        cell = self.benchmark.name, self.algorithm.name, seed
+        return Run(*cell, trace, 0.0, warnings=texts, reported=reported)
 
     def failed_run(self, seed: int, reason: str, details: str) -> Run:
         """The run that stands for one that failed."""
@@ -171,6 +183,20 @@ class Task:
         )
 
 
+def _reported(trace: Trace, benchmark: Benchmark) -> NDArray[np.float64] | None:
+    """``(n,)`` what a benchmark reports of the incumbents of a run, NaN of all else."""
+    if benchmark.reported is None:
+        return None
+    values, known = np.full(len(trace), np.nan), dict[Architecture, float]()
+    for position in np.unique(trace.incumbents()):
+        if position >= 0:
+            architecture = tuple(trace.architecture[position].tolist())
+            if architecture not in known:
+                known[architecture] = float(benchmark.report_value(architecture))
+            values[position] = known[architecture]
+    return values
+
+
 def tasks_of(
     experiment: Experiment,
     finished: Container[Cell],
@@ -198,7 +224,7 @@ def tasks_of(
                     if (benchmark.name, algorithm.name, seed) not in finished
                 ]
                 task = Task(
-                    benchmark.benchmark,
+                    benchmark,
                     algorithm,
                     seeds,
                     experiment.budget,

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nasbench_lab.benchmark import Objective, TableBenchmark
+from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
 from nasbench_lab.clock import counts_seconds
 from nasbench_lab.errors import BudgetError, QueryError, UnknownNameError
 from nasbench_lab.pareto import hypervolume_curve, pareto_front
@@ -81,7 +81,8 @@ def metric_label(benchmark: TableBenchmark, metric: str) -> str:
     if not metric.endswith("regret"):
         return label(Objective(name, column.unit))
     unit = "percentage points" if column.unit == "%" else column.unit
-    return label(Objective(f"{name} regret", unit))
+    to = f" to the {benchmark.standard_short}" if benchmark.standard_short else ""
+    return label(Objective(f"{name} regret{to}", unit))
 
 
 def higher_is_better(benchmark: TableBenchmark, metric: str) -> bool:
@@ -118,7 +119,7 @@ def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret"
     if metric.startswith("seen"):
         result = np.where(positions >= 0, trace.values[positions, 0], np.nan)
     else:
-        rows = trace.row[positions]
+        rows = benchmark.rows(trace)[positions]
         values = benchmark.table.values(query)
         result = np.where((positions >= 0) & (rows >= 0), values[rows], np.nan)
     return regret(benchmark, query, result) if metric.endswith("regret") else result
@@ -166,6 +167,19 @@ def final_value(trace: Trace, benchmark: TableBenchmark, metric: str) -> float:
     return float(anytime(trace, benchmark, metric)[-1])
 
 
+def check_several_objectives(benchmark: Benchmark) -> None:
+    """Refuses a benchmark without a Pareto front.
+
+    Raises:
+        QueryError: There is one objective only.
+    """
+    if len(benchmark.objectives) < 2:
+        raise QueryError(
+            f"{benchmark.name!r} was searched for one objective, {benchmark.objectives[0].name}; a "
+            f"Pareto front needs several: --objective valid_accuracy --objective parameters."
+        )
+
+
 def objective_values(benchmark: TableBenchmark) -> Floats:
     """``(rows, m)`` objectives of all entries by the mean over trials; NaN where not allowed.
 
@@ -173,11 +187,7 @@ def objective_values(benchmark: TableBenchmark) -> Floats:
         QueryError: There is one objective only, so there is no Pareto front; or no allowed entry has
             values of all objectives.
     """
-    if len(benchmark.objectives) < 2:
-        raise QueryError(
-            f"{benchmark.name!r} was searched for one objective, {benchmark.objectives[0].name}; a "
-            f"Pareto front needs several: --objective valid_accuracy --objective parameters."
-        )
+    check_several_objectives(benchmark)
     values = np.stack(
         [benchmark.table.values(replace(q, trial="mean")) for q in benchmark.queries], axis=1
     )
@@ -196,7 +206,8 @@ def maximized(benchmark: TableBenchmark) -> list[bool]:
 def trained_in_full(trace: Trace, benchmark: TableBenchmark) -> NDArray[np.bool_]:
     """``(n,)`` whether each evaluation trained an entry of the table to the end."""
     at_the_end = trace.epoch == (-1 if benchmark.epochs is None else benchmark.epochs)
-    full: NDArray[np.bool_] = (trace.row >= 0) & at_the_end & ~np.isnan(trace.values).any(axis=1)
+    entered = benchmark.rows(trace) >= 0
+    full: NDArray[np.bool_] = entered & at_the_end & ~np.isnan(trace.values).any(axis=1)
     return full
 
 
@@ -212,7 +223,7 @@ def hypervolume(trace: Trace, benchmark: TableBenchmark) -> Floats:
     every, front = _values_and_front(benchmark)
     points = np.full((len(trace), every.shape[1]), np.nan)
     full = trained_in_full(trace, benchmark)
-    points[full] = every[trace.row[full]]
+    points[full] = every[benchmark.rows(trace)[full]]
     return hypervolume_curve(points, front, maximized(benchmark))
 
 
@@ -222,7 +233,7 @@ def _values_and_front(benchmark: TableBenchmark) -> tuple[Floats, Floats]:
     return every, every[pareto_front(every, maximized(benchmark))]
 
 
-def check_axis(benchmark: TableBenchmark, axis: str) -> None:
+def check_axis(benchmark: Benchmark, axis: str) -> None:
     """Refuses an axis that a benchmark's runs cannot be shown against.
 
     Raises:

@@ -48,7 +48,8 @@ def summary_frame(result: Result) -> pd.DataFrame:
         benchmark, traces = result.benchmark(name), [run.trace for run in runs]
         line: dict[str, Any] = {"benchmark": name, "algorithm": algorithm, "runs": len(runs)}
         line["without"] = sum(map(found_nothing, traces))
-        line |= _ends(traces, benchmark) | _targets(traces, benchmark) | _evaluations(traces)
+        line |= _ends(traces, benchmark) | _targets(traces, benchmark)
+        line |= _evaluations(traces, benchmark)
         line["wall_s"] = float(np.mean([run.wall_s for run in runs]))
         lines.append(line)
     return pd.DataFrame(lines)
@@ -87,12 +88,12 @@ def _targets(traces: list[Trace], benchmark: TableBenchmark) -> dict[str, float]
     return targets
 
 
-def _evaluations(traces: list[Trace]) -> dict[str, float]:
+def _evaluations(traces: list[Trace], benchmark: TableBenchmark) -> dict[str, float]:
     """How many evaluations there were, and how many of them failed, per run."""
     total = sum(map(len, traces))
     counts = {
         "failed": sum(int(np.isnan(trace.values[:, 0]).sum()) for trace in traces),
-        "missing": sum(int((trace.row < 0).sum()) for trace in traces),
+        "missing": sum(int((benchmark.rows(trace) < 0).sum()) for trace in traces),
     }
     line = {"evaluations": total / len(traces)}
     for kind, count in counts.items():

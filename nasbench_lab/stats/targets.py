@@ -266,7 +266,8 @@ def target_value(
 def top_targets(benchmark: TableBenchmark, metric: str = "valid_regret") -> list[str]:
     """The ``TOP_TARGETS`` for which the benchmark has enough entries."""
     n = len(benchmark.ranking(metric_query(benchmark, metric)))
-    return [t for t in TOP_TARGETS if not t.startswith("top") or int(t.removeprefix("top ")) <= n]
+    least = {t: int(t.removeprefix("top ")) if t.startswith("top") else 1 for t in TOP_TARGETS}
+    return [target for target, entries in least.items() if entries <= n]
 
 
 def default_targets(
@@ -294,7 +295,7 @@ def default_targets(
         optimum = opened.optimum(query)
         sign = -1.0 if opened.table.column(query).maximize else 1.0
         regrets = np.abs(optimum - opened.table.values(query)[opened.ranking(query)])
-        easiest = float(np.median(regrets))
+        easiest = float(np.median(regrets)) if len(regrets) else math.inf
         smallest = float(min(regrets[regrets > ROUNDING * abs(optimum)], default=0.0))
     traces = [t for a in result.algorithms for t in result.traces(benchmark, a)]
     reached = min((_best_regret(t, opened, metric, optimum) for t in traces), default=math.inf)

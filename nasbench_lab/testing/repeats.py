@@ -15,9 +15,8 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import NasbenchLabError, WorkerError
-from nasbench_lab.experiment.experiment import AlgorithmSetting, Experiment
+from nasbench_lab.experiment.experiment import AlgorithmSetting, BenchmarkSetting, Experiment
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import is_users
 from nasbench_lab.processes import in_new_process
@@ -35,7 +34,8 @@ _OTHER_SEEDS = ("1", "2")
 def check_repeats(result: Result) -> tuple[int, list[str]]:
     """Repeats a run of each algorithm on each benchmark, in processes with other hash seeds.
 
-    It is the last one: what is kept from one run to the next shows there.
+    It is the last one: what is kept from one run to the next shows there. Runs whose costs are
+    measured seconds are left out, as they differ each time.
 
     Args:
         result: A comparison that this process has made.
@@ -45,12 +45,18 @@ def check_repeats(result: Result) -> tuple[int, list[str]]:
     """
     experiment = result.experiment
     chosen: dict[tuple[str, str], Run] = {
-        (one.benchmark, one.algorithm): one for one in result.runs if one.error is None
+        (one.benchmark, one.algorithm): one
+        for one in result.runs
+        if one.error is None and not _is_measured(experiment, one.benchmark)
     }
     different = []
     for (name, label), run in chosen.items():
         repeated = partial(
-            _run_again, experiment, experiment.algorithm(label), result.benchmark(name), run.seed
+            _run_again,
+            experiment,
+            experiment.algorithm(label),
+            experiment.benchmark(name),
+            run.seed,
         )
         place = f"{label} on {name} with seed {run.seed}"
         try:
@@ -64,14 +70,19 @@ def check_repeats(result: Result) -> tuple[int, list[str]]:
     return len(chosen), different
 
 
+def _is_measured(experiment: Experiment, name: str) -> bool:
+    program = experiment.benchmark(name).program
+    return program is not None and program.measured
+
+
 def _run_again(
-    experiment: Experiment, algorithm: AlgorithmSetting, benchmark: TableBenchmark, seed: int
+    experiment: Experiment, algorithm: AlgorithmSetting, benchmark: BenchmarkSetting, seed: int
 ) -> Trace:
     taken, hyperparameters = algorithm.taken
     with kept_generators():
         trace, _ = run_search(
             taken,
-            benchmark,
+            benchmark.benchmark,
             experiment.budget,
             seed,
             experiment.workers,

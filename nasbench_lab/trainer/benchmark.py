@@ -30,6 +30,8 @@ from nasbench_lab.trainer.training import (
 class TrainingBenchmark(Benchmark):
     """Trains architectures on demand; a search sees the validation accuracy in per cent.
 
+    Comparisons report the test accuracy.
+
     Trainings are kept in a folder and never repeated; a training of fewer epochs is continued. An
     evaluation after fewer epochs is an intermediate value of the whole schedule.
 
@@ -87,6 +89,8 @@ class TrainingBenchmark(Benchmark):
         self.name = f"training {self.space.name} on {recipe.data}"
         self.dataset = recipe.data
         self.objectives = (Objective("valid_accuracy", "%"),)
+        self.reported = Objective("test_accuracy", "%") if "test" in self.data.images else None
+        self.measured = counts_seconds(clock)
         self._trainings: dict[Architecture, Training] = {}
 
     def evaluate(
@@ -106,6 +110,14 @@ class TrainingBenchmark(Benchmark):
         value = float(training.curves["valid_accuracy"][:, epoch - 1].mean())
         row = self.space.index(trained_as(self.space, architecture, self.recipe))
         return Evaluation((value,), self._cost(training, epoch, since), epoch, row)
+
+    def report_value(self, architecture: Architecture) -> float:
+        """The test accuracy after the whole training in per cent, NaN if the data have no test images.
+
+        It comes of the training that the search paid for, unless that ended early.
+        """
+        accuracies = self.training(architecture).curves.get("test_accuracy")
+        return math.nan if accuracies is None else float(accuracies[:, -1].mean())
 
     def training(self, architecture: Architecture, epochs: int | None = None) -> Training:
         """The training of an architecture for at least so many epochs.

@@ -9,7 +9,7 @@ import linecache
 import pickle
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
@@ -100,15 +100,20 @@ def taken_class(cls: type[SearchAlgorithm]) -> FileClass | LiveClass:
     file = getattr(module, "__file__", None) or ""
     if file.endswith(".py") and cls.__module__ != "__main__" and not is_installed(file):
         return FileClass(Code.of(file), cls.__name__)
-    return LiveClass(cls, *_made_of(cls))
+    return LiveClass(cls, *made_of(cls))
 
 
-def _made_of(cls: type[SearchAlgorithm]) -> tuple[Code, dict[str, str]]:
-    """The user's modules that a class refers to, and the checksums of the sources of its own."""
+def made_of(cls: type, held: Iterable[Any] = ()) -> tuple[Code, dict[str, str]]:
+    """The user's modules that a class refers to, and the checksums of the sources of its own.
+
+    Args:
+        cls: The class.
+        held: What an object of it holds; the modules that this refers to are taken too.
+    """
     definitions: dict[str, str] = {}
     modules: list[str] = []
     seen: set[int] = set()
-    waiting: list[Any] = [cls]
+    waiting: list[Any] = [cls, *held]
     while waiting:
         value = waiting.pop()
         if id(value) in seen:

@@ -1,0 +1,107 @@
+"""What a comparison notes of a benchmark that is no table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
+from nasbench_lab.errors import UnknownNameError
+from nasbench_lab.spaces import Decision, SearchSpace, get_space
+from nasbench_lab.user_code.benchmarks import TakenBenchmark, attributes_of
+
+
+@dataclass(frozen=True)
+class Program:
+    """What evaluates architectures in place of a table, or of those that a table lacks.
+
+    It is what a result must know to be read where the program is not at hand.
+
+    Args:
+        name: Its class, or what a file calls it.
+        file: The file that defines it, if it was named by a file.
+        code: The SHA-256 of each file of its code, if it is not installed.
+        attributes: What the object was made with, as far as it can be written.
+        decisions: Those of the space, if the space has no registered name; else empty.
+        epochs: Epochs of a full evaluation, or None if the benchmark does not know.
+        dataset: The data set that the networks are trained for, or None.
+        reported: What results are reported in, or None for the first objective.
+        best_value: The best possible value of the first objective, or None if nobody knows.
+        noisy: Whether evaluations are noisy.
+        measured: Whether costs are seconds that were measured.
+        fallback: Whether there is a table too, and it evaluates only what that lacks.
+    """
+
+    name: str
+    file: str | None = None
+    code: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
+    epochs: int | None = None
+    dataset: str | None = None
+    reported: Objective | None = None
+    best_value: float | None = None
+    noisy: bool = False
+    measured: bool = False
+    fallback: bool = False
+
+    @classmethod
+    def of(cls, taken: TakenBenchmark) -> Program:
+        """The program behind a benchmark that was taken."""
+        benchmark = taken.benchmark
+        second = isinstance(benchmark, TableBenchmark)
+        acting: Benchmark = benchmark
+        if isinstance(benchmark, TableBenchmark) and benchmark.fallback is not None:
+            acting = benchmark.fallback
+        reported = None if second else benchmark.reported
+        best = None if second or benchmark.best_value is None else float(benchmark.best_value)
+        space = benchmark.space
+        return cls(
+            type(acting).__name__ if second else taken.name,
+            taken.file,
+            taken.checksums,
+            attributes_of(acting),
+            () if _is_registered(space) else space.decisions,
+            benchmark.epochs,
+            benchmark.dataset,
+            reported,
+            best,
+            bool(benchmark.noisy or acting.noisy),
+            bool(acting.measured),
+            second,
+        )
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Program:
+        """The program that ``to_json`` gave."""
+        reported = entry.get("reported")
+        return cls(
+            **{
+                **entry,
+                "decisions": tuple(
+                    Decision(**{**one, "options": tuple(one["options"])})
+                    for one in entry.get("decisions", ())
+                ),
+                "reported": None if reported is None else Objective(**reported),
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The program as a manifest has it."""
+        return asdict(self)
+
+    def space(self, name: str) -> SearchSpace:
+        """The space of a name, or the plain one of the decisions.
+
+        Raises:
+            UnknownNameError: There is no such space.
+        """
+        return SearchSpace(name, self.decisions) if self.decisions else get_space(name)
+
+
+def _is_registered(space: SearchSpace) -> bool:
+    try:
+        return get_space(space.name) == space
+    except UnknownNameError:
+        return False
