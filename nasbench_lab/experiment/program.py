@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -37,7 +38,7 @@ class Program:
     file: str | None = None
     code: dict[str, str] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[dict[str, Any], ...] = ()
     epochs: int | None = None
     dataset: str | None = None
     reported: Objective | None = None
@@ -62,7 +63,7 @@ class Program:
             taken.file,
             taken.checksums,
             attributes_of(acting),
-            () if _is_registered(space) else space.decisions,
+            () if _is_registered(space) else tuple(map(_as_read, space.decisions)),
             benchmark.epochs,
             benchmark.dataset,
             reported,
@@ -75,14 +76,11 @@ class Program:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Program:
         """The program that ``to_json`` gave."""
-        reported = entry.get("reported")
+        reported = entry["reported"]
         return cls(
             **{
                 **entry,
-                "decisions": tuple(
-                    Decision(**{**one, "options": tuple(one["options"])})
-                    for one in entry.get("decisions", ())
-                ),
+                "decisions": tuple(entry["decisions"]),
                 "reported": None if reported is None else Objective(**reported),
             }
         )
@@ -97,7 +95,15 @@ class Program:
         Raises:
             UnknownNameError: There is no such space.
         """
-        return SearchSpace(name, self.decisions) if self.decisions else get_space(name)
+        if not self.decisions:
+            return get_space(name)
+        return SearchSpace(name, [Decision(**one) for one in self.decisions])
+
+
+def _as_read(decision: Decision) -> dict[str, Any]:
+    """A decision as it is read from JSON."""
+    read: dict[str, Any] = json.loads(json.dumps(asdict(decision)))
+    return read
 
 
 def _is_registered(space: SearchSpace) -> bool:

@@ -198,10 +198,15 @@ TakenBenchmark = FileBenchmark | LiveBenchmark
 
 def attributes_of(benchmark: Benchmark) -> dict[str, Any]:
     """What an object holds that can be written as JSON, by name: what it was made with."""
-    plain = (bool, int, float, str, type(None))
     held = {}
     for name, value in vars(benchmark).items():
         values = value if isinstance(value, tuple | list) else [value]
-        if not name.startswith("_") and all(type(one) in plain for one in values):
-            held[name] = list(value) if isinstance(value, tuple) else value
+        if not name.startswith("_") and all(type(one) in _PLAIN for one in values):
+            noted = [str(one) if one in _INFINITE or one != one else one for one in values]
+            held[name] = noted if isinstance(value, tuple | list) else noted[0]
     return held
+
+
+_PLAIN = (bool, int, float, str, type(None))
+_INFINITE = (float("inf"), -float("inf"))
+"""What JSON does not know, as it does not know NaN."""

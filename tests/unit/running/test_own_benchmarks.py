@@ -32,6 +32,7 @@ from nasbench_lab.report import write_report
 from nasbench_lab.results.result import Result, merged
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.running.search import run
+from nasbench_lab.spaces import Decision, SearchSpace
 
 PAIR = ["random_search", "regularized_evolution"]
 
@@ -443,6 +444,38 @@ def test_an_experiment_file_names_a_file_beside_it(own_file, lab):
     )
     refused = lab("run", toml)
     assert "line 4, benchmarks[0]: Expected no clock of" in refused.err
+
+
+class Conditional(Hill):
+    """Its space has decisions that exist only sometimes, and options that are truth values."""
+
+    name = "conditional"
+    space = SearchSpace(
+        "tree",
+        [
+            Decision("layers", (1, 2), True),
+            Decision("skip", (True, False)),
+            Decision("width", (8, 16.5, "wide:r"), active_if={"layers": (2,)}),
+        ],
+    )
+
+    def evaluate(self, architecture, epoch=None, rng=None, since=None):
+        return Evaluation((float(sum(architecture)),), 1.0)
+
+
+def test_a_space_of_ones_own_is_kept_with_the_result(tmp_path):
+    benchmark = Conditional()
+    benchmark.rate, benchmark.limit = float("nan"), (1, float("inf"))
+    folder = tmp_path / "r"
+    result = compared(benchmark, budget=10, folder=folder)
+    opened = Result.open(folder)
+    for one, other in zip(result.runs, opened.runs, strict=True):
+        assert one.trace.equals(other.trace)
+        assert one.trace.best() == other.trace.best()
+    assert opened.runs[0].trace.space.decisions == Conditional.space.decisions
+    before = (folder / "manifest.json").stat().st_ino
+    compared(benchmark, budget=10, folder=folder)  # all is there, and nothing differs
+    assert (folder / "manifest.json").stat().st_ino == before
 
 
 def test_results_join(tmp_path):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import nasbench_lab as lab
+from nasbench_lab import stats
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import Objective, TableBenchmark
-from nasbench_lab.errors import ExperimentError, QueryError, TrainingError, UnknownNameError
+from nasbench_lab.errors import QueryError, TrainingError, UnknownNameError
 from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
@@ -206,8 +207,31 @@ def test_a_table_falls_back_to_training(make, half):
     check_benchmark(TableBenchmark(half))
     trace = lab.run("random_search", benchmark, budget=4, seed=0)
     assert not np.isnan(trace.values).any()
-    with pytest.raises(ExperimentError, match="judged by the table"):
-        lab.compare(["random_search"], benchmark, budget=4, seeds=1, n_jobs=1)
+    result = lab.compare(["random_search"], benchmark, budget=4, seeds=1, n_jobs=1)
+    assert result.runs[0].trace.equals(trace)
+    judge = result.benchmark("half")
+    best = max(half.optimum("valid_accuracy"), trace.values.max())
+    assert judge.optimum("valid_accuracy") == best
+    regret = result.summary()["valid_regret"][0]
+    assert regret == best - trace.values.max()
+    assert any("that the table lacks, and made by TrainingBenchmark" in n for n in result.notes())
+
+
+def test_live_training_is_compared_and_reports_test_accuracies(make, trained, tmp_path):
+    benchmark = make(short(epochs=1), clock="official")
+    result = lab.compare(["random_search"], benchmark, budget=3, seeds=2, n_jobs=1)
+    done = len(trained)
+    assert stats.judged_by(result) == ["valid_regret", "test_regret"]
+    for run in result.runs:
+        best = run.trace.incumbents()[-1]
+        training = benchmark.training(tuple(run.trace.architecture[best].tolist()))
+        reported = training.curves["test_accuracy"][:, -1].mean()
+        assert stats.final_value(run.trace, result.benchmark(benchmark.name), "test") == reported
+    assert len(trained) == done  # nothing was trained for the report alone
+    assert any("measured seconds" in note for note in result.notes())
+    result.save(tmp_path / "r")
+    opened = lab.Result.open(tmp_path / "r")
+    assert opened.summary().drop(columns="wall_s").equals(result.summary().drop(columns="wall_s"))
 
 
 def test_a_fallback_is_asked_each_time(half):
