@@ -62,7 +62,9 @@ class TableBenchmark(Benchmark):
     standard_short = ""
     """What labels of regrets say of it; nothing if it is the best there is."""
     whole = "the table"
-    """What its best, its front and its entries are those of, in words."""
+    """What its entries and its front are those of, in words."""
+    whose = "the table's"
+    """The same as a possessive."""
 
     def __init__(
         self,

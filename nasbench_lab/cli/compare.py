@@ -397,8 +397,11 @@ def _execute(
 
 def _saved_time(result: Result, runs: Sequence[Run]) -> str:
     """What the trainings of some runs took, by the times of their tables, in words."""
+    settings = result.experiment.benchmark
     timed = [
-        run for run in runs if counts_seconds(result.experiment.benchmark(run.benchmark).clock)
+        run
+        for run in runs
+        if settings(run.benchmark).program is None and counts_seconds(settings(run.benchmark).clock)
     ]
     seconds = sum(float(run.trace.cost.sum()) for run in timed)
     tables = [result.benchmark(name).table for name in {run.benchmark for run in timed}]

@@ -337,6 +337,9 @@ def _panels(result: Result) -> list[str]:
     benchmarks = [result.benchmark(name) for name in result.benchmarks]
     if all(map(stats.sees_trials, benchmarks)):
         return ["seen_regret", "test_regret"]
+    programs = [benchmark.program for benchmark in result.experiment.benchmarks]
+    if all(programs) and stats.judged_by(result) == ["valid_regret"]:
+        return ["valid_regret"]  # no table says more of what was found
     return ["valid_regret", "test_regret"]
 
 

@@ -171,7 +171,7 @@ def pareto_figure(
             scale_axis(right, along)
             mean = shown_as(stats.STATISTICS["mean"], len(result.algorithms))
             said = look.heading(f"{name}, {runs_in_words(result, name)}, {mean}", name, len(names))
-            missing = "missing hypervolume (share of the table's)"
+            missing = f"missing hypervolume (share of {result.benchmark(name).whose})"
             label_panel(right, size, said, axis_label(along, right), missing)
             handles |= {str(line.get_label()): line for line in left.get_lines()}
         legend_above(figure, handles)

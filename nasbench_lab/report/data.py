@@ -104,10 +104,9 @@ def _axes(benchmark: TableBenchmark) -> list[stats.Axis]:
 def _goal(benchmark: TableBenchmark, goal: str) -> dict[str, Any]:
     """Labels, best value and direction of a goal."""
     if goal == "hypervolume":
-        whose = f"{benchmark.whole}'" if benchmark.whole.endswith("s") else f"{benchmark.whole}'s"
         return {
-            "distance": f"missing hypervolume (share of {whose})",
-            "value": f"hypervolume (share of {whose})",
+            "distance": f"missing hypervolume (share of {benchmark.whose})",
+            "value": f"hypervolume (share of {benchmark.whose})",
             "best": 1.0,
             "maximize": True,
         }

@@ -86,6 +86,7 @@ class EvaluatedBenchmark(TableBenchmark):
     standard = "the best value found in this comparison"
     standard_short = "best found"
     whole = "all runs"
+    whose = "all runs'"
 
     def __init__(self, setting: BenchmarkSetting, runs: Sequence[Run]) -> None:
         program = setting.program
@@ -99,7 +100,7 @@ class EvaluatedBenchmark(TableBenchmark):
             setting.constraints,
             setting.clock,
         )
-        self.epochs, self.dataset, self.noisy = program.epochs, program.dataset, program.noisy
+        self.epochs, self.dataset, self.noisy = program.epochs, program.dataset, False
         self.fidelities = ()
         self.best_value = program.best_value
         self.measured = program.measured
@@ -205,7 +206,8 @@ class EvaluatedBenchmark(TableBenchmark):
 def _column(objective: Objective, split: str) -> Column:
     """The column of an objective, of a split if its name says so."""
     of = split if objective.name.startswith(split) else None
-    return Column(objective.name, objective.name, objective.unit, objective.maximize, of)
+    quantity = objective.name.removeprefix(f"{of}_")
+    return Column(objective.name, quantity, objective.unit, objective.maximize, of)
 
 
 def _reported(runs: Sequence[Run], rows: NDArray[np.int64], n: int) -> Floats:
