@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
-from nasbench_lab.errors import UnknownNameError
-from nasbench_lab.spaces import Decision, SearchSpace, get_space
+from nasbench_lab.spaces import SearchSpace, get_space, space_names
 from nasbench_lab.user_code.benchmarks import TakenBenchmark, attributes_of
 
 
@@ -24,7 +22,6 @@ class Program:
         file: The file that defines it, if it was named by a file.
         code: The SHA-256 of each file of its code, if it is not installed.
         attributes: What the object was made with, as far as it can be written.
-        decisions: Those of the space, if the space has no registered name; else empty.
         epochs: Epochs of a full evaluation, or None if the benchmark does not know.
         dataset: The data set that the networks are trained for, or None.
         reported: What results are reported in, or None for the first objective.
@@ -38,7 +35,6 @@ class Program:
     file: str | None = None
     code: dict[str, str] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
-    decisions: tuple[dict[str, Any], ...] = ()
     epochs: int | None = None
     dataset: str | None = None
     reported: Objective | None = None
@@ -57,13 +53,11 @@ class Program:
             acting = benchmark.fallback
         reported = None if second else benchmark.reported
         best = None if second or benchmark.best_value is None else float(benchmark.best_value)
-        space = benchmark.space
         return cls(
             type(acting).__name__ if second else taken.name,
             taken.file,
             taken.checksums,
             attributes_of(acting),
-            () if _is_registered(space) else tuple(map(_as_read, space.decisions)),
             benchmark.epochs,
             benchmark.dataset,
             reported,
@@ -75,39 +69,16 @@ class Program:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Program:
-        """The program that ``to_json`` gave."""
+        """The program of an entry in a manifest."""
         reported = entry["reported"]
         return cls(
             **{
                 **entry,
-                "decisions": tuple(entry["decisions"]),
                 "reported": None if reported is None else Objective(**reported),
             }
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """The program as a manifest has it."""
-        return asdict(self)
 
-    def space(self, name: str) -> SearchSpace:
-        """The space of a name, or the plain one of the decisions.
-
-        Raises:
-            UnknownNameError: There is no such space.
-        """
-        if not self.decisions:
-            return get_space(name)
-        return SearchSpace(name, [Decision(**one) for one in self.decisions])
-
-
-def _as_read(decision: Decision) -> dict[str, Any]:
-    """A decision as it is read from JSON."""
-    read: dict[str, Any] = json.loads(json.dumps(asdict(decision)))
-    return read
-
-
-def _is_registered(space: SearchSpace) -> bool:
-    try:
-        return get_space(space.name) == space
-    except UnknownNameError:
-        return False
+def is_registered(space: SearchSpace) -> bool:
+    """Whether a space can be had by its name, from nasbench-lab or a plug-in."""
+    return space.name in space_names() and get_space(space.name) == space

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from nasbench_lab.errors import SpaceError, quoted
 
-Option = str | int | float
-"""One option of a decision; ``True`` and ``False`` are options too."""
+Option = str | bool | int | float
+"""One option of a decision."""
 
 Conditions = tuple[tuple[str, tuple[Option, ...]], ...]
 """Names of earlier decisions, and for each the options with which a decision exists."""
