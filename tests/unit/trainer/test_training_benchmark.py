@@ -198,7 +198,7 @@ def test_a_table_falls_back_to_training(make, half):
     benchmark = TableBenchmark(half, fallback=training)
     inside, outside = SPACE.at(5), SPACE.at(SPACE.size - 5)
     assert benchmark.evaluate(inside) == TableBenchmark(half).evaluate(inside)
-    assert math.isnan(TableBenchmark(half).evaluate(outside).values[0])
+    assert math.isnan(TableBenchmark(half, missing="fail").evaluate(outside).values[0])
     evaluation = benchmark.evaluate(outside)
     assert evaluation.values == training.evaluate(outside).values
     assert evaluation.row == -1
