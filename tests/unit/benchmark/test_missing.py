@@ -5,6 +5,7 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nasbench_lab.algorithm import SearchAlgorithm
@@ -16,6 +17,7 @@ from nasbench_lab.errors import (
     QueryError,
     UnknownNameError,
 )
+from nasbench_lab.experiment.differences import differences
 from nasbench_lab.experiment.experiment import BenchmarkSetting, Experiment
 from nasbench_lab.experiment.toml import read_experiment, to_toml
 from nasbench_lab.registry import algorithm_modules, load_benchmark, open_table, table_folder
@@ -23,7 +25,7 @@ from nasbench_lab.report import write_report
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.running.search import run
-from nasbench_lab.spaces import SPACES, Decision, PoolSpace, SearchSpace, get_space
+from nasbench_lab.spaces import Decision, PoolSpace, SearchSpace, get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
 from nasbench_lab.testing import SyntheticBenchmark, check_benchmark
@@ -37,14 +39,6 @@ SPACE = SearchSpace(
     ],
 )
 """20,736 architectures."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _known():
-    # Known by name from here on, but not listed among the spaces.
-    SPACES["sparse"] = lambda: SPACE
-    get_space("sparse")
-    del SPACES["sparse"]
 
 
 def write(folder, n, name="sparse", blank=(), time=False):
@@ -62,6 +56,7 @@ def write(folder, n, name="sparse", blank=(), time=False):
     info = TableInfo(
         name, "sparse", "Made up.", "@misc{none}", "CC0-1.0", "valid_accuracy", "valid_accuracy",
         source={"version": "sparse 1", "file": "none", "sha256": "0" * 64, "bytes": 1},
+        decisions=SPACE.decisions,
     )  # fmt: skip
     return Table.create(folder, info, columns, row_of_index)
 
@@ -110,7 +105,7 @@ def test_of_classes_of_unknown_size_it_is_estimated(tmp_path, sparse):
     space = get_space("nb101")
     drawn = space.canonical(space.sample(np.random.default_rng(9), 300))
     keys = np.unique(space.index(drawn))
-    info = replace(sparse.info, space="nb101")
+    info = replace(sparse.info, space="nb101", decisions=())
     column = next(iter(sparse.columns.values()))
     table = Table.create(
         tmp_path / "cells", info, {column: np.arange(len(keys), dtype=float)}, keys=keys
@@ -124,8 +119,9 @@ def test_of_classes_of_unknown_size_it_is_estimated(tmp_path, sparse):
     assert str(table.coverage).startswith("an estimated ")
     assert TableBenchmark(table).missing == "pool"
     # Of a product, every key is one architecture.
-    info = replace(sparse.info, space="sparse")
-    table = Table.create(tmp_path / "keys", info, {column: np.arange(5.0)}, keys=np.arange(5) * 7)
+    table = Table.create(
+        tmp_path / "keys", sparse.info, {column: np.arange(5.0)}, keys=np.arange(5) * 7
+    )
     assert table.coverage == (5 / 20_736, 20_736, 5)
     assert str(table.coverage).endswith("(less than 0.1 %)")
 
@@ -238,7 +234,7 @@ def test_policies_that_make_no_sense_are_refused(sparse):
     for policy in ("fallback", None):
         benchmark = TableBenchmark(sparse, fallback=other, missing=policy)
         assert benchmark.missing == "fallback"
-        assert benchmark.space is SPACE
+        assert benchmark.space == SPACE
         trace = run("random_search", benchmark, budget=30)
         assert not np.isnan(trace.values).any()
         assert (trace.row < 0).any()
@@ -249,7 +245,7 @@ def test_a_pool_of_nothing_is_refused(tmp_path):
     table = write(tmp_path / "blank", 3, blank=range(3))
     with pytest.raises(QueryError, match=r"has values of valid_accuracy .* move among"):
         TableBenchmark(table)
-    assert TableBenchmark(table, missing="fail").space is SPACE
+    assert TableBenchmark(table, missing="fail").space == SPACE
 
 
 # Records
@@ -284,8 +280,6 @@ def test_results_of_earlier_versions_charged_for_failures(kept):
     assert entry.pop("missing") == "fail"
     assert BenchmarkSetting.from_json(entry).benchmark.missing == "fail"
     experiment = Experiment.of("random_search", load_benchmark("sparse", missing="fail"), budget=5)
-    from nasbench_lab.experiment.differences import differences
-
     earlier = json.loads(json.dumps(experiment.to_json()))
     del earlier["benchmarks"][0]["missing"]
     assert differences(earlier, experiment.to_json()) == []
@@ -353,3 +347,51 @@ def test_commands_tell_of_gaps(lab, kept):
     assert "By the policy" in page
     assert "4.8 %" in page
     assert "measured architectures only" in page
+
+
+def test_results_with_free_failures_are_shown_and_exported(lab, kept, undrawn):
+    compared = ("compare", "-b", "sparse", "-a", "random_search", "-a", "reinforce")
+    done = lab(*compared, "--budget", "30", "--seeds", "3", "--missing", "free", "-o", "free")
+    assert done.code == 0, done.err
+    result = Result.open("free")
+    assert all(run_.trace.charged.sum() == 30 for run_ in result.runs)
+    line = result.summary().iloc[0]
+    assert line["evaluations"] > 300
+    assert line["missing_share"] == line["failed_share"] > 0.9
+    assert 1 <= line["evals_to_top_1pct"] <= 30 or line["reached_top_1pct"] < 0.5
+    for command in (("plot", "free", "--all"), ("report", "free"), ("verify", "free")):
+        assert lab(*command).code == 0
+    for form in ("csv", "ioh"):
+        assert lab("export", "free", "--format", form, "-o", form).code == 0
+
+
+def test_pools_travel_to_other_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path))
+    rng = np.random.default_rng(0)
+    layers = rng.integers(1, 4, size=90)
+    frame = pd.DataFrame({"layers": layers, "width 1": rng.choice([16, 32, 64], size=90)})
+    for i in (2, 3):
+        widths = rng.choice([16, 32, 64], size=90).astype(float)
+        frame[f"width {i}"] = np.where(layers >= i, widths, NAN)
+    frame["rate"] = rng.choice([0.1, 0.01, 0.001, 0.0001], size=90)
+    frame = frame.drop_duplicates().head(40)
+    frame["valid_accuracy"] = rng.normal(80, 5, size=len(frame))
+    decisions = [
+        Decision("layers", (1, 2, 3), True),
+        Decision("width 1", (16, 32, 64), True),
+        *(
+            Decision(f"width {i}", (16, 32, 64), True, {"layers": tuple(range(i, 4))})
+            for i in (2, 3)
+        ),
+        Decision("rate", (0.1, 0.01, 0.001, 0.0001), True),
+    ]
+    column = Column("valid_accuracy", "accuracy", "%", True, "valid")
+    table = Table.from_frame(frame, "mine/layers", [column], decisions=decisions)
+    assert table.coverage == (40 / (39 * 4), 156, 40)
+    results = [
+        compare(["local_search", "nsga2"], "mine/layers", budget=25, seeds=4, n_jobs=n)
+        for n in (1, 2)
+    ]
+    for one, other in zip(*(result.runs for result in results), strict=True):
+        assert one.trace.equals(other.trace)
+        assert (one.trace.row >= 0).all()
