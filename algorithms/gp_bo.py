@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from algorithms._numbers import squarable
 from algorithms._surrogates import acquisition as acquisitions
 from algorithms._surrogates.kernels import KERNELS, Kernel
-from algorithms._surrogates.posterior import Candidates, Posterior
+from algorithms._surrogates.posterior import MOST_STORED, Candidates, Posterior
 from algorithms._surrogates.surrogate import Surrogate
 from nasbench_lab.algorithm import (
     Evaluation,
@@ -28,18 +28,16 @@ from nasbench_lab.algorithm import (
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
 
 WHOLE = 1_000_000
-"""Up to this many architectures, the acquisition function is computed for all of them."""
-
-WHOLE_STORED = 100_000
-"""The same for kernels whose covariances with all of them must be stored."""
+"""Up to so many architectures are all scored, or ``MOST_STORED`` if their covariances are stored."""
 
 
 class GPBO(SearchAlgorithm):
     """Asks for the architecture at which the acquisition function of a surrogate is greatest.
 
     Of isomorphic architectures only the canonical one is a candidate, and it is asked once. Trials
-    whose results are outstanding enter the surrogate at their predicted mean. In spaces of more than a
-    million architectures (100,000 for the kernels ``matern`` and ``path``) the candidates are random
+    whose results are outstanding enter the surrogate at their predicted mean. All architectures are
+    candidates where options have up to a million combinations and the kernel is a product over
+    decisions, and in all spaces of up to 100,000 architectures. In others the candidates are random
     architectures and mutations of the best ten. Results of other searches count like its own.
 
     Args:
@@ -76,7 +74,8 @@ class GPBO(SearchAlgorithm):
         check_number("refit_growth", refit_growth, low=1)
         check_number("n_candidates", n_candidates, whole=True, low=1)
         self.kernel = Kernel(kernel, space)
-        self._whole = space.size <= (WHOLE if self.kernel.product else WHOLE_STORED)
+        on_grid = self.kernel.product and self.kernel.grid_size <= WHOLE
+        self._whole = on_grid or space.size <= MOST_STORED
         self.acquisition = acquisition
         self.n_initial = n_initial
         self.ucb_beta = ucb_beta

@@ -88,6 +88,8 @@ class Kernel:
         self.tables = [_table(decision, ordinal) for decision in space.decisions]
         """``(c, c)`` squared distances of the options of each decision."""
         self.n_levels = tuple(map(len, self.tables))
+        self.grid_size = math.prod(self.n_levels)
+        """The number of all combinations of options."""
         self._starts = np.cumsum([0, *self.n_levels])
         self.n_lengths = 1 if name == "path" else len(self.tables)
 

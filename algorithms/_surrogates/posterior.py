@@ -28,6 +28,9 @@ Ints = NDArray[np.int64]
 BLOCK = 2048
 """Candidates that are computed at a time where their covariances are not stored."""
 
+MOST_STORED = 100_000
+"""Covariances with more candidates are not stored if the kernel is a product."""
+
 READ = 8
 """About so many multiplications in a product on the grid take as long as one with a stored number."""
 
@@ -64,7 +67,7 @@ class Candidates:
     @cached_property
     def whole(self) -> bool:
         """Whether they are all cells of the grid in order."""
-        size = math.prod(self.kernel.n_levels)
+        size = self.kernel.grid_size
         return len(self) == size and bool((self.cells == np.arange(size)).all())
 
     @cached_property
@@ -83,8 +86,8 @@ class Candidates:
     @cached_property
     def cost(self) -> int:
         """The number of multiplications of a product on the grid."""
-        n_levels = self.kernel.n_levels
-        return math.prod(n_levels) * sum(math.prod(n_levels[i] for i in axis) for axis in self.axes)
+        lengths = [math.prod(self.kernel.n_levels[i] for i in axis) for axis in self.axes]
+        return self.kernel.grid_size * sum(lengths)
 
 
 def _cells(kernel: Kernel, architectures: Architectures) -> Ints:
@@ -161,7 +164,7 @@ class OnGrid(CrossCovariances):
         kernel = candidates.kernel
         self._levels = np.empty((0, len(kernel.tables)), dtype=np.int64)
         self._cells = np.empty(0, dtype=np.int64)
-        self._size = math.prod(kernel.n_levels)
+        self._size = kernel.grid_size
         # The kernel between the options of each decision; the amplitude is in the first.
         pairs = zip(kernel.tables, hyper.lengths, strict=True)
         self._by_decision = [kernel.of_square(table / length**2) for table, length in pairs]
@@ -233,7 +236,7 @@ class Posterior:
         candidates: The ``m`` candidates.
         hyper: The hyperparameters.
         architectures: ``(n, d)`` observed architectures.
-        y: Their ``(n,)`` targets; NaN if outstanding.
+        y: Their ``(n,)`` targets, at least one; NaN if outstanding.
     """
 
     def __init__(
@@ -244,13 +247,14 @@ class Posterior:
         y: Floats,
     ) -> None:
         self.candidates, self.hyper = candidates, hyper
-        kernel, n = candidates.kernel, len(y)
+        kernel, n, m = candidates.kernel, len(y), len(candidates)
         capacity = 2 * n + 32
         self.n = n
         """The number of observations."""
-        on_grid = kernel.product and candidates.cost < READ * n * len(candidates)
+        # A product on the grid is faster from some number of observations on.
+        on_grid = kernel.product and (m > MOST_STORED or candidates.cost < READ * n * m)
         self.cross = OnGrid(candidates, hyper) if on_grid else Stored(candidates, hyper, capacity)
-        """Their covariances with the candidates, in the form that is faster for as many."""
+        """The covariances of observations and candidates."""
         self.cross.add(architectures)
         features = kernel.features(architectures)
         self._features = _grown(features, capacity)
@@ -261,7 +265,7 @@ class Posterior:
         covariance[np.diag_indices(n)] += hyper.noise
         lower = np.linalg.cholesky(covariance)
         # LAPACK reads rows as columns: its upper triangle is the lower one here.
-        self._inverse[:n, :n] = lapack.dtrtri(lower.T, lower=False)[0].T if n else 0.0
+        self._inverse[:n, :n] = lapack.dtrtri(lower.T, lower=False)[0].T
         self.variance = hyper.amplitude - self._explained()
         """``(m,)`` posterior variances of the function, without the noise."""
         self._mean: Floats | None = None

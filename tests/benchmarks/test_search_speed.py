@@ -175,6 +175,32 @@ def test_gp_bo(measure, space, request):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("table", "n", "workers", "limit"),
+    [
+        ("nb201-digits", 100, 1, 0.5),
+        ("nas-bench-graph/cora", 100, 1, 1),
+        ("nas-bench-graph/cora", 100, 8, 1),
+        ("fcnet/protein_structure", 1000, 1, 3),
+    ],
+)
+def test_gp_bo_on_tables(measure, request, table, n, workers, limit):
+    benchmark = load_benchmark(table)
+    maximize = [objective.maximize for objective in benchmark.objectives]
+    enabled = not request.config.getoption("benchmark_disable") or request.config.getoption(
+        "benchmark_enable"
+    )
+    budget = n if enabled else 30
+    measure(
+        f"gp_bo on {table}, {n:,} evaluations, {workers} worker{'s'[: workers - 1]}, per evaluation",
+        lambda algorithm: simulate(
+            algorithm, benchmark, budget, workers=workers, noise=np.random.default_rng(1)
+        ),
+        per=budget, limit=limit,
+        setup=lambda: ((make_algorithm("gp_bo", benchmark.space, seed=1, maximize=maximize),), {}),
+    )  # fmt: skip
+
+
 def test_gp_bo_peer(measure, request):
     """The plain scikit-learn loop over the same candidates, in the same run."""
     from sklearn.gaussian_process import GaussianProcessRegressor

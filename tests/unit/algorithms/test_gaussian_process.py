@@ -423,3 +423,43 @@ def test_scores_far_below_the_others_do_not_set_the_scale():
     assert targets.std() == pytest.approx(1.0)
     assert targets[-1] == standardisation(-math.inf)
     assert Standardisation.of(np.full(4, 7.0)) == Standardisation(-math.inf, 7.0, 1.0)
+
+
+def test_all_of_a_large_product_is_scored_without_storing_covariances():
+    space = SearchSpace("large", [Decision(f"d{i}", "abcdefgh"[: 7 + i % 2]) for i in range(6)])
+    kernel = Kernel("ordinal", space)
+    candidates = Candidates(
+        kernel, space.at(np.random.default_rng(0).permutation(space.size)[:999])
+    )
+    surrogate = Surrogate(kernel, refit_growth=9.0)
+    rng = np.random.default_rng(1)
+    for architecture in map(tuple, space.sample(rng, 12).tolist()):
+        surrogate.add_result(architecture, rng.normal())
+    whole = surrogate.condition(_candidates(space, "ordinal"))
+    part = surrogate.condition(candidates)
+    assert type(whole.cross) is OnGrid
+    places = space.index(candidates.architectures)
+    np.testing.assert_allclose(whole.mean[places], part.mean, atol=TOLERANCE)
+    np.testing.assert_allclose(whole.variance[places], part.variance, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("kernel", "best_of_all"), [("ordinal", True), ("matern", False)])
+def test_what_is_asked_is_the_best_of_all_in_a_large_product(kernel, best_of_all):
+    space = SearchSpace("large", [Decision(f"d{i}", "ab") for i in range(17)])
+    benchmark = SyntheticBenchmark(space)
+    algorithm = GPBO(space, kernel=kernel, acquisition="ucb", n_initial=12, seed=0)
+    found = []
+    for _ in range(16):
+        trial = algorithm.ask()
+        if len(algorithm.surrogate.results) >= 12:
+            surrogate = Surrogate(algorithm.kernel, refit_growth=1.3)
+            surrogate.results = algorithm.surrogate.results
+            surrogate.hyper = algorithm.surrogate.hyper
+            surrogate.standardisation = algorithm.surrogate.standardisation
+            surrogate._next_fit = math.inf
+            every = Candidates(algorithm.kernel, space.classes)
+            posterior = surrogate.condition(every)
+            bound = posterior.mean + 2 * np.sqrt(posterior.variance)
+            found.append(bound[space.index(trial.architecture)] >= np.nanmax(bound) - 1e-3)
+        algorithm.tell(trial, benchmark.evaluate(trial.architecture))
+    assert all(found) == best_of_all
