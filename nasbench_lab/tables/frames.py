@@ -116,7 +116,7 @@ def _cells(frame: pd.DataFrame, name: str) -> list[Any]:
         raise UnknownNameError("column", str(name), map(str, frame.columns))
     if list(frame.columns).count(name) > 1:
         raise TableFileError(f"The frame has two columns {name!r}.")
-    return list(frame[name])
+    return list(frame[name].to_numpy())  # NumPy's numbers, as float32 has few digits
 
 
 def _architectures(
