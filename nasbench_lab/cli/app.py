@@ -185,6 +185,7 @@ def describe(table: TableName, as_json: Json = False) -> None:
 
     from nasbench_lab.benchmark import TableBenchmark, gaps, lacking_times
     from nasbench_lab.registry import open_task
+    from nasbench_lab.spaces.conditions import in_words
     from nasbench_lab.tables.columns import ranges
 
     opened, _ = open_task(table)
@@ -227,6 +228,20 @@ def describe(table: TableName, as_json: Json = False) -> None:
         ],
         False,
     )
+    if info.decisions:
+        console.print()
+        print_rows(
+            [
+                {
+                    "decision": decision.name,
+                    "options": ", ".join(map(str, decision.options))
+                    + (" (ordered)" if decision.ordered else ""),
+                    "exists if": in_words(decision) or "always",
+                }
+                for decision in info.decisions
+            ],
+            False,
+        )
     console.print(
         f"\nSpace {info.space}: {counted(len(opened), 'entry')} for "
         f"{counted(opened.space.size, 'architecture')}. {coverage[0].upper()}{coverage[1:]}\n"
