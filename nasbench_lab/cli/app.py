@@ -171,7 +171,10 @@ def list_spaces(as_json: Json = False) -> None:
             "decisions": len(space.decisions),
             "encodings": list(space.encodings) if as_json else ", ".join(space.encodings),
         }
-        row["tables" if as_json else "kept in"] = tables if as_json else ", ".join(tables)
+        if not as_json:
+            row["kept in"] = ", ".join(tables)
+        elif tables:
+            row["tables"] = tables
         rows.append(row)
     print_rows(rows, as_json)
 

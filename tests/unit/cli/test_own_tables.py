@@ -50,7 +50,7 @@ def test_from_a_file_of_measured_networks_to_the_report(lab, networks, tmp_path)
     # The result is read without the table, and without the mapping file.
     told = lab("remove", "networks", "--yes")
     assert told.code == 0, told.err
-    trace = Result.load("results/mine").traces("networks", "gp_bo")[0]
+    trace = Result.open("results/mine").traces("networks", "gp_bo")[0]
     assert trace.space.size == measured_networks.SIZE
     assert trace.space.decisions[3].conditions == (("layers", (2, 3, 4)),)
     assert (tmp_path / "networks.toml").read_text() == drafted
