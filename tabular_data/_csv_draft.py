@@ -26,6 +26,8 @@ CHECK = "# CHECK"
 """Begins each comment on a guess that is to be looked at."""
 
 _BINS = 8
+_MOST_CELLS = 1 << 30
+"""Conditions are looked for in so many pairs of cells at most."""
 
 _QUANTITIES = {
     **dict.fromkeys(("acc", "accuracy", "top"), "accuracy"),
@@ -244,6 +246,8 @@ def _sorted(columns: Sequence[_Column], rows: int) -> _Draft:
 
 def _conditions(columns: Sequence[_Column]) -> dict[str, list[tuple[_Column, list[Option]]]]:
     """The conditions by which each column is blank, where there are such."""
+    if columns and len(columns) ** 2 * len(columns[0].cells) > _MOST_CELLS:
+        return {}
     blanks = {column.name: int((column.codes < 0).sum()) for column in columns}
     found: dict[str, list[tuple[_Column, list[Option]]]] = {}
     resolved = [column for column in columns if not blanks[column.name]]

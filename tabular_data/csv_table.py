@@ -390,10 +390,10 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
         if space is None:
             cells = [data.texts[name] for name in texts]
             space, architectures = made_space(name, mapping.decisions, cells, place)
-            decisions = space.decisions
         else:
             architectures = _architectures(place, data, mapping, space)
-            decisions = kept_decisions(space) if space is options.space else ()
+        if mapping.decisions or options.space is not None:
+            decisions = kept_decisions(space)
     except SpaceError as error:
         raise TableFileError(f"{mapping_path}: {error}") from error
     if not len(architectures):

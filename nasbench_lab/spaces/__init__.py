@@ -81,10 +81,16 @@ def kept_decisions(space: SearchSpace) -> tuple[Decision, ...]:
         Nothing of a space with a registered name; of any other plain ``SearchSpace`` the decisions.
 
     Raises:
-        SpaceError: The space is of a class of its own and has no registered name.
+        SpaceError: The space is of a class of its own and has no registered name, or its name is that
+            of another space.
     """
-    if space.name in space_names() and get_space(space.name) == space:
-        return ()
+    if space.name in space_names():
+        if get_space(space.name) == space:
+            return ()
+        raise SpaceError(
+            f"{space.name!r} is the name of another space. Give yours another name; that of a table "
+            f"with decisions is the table's."
+        )
     if type(space) is not SearchSpace:
         raise SpaceError(
             f"{space!r} is of a class of its own, which nobody else can read. Make a plain "

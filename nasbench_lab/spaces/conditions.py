@@ -26,6 +26,9 @@ Rules = tuple[tuple[int, frozenset[int]], ...]
 MOST_STATES = 20_000
 """The most states of all steps of a walk; spaces of practice have a few for each decision."""
 
+MOST_WAYS = 5_000_000
+"""The most ways from a state to the next, in all steps of a walk."""
+
 MOST_NEIGHBOURS = 1 << 16
 """The most neighbours of an architecture that are listed."""
 
@@ -131,8 +134,17 @@ class Conditions:
     def _walk(self) -> list[_Step]:
         order = list(self._order())
         states: dict[frozenset[int], int] = {frozenset(): 0}
-        followings, total, existing = [], 0, set()
+        followings, existing = [], set()
+        n_states = n_ways = 0
         for i in order:
+            n_states += len(states)
+            n_ways += self.n_options[i] * max(len(states), len(self._dependants[i]))
+            if n_states > MOST_STATES or n_ways > MOST_WAYS:
+                raise SpaceError(
+                    f"Conditions of space {self.space!r} depend on each other in more than "
+                    f"{MOST_STATES:,} ways; expected fewer decisions between a decision and those "
+                    f"that exist because of it."
+                )
             allowed = [
                 (j, frozenset.intersection(*(o for on, o in self.rules[j] if on == i)))
                 for j in self._dependants[i]
@@ -153,13 +165,7 @@ class Conditions:
                     sets = [known | new for new in absent]
                 following.append([after.setdefault(one, len(after)) for one in sets])
             followings.append(following)
-            states, total = after, total + len(after)
-            if total > MOST_STATES:
-                raise SpaceError(
-                    f"Conditions of space {self.space!r} depend on each other in more than "
-                    f"{MOST_STATES:,} ways; expected fewer decisions between a decision and those "
-                    f"that exist because of it."
-                )
+            states = after
         if len(existing) < len(order):
             never = next(d for i, d in enumerate(self.decisions) if i not in existing)
             raise SpaceError(
@@ -399,24 +405,30 @@ class Conditions:
         self, changed: tuple[int, ...], active: list[bool], most: int
     ) -> list[tuple[int, ...]]:
         """The architectures that a change leads to: all options of the decisions that are new."""
-        partial: list[tuple[list[int], list[bool]]] = [([], [])]
-        for i in range(len(self.rules)):
-            longer = []
-            for options, exists in partial:
-                here = self.exists(i, options, exists)
-                if here and not active[i]:
-                    choices: Sequence[int] = range(self.n_options[i])
-                else:
-                    choices = (changed[i] if here else 0,)
-                longer += [([*options, option], [*exists, here]) for option in choices]
-            partial = longer
-            if len(partial) > most:
-                raise InvalidArchitectureError(
-                    f"{changed} of {self.space!r} has decisions that a change brings into being, and "
-                    f"with their options more than {MOST_NEIGHBOURS:,} neighbours. "
-                    f"Draw some with space.mutate."
-                )
-        return [tuple(options) for options, _ in partial]
+        result = np.array([changed])
+        exists = np.ones(result.shape, dtype=np.bool_)
+        for i, masks in enumerate(self._masks):
+            if not masks:
+                continue
+            here = np.ones(len(result), dtype=np.bool_)
+            for on, mask in masks:
+                here &= exists[:, on] & mask[result[:, on]]
+            if active[i]:
+                result[~here, i] = 0
+            elif here.any():
+                counts = np.where(here, self.n_options[i], 1)
+                total = int(counts.sum())
+                if total > most:
+                    raise InvalidArchitectureError(
+                        f"{changed} of {self.space!r} has decisions that a change brings into being, "
+                        f"and with their options more than {MOST_NEIGHBOURS:,} neighbours. "
+                        f"Draw some with space.mutate."
+                    )
+                result, exists = result.repeat(counts, axis=0), exists.repeat(counts, axis=0)
+                here = here.repeat(counts)
+                result[:, i] = np.arange(total) - (np.cumsum(counts) - counts).repeat(counts)
+            exists[:, i] = here
+        return list(map(tuple, result.tolist()))
 
 
 def in_words(decision: Decision) -> str:

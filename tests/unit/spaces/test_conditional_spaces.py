@@ -365,6 +365,13 @@ def test_conditions_without_end_are_refused():
         SearchSpace("tangled", [*switches, last, *late])
 
 
+def test_very_many_options_with_very_many_conditions_are_refused():
+    many = Decision("many", tuple(range(50_000)))
+    rest = [Decision(f"d{i}", ("a", "b"), active_if={"many": i}) for i in range(900)]
+    with pytest.raises(SpaceError, match="depend on each other in more than"):
+        SearchSpace("wide", [many, *rest])
+
+
 # What makes no space
 
 

@@ -116,6 +116,12 @@ class Own(SearchSpace):
         ({"space": "nb201"}, SpaceError, "got both"),
         ({"decisions": None, "space": 3}, SpaceError, "a SearchSpace or the name of one but got 3"),
         ({"decisions": None, "space": Own("own", DECISIONS)}, SpaceError, "of a class of its own"),
+        (
+            {"decisions": None, "space": SearchSpace("mlp", DECISIONS)},
+            SpaceError,
+            "name of another",
+        ),
+        ({"name": "fcnet"}, SpaceError, "'fcnet' is the name of another space"),
         ({"decisions": None, "space": "nb102"}, UnknownNameError, "Unknown space 'nb102'"),
         ({"decisions": DECISIONS[:1]}, TableFileError, "row 1 and row 2 are the same architecture"),
         ({"decisions": [*DECISIONS, Decision("x", "ab")]}, UnknownNameError, "column 'x'"),

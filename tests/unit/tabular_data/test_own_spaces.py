@@ -1,5 +1,7 @@
 """Spaces of one's own, in the mapping files of CSV and Parquet files."""
 
+import textwrap
+
 import measured_networks
 import numpy as np
 import pyarrow as pa
@@ -8,7 +10,7 @@ import pytest
 
 from nasbench_lab.errors import TableFileError
 from nasbench_lab.files import atomic_folder
-from nasbench_lab.spaces import Decision, SearchSpace
+from nasbench_lab.spaces import Decision, SearchSpace, get_space
 from nasbench_lab.tables.sources import ImportOptions
 from nasbench_lab.tables.table import Table
 from tabular_data import csv_table
@@ -174,6 +176,37 @@ def test_a_space_may_be_given_with_the_command(imported):
     for text, what in ((MAPPING, r"\[\[decisions\]\]"), (mapping + "\n[table.x]", "x")):
         with pytest.raises(TableFileError, match=what):
             imported(mapping=text, space=given)
+
+
+def test_a_table_whose_name_is_that_of_another_space_is_refused(imported):
+    with pytest.raises(TableFileError, match=r"data.toml: 'mlp' is the name of another space"):
+        imported(name="mlp")
+
+
+def test_a_single_option_may_be_a_condition(imported):
+    assert dict(imported(mapping=MAPPING).space.decisions[1].conditions) == {"layers": (2, 3)}
+    table = imported(ROWS.replace("2,2.0,16", "2,1,"), MAPPING.replace("[2, 3]", "3.0"))
+    assert table.space.size == 3 * 4
+
+
+def test_numbers_match_by_value_in_registered_spaces_too(imported):
+    columns = ["L2 penalty", "batch size", "depth", "learning rate", "width"]
+    mlp = get_space("mlp")
+    texts = [str(decision.options[1]) for decision in mlp.decisions]
+    written = [f"{float(text):.20e}" for text in texts]
+    mapping = HEAD.replace("objective", f'space = "mlp"\narchitecture = {columns}\nobjective')
+    table = imported(",".join([*columns, "acc"]) + "\n" + ",".join([*written, "7"]) + "\n", mapping)
+    assert table.architectures.tolist() == [[1] * 5]
+
+
+def test_the_example_of_the_documentation_works(imported):
+    _, text = csv_table.__doc__.split("opens on any machine:\n")
+    text, _ = text.split("\n\nAll conditions of a decision")
+    rows = "layers,width_3,learning_rate,acc\n1,,1e-3,1\n3,16,1e-2,2\n4,64.0,0.1,3\n"
+    table = imported(rows, HEAD + textwrap.dedent(text))
+    assert table.space.size == 8 * (2 + 2 * 3)
+    assert table.space.decisions[1].name == "width of layer 3"
+    assert table.architectures[:, 1].tolist() == [0, 0, 2]
 
 
 # Bins
