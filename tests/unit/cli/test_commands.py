@@ -255,7 +255,8 @@ def test_list_algorithms(lab):
     data = {line["algorithm"]: line for line in lab("list", "algorithms", "--json").data}
     assert {"random_search", "regularized_evolution", "reinforce", "gp_bo"} <= set(data)
     evolution = data["regularized_evolution"]
-    assert evolution["hyperparameters"] == {"population_size": 10, "sample_size": 3}
+    expected = {"population_size": 10, "sample_size": 3, "near": 1.0}
+    assert evolution["hyperparameters"] == expected
     assert evolution["what"] == "Regularized (aging) evolution."
     assert "population_size=10, sample_size=3" in lab("list", "algorithms").words
 
