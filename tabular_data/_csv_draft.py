@@ -164,9 +164,9 @@ def drafted(name: str, file: str, columns: Mapping[str, Sequence[str]]) -> str:
         draft.decisions = []
         draft.unused = [(one, why) for one, why in draft.unused if one is not known[0]]
     if not draft.measured or not (draft.decisions or known):
-        lacking = "measured" if not draft.measured else "decisions of an architecture"
+        lacking = "measurements" if not draft.measured else "decisions of an architecture"
         raise TableFileError(
-            f"No column of {file} seems to hold what was {lacking}, of "
+            f"No column of {file} seems to hold {lacking}; its columns are "
             f"{short(', '.join(columns), 500)}. Write the mapping file by hand: its keys are described "
             f"in tabular_data/csv_table.py."
         )

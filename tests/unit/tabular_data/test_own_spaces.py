@@ -439,7 +439,7 @@ def test_drafts_of_parquet_files_leave_out_what_no_table_holds(drafted):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("op,width\na,1\nb,2\n", "No column .* what was measured"),
+        ("op,width\na,1\nb,2\n", "No column .* seems to hold measurements"),
         ("acc,loss\n1,2\n2,3\n", "No column .* decisions of an architecture"),
         ("acc,op\n", "has no rows"),
         ("", "has no rows"),
