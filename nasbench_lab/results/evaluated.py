@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import Objective, TableBenchmark
+from nasbench_lab.errors import QueryError
 from nasbench_lab.experiment.experiment import BenchmarkSetting
 from nasbench_lab.results.parts import Run
-from nasbench_lab.spaces import Architectures
+from nasbench_lab.spaces import Architecture, Architectures
 from nasbench_lab.tables.columns import Column, Query, TableInfo
 from nasbench_lab.tables.coverage import Coverage
 from nasbench_lab.tables.table import Table
@@ -105,6 +107,7 @@ class EvaluatedBenchmark(TableBenchmark):
         self.best_value = program.best_value
         self.measured = program.measured
         self._known: dict[int, NDArray[np.int64]] = {}
+        self._made_of = setting, runs
         self._kept = [run.trace for run in runs]  # as they are known by their ids
         columns = {}
         for i, objective in enumerate(self.objectives):
@@ -125,6 +128,26 @@ class EvaluatedBenchmark(TableBenchmark):
         if program.best_value is not None:
             self.standard, self.standard_short = "the best possible value", ""
         self.table = EvaluatedTable(self._info(opened), found, architectures, self.space)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EvaluatedBenchmark, self._made_of
+
+    def evaluate(
+        self,
+        architecture: Architecture,
+        epoch: int | None = None,
+        rng: np.random.Generator | None = None,
+        since: int | None = None,
+    ) -> Evaluation:
+        """Refuses to evaluate.
+
+        Raises:
+            QueryError: Always; what to do is in the message.
+        """
+        raise QueryError(
+            f"This is what a comparison knows of {self.name!r}, to judge by, and evaluates nothing. "
+            f"Search on the benchmark that the comparison was given."
+        )
 
     def _info(self, opened: TableBenchmark | None) -> TableInfo:
         seen, report = self.queries[0].metric, self.report.metric

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -25,7 +26,7 @@ from own_benchmarks import (
 from nasbench_lab import stats
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
-from nasbench_lab.errors import BenchmarkError, ExperimentError, NasbenchLabError
+from nasbench_lab.errors import BenchmarkError, ExperimentError, NasbenchLabError, QueryError
 from nasbench_lab.export import to_csv, to_ioh
 from nasbench_lab.registry import load_benchmark, open_table
 from nasbench_lab.report import write_report
@@ -197,6 +198,15 @@ def test_every_kind_is_saved_opened_reported_drawn_and_exported(kind, tmp_path):
     for metric in stats.judged_by(opened):
         for frame in stats.curve_frame, stats.rank_frame, stats.ecdf_frame, stats.table_frame:
             assert len(frame(opened, metric))
+
+
+def test_what_judges_evaluates_nothing_and_can_be_sent():
+    judge = compared(Hill(), budget=5).benchmark("hill")
+    with pytest.raises(QueryError, match="evaluates nothing"):
+        run("random_search", judge, 5)
+    copy = pickle.loads(pickle.dumps(judge))
+    assert copy.optimum("height") == judge.optimum("height")
+    assert np.array_equal(copy.table.architectures, judge.table.architectures)
 
 
 def test_a_benchmark_and_a_table_stand_side_by_side():
