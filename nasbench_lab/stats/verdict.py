@@ -21,6 +21,7 @@ from nasbench_lab.words import counted, listed
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nasbench_lab.benchmark import TableBenchmark
     from nasbench_lab.results.result import Result
 
 MAX_SEEDS = 1000
@@ -48,12 +49,17 @@ def judged_by(result: Result) -> list[str]:
     """
     opened = [result.benchmark(name) for name in _with_evaluations(result)]
     several = all(len(benchmark.objectives) > 1 for benchmark in opened)
-    same = all(b.table.column(b.first_objective) == b.table.column(b.report) for b in opened)
+    same = all(map(_reports_objective, opened))
     return [
         *(["hypervolume"] if several else []),
         "valid_regret",
         *([] if same else ["test_regret"]),
     ]
+
+
+def _reports_objective(benchmark: TableBenchmark) -> bool:
+    column = benchmark.table.column
+    return column(benchmark.first_objective) == column(benchmark.report)
 
 
 def verdicts(result: Result, reference: str | None = None) -> list[Verdict]:
@@ -66,7 +72,8 @@ def verdicts(result: Result, reference: str | None = None) -> list[Verdict]:
             other.
 
     Returns:
-        The verdicts; a benchmark with runs of one algorithm has none.
+        The verdicts; a benchmark with runs of one algorithm has none, and one that reports its
+        objective has one by that.
 
     Raises:
         UnknownNameError: There is no such reference.
@@ -77,7 +84,8 @@ def verdicts(result: Result, reference: str | None = None) -> list[Verdict]:
         frame = table_frame(result, metric, reference)
         for name in names:
             lines = frame[frame["benchmark"] == name].to_dict(orient="records")
-            if len(lines) > 1:
+            told = metric == "test_regret" and _reports_objective(result.benchmark(name))
+            if len(lines) > 1 and not told:
                 results.append(_on_one(result, name, metric, lines, reference))
         if len(names) > 1 and len(result.algorithms) > 1:
             results.append(_over_all(result, metric, frame, reference))

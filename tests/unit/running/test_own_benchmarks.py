@@ -200,6 +200,13 @@ def test_every_kind_is_saved_opened_reported_drawn_and_exported(kind, tmp_path):
             assert len(frame(opened, metric))
 
 
+def test_benchmarks_with_and_without_a_report_stand_side_by_side():
+    result = compared([Hill(), Valley()])
+    hill, valley, _ = result.verdict()
+    assert (hill.count("In height regret"), hill.count("regret")) == (1, 1)
+    assert valley.count("In ") == 2
+
+
 def test_what_judges_evaluates_nothing_and_can_be_sent():
     judge = compared(Hill(), budget=5).benchmark("hill")
     with pytest.raises(QueryError, match="evaluates nothing"):
