@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces.base import Architecture, Architectures, Graph, SearchSpace
 
+FEW = 20_000
+"""Up to so many members, comparing with all of them is faster than finding out with which to."""
+
 
 class PoolSpace(SearchSpace):
     """Some architectures of a space, the members, in ascending order of their indices there.
@@ -54,7 +57,7 @@ class PoolSpace(SearchSpace):
 
     _cached = (
         *SearchSpace._cached,
-        *("_members", "_columns", "_active_columns", "_class_keys", "_near", "_ordered"),
+        *("_members", "_columns", "_active_columns", "_class_keys", "_near", "_nearby", "_ordered"),
     )
 
     def __repr__(self) -> str:
@@ -253,18 +256,37 @@ class PoolSpace(SearchSpace):
 
     def _nearest(self, options: Architecture, start: int | None = None) -> int:
         """The place of the member that differs from options in the fewest decisions."""
-        counts = self._differences(options)
-        if start is not None:
-            counts[start] = len(options) + 1
-        near = np.flatnonzero(counts == counts.min())
+        others = None if start is None or self.size <= FEW else self._others(start, options)
+        if others is not None:
+            near = others[_least(self._differences(options, others))]
+        else:
+            counts = self._differences(options)
+            if start is not None:
+                counts[start] = len(options) + 1
+            near = _least(counts)
         if start is not None and len(near) > 1:
-            counts = self._differences(self._member(start), near)
-            near = near[counts == counts.min()]
+            near = near[_least(self._differences(self._member(start), near))]
         if self._ordered.size and len(near) > 1:
-            steps = np.abs(self._members[near] - options)[:, self._ordered].sum(axis=1)
-            near = near[steps == steps.min()]
+            near = near[_least(np.abs(self._members[near] - options)[:, self._ordered].sum(axis=1))]
         # Of equals, a checksum of the options chooses.
         return near.item(zlib.crc32(repr(options).encode()) % len(near))
+
+    def _others(self, start: int, options: Architecture) -> NDArray[np.int64] | None:
+        """A few places, among them all that are nearest to the end of a move; None if unknown."""
+        member = self._member(start)
+        if self.conditional or sum(a != b for a, b in zip(member, options, strict=True)) > 1:
+            return None
+        # What is nearest to an end one decision away differs from the start in two decisions more, at
+        # most, than what is nearest to the start.
+        if start not in self._nearby:
+            counts = self._differences(member)
+            counts[start] = 2 * len(options) + 2
+            self._nearby[start] = np.flatnonzero(counts <= counts.min() + 2)
+        return self._nearby[start]
+
+    @cached_property
+    def _nearby(self) -> dict[int, NDArray[np.int64]]:
+        return {}
 
     def _differences(
         self, options: Architecture, places: NDArray[np.int64] | slice = slice(None)
@@ -360,6 +382,11 @@ class PoolSpace(SearchSpace):
     ) -> NDArray[np.float64]:
         """Encodes architectures of the space for a model, as the space does."""
         return self.base.encode(architecture, encoding)
+
+
+def _least(counts: NDArray[Any]) -> NDArray[np.int64]:
+    """Where the smallest of some numbers are."""
+    return np.flatnonzero(counts == counts.min())
 
 
 def _place(ascending: NDArray[np.int64], wanted: int) -> int:

@@ -159,6 +159,16 @@ def test_neighbours_of_many_need_equal_numbers_of_them(made):
     assert [list(map(tuple, lines)) for lines in listed.tolist()] == [near[i] for i in some]
 
 
+def test_moves_in_large_pools_are_the_same(made, monkeypatch):
+    every = np.array(made.members)
+    small = made.pool.mutate(every, np.random.default_rng(8))
+    near = [made.pool.neighbours(member) for member in made.members[:20]]
+    monkeypatch.setattr("nasbench_lab.spaces.pool.FEW", 0)
+    pool = PoolSpace(made.base, made.given)
+    assert (pool.mutate(every, np.random.default_rng(8)) == small).all()
+    assert [pool.neighbours(member) for member in made.members[:20]] == near
+
+
 def test_samples_are_uniform(made):
     rng, n = np.random.default_rng(3), 20_000
     many = made.pool.index(made.pool.sample(rng, n))
