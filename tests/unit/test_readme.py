@@ -92,6 +92,48 @@ def test_the_mapping_file_maps(tmp_path, monkeypatch):
     assert table.query(table.space.from_string(cell), "valid_accuracy") == 81.0
 
 
+def test_a_space_of_ones_own_is_mapped(tmp_path, monkeypatch):
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+    (decisions,) = (block for block in TOML if "[[decisions]]" in block)
+    (tmp_path / "networks.toml").write_text(
+        '[table]\nname = "networks"\nobjective = "accuracy"\n'
+        f'{decisions}\n[[columns]]\nname = "accuracy"\nfrom = "accuracy"\nunit = "%"\n'
+        f'maximize = true\nsplit = "valid"\n'
+    )
+    rows = ["layers,width_3,learning_rate,accuracy"]
+    rows += [
+        f"{1 + i % 4},{'32' if i % 4 > 1 else ''},{10 ** (-4 + i / 8)},{50 + i}" for i in range(24)
+    ]
+    (tmp_path / "networks.csv").write_text("\n".join(rows))
+    table = import_file(tmp_path / "networks.csv")
+    assert [decision.name for decision in table.space.decisions] == [
+        "layers",
+        "width_3",
+        "learning_rate",
+    ]
+    assert table.space.size == 8 * (1 + 1 + 3 + 3)
+
+
+def test_a_table_is_made_of_a_data_frame(tmp_path, monkeypatch):
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+    (source,) = (block for block in BLOCKS if "from_frame" in block)
+    names = {}
+    exec(source, names)
+    table = names["table"]
+    assert table.space.size == 3
+    assert table.query(table.space.from_string("2:32"), "accuracy") == 86.0
+
+
+def test_a_benchmark_of_ones_own_is_compared_on(tmp_path):
+    (source,) = (block for block in BLOCKS if "class Hill(" in block)
+    path = tmp_path / "my_benchmark.py"
+    path.write_text(source)
+    result = compare(["random_search", "gp_bo"], f"{path}:Hill", budget=30, seeds=3)
+    assert len(result.runs) == 6
+    summary = result.summary().set_index("algorithm")
+    assert summary.loc["gp_bo", "valid_regret"] == 0
+
+
 def test_both_commands_are_named():
     assert "make compare" in README
     assert "make test" in README
