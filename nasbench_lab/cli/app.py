@@ -162,11 +162,13 @@ def list_spaces(as_json: Json = False) -> None:
     from nasbench_lab.registry import own_spaces
     from nasbench_lab.spaces import get_space, space_names
 
-    origins = {get_space(name): list[str]() for name in sorted(space_names())}
+    own = own_spaces()
+    known = [(name, get_space(name)) for name in sorted(space_names())]
+    listed = [(name, space, own.pop(space, [])) for name, space in known]
     rows: list[dict[str, Any]] = []
-    for space, tables in {**origins, **own_spaces()}.items():
+    for name, space, tables in [*listed, *((one.name, one, kept) for one, kept in own.items())]:
         row: dict[str, Any] = {
-            "space": space.name,
+            "space": name,
             "architectures": space.size,
             "decisions": len(space.decisions),
             "encodings": list(space.encodings) if as_json else ", ".join(space.encodings),

@@ -40,7 +40,7 @@ def import_(
     space: Annotated[
         str | None,
         typer.Option(
-            help="The space of a CSV or Parquet file, by name or as path/to/file.py:NAME; what its "
+            help="The space of a CSV or Parquet file, by name or as file.py:NAME; what its "
             "mapping says if unset."
         ),
     ] = None,

@@ -80,8 +80,18 @@ def test_contract_of_variants(in_this_process, variant, check):
     check(lambda *a, **k: make_algorithm(name, *a, **hyperparameters, **k))
 
 
+ON_POOLS = {"regularized_evolution", "bohb", "gp_bo", "local_search"}
+"""One algorithm of each way to move: the others are checked by the slow tests."""
+
+
 @pytest.mark.parametrize("check", ALGORITHM_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", algorithm_modules())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ON_POOLS else pytest.mark.slow)
+        for name in algorithm_modules()
+    ],
+)
 def test_contract_on_pools(in_this_process, monkeypatch, name, check):
     monkeypatch.setattr("nasbench_lab.testing.contract.get_space", pool_of)
     check(lambda *a, **k: make_algorithm(name, *a, **k))

@@ -285,7 +285,7 @@ def test_markup_in_what_a_table_says_is_no_markup(lab, make_table, monkeypatch):
 
     table = make_table("toy/markup")
     table.info = replace(table.info, licence="[/b] [bold]see LICENSE[/nothing]", citation="[/x]")
-    monkeypatch.setattr(registry, "open_table", lambda name: table)
+    monkeypatch.setattr(registry, "open_task", lambda name: (table, None))
     said = lab("describe", "toy/markup")
     assert said.code == 0
     assert "Licence: [/b] [bold]see LICENSE[/nothing]." in said.out
