@@ -26,8 +26,11 @@ _NOTABLE = 0.01
 
 
 def notes_on_values(result: Result, summary: pd.DataFrame) -> list[str]:
-    """What a reader of the summary should know, such as validation that misleads."""
-    notes = []
+    """What a reader of the summary should know, such as validation that misleads.
+
+    What is true of several benchmarks is said once.
+    """
+    benchmarks_by_sentence: dict[str, list[str]] = {}
     for name in result.benchmarks:
         lines = summary[summary["benchmark"] == name] if len(summary) else summary
         benchmark, program = result.benchmark(name), result.experiment.benchmark(name).program
@@ -39,8 +42,9 @@ def notes_on_values(result: Result, summary: pd.DataFrame) -> list[str]:
             *(_on_table(result, name) if program is None else _on_program(result, name, program)),
             *_on_winner(result, name, lines),
         ]
-        notes += [f"{name}: {sentence}" for sentence in sentences]
-    return notes
+        for sentence in dict.fromkeys(sentences):
+            benchmarks_by_sentence.setdefault(sentence, []).append(name)
+    return [f"{', '.join(names)}: {sentence}" for sentence, names in benchmarks_by_sentence.items()]
 
 
 def _on_gaps(benchmark: TableBenchmark, lines: pd.DataFrame) -> list[str]:
@@ -131,9 +135,9 @@ def _on_table(result: Result, name: str) -> Iterator[str]:
     allowed = " of those allowed" if benchmark.constraints else ""
     if stats.sees_trials(benchmark):
         yield (
-            f"a search sees one training of an architecture, and is judged by the mean "
-            f"{report.metric} over its trainings. The table holds no test data: the regret says how "
-            f"well a search optimises, not how well its choice generalises."
+            "a search sees one training of an architecture, and is judged by the mean over its "
+            "trainings. The table holds no test data: the regret says how well a search optimises, "
+            "not how well its choice generalises."
         )
         return
     if table.column(objective) == table.column(report):

@@ -138,6 +138,7 @@ def regret(benchmark: TableBenchmark, query: Query, values: Floats) -> Floats:
     return np.where(result <= ROUNDING * abs(best), 0.0, result)
 
 
+@functools.lru_cache(maxsize=64)  # the same for all runs on a benchmark
 def _best_trial(benchmark: TableBenchmark, query: Query) -> float:
     """The best single trial of the entries that keep to the constraints."""
     trials = benchmark.table.trials(query)[benchmark.feasible]

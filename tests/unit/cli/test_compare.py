@@ -223,3 +223,13 @@ def test_the_report_says_that_a_search_sees_one_training(lab, on_real_values):
     page = " ".join(Path("r/report.html").read_text().split())
     assert "one training, drawn at random at each evaluation" in page
     assert "judged by the mean cifar10_valid_accuracy" in page
+
+
+def test_what_is_true_of_several_benchmarks_is_said_once(lab):
+    told = lab(
+        *("compare", "-b", "nas-bench-201-final/cifar10", "-b", "nas-bench-201-final/cifar100"),
+        *("-a", "random_search", "--budget", 10, "--seeds", 2, "--jobs", 1),
+    )
+    assert told.code == 0, told.err
+    assert told.words.count("a search sees one training") == 1
+    assert "Note: nas-bench-201-final/cifar10, nas-bench-201-final/cifar100: a search" in told.words
