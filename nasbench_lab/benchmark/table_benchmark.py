@@ -96,6 +96,7 @@ class TableBenchmark(Benchmark):
             self._check_fallback(fallback)
         self._evaluations: dict[int | None, dict[Architecture, Evaluation]] = defaultdict(dict)
         self._columns: dict[int | None, _Columns] = {}
+        self._trials: dict[int | None, list[_Trials]] = {}
         self._rows: dict[Architecture, int] = {}
         self._feasible: NDArray[np.bool_] | None = None
         self._check_constraints()
@@ -350,6 +351,20 @@ class TableBenchmark(Benchmark):
             return evaluation
         return evaluation._replace(cost=max(0.0, evaluation.cost - saved))
 
+    def _trials_at(self, epoch: int | None) -> list[_Trials]:
+        """The trials of each objective that is drawn at random, at an epoch."""
+        if epoch not in self._trials:
+            self._trials[epoch] = [
+                (
+                    i,
+                    self.table.column(query).trials,
+                    self.table.trials(self._at_epoch(query, epoch)),
+                )
+                for i, query in enumerate(self.queries)
+                if query.trial == "random"
+            ]
+        return self._trials[epoch]
+
     def _evaluate_random(
         self,
         row: int,
@@ -365,13 +380,11 @@ class TableBenchmark(Benchmark):
         cost = costs.item(row)
         drawn: int | str | None = None
         timed: int | str = "mean"
-        for i, query in enumerate(self.queries):
-            if query.trial != "random":
-                continue
-            names = self.table.column(query).trials
-            trials = self.table.trials(self._at_epoch(query, epoch))[row].tolist()
+        for i, names, trials in self._trials_at(epoch):
             values_by_trial = {
-                name: v for name, v in zip(names, trials, strict=True) if not math.isnan(v)
+                name: v
+                for name, v in zip(names, trials[row].tolist(), strict=True)
+                if not math.isnan(v)
             }
             # Without a mean there is no trial, or no time to charge.
             if not values_by_trial or math.isnan(values[i]):
@@ -389,6 +402,9 @@ class TableBenchmark(Benchmark):
         result = Evaluation(tuple(values), cost, at, row, violation)
         return result if since is None else self._resumed(result, since, timed)
 
+
+_Trials = tuple[int, tuple[int | str, ...], NDArray[Any]]
+"""The number of an objective, the names of its trials, and their ``(rows, trials)`` values."""
 
 _Columns = tuple[list[NDArray[np.float64]], NDArray[np.float64], NDArray[np.float64] | None]
 
