@@ -373,7 +373,7 @@ def test_fifteen_lines_of_ones_own_are_compared_in_processes_saved_and_reported_
     assert lab("plot", result, "--all").code == 0
     assert lab("verify", result).code == 0
     with pytest.raises(BenchmarkError, match="not at hand"):
-        Result.open(result).experiment.benchmark("own hill").benchmark  # noqa: B018
+        Result.open(result).experiment.benchmark("own hill").benchmark  # noqa: B018 (opening it is tested)
 
 
 def test_a_class_of_a_module_of_the_users_goes_to_processes(own_file):
