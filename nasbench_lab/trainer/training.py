@@ -9,7 +9,6 @@ an interruption.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import time
@@ -25,10 +24,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from nasbench_lab.errors import DataFolderError, TableFileError, TrainingError
-from nasbench_lab.files import atomic_file
+from nasbench_lab.errors import TrainingError
 from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.tables.sources import silent
+from nasbench_lab.trainer.checkpoints import read_checkpoint, write_checkpoint
 from nasbench_lab.trainer.datasets import SPLITS, ImageData
 from nasbench_lab.trainer.networks import build_network, count, initialise
 from nasbench_lab.trainer.recipe import Recipe
@@ -36,9 +35,6 @@ from nasbench_lab.words import counted
 
 FORMAT = 1
 """Version of the training and of its checkpoints."""
-
-_HEADER = b"nasbench-lab checkpoint, SHA-256 "
-"""The beginning of a checkpoint; the checksum of the rest follows."""
 
 # Words in the errors of PyTorch and its libraries, of several types, when memory runs out.
 _NO_MEMORY = ("out of memory", "alloc")
@@ -146,21 +142,15 @@ def train(
     if not 1 <= until <= recipe.epochs:
         raise TrainingError(f"Expected 1 to {recipe.epochs} epochs but got {until}.")
     where = choose_device(device)
-    try:
-        with _one_thread(where):
-            run = _Run(space, trained_as(space, architecture, recipe), recipe, data, seeds, where)
-            run.go(until, checkpoint, checkpoint_every_s, progress)
-            return run.result(until)
-    except (MemoryError, RuntimeError) as error:
-        said = str(error).lower()
-        if not isinstance(error, MemoryError) and not any(w in said for w in _NO_MEMORY):
-            raise
-        raise TrainingError(
-            f"Memory ran out on {where} while training {space.to_string(architecture)} with "
-            f"batch_size {recipe.batch_size} and {counted(len(seeds), 'seed')} at once. Train "
-            f"fewer seeds at "
-            f"once, lower batch_size in the recipe, or name another device."
-        ) from error
+    what = (
+        f"{space.to_string(architecture)} with batch_size {recipe.batch_size} and "
+        f"{counted(len(seeds), 'seed')} at once. Train fewer seeds at once, lower batch_size in the "
+        f"recipe, or name another device."
+    )
+    with one_thread(where), memory_errors(where, what):
+        run = _Run(space, trained_as(space, architecture, recipe), recipe, data, seeds, where)
+        run.go(until, checkpoint, checkpoint_every_s, progress)
+        return run.result(until)
 
 
 def trained_as(space: SearchSpace, architecture: Architecture, recipe: Recipe) -> Architecture:
@@ -183,7 +173,27 @@ def training_key(
 
 
 @contextmanager
-def _one_thread(device: torch.device) -> Iterator[None]:
+def memory_errors(device: torch.device, what: str) -> Iterator[None]:
+    """Says what to do when memory runs out.
+
+    Args:
+        device: Where it is trained.
+        what: What is trained, and what to do, for the message.
+
+    Raises:
+        TrainingError: Memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        said = str(error).lower()
+        if not isinstance(error, MemoryError) and not any(w in said for w in _NO_MEMORY):
+            raise
+        raise TrainingError(f"Memory ran out on {device} while training {what}") from error
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
     """Uses one thread on the CPU, so that sums have one order."""
     before = torch.get_num_threads()
     if device.type == "cpu":
@@ -233,7 +243,7 @@ class _Run:
             fused=True,
         )
         self.images = {
-            split: _Images(data, split, recipe.shift if split == "train" else 0, device)
+            split: Images(data, split, recipe.shift if split == "train" else 0, device)
             for split in self.splits
         }
         # Sums of losses and of correct answers for each split, epoch and seed; and seconds.
@@ -356,37 +366,12 @@ class _Run:
             "sums": {s: torch.from_numpy(np.stack(sums)) for s, sums in self.sums.items()},
             "seconds": self.seconds,
         }
-        # PyTorch hides the system's error of a full disk.
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        content = buffer.getbuffer()
-        with atomic_file(path) as new, open(new, "wb") as file:
-            file.write(_HEADER + hashlib.sha256(content).hexdigest().encode() + b"\n")
-            file.write(content)
+        write_checkpoint(path, state)
 
     def _load(self, path: Path) -> None:
-        try:
-            with open(path, "rb") as file:
-                header, content = file.readline(len(_HEADER) + 65), file.read()
-            if header != _HEADER + hashlib.sha256(content).hexdigest().encode() + b"\n":
-                raise ValueError("it has changed since it was written")
-            # Only tensors and plain values are read, and no code in the file is run.
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            key = state["key"]
-        except FileNotFoundError:
-            return  # another process has finished with it
-        except OSError as error:
-            raise DataFolderError(f"Cannot read {path}: {error.strerror or error}.") from error
-        except Exception as error:  # a damaged file may raise anything
-            raise TableFileError(
-                f"{path} is damaged, or no checkpoint of this version of nasbench-lab "
-                f"({type(error).__name__}). Delete it to train from the start, or put back a copy."
-            ) from error
-        if key != self.key:
-            raise TableFileError(
-                f"{path} is the checkpoint of another training: architecture, recipe, data, seeds or "
-                f"the version of PyTorch differ. Name another file, or delete it."
-            )
+        state = read_checkpoint(path, self.key, "architecture, recipe, data, seeds")
+        if state is None:
+            return
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.sums = {split: list(sums.cpu().numpy()) for split, sums in state["sums"].items()}
@@ -397,7 +382,7 @@ def _stream(seed: int, *purpose: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, *purpose]))
 
 
-class _Images:
+class Images:
     """The images of one split on a device, with black borders to shift into."""
 
     def __init__(self, data: ImageData, split: str, shift: int, device: torch.device) -> None:
