@@ -171,7 +171,7 @@ def _from_files(
         if split_file is not None or named.exists():
             whose, chosen = "official", read_split(named, source.split_keys, len(labels))
         else:
-            whose, chosen = "rule", _halves(labels)
+            whose, chosen = "rule", halved(labels)
         whole |= {half: (images[i], labels[i]) for half, i in zip(halves, chosen, strict=True)}
     return ImageData(
         name,
@@ -184,7 +184,7 @@ def _from_files(
     )
 
 
-def _halves(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def halved(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """The sorted numbers of the images of two halves; classes are split evenly, up to one image."""
     rng = np.random.default_rng(np.random.SeedSequence(201))
     by_class = np.lexsort((rng.random(len(labels)), labels))
