@@ -1,0 +1,217 @@
+"""What one-shot methods have in common: a supernet that is trained for some epochs.
+
+Each epoch is work of the algorithm itself (``Work``), after which it recommends an architecture. When
+all epochs are done, the last recommendation is evaluated, and the search is over.
+
+The settings of the training are those of the code of NAS-Bench-201 (Dong and Yang, ICLR 2020, arXiv
+2001.00326; D-X-Y/AutoDL-Projects, ``configs/nas-benchmark/algos``): SGD with Nesterov momentum 0.9 and
+weight decay 5e-4, a learning rate that falls from 0.025 to 0.001 along a cosine, batches of 64, and
+gradients of a norm of at most 5.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.algorithm import (
+    Evaluation,
+    SearchAlgorithm,
+    Trial,
+    check_choice,
+    check_number,
+    hyperparameters_of,
+)
+from nasbench_lab.errors import HyperparameterError
+from nasbench_lab.spaces import Architecture, SearchSpace
+
+if TYPE_CHECKING:
+    from nasbench_lab.trainer.supernet_training import Epoch, SupernetTraining
+
+
+class Work(NamedTuple):  # until it is in nasbench_lab.algorithm
+    """Work of an algorithm itself, which takes time."""
+
+    passes: NDArray[np.float64] | None = None
+    seconds: float = 0.0
+    architecture: Architecture | None = None
+    shared: float | None = None
+
+
+NORMALISATIONS = ("batch", "running", "recalibrated")
+
+
+class OneShot(SearchAlgorithm):
+    """Base of one-shot methods. A child overrides ``train_epoch``, and mostly ``prepare``.
+
+    All randomness of an epoch comes from a generator of its own, so that a run that was killed
+    continues from a checkpoint with the same result to the bit. Checkpoints are written after epochs,
+    at most once a minute, into ``supernets`` in the data folder, and deleted at the end. Results of
+    evaluations teach nothing, neither its own nor those of other searches.
+
+    Args:
+        space: ``nb201``.
+        data: The data set that the benchmark trains on; given by the benchmark.
+        epochs: Passes over each half of the training set.
+        batch_size: Images per step, at most.
+        learning_rate: The learning rate of the weights at the start.
+        min_learning_rate: The learning rate of the weights at the end.
+        momentum: Nesterov's momentum of the weights' gradient.
+        weight_decay: The L2 penalty on the weights.
+        gradient_clip: The greatest norm of the weights' gradient.
+        normalisation: The statistics of batch normalisation in evaluations: ``batch``, ``running`` or
+            ``recalibrated``, see ``nasbench_lab.trainer.supernet.NORMALISATIONS``.
+        images: Use only so many of the training images.
+        device: ``cpu``, ``auto``, ``cuda``, … Only a CPU gives the same result to the bit each time.
+        **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
+
+    Attributes:
+        history: An ``Epoch`` (``nasbench_lab.trainer.supernet_training``) for each finished epoch.
+        training: The training of the supernet; None before the first ``ask``.
+        progress: Called with the number of finished epochs and of all epochs, if it is set.
+
+    Raises:
+        HyperparameterError: The space is not ``nb201``, the benchmark trains on other images than
+            every install has, or a value does not fit.
+    """
+
+    share = 1
+    """In how many parts the channels are divided, see ``nasbench_lab.trainer.supernet.Supernet``."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        data: str | None = None,
+        epochs: int = 50,
+        batch_size: int = 64,
+        learning_rate: float = 0.025,
+        min_learning_rate: float = 0.001,
+        momentum: float = 0.9,
+        weight_decay: float = 5e-4,
+        gradient_clip: float = 5.0,
+        normalisation: str = "batch",
+        images: int | None = None,
+        device: str = "cpu",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(space, **kwargs)
+        check_number("epochs", epochs, whole=True, low=1)
+        check_number("batch_size", batch_size, whole=True, low=1)
+        check_number("learning_rate", learning_rate, above=0)
+        check_number("min_learning_rate", min_learning_rate, low=0)
+        check_number("momentum", momentum, low=0, below=1)
+        check_number("weight_decay", weight_decay, low=0)
+        check_number("gradient_clip", gradient_clip, above=0)
+        check_choice("normalisation", normalisation, NORMALISATIONS)
+        if images is not None:
+            check_number("images", images, whole=True, low=2)
+        self.data, self.epochs = self._checked_data(data), epochs
+        # As SupernetTraining takes them.
+        self.settings: dict[str, Any] = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "min_learning_rate": min_learning_rate,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "gradient_clip": gradient_clip,
+            "normalisation": normalisation,
+            "images": images,
+            "device": device,
+        }
+        self.history: list[Epoch] = []
+        self.progress: Callable[[int, int], None] | None = None
+        self.training: SupernetTraining | None = None
+        self._seed = int(self.rng.integers(2**62))
+        self._works = self._asked = False
+
+    def _checked_data(self, data: str | None) -> str:
+        from nasbench_lab.trainer import RECIPES
+
+        known = [name for name, recipe in RECIPES.items() if recipe.skeleton == "tiny"]
+        if self.space.name == "nb201" and data in known:
+            return str(data)
+        raise HyperparameterError(
+            f"{type(self).__name__} trains a supernet of nb201 on the images of the benchmark. "
+            f"Expected the space nb201 and images of {' or '.join(known)}, but the space is "
+            f"{self.space.name} and the images are {data or 'not known'}. Search on the table "
+            f"nb201-{known[0]}, for example."
+        )
+
+    def ask(self) -> Any:
+        if self._works or self._asked:
+            return None
+        if len(self.history) == self.epochs:
+            self._asked = True
+            return self.trial(self.history[-1].derived)
+        self._works = True
+        epoch = self._next_epoch()
+        self.history.append(epoch)
+        if self.progress is not None:
+            self.progress(len(self.history), self.epochs)
+        return Work(epoch.passes, epoch.seconds, epoch.derived, epoch.shared)
+
+    def done(self, work: Work) -> None:
+        self._works = False
+
+    def tell(self, trial: Trial, evaluation: Evaluation) -> None:
+        """The search is over, so its checkpoint is deleted."""
+        if self.training is not None:
+            self.training.forget()
+
+    def _next_epoch(self) -> Epoch:
+        """Trains an epoch, or takes it from a checkpoint."""
+        if self.training is None:
+            self.training = self._new_training()
+        if len(self.history) < len(self.training.epochs_done):
+            return self.training.epochs_done[len(self.history)]
+        training = self.training
+        return training.train_epoch(lambda rng: self.train_epoch(training, rng))
+
+    def _new_training(self) -> SupernetTraining:
+        from nasbench_lab.trainer import need_torch
+
+        need_torch()
+        from nasbench_lab.trainer.supernet_training import SupernetTraining
+
+        # A child's own hyperparameters are its attributes of the same names.
+        own = [
+            (name, getattr(self, name))
+            for cls in type(self).__mro__[:-1]
+            if issubclass(cls, OneShot) and cls is not OneShot
+            for name in hyperparameters_of(cls)
+        ]
+        of = [type(self).__name__, *own]
+        training = SupernetTraining(self.data, self._seed, share=self.share, of=of, **self.settings)
+        self.prepare(training)
+        training.load()
+        return training
+
+    def prepare(self, training: SupernetTraining) -> None:
+        """Makes what is trained besides the supernet, and adds it to ``training.states``.
+
+        Initial values are drawn from ``training.stream(2)``.
+        """
+
+    @abstractmethod
+    def train_epoch(
+        self, training: SupernetTraining, rng: np.random.Generator
+    ) -> tuple[Architecture, NDArray[np.float64]]:
+        """Trains the supernet for an epoch.
+
+        ``training.batches`` gives the images, ``training.weights_step`` trains the weights, and
+        ``training.loss`` is the loss of whatever else is trained. What is computed otherwise, such as
+        accuracies, is counted by ``training.note_passes``.
+
+        Args:
+            training: The training of the supernet.
+            rng: Where the epoch draws from.
+
+        Returns:
+            The derived architecture, and ``(6, 5)`` probabilities of each edge's operations.
+        """
