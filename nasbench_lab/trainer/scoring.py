@@ -12,7 +12,7 @@ from nasbench_lab.trainer.datasets import ImageData
 from nasbench_lab.trainer.networks import build_network, initialise
 from nasbench_lab.trainer.proxies import Batch, Scores, score
 from nasbench_lab.trainer.recipe import Recipe
-from nasbench_lab.trainer.training import _WEIGHTS, _one_thread, _stream, trained_as
+from nasbench_lab.trainer.training import _WEIGHTS, _stream, one_thread, trained_as
 
 IMAGES = 64
 """How many training images architectures are scored on."""
@@ -76,5 +76,5 @@ def score_architecture(
     )
     initialise(network, [_stream(seed, _WEIGHTS)])
     batch = training_batch(data, seed=seed, device=device)
-    with _one_thread(torch.device(device)):
+    with one_thread(torch.device(device)):
         return score(network.to(device), batch, names, seed=seed)
