@@ -26,6 +26,7 @@ from nasbench_lab.algorithm import (
     Evaluation,
     SearchAlgorithm,
     Trial,
+    Work,
     check_choice,
     check_number,
 )
@@ -98,10 +99,10 @@ class LearningCurveStopping(SearchAlgorithm):
         self._square_error = np.zeros_like(self._mean_error)
         self._greatest_error = np.full_like(self._mean_error, math.inf)
 
-    def ask(self) -> Trial | None:
+    def ask(self) -> Trial | Work | None:
         proposal = self._base.ask()
-        if proposal is None:
-            return None
+        if proposal is None or isinstance(proposal, Work):
+            return proposal
         trial = self.trial(proposal.architecture, self.fidelities[-1] if self.fidelities else None)
         self._running[trial.number] = _Running(proposal)
         return trial
@@ -132,6 +133,9 @@ class LearningCurveStopping(SearchAlgorithm):
         elif score > -math.inf:
             score = running.expected
         self._base.tell(running.proposal, _final(score, evaluation))
+
+    def done(self, work: Work) -> None:
+        self._base.done(work)
 
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
         """Passes a final result on; an earlier epoch of another search says little about its end."""

@@ -14,7 +14,14 @@ from typing import Any
 
 from algorithms._base import make_base
 from algorithms._numbers import squarable
-from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_choice, check_number
+from nasbench_lab.algorithm import (
+    Evaluation,
+    SearchAlgorithm,
+    Trial,
+    Work,
+    check_choice,
+    check_number,
+)
 from nasbench_lab.errors import HyperparameterError
 from nasbench_lab.spaces import Architecture, SearchSpace
 
@@ -73,22 +80,32 @@ class RandomScalarization(SearchAlgorithm):
         # The search that asked a trial and the trial's number there, and the other way round.
         self._owners: dict[int, tuple[int, int]] = {}
         self._numbers: dict[tuple[int, int], int] = {}
+        self._working: list[tuple[int, Work]] = []
         self._initial: list[tuple[Architecture, Evaluation]] = []
         self._initial_costs: list[list[float]] = []
         # The lowest cost of each objective and the range of its costs, once the searches start.
         self._ranges: list[tuple[float, float]] = []
 
-    def ask(self) -> Trial | None:
+    def ask(self) -> Trial | Work | None:
         if not self._ranges:
             return self.trial(self.space.sample(self.rng))
         n = len(self._searches)
         first = int(self.rng.random() * n)
         # If this search waits for results, the next is asked.
         for k in (*range(first, n), *range(first)):
-            trial = self._searches[k].ask()
-            if trial is not None:
-                return self._renumbered(trial, k)
+            asked = self._searches[k].ask()
+            if isinstance(asked, Work):
+                self._working.append((k, asked))
+                return asked
+            if asked is not None:
+                return self._renumbered(asked, k)
         return None
+
+    def done(self, work: Work) -> None:
+        # Works of different searches may be equal, so it is the same object that tells them apart.
+        place = next(i for i, (_, own) in enumerate(self._working) if own is work)
+        k, _ = self._working.pop(place)
+        self._searches[k].done(work)
 
     def _renumbered(self, trial: Trial, k: int) -> Trial:
         """The trial of search ``k`` with a number of its own here, which it keeps when it continues."""

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
+    from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, Work
     from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
     from nasbench_lab.budget import Budget
     from nasbench_lab.drawing.drawing import Drawing, draw
@@ -33,6 +33,7 @@ _HOME = {
     "Evaluation": "algorithm",
     "SearchAlgorithm": "algorithm",
     "Trial": "algorithm",
+    "Work": "algorithm",
     "Benchmark": "benchmark",
     "Objective": "benchmark",
     "TableBenchmark": "benchmark",
@@ -63,6 +64,7 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "Evaluation",
     "SearchAlgorithm",
     "Trial",
+    "Work",
     "Benchmark",
     "Objective",
     "TableBenchmark",

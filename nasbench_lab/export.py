@@ -91,7 +91,7 @@ def _end(run: Run, benchmark: TableBenchmark) -> dict[str, Any]:
         "evaluations": int(trace.charged.sum()),
         "epochs": None if benchmark.epochs is None else int(trace.epochs()[-1:].sum()),
         "end": float(trace.end[-1:].sum()),
-        "failed": int(np.isnan(trace.values[:, 0]).sum()),
+        "failed": int(np.isnan(trace.values[~trace.derived, 0]).sum()),
         "found": not stats.found_nothing(trace),
         "best": "" if stats.found_nothing(trace) else trace.best(),
     }
@@ -117,8 +117,9 @@ def to_ioh(result: Result, folder: Path | str) -> list[Path]:
     long the run was. The format has no missing values. While a run has no incumbent, its regrets are
     therefore beyond those of all entries of the table, whether allowed or not, so that no target in
     their range counts as reached: the experiment's attributes ``raw_y_without_incumbent`` and
-    ``test_regret_without_incumbent``. A run without any evaluation has one line with them, as if it
-    had spent one evaluation in vain, so that it is not missing among the runs.
+    ``test_regret_without_incumbent``. A run without any evaluation has one line, as if it had made one
+    at its end, so that it is not missing among the runs: with these regrets, or with those of what
+    the algorithm's own work led to.
 
     Args:
         result: The result.
@@ -203,11 +204,15 @@ def _columns(benchmark: TableBenchmark) -> list[str]:
 
 def _lines(trace: Trace, benchmark: TableBenchmark) -> NDArray[np.float64]:
     """``(lines, columns)`` numbers of ``_columns``, the lines that are written."""
-    if not trace.charged.any():
+    if not len(trace) or not (trace.charged | trace.derived).any():
         regrets = [_beyond(benchmark, metric) for metric in ("valid_regret", "test_regret")]
         return np.array([[1.0, *regrets, *[0.0] * (len(_columns(benchmark)) - 3)]])
+    evaluations = trace.evaluations()
+    if not evaluations[-1]:  # nothing but own work
+        evaluations = evaluations.copy()
+        evaluations[-1] = 1
     values: dict[str, NDArray[Any]] = {
-        "evaluations": trace.evaluations(),
+        "evaluations": evaluations,
         "raw_y": _regret(trace, benchmark, "valid_regret"),
         "test_regret": _regret(trace, benchmark, "test_regret"),
         "simulated_seconds": trace.end,
@@ -247,6 +252,7 @@ def _entry(run: Run, lines: NDArray[np.float64]) -> dict[str, Any]:
         last = np.searchsorted(trace.evaluations(), best[0], side="right") - 1
         position = trace.incumbents()[last]
         x = trace.architecture[position if position >= 0 else last].tolist()
+        x = [] if -1 in x else x  # own work that recommended nothing
     return {
         "instance": 1,
         "evals": int(lines[-1, 0]),

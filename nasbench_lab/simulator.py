@@ -2,7 +2,8 @@
 
 It knows the time. Time is simulated: an evaluation takes what the benchmark's clock charges, and
 workers fall free in the order in which their evaluations end. What happens at one moment is told in
-the order in which it was asked for, and only then do free workers ask, by their numbers.
+the order in which it was asked for, and only then do free workers ask, by their numbers. Work that an
+algorithm does itself occupies a worker for what the benchmark charges for it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, Work
 from nasbench_lab.benchmark import Benchmark, TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.clock import resumes
@@ -28,7 +29,7 @@ from nasbench_lab.errors import (
 )
 from nasbench_lab.guard import closed_tables
 from nasbench_lab.spaces import Architecture
-from nasbench_lab.trace import STATUSES, Trace
+from nasbench_lab.trace import SLACK, STATUSES, Trace
 from nasbench_lab.words import counted
 from nasbench_lab.workers import Workers
 
@@ -53,6 +54,10 @@ def simulate(
     whether it pays for what was trained before is the clock's matter. Trials of an algorithm that
     overrides ``should_stop`` are shown to it at every epoch that the benchmark knows.
 
+    The algorithm's own work (``Work``) takes what ``benchmark.charge`` says, and counts for budgets in
+    seconds and epochs, not in evaluations. It neither fails nor straggles, as workers' faults are
+    those of evaluations. Like an evaluation, it does not count if it would end after the budget.
+
     Args:
         algorithm: What is to search; it is used up by the run.
         benchmark: What evaluates its trials.
@@ -60,14 +65,16 @@ def simulate(
         workers: What evaluates at once, and how reliably.
         charge_repeats: Whether an evaluation that the run has made before costs again. If not, it
             takes no time and counts for no budget. One that still runs has not been made, and one
-            that failed by the workers' fault neither.
+            that failed by the workers' fault neither. Own work is always charged.
         noise: Where random trials are drawn from.
         faults: Where failures and stragglers are drawn from.
         settings: What to note in the trace besides budget, clock and policies.
 
     Raises:
         AlgorithmError: The algorithm asked for something that is no trial of the space, for a trial
-            that is still running, or kept asking without spending any of the budget.
+            that is still running, returned impossible work, or kept asking without spending any of
+            the budget.
+        BenchmarkError: An evaluation or work has an impossible price.
         BudgetError: The budget is not positive, or in a unit that the benchmark does not know.
     """
     budget = Budget.of(budget)
@@ -123,7 +130,7 @@ def _noted(
 
 
 class _Job:
-    """One evaluation on one worker."""
+    """One evaluation, or work of the algorithm itself, on one worker."""
 
     __slots__ = (
         "charged",
@@ -132,12 +139,14 @@ class _Job:
         "factor",
         "failed",
         "number",
+        "passes",
         "seen",
         "since",
         "start",
         "stopped",
         "trial",
         "upcoming",
+        "work",
         "worker",
     )
     number: int
@@ -160,6 +169,10 @@ class _Job:
     """The epochs that are still to be shown, the next one last."""
     seen: Evaluation | None
     """What the next event shows; None if that is the end."""
+    work: Work | None
+    """The algorithm's own work; the trial is then of what it recommends, and has the number -1."""
+    passes: float
+    """How many epochs own work is worth."""
 
 
 class _Run:
@@ -202,34 +215,30 @@ class _Run:
         max_epochs = self.budget.epochs or math.inf
         algorithm, running = self.algorithm, self.running
         free, all_free = list(range(self.workers.count)), self.workers.count
-        now, evaluations, epochs, unspent = 0.0, 0, 0, 0
+        now, evaluations, epochs, unspent = 0.0, 0, 0.0, 0
         over = False
         while True:
             asking = 0 if self.workers.synchronous and len(free) < all_free else len(free)
             while asking and not over and evaluations < max_evaluations and epochs < max_epochs:
                 asking -= 1
-                trial = algorithm.ask()
-                if trial is None:
+                asked = algorithm.ask()
+                if asked is None:
                     break
-                job = self._start(trial, now)
-                if job.charged:
-                    evaluations += 1
-                    epochs += self._epochs(job)
-                    over = epochs > max_epochs
+                if isinstance(asked, Work):
+                    job = self._work(asked, now)
+                else:
+                    job = self._start(asked, now)
+                    evaluations += job.charged
+                epochs += self._epochs(job)
+                over = epochs > max_epochs + SLACK
                 job.worker = free.pop(0)
                 if over:
                     self.cut_off.append(job)
                     break
                 unspent = 0 if self._spends(job) else unspent + 1
                 if unspent > PATIENCE:
-                    if self.charge_repeats and not self.free_misses:
-                        raise AlgorithmError(
-                            f"{type(algorithm).__name__} asked {PATIENCE:,} times in a row for "
-                            f"evaluations that take no time or epochs, so the budget of {self.budget} "
-                            f"would never be spent ({counted(evaluations, 'evaluation')} so "
-                            f"far). Give a number "
-                            f"of evaluations."
-                        )
+                    if job.work is not None or (self.charge_repeats and not self.free_misses):
+                        raise self._endless(job, evaluations)
                     over = True
                 self._push(job)
             if not running or running[0][0] > max_seconds:
@@ -252,15 +261,54 @@ class _Run:
 
         # Of a search that ended in nothing but what is free, that says nothing.
         while unspent > PATIENCE and self.done and not self.done[-1].charged:
+            if self.done[-1].work is not None:
+                break
             self.done.pop()
         self.cut_off += [job for _, _, job in running]
+
+    def _endless(self, job: _Job, evaluations: int) -> AlgorithmError:
+        """The error of a search that would never spend its budget."""
+        kind, advice = "evaluations that take no time or epochs", " Give a number of evaluations."
+        if job.work is not None:
+            kind = "evaluations or work of its own that take nothing of the budget"
+            advice = " Return None when there is no more to do."
+        return AlgorithmError(
+            f"{type(self.algorithm).__name__} asked {PATIENCE:,} times in a row for {kind}, so the "
+            f"budget of {self.budget} would never be spent "
+            f"({counted(evaluations, 'evaluation')} so far).{advice}"
+        )
+
+    def _work(self, work: Work, now: float) -> _Job:
+        """The algorithm's own work, which ends when its price is paid."""
+        benchmark = self.benchmark
+        checked = work.checked(benchmark.space, type(self.algorithm).__name__)
+        cost = float(benchmark.charge(checked))
+        if not 0 <= cost < math.inf:
+            raise BenchmarkError(
+                f"Expected a price of at least 0 but {benchmark.name!r} charged {cost!r} for the "
+                f"work of {type(self.algorithm).__name__}."
+            )
+        row, violation, architecture = -1, 0.0, (-1,) * len(benchmark.space.decisions)
+        if checked.architecture is not None:
+            architecture = checked.architecture
+            row, violation = benchmark.entry(architecture)
+        job = _Job()
+        job.number, job.start, job.end = self.asked, now, now + cost
+        self.asked += 1
+        job.work, job.passes = work, checked.epochs
+        job.trial = Trial(-1, architecture)
+        values = (math.nan,) * len(benchmark.objectives)
+        job.evaluation = Evaluation(values, cost, None, row, violation)
+        job.charged = job.failed = job.stopped = False
+        job.since, job.factor, job.upcoming, job.seen = 0, 1.0, [], None
+        return job
 
     def _start(self, trial: Trial, now: float) -> _Job:
         """What a trial that was asked will come to."""
         if not isinstance(trial, Trial):
             raise AlgorithmError(
-                f"{type(self.algorithm).__name__}.ask must return a Trial or None but returned "
-                f"{trial!r}. Return self.trial(architecture)."
+                f"{type(self.algorithm).__name__}.ask must return a Trial or Work, or None, but "
+                f"returned {trial!r}. Return self.trial(architecture)."
             )
         job = _Job()
         job.number, job.start, job.trial = self.asked, now, trial
@@ -270,7 +318,7 @@ class _Run:
         job.charged = not (self.free_misses and evaluation.row < 0)
         job.failed, job.stopped, job.factor = False, False, 1.0
         job.since = min(since, evaluation.epoch or 0)
-        job.upcoming, job.seen = [], None
+        job.upcoming, job.seen, job.work = [], None, None
         if not self.charge_repeats:
             made = self.first.get(_what(trial, evaluation))
             if made is not None:
@@ -308,15 +356,17 @@ class _Run:
         return since
 
     def _spends(self, job: _Job) -> bool:
-        """Whether an evaluation brings the end of the budget nearer."""
+        """Whether an evaluation or own work brings the end of the budget nearer."""
         return (
             (self.budget.seconds is not None and job.evaluation.cost > 0)
             or (self.budget.evaluations is not None and job.charged)
-            or (self.budget.epochs is not None and job.charged and self._epochs(job) > 0)
+            or (self.budget.epochs is not None and self._epochs(job) > 0)
         )
 
-    def _epochs(self, job: _Job) -> int:
-        """What an evaluation counts for a budget in epochs."""
+    def _epochs(self, job: _Job) -> float:
+        """What an evaluation or own work counts for a budget in epochs."""
+        if not job.charged:
+            return 0 if job.work is None else job.passes
         return (job.evaluation.epoch or 0) - (job.since if self.resumes else 0)
 
     def _push(self, job: _Job) -> None:
@@ -338,6 +388,9 @@ class _Run:
     def _finish(self, job: _Job) -> None:
         trial, evaluation = job.trial, job.evaluation
         self.done.append(job)
+        if job.work is not None:
+            self.algorithm.done(job.work)
+            return
         trained = self.trials[trial.number][1]
         if not job.failed:
             trained = max(trained, evaluation.epoch or 0)
@@ -418,7 +471,7 @@ class _Run:
         return self.noise_again
 
 
-EVALUATING = _Run._evaluate.__code__
+EVALUATING = _Run._evaluate.__code__, _Run._work.__code__
 """The code that asks benchmarks, which may open tables while a search may not."""
 
 
@@ -436,6 +489,7 @@ def _trace(
     values = np.array([e.values for e in evaluations], dtype=np.float64).reshape(n, m)
     status = np.array([STATUSES.index("stopped" if j.stopped else "done") for j in jobs], np.int8)
     status[np.isnan(values[:, 0])] = STATUSES.index("failed")
+    status[[job.work is not None for job in jobs]] = STATUSES.index("derived")
     violation = np.array([e.violation for e in evaluations], dtype=np.float64)
     if cut_off:
         # Nobody knows what would have come of them.
@@ -458,4 +512,5 @@ def _trace(
         space=benchmark.space,
         objectives=benchmark.objectives,
         settings=settings,
+        passes=np.array([0.0 if j.work is None else j.passes for j in jobs], np.float64),
     )

@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-STATUSES = ("done", "stopped", "failed", "cut off")
-"""What can become of an evaluation: an algorithm may stop it, a worker fail, the budget end."""
+STATUSES = ("done", "stopped", "failed", "cut off", "derived")
+"""What can become of an evaluation: an algorithm may stop it, a worker fail, the budget end.
+
+``derived`` is no evaluation, but work of the algorithm itself, with what it recommends after it.
+"""
+_DERIVED = STATUSES.index("derived")
+
+SLACK = 1e-6
+"""By how much a sum of fractions of epochs may exceed a whole number through rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,29 +35,32 @@ class Trace:
     """One run as columns, one entry per evaluation in the order of their ends.
 
     Evaluations that the budget cut off are kept apart, in ``cut_off``. A trial that was continued
-    has one entry for each time.
+    has one entry for each time. Work of the algorithm itself (``Work``) has an entry too, of the
+    status ``derived``: its architecture is what the algorithm recommends, and its values are NaN.
 
     Args:
-        trial: ``(n,)`` number of the trial.
-        architecture: ``(n, d)`` option numbers.
+        trial: ``(n,)`` number of the trial, -1 for own work.
+        architecture: ``(n, d)`` option numbers; all -1 for own work that recommends nothing new.
         row: ``(n,)`` entry of the benchmark's table, -1 without one.
         since: ``(n,)`` the epoch that the trial had been trained to before, 0 for a new one.
-        epoch: ``(n,)`` epochs trained in all, -1 where the benchmark does not know.
-        values: ``(n, m)`` objective values, NaN where the evaluation failed.
+        epoch: ``(n,)`` epochs trained in all, -1 where the benchmark does not know, and for own work.
+        values: ``(n, m)`` objective values, NaN where the evaluation failed, and for own work.
         violation: ``(n,)`` by how much the constraints were violated, 0 where they held, NaN where
-            only a full training would have told.
+            only a full training would have told, or the table lacks what own work led to.
         cost: ``(n,)`` what each evaluation took, in the unit of the clock.
         start: ``(n,)`` when it began, on the simulated clock.
         end: ``(n,)`` when it ended.
         worker: ``(n,)`` which worker did it.
-        charged: ``(n,)`` whether it counted for the budget: all but free repeats, and free
-            evaluations of architectures that the table lacks.
+        charged: ``(n,)`` whether it counted as an evaluation for the budget: all but free repeats,
+            free evaluations of architectures that the table lacks, and own work.
         status: ``(n,)`` what became of it, as a position in ``STATUSES``.
         space: The space of the architectures.
         objectives: What the columns of ``values`` are.
         settings: What the run was: algorithm, benchmark, seed, budget, clock, policies.
         cut_off: The evaluations that the budget did not suffice for, with the end that they would
             have had; their values and violations are NaN, as nobody saw them.
+        passes: ``(n,)`` how many epochs own work is worth (``Work.epochs``); 0 for evaluations, and
+            by default.
     """
 
     trial: NDArray[np.int64]
@@ -70,9 +80,12 @@ class Trace:
     objectives: tuple[Objective, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     cut_off: Trace | None = None
+    passes: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         n = len(self.trial)
+        if not len(self.passes):
+            object.__setattr__(self, "passes", np.zeros(n))
         for name in COLUMNS:
             if len(getattr(self, name)) != n:
                 raise ValueError(
@@ -110,7 +123,14 @@ class Trace:
     def epochs(self) -> NDArray[np.int64]:
         """``(n,)`` how many epochs have counted up to and including each, as a budget counts them."""
         resumed = self.since if resumes(self.settings.get("clock", "")) else 0
-        return np.cumsum(np.where(self.charged, np.maximum(self.epoch, 0) - resumed, 0))
+        trained = np.cumsum(np.where(self.charged, np.maximum(self.epoch, 0) - resumed, 0))
+        worth: NDArray[np.int64] = np.ceil(np.cumsum(self.passes) - SLACK).astype(np.int64)
+        return trained + worth
+
+    @property
+    def derived(self) -> NDArray[np.bool_]:
+        """``(n,)`` whether an entry is the algorithm's own work, and no evaluation."""
+        return np.equal(self.status, _DERIVED)
 
     def scores(self, objective: int = 0) -> NDArray[np.float64]:
         """``(n,)`` values of one objective, turned so that more is better.
@@ -126,7 +146,8 @@ class Trace:
 
         Of evaluations after different epochs, those after most decide, as values after few say
         little about these (HpBandSter, the code of Falkner et al. 2018, does the same). The first of
-        equals stays; -1 before the first evaluation that succeeded and keeps to the constraints.
+        equals stays. Before the first evaluation that succeeded and keeps to the constraints, it is
+        what own work recommended last, if that is known to keep to them; and -1 before that.
         """
         return self._incumbents
 
@@ -134,15 +155,19 @@ class Trace:
     def _incumbents(self) -> NDArray[np.int64]:
         # Every curve and statistic of a run asks for them.
         scores = self.scores()
-        if len(scores) and self.epoch.min() < self.epoch.max():
+        scored = scores > -np.inf
+        epochs = self.epoch[scored]
+        if len(epochs) and epochs.min() < epochs.max():
             # Ranks by epoch, then by score.
-            scored = scores > -np.inf
-            keys = np.stack([self.epoch[scored], scores[scored]], axis=1)
+            keys = np.stack([epochs, scores[scored]], axis=1)
             scores = np.full(len(scores), -np.inf)
             scores[scored] = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
         best = np.maximum.accumulate(scores)
         new = np.flatnonzero(scores > np.concatenate([[-np.inf], best[:-1]]))
-        result = np.full(len(scores), -1)
+        # What own work recommended stands until the first evaluation.
+        recommended = self.derived & (self.architecture >= 0).all(axis=1) & (self.violation == 0)
+        positions = np.where(recommended, np.arange(len(scores)), -1)
+        result: NDArray[np.int64] = np.maximum.accumulate(positions)
         if new.size:
             result[new[0] :] = new[
                 np.searchsorted(new, np.arange(new[0], len(scores)), "right") - 1
@@ -162,13 +187,17 @@ class Trace:
             raise ValueError(f"No evaluation of this run succeeded{kept}, so there is no best one.")
         return self.space.to_string(tuple(self.architecture[position].tolist()))
 
+    def texts(self) -> list[str]:
+        """The architectures in the benchmark's syntax, empty where own work recommended none."""
+        return architecture_texts(self.space, self.architecture)
+
     def to_frame(self) -> pd.DataFrame:
         """One line per evaluation, with the architecture in the benchmark's syntax."""
         import pandas as pd
 
         columns: dict[str, Any] = {
             "trial": self.trial,
-            "architecture": self.space.to_string(self.architecture),
+            "architecture": self.texts(),
             "row": self.row,
             "since": self.since,
             "epoch": self.epoch,
@@ -177,10 +206,19 @@ class Trace:
             columns[objective.name] = self.values[:, i]
         columns |= {
             name: getattr(self, name)
-            for name in ("violation", "cost", "start", "end", "worker", "charged")
+            for name in ("violation", "cost", "start", "end", "worker", "charged", "passes")
         }
         columns["status"] = np.array(STATUSES)[self.status]
         return pd.DataFrame(columns)
+
+
+def architecture_texts(space: SearchSpace, architectures: NDArray[np.int64]) -> list[str]:
+    """``(n, d)`` option numbers in the syntax of their space; empty for those that are all -1."""
+    known = (architectures >= 0).all(axis=1)
+    texts = [""] * len(architectures)
+    for i, text in zip(np.flatnonzero(known), space.to_string(architectures[known]), strict=True):
+        texts[i] = text
+    return texts
 
 
 _NO_COLUMNS = ("space", "objectives", "settings", "cut_off")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
-from nasbench_lab.algorithm import Evaluation
-from nasbench_lab.errors import QueryError
+from nasbench_lab.algorithm import Evaluation, Work
+from nasbench_lab.clock import counts_seconds
+from nasbench_lab.errors import BenchmarkError, QueryError
 from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.tables.columns import Constraint
 
@@ -96,6 +98,35 @@ class Benchmark(ABC):
             QueryError: The benchmark reports nothing besides its objectives.
         """
         raise QueryError(f"{self.name!r} reports nothing besides its objectives.")
+
+    def charge(self, work: Work) -> float:
+        """The price of an algorithm's own work, in the unit of the clock.
+
+        If the clock counts evaluations, passes count as the trainings that they are worth, and seconds
+        nothing. If it counts seconds, work takes its own seconds. A benchmark that knows what a pass
+        over its training data takes overrides this.
+
+        Raises:
+            BenchmarkError: The clock counts seconds, and this benchmark neither measures them nor
+                knows what the passes take.
+        """
+        if not counts_seconds(self.clock):
+            return work.epochs / self.epochs if self.epochs else 0.0
+        if work.passes is None or self.measured:
+            return work.seconds
+        raise BenchmarkError(
+            f"{self.name!r} counts simulated seconds, and does not know how many a pass over its "
+            f"training data takes. Override charge(work), or choose the clock 'evaluations'."
+        )
+
+    def entry(self, architecture: Architecture) -> tuple[int, float]:
+        """What is known of an architecture that was not trained.
+
+        Returns:
+            Its entry in the benchmark's table, or -1; and by how much it violates the constraints,
+            NaN if only a training would tell.
+        """
+        return -1, math.nan if self.constraints else 0.0
 
     @abstractmethod
     def evaluate(

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.algorithm import Evaluation, Work
 from nasbench_lab.benchmark.interface import MISSING, Benchmark
+from nasbench_lab.benchmark.own_time import PassTimes
 from nasbench_lab.benchmark.questions import Questions
 from nasbench_lab.clock import Times, counts_seconds, epochs_in_words, resumes
-from nasbench_lab.errors import QueryError, UnknownNameError
+from nasbench_lab.errors import BenchmarkError, QueryError, UnknownNameError
 from nasbench_lab.spaces import Architecture, Architectures, PoolSpace, SearchSpace
 from nasbench_lab.tables.columns import Constraint, Query
 from nasbench_lab.tables.coverage import ENOUGH
@@ -99,6 +100,8 @@ class TableBenchmark(Benchmark):
         self._trials: dict[int | None, list[_Trials]] = {}
         self._rows: dict[Architecture, int] = {}
         self._feasible: NDArray[np.bool_] | None = None
+        self._untrained: NDArray[np.float64] | None = None
+        self._pass_times: PassTimes | None = None
         self._check_constraints()
         self.missing = _policy(table, missing, fallback)
         if self.missing == "pool":
@@ -285,6 +288,53 @@ class TableBenchmark(Benchmark):
             row = self._rows[architecture] = self.table.row(architecture)
         return row
 
+    def entry(self, architecture: Architecture) -> tuple[int, float]:
+        """What is known of an architecture that was not trained.
+
+        Returns:
+            Its row, or -1; and by how much it violates the constraints, NaN if only a training would
+            tell, or the table lacks it and there is no fallback.
+        """
+        row = self._row(architecture)
+        if row < 0:
+            return row, math.nan if self.fallback is None else 0.0
+        if self._untrained is None:
+            violations = self._violations(trained=False)
+            self._untrained = np.zeros(len(self.table)) if violations is None else violations
+        return row, self._untrained.item(row)
+
+    def charge(self, work: Work) -> float:
+        """The price of an algorithm's own work, in the unit of the clock.
+
+        Passes take what the table's training times say, see ``PassTimes``; those along an architecture
+        are best counted in its canonical form, as its entry is. Work without passes takes its own
+        seconds. If the clock counts evaluations, passes count as the trainings that they are
+        worth, and seconds nothing.
+
+        Raises:
+            BenchmarkError: The clock counts seconds, and the table does not say of how many epochs.
+        """
+        if work.passes is None or not counts_seconds(self.clock):
+            return super().charge(work)
+        if self._pass_times is None:
+            self._pass_times = self._fitted_times()
+        return self._pass_times.price(work)
+
+    def _fitted_times(self) -> PassTimes:
+        """What a pass over the training data takes, by the times of the whole training."""
+        schedule = self.table.column(self.queries[0]).schedule or ""
+        epochs = self.epochs or (int(schedule) if schedule.isdecimal() else None)
+        if not epochs:
+            raise BenchmarkError(
+                f"{self.name!r} has the time of a whole training, but not its number of epochs, so a "
+                f"pass over the training data has no price. Choose the clock 'evaluations'."
+            )
+        if self.clock == "train_only":
+            seconds = self._times.costs(self.clock, self.epochs)
+        else:
+            seconds = self._times.train(self.epochs)
+        return PassTimes.fitted(self.table.space, self.table.architectures, seconds / epochs)
+
     def evaluate_many(
         self, architectures: Architectures, epoch: int | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -320,19 +370,28 @@ class TableBenchmark(Benchmark):
                 unknown = np.isnan(costs)
                 values = [np.where(unknown, np.nan, some) for some in values]
                 costs = np.where(unknown, 0.0, costs)
-            violations = None
-            if self.constraints:
-                violations, untold = np.zeros(len(self.table)), False
-                for constraint in self.constraints:
-                    column = self.table.column(constraint.query)
-                    if epoch in (None, self.epochs) or not (column.epochs or column.split):
-                        violations += constraint.violation(self._bounded(constraint))
-                    else:
-                        untold = True
-                if untold:
-                    violations[violations == 0] = np.nan
+            violations = self._violations(trained=epoch in (None, self.epochs))
             self._columns[epoch] = values, costs, violations
         return self._columns[epoch]
+
+    def _violations(self, *, trained: bool) -> NDArray[np.float64] | None:
+        """``(rows,)`` sums of violations, NaN where only training to the end tells; None if none can.
+
+        Args:
+            trained: Whether the architectures were trained to the end.
+        """
+        if not self.constraints:
+            return None
+        violations, untold = np.zeros(len(self.table)), False
+        for constraint in self.constraints:
+            column = self.table.column(constraint.query)
+            if trained or not (column.epochs or column.split):
+                violations += constraint.violation(self._bounded(constraint))
+            else:
+                untold = True
+        if untold:
+            violations[violations == 0] = np.nan
+        return violations
 
     def _at_epoch(self, query: Query, epoch: int | None) -> Query:
         """The query at an epoch; a column without epochs, such as parameters, has its only value."""

@@ -34,6 +34,11 @@ _CROSSED = (*_RECTANGLE, (1, 0.0), (0, 1.0), (0, 0.0), (1, 1.0))
 _BARS: dict[str, tuple[str, tuple[tuple[int, float], ...], dict[str, Any]]] = {
     "done": ("done", _RECTANGLE, {}),
     "stopped": ("stopped early", ((0, 0.0), (1, 0.0), (1, 0.5), (0, 0.5)), {}),
+    "derived": (
+        "own work",
+        ((0, 0.3), (1, 0.3), (1, 0.7), (0, 0.7)),
+        {"facecolor": "0.75"},
+    ),
     "failed": ("failed", _CROSSED, {"facecolor": "#EFBF99", "edgecolor": PALETTE[1]}),
     "cut off": (
         "cut off",
@@ -73,9 +78,9 @@ def schedule_data(result: Result, seed: int | None = None) -> pd.DataFrame:
     """The data of ``schedule_figure``, with its arguments.
 
     Returns:
-        A line per evaluation: ``benchmark``, ``algorithm``, ``seed``, ``worker``, ``trial``,
-        ``since`` (the epoch at which it began), ``epoch``, ``start``, ``end``, and ``status``,
-        one of ``nasbench_lab.trace.STATUSES``.
+        A line per evaluation, and per own work of an algorithm: ``benchmark``, ``algorithm``,
+        ``seed``, ``worker``, ``trial``, ``since`` (the epoch at which it began), ``epoch``, ``start``,
+        ``end``, and ``status``, one of ``nasbench_lab.trace.STATUSES``.
     """
     import pandas as pd
 
@@ -101,8 +106,8 @@ def schedule_figure(
 ) -> Figure:
     """The schedule of the workers in one run of each algorithm.
 
-    A bar is an evaluation. If evaluations of a benchmark trained to different epochs, their colours
-    show the epoch.
+    A bar is an evaluation, or work of the algorithm itself. If evaluations of a benchmark trained to
+    different epochs, their colours show the epoch.
 
     Args:
         result: The runs.
@@ -190,7 +195,7 @@ def _draw_schedules(
 ) -> None:
     """Draws the runs on a benchmark, in panels of about ``width`` inches."""
     many = [bars for _, bars in panels.values()]
-    epochs = np.unique(np.concatenate([bars["epoch"] for bars in many]))
+    epochs = np.unique(np.concatenate([bars["epoch"][bars["trial"] >= 0] for bars in many]))
     colours = _epoch_colours(epochs)
     limits = [_budget_end(trace) for trace, _ in panels.values()]
     last = max(
@@ -308,7 +313,8 @@ def _number_bars(
     # A digit of 7 points is 0.06 inches wide.
     digits = np.char.str_len(bars["trial"].astype(str))
     room = scale * (end - bars["start"]) > 0.06 * (digits + 1)
-    dark = _fill(bars["epoch"], colours)[:, :3] @ (0.3, 0.59, 0.11) < 0.5
+    room &= bars["trial"] >= 0  # own work has no number
+    dark = _fill(np.maximum(bars["epoch"], 1), colours)[:, :3] @ (0.3, 0.59, 0.11) < 0.5
     for i in np.flatnonzero(room):
         status = bars["status"][i]
         # The cross of a failed evaluation needs a background for the number.

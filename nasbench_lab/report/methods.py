@@ -199,7 +199,7 @@ def _reported(result: Result) -> list[str]:
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in result.benchmarks:
         partial = any(
-            len(trace) and trace.epoch.min() < trace.epoch.max()
+            len(set(trace.epoch[~trace.derived].tolist())) > 1
             for algorithm in result.algorithms
             for trace in result.traces(name, algorithm)
         )

@@ -75,10 +75,11 @@ class _Arrays(dict[str, Floats]):
 class EvaluatedBenchmark(TableBenchmark):
     """What is known of a benchmark after a comparison, besides a table of its own.
 
-    An architecture is worth the mean of its evaluations in all runs, of those after most epochs. It
-    keeps to the constraints if one of these evaluations did. If the benchmark has a table and falls
-    back to something else, entries of the table are worth what it says; test values are not used, as
-    other architectures have none.
+    An architecture is worth the mean of its evaluations in all runs, of those after most epochs. What
+    algorithms derived, and no run evaluated, has no such value, but may have a reported one. An
+    architecture keeps to the constraints if one of these evaluations did. If the benchmark has a table
+    and falls back to something else, entries of the table are worth what it says; test values are not
+    used, as other architectures have none.
 
     Args:
         setting: The benchmark, which has a program.
@@ -169,11 +170,14 @@ class EvaluatedBenchmark(TableBenchmark):
         every = [trace.architecture for trace in self._kept]
         raw = np.concatenate([np.empty((0, d), np.int64), *every])
         rows = np.concatenate([np.empty(0, np.int64), *(trace.row for trace in self._kept)])
-        other = np.ones(len(raw), np.bool_) if self._given is None else rows < 0
+        # Own work that recommends nothing has no architecture, and no row.
+        other = (raw >= 0).all(axis=1)
+        if self._given is not None:
+            other &= rows < 0
         distinct, codes = np.unique(raw[other], axis=0, return_inverse=True)
         # Isomorphic architectures are one.
         distinct, classes = np.unique(self.space.canonical(distinct), axis=0, return_inverse=True)
-        rows = rows.copy()
+        rows = np.where((raw >= 0).all(axis=1), rows, -1)
         rows[other] = len(given) + classes.ravel()[codes.ravel()]
         first = 0
         for trace in self._kept:
@@ -193,10 +197,11 @@ class EvaluatedBenchmark(TableBenchmark):
         counted = charged & ~np.isnan(values).any(axis=1)
         last = np.full(n, np.iinfo(np.int64).min)
         np.maximum.at(last, rows[counted], epochs[counted])
-        counted &= epochs == last[rows]
+        counted[counted] = epochs[counted] == last[rows[counted]]
         result = np.stack([_means(rows[counted], values[counted, i], n) for i in range(m)], axis=1)
         feasible = np.zeros(n, np.bool_)
-        feasible[rows[counted & (violation == 0)]] = True
+        derived = np.concatenate([np.empty(0, np.bool_), *(t.derived for t in self._kept)])
+        feasible[rows[(counted | (derived & (rows >= 0))) & (violation == 0)]] = True
         if self._given is not None:
             queries = [replace(query, trial="mean") for query in self._given.queries]
             for i, query in enumerate(queries):
@@ -209,7 +214,9 @@ class EvaluatedBenchmark(TableBenchmark):
         known = self._known.get(id(trace))
         if known is not None:
             return known
-        rows: NDArray[np.int64] = self.table.row(self.space.canonical(trace.architecture))
+        rows = np.full(len(trace), -1)
+        named = (trace.architecture >= 0).all(axis=1)
+        rows[named] = self.table.row(self.space.canonical(trace.architecture[named]))
         return rows if self._given is None else np.where(trace.row >= 0, trace.row, rows)
 
     def ranking(self, query: Query | str) -> NDArray[np.int64]:

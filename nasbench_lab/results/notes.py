@@ -97,7 +97,8 @@ def _on_program(result: Result, name: str, program: Program) -> Iterator[str]:
     benchmark = result.benchmark(name)
     traces = [run.trace for run in result.runs if run.benchmark == name]
     if program.fallback:
-        total, outside = sum(map(len, traces)), sum(int((t.row < 0).sum()) for t in traces)
+        total = sum(int((~t.derived).sum()) for t in traces)
+        outside = sum(int((t.row[~t.derived] < 0).sum()) for t in traces)
         yield (
             f"{outside:,} of {counted(total, 'evaluation')} ({outside / max(total, 1):.0%}) were of "
             f"architectures that the table lacks, and made by {program.name}. These have no test "

@@ -25,7 +25,7 @@ from nasbench_lab.experiment.experiment import AlgorithmSetting, BenchmarkSettin
 from nasbench_lab.files import atomic_file
 from nasbench_lab.results.manifest import cannot_read
 from nasbench_lab.spaces import Architecture, SearchSpace
-from nasbench_lab.trace import COLUMNS, Trace
+from nasbench_lab.trace import COLUMNS, Trace, architecture_texts
 
 _NUMBERS = tuple(name for name in COLUMNS if name not in ("architecture", "values"))
 _HEAD, _HEAD_SUM = b"nasbench_lab.part", b"nasbench_lab.sha256"
@@ -108,7 +108,7 @@ def write_shard(folder: Path, experiment: Experiment, name: str, runs: Sequence[
     lengths = [sum(len(part) for part in _parts(run.trace)) for run in runs]
     every = np.concatenate([trace.architecture for trace in traces])
     distinct, codes = np.unique(every, axis=0, return_inverse=True)
-    texts = experiment.benchmark(runs[0].benchmark).search_space.to_string(distinct)
+    texts = architecture_texts(experiment.benchmark(runs[0].benchmark).search_space, distinct)
     columns: dict[str, Any] = {
         "benchmark": _repeated([run.benchmark for run in runs], lengths),
         "algorithm": _repeated([run.algorithm for run in runs], lengths),
@@ -122,6 +122,8 @@ def write_shard(folder: Path, experiment: Experiment, name: str, runs: Sequence[
     # Not by the objectives' names, which may be anything; the manifest has these.
     for i in range(len(traces[0].objectives)):
         columns[f"objective_{i}"] = np.concatenate([trace.values[:, i] for trace in traces])
+    if not columns["passes"].any():
+        del columns["passes"]  # 0 where it is not said
     if any(run.reported is not None for run in runs):
         columns["reported"] = np.concatenate([_reported(run) for run in runs])
     origins: list[Mapping[str, Any]] = []
@@ -362,7 +364,8 @@ def _decoded(
     names = texts.dictionary.to_pylist()
     for name in names:
         if (space, name) not in parsed:
-            parsed[space, name] = space.from_string(name)
+            none = (-1,) * len(space.decisions)
+            parsed[space, name] = space.from_string(name) if name else none
     distinct = np.array([parsed[space, name] for name in names], dtype=np.int64)
     shape = len(texts), len(space.decisions)
     architectures = distinct.reshape(-1, shape[1])[texts.indices.to_numpy()].reshape(shape)

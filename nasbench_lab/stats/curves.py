@@ -1,7 +1,8 @@
 """Anytime curves: what a run's incumbent is worth over the course of the search.
 
-The incumbent of a run is its best evaluation so far by the objective, which is validation data. Its
-test value is looked up in the table only here, after the run.
+The incumbent of a run is its best evaluation so far by the objective, which is validation data; before
+the first evaluation, it is what the algorithm's own work led to. Its test value is looked up in the
+table only here, after the run.
 """
 
 from __future__ import annotations
@@ -101,6 +102,8 @@ def label(what: Column | Objective) -> str:
 def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret") -> Floats:
     """``(n,)`` metric of the incumbent after each evaluation; NaN where there is none.
 
+    What own work recommends has no value that a search saw, until it is evaluated.
+
     Args:
         trace: One run on the benchmark.
         benchmark: Where the values are looked up.
@@ -114,8 +117,8 @@ def anytime(trace: Trace, benchmark: TableBenchmark, metric: str = "test_regret"
         return hypervolume(trace, benchmark)
     query = metric_query(benchmark, metric)
     positions = trace.incumbents()
-    if not len(trace):
-        return np.empty(0)
+    if not (positions >= 0).any():
+        return np.full(len(trace), np.nan)
     if metric.startswith("seen"):
         result = np.where(positions >= 0, trace.values[positions, 0], np.nan)
     else:

@@ -90,10 +90,12 @@ def _targets(traces: list[Trace], benchmark: TableBenchmark) -> dict[str, float]
 
 def _evaluations(traces: list[Trace], benchmark: TableBenchmark) -> dict[str, float]:
     """How many evaluations there were, and how many of them failed, per run."""
-    total = sum(map(len, traces))
+    made = [~trace.derived for trace in traces]  # not the algorithm's own work
+    total = sum(int(which.sum()) for which in made)
+    pairs = list(zip(traces, made, strict=True))
     counts = {
-        "failed": sum(int(np.isnan(trace.values[:, 0]).sum()) for trace in traces),
-        "missing": sum(int((benchmark.rows(trace) < 0).sum()) for trace in traces),
+        "failed": sum(int(np.isnan(trace.values[which, 0]).sum()) for trace, which in pairs),
+        "missing": sum(int((benchmark.rows(trace)[which] < 0).sum()) for trace, which in pairs),
     }
     line = {"evaluations": total / len(traces)}
     for kind, count in counts.items():

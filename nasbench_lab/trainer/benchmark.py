@@ -43,7 +43,8 @@ class TrainingBenchmark(Benchmark):
         device: ``auto``, ``cpu``, ``cuda``, …
         clock: One of ``CLOCKS``. All but ``evaluations`` charge the measured seconds of the training,
             divided by the number of seeds, as a table charges a single training for a mean of
-            several. They differ between machines, and between trainings.
+            several. They differ between machines, and between trainings. The own work of algorithms
+            takes the seconds that these measured.
         folder: The folder of kept trainings; by default ``trainings`` in the data folder.
         files: The folder with the data set's files.
         progress: Called with (epochs done, all epochs) while a network is trained.

@@ -324,7 +324,7 @@ def test_a_result_keeps_schedule_and_cut_off(tmp_path):
     assert [str(c) for c in benchmark.constraints] == ["parameters<=0.02"]
     assert (result.runs[0].trace.violation > 0).any()
     frame = again.to_frame()
-    assert set(frame["status"]) == set(STATUSES) - {"stopped", "cut off"}
+    assert set(frame["status"]) == set(STATUSES) - {"stopped", "cut off", "derived"}
     assert result.summary().drop(columns="wall_s").equals(again.summary().drop(columns="wall_s"))
 
 
