@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from nasbench_lab.algorithm import (
     Evaluation,
     SearchAlgorithm,
     Trial,
+    Work,
     check_choice,
     check_number,
     hyperparameters_of,
@@ -31,15 +32,6 @@ from nasbench_lab.spaces import Architecture, SearchSpace
 
 if TYPE_CHECKING:
     from nasbench_lab.trainer.supernet_training import Epoch, SupernetTraining
-
-
-class Work(NamedTuple):  # until it is in nasbench_lab.algorithm
-    """Work of an algorithm itself, which takes time."""
-
-    passes: NDArray[np.float64] | None = None
-    seconds: float = 0.0
-    architecture: Architecture | None = None
-    shared: float | None = None
 
 
 NORMALISATIONS = ("batch", "running", "recalibrated")
@@ -143,7 +135,7 @@ class OneShot(SearchAlgorithm):
             f"nb201-{known[0]}, for example."
         )
 
-    def ask(self) -> Any:
+    def ask(self) -> Trial | Work | None:
         if self._works or self._asked:
             return None
         if len(self.history) == self.epochs:
