@@ -316,13 +316,29 @@ class Supernet(nn.Module):
             cell = cell * factors[:, None]
         x = self.stem(x)
         for stage in range(STAGES):
-            if stage:
-                x = self.joints[stage - 1](functional.avg_pool2d(x, self.halving))
+            x = self._joined(x, stage)
             block = cast(MixedCell, self.cells[stage])
             if isinstance(cell, Tensor):
                 x = block.mixture(x, cell, factors)
             else:
                 x = block.path(x, cell, live, factors)
+        return self._scores(x)
+
+    def after_first_cell(self, x: Tensor, path: Architecture) -> Tensor:
+        """Scores of a path, from the output of its first cell."""
+        live = sorted(live_edges(path))
+        for stage in range(1, STAGES):
+            block = cast(MixedCell, self.cells[stage])
+            x = block.path(self._joined(x, stage), path, live, None)
+        return self._scores(x)
+
+    def _joined(self, x: Tensor, stage: int) -> Tensor:
+        """The input of a stage's cell, from the output of the one before."""
+        if stage:
+            x = self.joints[stage - 1](functional.avg_pool2d(x, self.halving))
+        return x
+
+    def _scores(self, x: Tensor) -> Tensor:
         x = functional.adaptive_avg_pool2d(functional.relu(self.norm(x)), 1)
         scores: Tensor = self.classifier(x.flatten(1))
         return scores[0]
@@ -360,20 +376,28 @@ class Supernet(nn.Module):
             norm.momentum = momentum
 
     @torch.no_grad()
-    def accuracy(self, images: HalvedImages, cell: Cell) -> float:
+    def accuracy(
+        self, images: HalvedImages, cell: Cell, batch: tuple[Tensor, Tensor] | None = None
+    ) -> float:
         """The accuracy on the half of the alphas, in per cent.
 
         Images come as they are, in batches of about ``EVALUATED``. With recalibrated statistics, those
-        of about ``EVALUATED`` images of the other half are used.
+        of ``images.calibration`` images of the other half are used.
+
+        Args:
+            images: The images in two halves.
+            cell: A path or a mixture.
+            batch: Images and labels to evaluate on instead.
         """
         training = self.training
         if self.normalisation == "recalibrated":
             self.recalibrate(next(images.plain("weights"))[0], cell)
         self.eval()
-        batches = images.plain("alphas")
+        batches = images.plain("alphas") if batch is None else [batch]
         correct = sum(int((self.forward(x, cell).argmax(1) == y).sum()) for x, y in batches)
         self.train(training)
-        return 100.0 * correct / len(images.halves["alphas"])
+        n = len(images.halves["alphas"] if batch is None else batch[1])
+        return 100.0 * correct / n
 
     def network(self, cell: Architecture) -> nn.Sequential:
         """The network of a path by itself, with copies of its parameters and statistics.
@@ -494,6 +518,11 @@ class HalvedImages:
     def steps(self, half: str, size: int) -> int:
         """How many batches there are in one pass over a half."""
         return -(-len(self.halves[half]) // size)
+
+    @property
+    def calibration(self) -> int:
+        """How many images are in the first batch of ``plain``, on which statistics are recalibrated."""
+        return -(-len(self.halves["weights"]) // self.steps("weights", EVALUATED))
 
     def plain(self, half: str) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over a half as it is, in batches of about ``EVALUATED`` images."""

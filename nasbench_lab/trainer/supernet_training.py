@@ -17,9 +17,10 @@ from torch.nn import functional
 
 from nasbench_lab.files import data_folder
 from nasbench_lab.spaces import Architecture
-from nasbench_lab.spaces.nb201 import EDGES, OPERATIONS
+from nasbench_lab.spaces.nb201 import EDGES, NONE, OPERATIONS
 from nasbench_lab.trainer.checkpoints import read_checkpoint, write_checkpoint
 from nasbench_lab.trainer.datasets import load_data
+from nasbench_lab.trainer.networks import live_edges
 from nasbench_lab.trainer.recipe import RECIPES
 from nasbench_lab.trainer.supernet import Cell, HalvedImages, Supernet
 from nasbench_lab.trainer.training import choose_device, memory_errors, one_thread
@@ -29,6 +30,9 @@ FORMAT = 1
 
 CHECKPOINT_EVERY_S = 60.0
 """The least seconds between two checkpoints."""
+
+FORWARD = 1 / 3
+"""What a forward pass alone counts, see ``nasbench_lab.algorithm.Work``."""
 
 Floats = NDArray[np.float64]
 
@@ -127,6 +131,10 @@ class SupernetTraining:
             weight_decay=weight_decay,
             fused=True,
         )
+        # What a step does not use has a gradient of zero, so momentum and decay act on all weights in
+        # every step, as in the code of NAS-Bench-201.
+        for parameter in self.weights:
+            parameter.grad = torch.zeros_like(parameter)
         self.parameters = nn.ParameterDict()
         self.states: dict[str, Any] = {
             "supernet": self.supernet,
@@ -223,16 +231,24 @@ class SupernetTraining:
         return loss
 
     def weights_step(self, x: Tensor, y: Tensor, cell: Cell, factors: Tensor | None = None) -> None:
-        """A step of the weights on a batch of their half.
-
-        What the cell does not use has a gradient of zero, so momentum and decay act on all weights in
-        every step, as in the code of NAS-Bench-201.
-        """
-        for weight in self.weights:
-            weight.grad = torch.zeros_like(weight)
+        """A step of the weights on a batch of their half."""
+        self.optimizer.zero_grad(set_to_none=False)
         self.loss("weights", x, y, cell, factors).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.weights, self.gradient_clip)
         self.optimizer.step()
+
+    def accuracy(self, path: Architecture, batch: tuple[Tensor, Tensor] | None = None) -> float:
+        """The accuracy of a path with the shared weights, in per cent; notes its forward passes.
+
+        Args:
+            path: The path.
+            batch: Images and labels; by default all of the half of the alphas.
+        """
+        n = len(self.images.halves["alphas"] if batch is None else batch[1])
+        if self.supernet.normalisation == "recalibrated":
+            n += self.images.calibration
+        self.note_passes(path, n, FORWARD)
+        return self.supernet.accuracy(self.images, path, batch)
 
     def note_passes(self, cell: Cell, images: int, worth: float = 1.0) -> None:
         """Counts what was computed.
@@ -294,3 +310,9 @@ class SupernetTraining:
     def forget(self) -> None:
         """Deletes the checkpoint."""
         self.path.unlink(missing_ok=True)
+
+
+def without_dead_edges(path: Architecture) -> Architecture:
+    """The path with ``none`` on all edges that carry nothing or lead nowhere."""
+    live = live_edges(path)
+    return tuple([option if edge in live else NONE for edge, option in enumerate(path)])
