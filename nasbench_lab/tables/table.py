@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -300,28 +300,51 @@ class Table:
         """
         self.check_join(other)
         rows = other.row(self.architectures)
-        own_columns = [column for name, column in self.columns.items() if name not in other.columns]
+
+        def values_of(name: str) -> NDArray[np.float64]:
+            values = np.asarray(other._arrays[name][np.maximum(rows, 0)], dtype=np.float64)
+            values[rows < 0] = np.nan
+            return values
+
         details = dict(self.info.details)
         joins = details.get("joined")
         details["joined"] = {
             **(joins if isinstance(joins, dict) else {}),
             other.name: dict(other.info.source),
         }
+        return self.with_columns(
+            {column: partial(values_of, name) for name, column in other.columns.items()},
+            replace(self.info, details=details),
+        )
+
+    def with_columns(
+        self,
+        columns: Mapping[Column, NDArray[Any] | Callable[[], NDArray[Any]]],
+        info: TableInfo | None = None,
+    ) -> Table:
+        """Adds columns to this table's folder, atomically; those of the same names are replaced.
+
+        The files of all others stay as they are.
+
+        Args:
+            columns: Each column and its values, as for ``write``.
+            info: The table's new description; the old one by default.
+
+        Raises:
+            DataFolderError: The folder cannot be written.
+            ValueError: Values do not fit the rows.
+        """
+        given = {column.name for column in columns}
+        kept = {name: sum_ for name, sum_ in self._checksums.items() if name not in given}
         with atomic_folder(self.folder, replace=True) as new:
-            for name in self._checksums:
-                if name not in other.columns:
-                    link_or_copy(self.folder / f"{name}.npy", new / f"{name}.npy")
-            for name in other.columns:
-                values = np.asarray(other._arrays[name][np.maximum(rows, 0)], dtype=np.float64)
-                values[rows < 0] = np.nan
-                save(new, name, values)
-            write_manifest(
-                new,
-                replace(self.info, details=details),
-                [*own_columns, *other.columns.values()],
-                len(self),
-                {name: sum_ for name, sum_ in self._checksums.items() if name not in other.columns},
-            )
+            for name in kept:
+                link_or_copy(self.folder / f"{name}.npy", new / f"{name}.npy")
+            for column, source in columns.items():
+                values = np.asarray(source() if callable(source) else source)
+                shape = (len(self), len(column.trials), len(column.epochs or (0,)))
+                save(new, column.name, values.reshape(shape))
+            own = [column for name, column in self.columns.items() if name not in given]
+            write_manifest(new, info or self.info, [*own, *columns], len(self), kept)
         return Table.open(self.folder)
 
     def extra(self, name: str) -> NDArray[Any]:
