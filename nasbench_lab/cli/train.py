@@ -25,8 +25,9 @@ VALIDATE_EXAMPLES = """Examples:\n
     nasbench-lab validate results/my-run --device cuda --epochs 12 --data-folder ~/cifar\n
     nasbench-lab validate nb201-digits --table-seeds --architecture "|nor_conv_3x3~0|+…" """
 
-BUILD_EXAMPLES = """Example:\n
-    nasbench-lab build-table tabular_data/recipes/nb201-digits.toml"""
+BUILD_EXAMPLES = """Examples:\n
+    nasbench-lab build-table tabular_data/recipes/nb201-digits.toml\n
+    nasbench-lab build-table my.toml --output tables/mine --proxies-only"""
 
 DataFolder = Annotated[
     Path | None, typer.Option(help="Where the data set's files are; the digits need none.")
@@ -42,35 +43,47 @@ def build_table(
     ] = None,
     data_folder: DataFolder = None,
     jobs: Jobs = -1,
+    proxies_only: Annotated[
+        bool,
+        typer.Option(
+            "--proxies-only",
+            help="Train nothing: add the recipe's proxies to the table that it has made.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train every network of a space, and make a table of what comes of it.
 
     A build that was stopped goes on where it was when the command is given again. After training,
     the time of an epoch is measured, one network after the other: leave the machine alone then.
+    Last, networks are scored by the zero-cost proxies that the recipe names, if any.
     """
     need_torch()
     from nasbench_lab.registry import table_folder
     from nasbench_lab.trainer import build
+    from nasbench_lab.trainer.table_recipe import read_recipe
 
-    folder = output or table_folder(build.read_recipe(recipe).name)
+    folder = output or table_folder(read_recipe(recipe).name)
     try:
         with progress("networks") as advance:
-            table = build.build_table(
-                recipe, folder, data_folder=data_folder, n_jobs=jobs, progress=advance
-            )
+            make = build.add_proxies if proxies_only else build.build_table
+            table = make(recipe, folder, data_folder=data_folder, n_jobs=jobs, progress=advance)
     except KeyboardInterrupt:
         errors.print("Interrupted. The same command goes on from here.")
         raise typer.Exit(130) from None
     summary = table.info.details["build"]
     assert isinstance(summary, dict)
+    scored = table.info.details.get("proxies")
     if as_json:
-        print_json({"table": table.name, "folder": str(folder), **summary})
+        of_scores = {"scoring_wall_s": scored["wall_s"]} if isinstance(scored, dict) else {}
+        print_json({"table": table.name, "folder": str(folder), **summary, **of_scores})
         return
     console.print(
         f"{table.name}: {counted(summary['networks'], 'network')} trained in "
         f"{summary['training_wall_s'] / 60:.1f} min ({summary['network_s'] / 60:.1f} min of one "
-        f"process), their times measured in {summary['measuring_wall_s'] / 60:.1f} min. {folder}",
+        f"process), their times measured in {summary['measuring_wall_s'] / 60:.1f} min"
+        + (f", scored in {scored['wall_s'] / 60:.1f} min" if isinstance(scored, dict) else "")
+        + f". {folder}",
         soft_wrap=True,
         markup=False,
     )

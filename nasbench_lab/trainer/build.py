@@ -1,96 +1,47 @@
 """Building a table: every network of a space, trained for real.
 
-A build has two parts. First it trains all networks, in any number of processes; the result does not
+A build has three parts. First it trains all networks, in any number of processes; the result does not
 depend on the number. Then it measures the time of an epoch for one network after the other; the
-machine should do nothing else then. A folder beside the future table keeps a small file for each
-finished network, so a build that was killed goes on where it was.
+machine should do nothing else then. Last it scores the networks by the zero-cost proxies that the
+recipe names, again in any number of processes. A folder beside the future table keeps a small file for
+each finished network, so a build that was killed goes on where it was.
 """
 
 from __future__ import annotations
 
-import platform
 import shutil
 import time
-import tomllib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasbench_lab.errors import (
     DataFolderError,
     RecipeError,
     TableFileError,
-    TrainingError,
-    text_of,
 )
-from nasbench_lab.files import content_checksum, nearest_file, read_text, sha256
-from nasbench_lab.processes import in_processes
+from nasbench_lab.files import sha256
 from nasbench_lab.spaces import SearchSpace, get_space
 from nasbench_lab.tables.columns import Column, TableInfo
+from nasbench_lab.tables.proxies import proxy_columns
 from nasbench_lab.tables.table import Table
 from nasbench_lab.trainer.datasets import ImageData, load_data
-from nasbench_lab.trainer.entries import check_possible, read_entry, tell, write_entry
-from nasbench_lab.trainer.recipe import Recipe, explain
-from nasbench_lab.trainer.training import FORMAT, train
+from nasbench_lab.trainer.scoring import IMAGES, score_architecture
+from nasbench_lab.trainer.table_recipe import SETTINGS, TableRecipe, read_recipe
+from nasbench_lab.trainer.training import train
+from nasbench_lab.trainer.unfinished import SCORES, Progress, Unfinished, processor
 
 TIMED_EPOCHS = 3
 """Epochs whose time is measured; the first warms up, and the quickest of the others counts."""
 
-Progress = Callable[[int, int, str], None]
-
-
-class TableRecipe(BaseModel):
-    """The recipe of a table, from a TOML file.
-
-    Attributes:
-        name: The table's name.
-        version: The table's version; raise it when its values change.
-        space: ``nb201`` or ``nats-sss``.
-        seeds: The seeds of the trials.
-        architectures: How many random architectures are trained; all if unset.
-        description: A description in words.
-        citation: BibTeX.
-        licence: SPDX identifier.
-        training: The recipe of each network's training.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(pattern=r"^\w[\w.+-]*(/\w[\w.+-]*)?$")
-    version: str = "1"
-    space: Literal["nb201", "nats-sss"]
-    seeds: tuple[int, ...] = Field(min_length=1)
-    architectures: int | None = Field(None, ge=1)
-    description: str = ""
-    citation: str = ""
-    licence: str = ""
-    training: Recipe
-
-
-def read_recipe(path: Path) -> TableRecipe:
-    """Reads a recipe.
-
-    Raises:
-        RecipeError: The file is missing or is not TOML, or a setting is unknown, missing or
-            impossible.
-    """
-    try:
-        return TableRecipe(**tomllib.loads(read_text(path, 1 << 20)))
-    except ValidationError as error:
-        raise RecipeError(f"{path}: {explain(error)}") from error
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or text_of(error)
-        raise RecipeError(
-            f"{path} cannot be read as a recipe: {reason}.{nearest_file(path)}"
-        ) from error
+SCORED_SEED = 0
+"""The seed of the initial weights and the images of the scores."""
 
 
 def build_table(
@@ -122,45 +73,100 @@ def build_table(
         TrainingError: A training failed; finished ones are kept.
     """
     recipe = read_recipe(recipe_file)
-    if n_jobs == 0:
-        raise TrainingError("Expected at least one process, or -1 for one per core, but got 0.")
-    source: dict[str, str | int] = {
-        "version": f"{recipe.name} {recipe.version}",
-        "file": recipe_file.name,
-        "sha256": sha256(recipe_file),
-        "bytes": recipe_file.stat().st_size,
-    }
     output = output.absolute()
     _check_output(output, recipe)
-    data = load_data(recipe.training.data, data_folder, trained_on=recipe.training.trained_on)
-    work = _Work(output.with_name(f"{output.name}.build"), recipe, data)
+    work = Unfinished.begin(recipe, output, data_folder)
     networks = _networks(recipe)
     folder = None if data_folder is None else str(data_folder)
-
-    done = len(networks) - len(missing := work.missing("trained", networks))
-    progress(done, len(networks), "training")
-    began = time.monotonic()
-    tasks = [partial(_train_one, recipe, folder, index) for index in missing]
-    for number, entry in in_processes(tasks, n_jobs):
-        work.write("trained", missing[number], entry)
-        done += 1
-        work.count_time("training", time.monotonic() - began)
-        began = time.monotonic()
-        progress(done, len(networks), "training")
+    work.finish(
+        "trained", "training", networks, partial(_train_one, recipe, folder), n_jobs, progress
+    )
 
     done = len(networks) - len(missing := work.missing("timed", networks))
     began = time.monotonic()
     # The order is random, so a machine that slows down does not bias a part of the space.
     for index in np.random.default_rng(0).permutation(missing).tolist():
         progress(done, len(networks), "measuring time")
-        work.write("timed", index, _time_one(recipe, data, index))
+        work.write("timed", index, _time_one(recipe, work.data, index))
         done += 1
         work.count_time("measuring", time.monotonic() - began)
         began = time.monotonic()
-    progress(done, len(networks), "writing the table")
-    table = _assemble(recipe, source, output, work, networks)
+    if recipe.proxies:
+        work.finish(
+            "scored", "scoring", networks, partial(_score_one, recipe, folder), n_jobs, progress
+        )
+    progress(len(networks), len(networks), "writing the table")
+    table = _assemble(recipe, _source(recipe, recipe_file), output, work, networks)
     shutil.rmtree(work.folder, ignore_errors=True)
     return table
+
+
+def add_proxies(
+    recipe_file: Path,
+    output: Path,
+    *,
+    data_folder: Path | None = None,
+    n_jobs: int = -1,
+    progress: Progress = lambda done, total, what: None,
+) -> Table:
+    """Adds the columns of the recipe's proxies to a table that the recipe has made.
+
+    Nothing is trained, and the files of other columns stay as they are. A stopped run is continued.
+
+    Args:
+        recipe_file: The recipe, whose other settings are those that the table was made by.
+        output: The table's folder.
+        data_folder: The folder of the data set's files.
+        n_jobs: How many processes score; -1 for one per core.
+        progress: Called with (done, total, name of the work).
+
+    Raises:
+        RecipeError: The file is not a valid recipe, or names no proxies.
+        TableFileError: There is no table in the folder, or it is damaged.
+        DataFolderError: The table is not what the recipe makes, or the folder cannot be written.
+    """
+    recipe = read_recipe(recipe_file)
+    if not recipe.proxies:
+        raise RecipeError(
+            f"{recipe_file} names no proxies. Expected such as proxies = ['synflow']."
+        )
+    table = Table.open(output.absolute())
+    work = Unfinished.begin(recipe, table.folder, data_folder)
+    networks = _networks(recipe)
+    held = table.info.details.get("recipe")
+    made_by = {key: held.get(key) for key in SETTINGS} if isinstance(held, dict) else {}
+    if (
+        made_by != recipe.model_dump(mode="json", include=SETTINGS)
+        or table.info.details.get("data") != work.data.checksum
+        or len(table) != len(networks)
+    ):
+        raise DataFolderError(
+            f"The table in {output} was not made by {recipe_file}: {', '.join(sorted(SETTINGS))} or "
+            f"data differ. Name the recipe that made it, with proxies = [...] added."
+        )
+    folder = None if data_folder is None else str(data_folder)
+    work.finish(
+        "scored", "scoring", networks, partial(_score_one, recipe, folder), n_jobs, progress
+    )
+    progress(len(networks), len(networks), "writing the table")
+    details = {**table.info.details, "recipe": recipe.model_dump(mode="json")}
+    info = replace(
+        table.info,
+        source=_source(recipe, recipe_file),
+        details=details | _about_scores(work),
+    )
+    table = table.with_columns(_scores(recipe, work, networks), info)
+    shutil.rmtree(work.folder, ignore_errors=True)
+    return table
+
+
+def _source(recipe: TableRecipe, file: Path) -> dict[str, str | int]:
+    return {
+        "version": f"{recipe.name} {recipe.version}",
+        "file": file.name,
+        "sha256": sha256(file),
+        "bytes": file.stat().st_size,
+    }
 
 
 def _check_output(output: Path, recipe: TableRecipe) -> None:
@@ -236,109 +242,28 @@ def _time_one(recipe: TableRecipe, data: ImageData, index: int) -> dict[str, Any
     return {split: float(s[counted].min()) for split, s in training.seconds.items()}
 
 
-@dataclass(frozen=True)
-class _Work:
-    """The folder of an unfinished build: ``part/index.json`` for each finished network.
-
-    Attributes:
-        of: A checksum of everything that the values depend on; each entry names it.
-    """
-
-    folder: Path
-    recipe: TableRecipe
-    data: ImageData
-    of: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        file = self.folder / "build.json"
-        settings = {"space", "seeds", "architectures", "training"}
-        origin: dict[str, Any] = {
-            "recipe": self.recipe.model_dump(mode="json", include=settings),
-            "data": self.data.checksum,
-        }
-        # Values of different versions or processors do not belong in one table.
-        origin["versions"] = {name: version(name) for name in ("torch", "numpy")}
-        origin |= {"processor": processor(), "format": FORMAT}
-        object.__setattr__(self, "of", content_checksum(origin))
-        try:
-            saved = read_entry(file, "build")
-        except TableFileError as error:
-            raise DataFolderError(
-                f"{self.folder} holds an unfinished build whose build.json is damaged. Delete that "
-                f"file and start again: finished networks of the same build are not trained again."
-            ) from error
-        if saved is None:
-            write_entry(file, "build", origin)
-        elif differing := ", ".join(sorted(k for k in origin if saved.get(k) != origin[k])):
-            raise DataFolderError(
-                f"{self.folder} holds an unfinished build that differs in its {differing}. Name "
-                f"another output, or delete that folder if nobody needs that build."
-            )
-
-    def missing(self, part: str, networks: Iterable[int]) -> list[int]:
-        return [index for index in networks if self.read(part, index) is None]
-
-    def write(self, part: str, index: int, entry: dict[str, Any]) -> None:
-        write_entry(self._file(part, index), f"{self.of} {part} {index}", entry)
-
-    def read(self, part: str, index: int) -> dict[str, Any] | None:
-        """An entry; None if there is none, or, with a warning, if it is damaged or of another build."""
-        file = self._file(part, index)
-        try:
-            entry = read_entry(file, f"{self.of} {part} {index}")
-            if entry is not None and part == "trained":
-                sizes = {name: entry[name] for name in ("parameters", "flops", "wall_s")}
-                check_possible(file, entry["curves"], {}, sizes)
-            elif entry is not None:
-                check_possible(file, {}, entry, {})
-        except TableFileError as error:
-            tell(error, f"This network is {part} again.")
-            return None
-        return entry
-
-    def _file(self, part: str, index: int) -> Path:
-        return self.folder / part / f"{index:08d}.json"
-
-    def count_time(self, part: str, seconds: float) -> None:
-        """Adds to the wall-clock time that a part has taken, over all sessions."""
-        times = self.times()
-        times[part] = times.get(part, 0.0) + seconds
-        write_entry(self.folder / "times.json", f"{self.of} times", times)
-
-    def times(self) -> dict[str, float]:
-        try:
-            return read_entry(self.folder / "times.json", f"{self.of} times") or {}
-        except TableFileError as error:
-            tell(error, "The time that the build took so far is not known.")
-            return {}
-
-
-def processor() -> str:
-    """The processor and the instructions in use, on which the bits of a result depend."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        pass
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+def _score_one(recipe: TableRecipe, folder: str | None, index: int) -> dict[str, Any]:
+    """Scores a network on one thread of the CPU, so that scores are equal to the bit."""
+    space = get_space(recipe.space)
+    data = _data(recipe.training.data, recipe.training.trained_on, folder)
+    scores = score_architecture(
+        space, space.at(index), recipe.training, data, recipe.proxies, seed=SCORED_SEED
+    )
+    return {"scores": scores.values, "seconds": scores.seconds}
 
 
 def _assemble(
     recipe: TableRecipe,
     source: dict[str, str | int],
     output: Path,
-    work: _Work,
+    work: Unfinished,
     networks: Sequence[int],
 ) -> Table:
     space, training = get_space(recipe.space), recipe.training
     trained = [entry for index in networks if (entry := work.read("trained", index))]
     timed = [entry for index in networks if (entry := work.read("timed", index))]
     if not len(trained) == len(timed) == len(networks):
-        raise DataFolderError(
-            f"Finished networks have vanished from {work.folder}. If another build runs there, start "
-            f"this one again after its end."
-        )
+        raise work.vanished()
     shared: dict[str, Any] = {"dataset": training.data}
     columns: dict[Column, NDArray[Any]] = {}
     each = {**shared, "trials": recipe.seeds, "epochs": tuple(range(1, training.epochs + 1))}
@@ -368,6 +293,7 @@ def _assemble(
             once = {**shared, "trials": ("measured",), "description": about}
             times = np.array([entry[split] for entry in timed])
             columns[Column(name, name, "s", False, **once)] = times
+    columns |= _scores(recipe, work, networks)
     row_of_index = None
     if len(networks) < space.size:
         stands_for = _trained_as(space, recipe)
@@ -395,6 +321,38 @@ def _assemble(
                 "measuring_wall_s": round(work.times().get("measuring", 0.0), 1),
                 "network_s": round(sum(entry["wall_s"] for entry in trained), 1),
             },
+            **(_about_scores(work) if recipe.proxies else {}),
         },
     )
     return Table.create(output, info, columns, row_of_index)
+
+
+def _scores(
+    recipe: TableRecipe, work: Unfinished, networks: Sequence[int]
+) -> dict[Column, NDArray[np.float32]]:
+    """The columns of the recipe's proxies, and of the seconds that they took."""
+    entries = [work.read("scored", index) for index in networks] if recipe.proxies else []
+    if None in entries:
+        raise work.vanished()
+    columns: dict[Column, NDArray[np.float32]] = {}
+    for name in recipe.proxies:
+        pair = proxy_columns(
+            name, recipe.training.data, SCORED_SEED, f"a batch of {IMAGES} training images"
+        )
+        for column, part in zip(pair, ("scores", "seconds"), strict=True):
+            columns[column] = np.array([e[part][name] for e in entries if e], dtype=np.float32)
+    return columns
+
+
+def _about_scores(work: Unfinished) -> dict[str, Any]:
+    """How the scores were made, for the details of a table."""
+    return {
+        "proxies": {
+            "seed": SCORED_SEED,
+            "images": IMAGES,
+            "version": SCORES,
+            "versions": {name: version(name) for name in ("torch", "numpy")},
+            "processor": processor(),
+            "wall_s": round(work.times().get("scoring", 0.0), 1),
+        }
+    }

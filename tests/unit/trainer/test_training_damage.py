@@ -16,8 +16,9 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 from small_data import short, small_digits
 
 from nasbench_lab.trainer.benchmark import TrainingBenchmark, _read
-from nasbench_lab.trainer.build import TableRecipe, _Work
+from nasbench_lab.trainer.table_recipe import TableRecipe
 from nasbench_lab.trainer.training import _Run, train
+from nasbench_lab.trainer.unfinished import Unfinished
 
 pytestmark = pytest.mark.long
 
@@ -176,7 +177,7 @@ ENTRIES = {
 
 
 def test_damage_to_an_unfinished_build_is_noticed(tmp_path):
-    work, rng, noticed = _Work(tmp_path / "t.build", RECIPE, DATA), random.Random(11), 0
+    work, rng, noticed = Unfinished(tmp_path / "t.build", RECIPE, DATA), random.Random(11), 0
     for (part, index), entry in ENTRIES.items():
         work.write(part, index, entry)
     work.count_time("training", 3.0)
@@ -188,7 +189,7 @@ def test_damage_to_an_unfinished_build_is_noticed(tmp_path):
         path = files[number % len(files)]
         damage(rng, path, [other for other in files if other != path])
         try:
-            again = _Work(work.folder, RECIPE, DATA)
+            again = Unfinished(work.folder, RECIPE, DATA)
         except DataFolderError:  # says that of build.json
             assert (work.folder / "build.json").read_bytes() != held[work.folder / "build.json"]
             noticed += 1
@@ -203,18 +204,18 @@ def test_damage_to_an_unfinished_build_is_noticed(tmp_path):
 
 
 def test_networks_of_another_build_are_not_taken(tmp_path, caplog):
-    work = _Work(tmp_path / "t.build", RECIPE, DATA)
+    work = Unfinished(tmp_path / "t.build", RECIPE, DATA)
     work.write("trained", 5, ENTRIES["trained", 5])
     (work.folder / "build.json").unlink()
-    assert _Work(work.folder, RECIPE, DATA).read("trained", 5) == ENTRIES["trained", 5]
+    assert Unfinished(work.folder, RECIPE, DATA).read("trained", 5) == ENTRIES["trained", 5]
     (work.folder / "build.json").unlink()
     other = RECIPE.model_copy(update={"seeds": (1,)})
-    assert _Work(work.folder, other, DATA).read("trained", 5) is None
+    assert Unfinished(work.folder, other, DATA).read("trained", 5) is None
     assert "is of another training" in caplog.text
 
 
 def test_impossible_values_of_a_build_are_not_taken(tmp_path, caplog):
-    work = _Work(tmp_path / "t.build", RECIPE, DATA)
+    work = Unfinished(tmp_path / "t.build", RECIPE, DATA)
     work.write("trained", 5, {**ENTRIES["trained", 5], "curves": {"a_accuracy": [[999.0]]}})
     work.write("timed", 5, {"train": -1.0})
     assert work.missing("trained", [5]) == work.missing("timed", [5]) == [5]
