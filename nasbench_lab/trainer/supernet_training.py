@@ -131,10 +131,6 @@ class SupernetTraining:
             weight_decay=weight_decay,
             fused=True,
         )
-        # What a step does not use has a gradient of zero, so momentum and decay act on all weights in
-        # every step, as in the code of NAS-Bench-201.
-        for parameter in self.weights:
-            parameter.grad = torch.zeros_like(parameter)
         self.parameters = nn.ParameterDict()
         self.states: dict[str, Any] = {
             "supernet": self.supernet,
@@ -231,8 +227,13 @@ class SupernetTraining:
         return loss
 
     def weights_step(self, x: Tensor, y: Tensor, cell: Cell, factors: Tensor | None = None) -> None:
-        """A step of the weights on a batch of their half."""
-        self.optimizer.zero_grad(set_to_none=False)
+        """A step of the weights on a batch of their half.
+
+        What the cell does not use has a gradient of zero, so momentum and decay act on all weights in
+        every step, as in the code of NAS-Bench-201.
+        """
+        for weight in self.weights:
+            weight.grad = torch.zeros_like(weight)
         self.loss("weights", x, y, cell, factors).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.weights, self.gradient_clip)
         self.optimizer.step()
