@@ -24,6 +24,7 @@ from algorithms._base import make_base
 from algorithms._numbers import squarable
 from nasbench_lab.algorithm import (
     Evaluation,
+    Proxies,
     SearchAlgorithm,
     Trial,
     Work,
@@ -64,6 +65,8 @@ class LearningCurveStopping(SearchAlgorithm):
         threshold: The chance below which a trial is stopped.
         min_epochs: How many epochs of a trial are seen before it may be stopped.
         n_initial: How many trials are trained in full before any is stopped.
+        data: For the base algorithm, as ``proxies``; given by the benchmark.
+        proxies: See ``Proxies``.
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
     """
 
@@ -77,6 +80,8 @@ class LearningCurveStopping(SearchAlgorithm):
         threshold: float = 0.05,
         min_epochs: int = 3,
         n_initial: int = 5,
+        data: str | None = None,
+        proxies: Proxies | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
@@ -84,7 +89,10 @@ class LearningCurveStopping(SearchAlgorithm):
         check_number("threshold", threshold, above=0, below=1)
         check_number("min_epochs", min_epochs, whole=True, low=1)
         check_number("n_initial", n_initial, whole=True, low=2)
-        self._base = make_base(base, space, self.rng, True, (), **(base_hyperparameters or {}))
+        given: dict[str, Any] = {"data": data, "proxies": proxies}
+        self._base = make_base(
+            base, space, self.rng, True, (), **given, **(base_hyperparameters or {})
+        )
         self.extrapolation = extrapolation
         self.threshold = threshold
         self.min_epochs = min_epochs

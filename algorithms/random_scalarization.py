@@ -16,6 +16,7 @@ from algorithms._base import make_base
 from algorithms._numbers import squarable
 from nasbench_lab.algorithm import (
     Evaluation,
+    Proxies,
     SearchAlgorithm,
     Trial,
     Work,
@@ -48,6 +49,8 @@ class RandomScalarization(SearchAlgorithm):
         scalarization: The score of losses ``f`` with weights ``w``: ``-sum_j w_j f_j`` if ``linear``;
             ``-(max_j w_j f_j + 0.05 sum_j w_j f_j)`` if ``chebyshev``, which also reaches the concave
             parts of the front.
+        data: For the base algorithm, as ``proxies``; given by the benchmark.
+        proxies: See ``Proxies``.
         **kwargs: ``seed``, ``maximize`` and ``fidelities`` of ``SearchAlgorithm``.
     """
 
@@ -60,6 +63,8 @@ class RandomScalarization(SearchAlgorithm):
         n_weights: int = 8,
         n_initial: int = 20,
         scalarization: str = "chebyshev",
+        data: str | None = None,
+        proxies: Proxies | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
@@ -73,8 +78,17 @@ class RandomScalarization(SearchAlgorithm):
         n_objectives = len(self.maximize)
         vectors = self.rng.dirichlet([1.0] * n_objectives, n_weights if n_objectives > 1 else 1)
         self.weight_vectors: list[list[float]] = vectors.tolist()
+        given: dict[str, Any] = {"data": data, "proxies": proxies}
         self._searches = [
-            make_base(base, space, self.rng, True, self.fidelities, **(base_hyperparameters or {}))
+            make_base(
+                base,
+                space,
+                self.rng,
+                True,
+                self.fidelities,
+                **given,
+                **(base_hyperparameters or {}),
+            )
             for _ in self.weight_vectors
         ]
         # The search that asked a trial and the trial's number there, and the other way round.

@@ -10,7 +10,7 @@ import inspect
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -22,9 +22,10 @@ from nasbench_lab.errors import (
     InvalidArchitectureError,
     NasbenchLabError,
     UnknownNameError,
+    UnsuitedError,
 )
 from nasbench_lab.mistakes import told
-from nasbench_lab.spaces import Architecture, SearchSpace
+from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
 from nasbench_lab.words import counted
 
 Seed = int | np.random.SeedSequence | np.random.Generator
@@ -168,6 +169,60 @@ def _is_amount(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return False
     return bool(0 <= value < math.inf)
+
+
+class Proxies(ABC):
+    """Scores of architectures that were not trained, by zero-cost proxies.
+
+    A benchmark gives them to each algorithm whose ``__init__`` has the parameter ``proxies``.
+    """
+
+    @property
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """The proxies that there are."""
+
+    @abstractmethod
+    def score(
+        self, names: Sequence[str], architectures: Architectures
+    ) -> tuple[NDArray[np.float64], Work]:
+        """Scores architectures.
+
+        Args:
+            names: ``k`` of ``names``.
+            architectures: ``(n, d)`` architectures.
+
+        Returns:
+            ``(k, n)`` scores, turned so that more is better by what the proxy's authors say, NaN where
+            there is none; and the work of it, for ``ask`` to return. What was scored before takes no
+            time again.
+
+        Raises:
+            UnknownNameError: There is no such proxy.
+        """
+
+
+def check_proxies(proxies: Proxies | None, names: Sequence[str]) -> Proxies:
+    """The proxies of a benchmark, if it has those that an algorithm needs.
+
+    Args:
+        proxies: What the benchmark gave.
+        names: What the algorithm needs.
+
+    Raises:
+        UnsuitedError: The benchmark has no proxies.
+        UnknownNameError: It has others.
+    """
+    if proxies is None or not proxies.names:
+        raise UnsuitedError(
+            "The benchmark has no scores by zero-cost proxies: its table has no such columns, and "
+            "nasbench-lab has no networks of its space or no images to compute them. Search on "
+            "nb201-digits, for example."
+        )
+    for name in names:
+        if name not in proxies.names:
+            raise UnknownNameError("zero-cost proxy", str(name), proxies.names)
+    return proxies
 
 
 class SearchAlgorithm(ABC):
@@ -324,8 +379,13 @@ def hyperparameters_of(cls: type[SearchAlgorithm]) -> dict[str, Any]:
     }
 
 
-GIVEN = ("space", "seed", "maximize", "fidelities")
-"""The parameters that the experiment sets; they are no hyperparameters."""
+GIVEN = ("space", "seed", "maximize", "fidelities", "data", "proxies")
+"""The parameters that the experiment sets; they are no hyperparameters.
+
+An algorithm gets the last three only if an ``__init__`` of it names them: ``fidelities``; ``data``, the
+name of the images that the benchmark trains on, None if nasbench-lab has none of that name; and
+``proxies``, see ``Proxies``.
+"""
 
 
 def build(
@@ -336,9 +396,21 @@ def build(
     seed: Seed,
     maximize: bool | Sequence[bool],
     fidelities: Sequence[int],
+    data: str | Callable[[], str | None] | None = None,
+    proxies: Proxies | None = None,
     **hyperparameters: Any,
 ) -> SearchAlgorithm:
     """Builds an algorithm, with a helpful error for a hyperparameter that it does not have.
+
+    Args:
+        cls: The algorithm.
+        space: As in ``SearchAlgorithm``.
+        seed: As in ``SearchAlgorithm``.
+        maximize: As in ``SearchAlgorithm``.
+        fidelities: As in ``SearchAlgorithm``.
+        data: The name of the benchmark's images, or a function that finds it.
+        proxies: The benchmark's scores.
+        **hyperparameters: The algorithm's hyperparameters.
 
     Raises:
         UnknownNameError: There is no such hyperparameter.
@@ -356,6 +428,10 @@ def build(
         parameters = inspect.signature(base).parameters
         if "fidelities" in parameters:
             settings["fidelities"] = fidelities
+        if "data" in parameters:
+            settings["data"] = data() if callable(data) else data
+        if "proxies" in parameters:
+            settings["proxies"] = proxies
         if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters.values()):
             break
     for name in hyperparameters:

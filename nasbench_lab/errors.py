@@ -171,3 +171,7 @@ class AlgorithmFileError(NasbenchLabError, ValueError):
 
 class HyperparameterError(NasbenchLabError, ValueError):
     """A hyperparameter's value is outside what the algorithm can work with."""
+
+
+class UnsuitedError(HyperparameterError):
+    """An algorithm cannot search a benchmark: no networks of its space, no images, no scores."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.errors import AlgorithmError
+from nasbench_lab.experiment.given import BenchmarkProxies, data_of
 from nasbench_lab.guard import SeededGenerators, TimeIsUp, closed_tables, contained, time_limit
 from nasbench_lab.mistakes import users_place
 from nasbench_lab.registry import Taken, make_algorithm
@@ -58,6 +60,8 @@ def build(
             seed=rng,
             maximize=maximize,
             fidelities=benchmark.fidelities,
+            data=partial(data_of, benchmark),
+            proxies=BenchmarkProxies(benchmark),
             **hyperparameters,
         )
 

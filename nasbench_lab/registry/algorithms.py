@@ -7,13 +7,13 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import ModuleType
 from typing import Any
 
-from nasbench_lab.algorithm import GIVEN, SearchAlgorithm, Seed, build
+from nasbench_lab.algorithm import GIVEN, Proxies, SearchAlgorithm, Seed, build
 from nasbench_lab.errors import (
     AlgorithmFileError,
     HyperparameterError,
@@ -186,6 +186,8 @@ def make_algorithm(
     seed: Seed = 0,
     maximize: bool | Sequence[bool] = True,
     fidelities: Sequence[int] = (),
+    data: str | Callable[[], str | None] | None = None,
+    proxies: Proxies | None = None,
     **hyperparameters: Any,
 ) -> SearchAlgorithm:
     """Builds an algorithm, with a helpful error for a hyperparameter that it does not have.
@@ -200,4 +202,13 @@ def make_algorithm(
         cls = algorithm.cls
     else:
         cls = algorithm_class(algorithm) if isinstance(algorithm, str) else algorithm
-    return build(cls, space, seed=seed, maximize=maximize, fidelities=fidelities, **hyperparameters)
+    return build(
+        cls,
+        space,
+        seed=seed,
+        maximize=maximize,
+        fidelities=fidelities,
+        data=data,
+        proxies=proxies,
+        **hyperparameters,
+    )
