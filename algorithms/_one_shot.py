@@ -27,7 +27,7 @@ from nasbench_lab.algorithm import (
     check_number,
     hyperparameters_of,
 )
-from nasbench_lab.errors import HyperparameterError
+from nasbench_lab.errors import UnsuitedError
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ class OneShot(SearchAlgorithm):
         progress: Called with the number of finished epochs and of all epochs, if it is set.
 
     Raises:
-        HyperparameterError: The space is not ``nb201``, the benchmark trains on other images than
-            every install has, or a value does not fit.
+        UnsuitedError: The space is not ``nb201``, or the benchmark trains on other images than every
+            install has.
+        HyperparameterError: A value does not fit.
     """
 
     share = 1
@@ -128,7 +129,7 @@ class OneShot(SearchAlgorithm):
         known = [name for name, recipe in RECIPES.items() if recipe.skeleton == "tiny"]
         if self.space.name == "nb201" and data in known:
             return str(data)
-        raise HyperparameterError(
+        raise UnsuitedError(
             f"{type(self).__name__} trains a supernet of nb201 on the images of the benchmark. "
             f"Expected the space nb201 and images of {' or '.join(known)}, but the space is "
             f"{self.space.name} and the images are {data or 'not known'}. Search on the table "
