@@ -1,4 +1,4 @@
-"""Image data to train on: ``digits``, which every install has, and the user's files.
+"""Data to train on: ``digits`` and ``mnist1d``, which every install has, and the user's files.
 
 Images are whole arrays of bytes, so they fit on a GPU and are augmented there.
 """
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import MissingSourceError, TableFileError, UnknownNameError
+from nasbench_lab.trainer import mnist1d
 from nasbench_lab.trainer.image_files import FILES, read_images, read_split
 
 SPLITS = ("train", "valid", "test")
@@ -26,17 +27,18 @@ class ImageData:
 
     Args:
         name: The data set's name.
-        images: ``(n, height, width, channels)`` bytes by split.
+        images: ``(n, height, width, channels)`` whole numbers by split: bytes, or for signals, whose
+            height is 1, 16 bits.
         labels: ``(n,)`` class numbers by split.
         classes: The number of classes.
-        mean: The mean of each channel in the unit of the bytes, for normalisation.
+        mean: The mean of each channel in the unit of the images, for normalisation.
         std: The standard deviation of each channel, likewise.
         halves: The origin of the halves of a divided set: ``"official"`` for those of NAS-Bench-201,
             ``"rule"`` for ours; empty if nothing is halved or the data set has its own split.
     """
 
     name: str
-    images: Mapping[str, NDArray[np.uint8]]
+    images: Mapping[str, NDArray[np.uint8] | NDArray[np.int16]]
     labels: Mapping[str, NDArray[np.int64]]
     classes: int
     mean: tuple[float, ...]
@@ -56,7 +58,7 @@ class ImageData:
         for split in SPLITS:
             if split in self.images:
                 digest.update(split.encode())
-                digest.update(np.ascontiguousarray(self.images[split]).data)
+                digest.update(np.ascontiguousarray(self.images[split]).data.cast("B"))
                 digest.update(np.ascontiguousarray(self.labels[split], dtype="<i8").data)
         return digest.hexdigest()
 
@@ -91,13 +93,34 @@ def _digits() -> ImageData:
     )
 
 
+MNIST1D_SIZES = {"train": 4000, "valid": 5000, "test": 5000}
+"""Signals by split."""
+
+
+def _mnist1d() -> ImageData:
+    """MNIST-1D, drawn by ``nasbench_lab.trainer.mnist1d``; each class has a tenth of each split."""
+    drawn = {split: mnist1d.split(n, seed) for seed, (split, n) in enumerate(MNIST1D_SIZES.items())}
+    seen = drawn["train"][0].astype(np.float64)
+    return ImageData(
+        "mnist1d",
+        {split: signals.reshape(-1, 1, mnist1d.LENGTH, 1) for split, (signals, _) in drawn.items()},
+        {split: labels for split, (_, labels) in drawn.items()},
+        classes=10,
+        mean=(float(seen.mean()),),
+        std=(float(seen.std()),),
+    )
+
+
 DATASETS = {
     "digits": "scikit-learn's handwritten digits, 8 by 8 pixels",
+    "mnist1d": "MNIST-1D, signals of 40 values, drawn by a program",
     "cifar10": "CIFAR-10, 32 by 32 pixels, from its authors' files",
     "cifar100": "CIFAR-100, 32 by 32 pixels, from its authors' files",
     "ImageNet16-120": "the first 120 classes of ImageNet16, 16 by 16 pixels, from its authors' files",
 }
 """The data sets by name."""
+
+_WITHOUT_FILES = {"digits": _digits, "mnist1d": _mnist1d}
 
 
 def load_data(
@@ -110,10 +133,10 @@ def load_data(
 ) -> ImageData:
     """Reads a data set.
 
-    ``digits`` needs no files and has its own split. The others are split as in NAS-Bench-201 (Dong
-    and Yang, ICLR 2020, section 2.2), with its mean and standard deviation. The training set of
-    ``cifar10`` is halved into ``"train"`` and ``"valid"``; the test sets of ``cifar100`` and
-    ``ImageNet16-120`` are halved into ``"valid"`` and ``"test"``.
+    ``digits`` and ``mnist1d`` need no files and have their own splits. The others are split as in
+    NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.2), with its mean and standard deviation. The
+    training set of ``cifar10`` is halved into ``"train"`` and ``"valid"``; the test sets of
+    ``cifar100`` and ``ImageNet16-120`` are halved into ``"valid"`` and ``"test"``.
 
     The halves are those of NAS-Bench-201 only with its split file (``cifar-split.txt``,
     ``cifar100-test-split.txt`` or ``imagenet-16-120-test-split.txt``, from D-X-Y/AutoDL-Projects,
@@ -124,7 +147,7 @@ def load_data(
     Args:
         name: One of ``DATASETS``.
         folder: The folder that holds the files, its parent, or the folder of the archive. Not used
-            for ``digits``.
+            for ``digits`` and ``mnist1d``.
         trained_on: ``"train"``, or for ``cifar10`` also ``"train+valid"``: then the whole training
             set is ``"train"``, and there is no ``"valid"``.
         split_file: The split file. It is not read if nothing is halved.
@@ -145,12 +168,12 @@ def load_data(
             parts,
             "Only cifar10 has its images for validation in the training set.",
         )
-    if name == "digits":
+    if name in _WITHOUT_FILES:
         if split_file is not None:
             raise TableFileError(
-                f"{split_file} is not read: the split of digits is fixed. Give no split file."
+                f"{split_file} is not read: the split of {name} is fixed. Give no split file."
             )
-        return _digits()
+        return _WITHOUT_FILES[name]()
     if folder is None:
         raise MissingSourceError(
             f"{name} is read from files. Name the folder with them; get them from {FILES[name].origin}."

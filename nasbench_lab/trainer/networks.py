@@ -25,18 +25,27 @@ from nasbench_lab.spaces.nb201 import CONV_3X3, EDGES, NONE, POOL, SKIP, NB201Sp
 STAGES = 3
 """Stages of cells; each halves height and width of the one before."""
 
+Size = tuple[int, int]
+
+
+def square(size: int, signals: bool) -> Size:
+    """Height and width of a kernel or step of a size; signals have the height 1."""
+    return (1 if signals else size, size)
+
 
 class ConvBN(nn.Sequential):
     """A convolution without bias, and batch normalisation."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, groups: int, *, stride: int = 1) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, kernel: Size, groups: int, *, stride: Size = (1, 1)
+    ) -> None:
         super().__init__(
             nn.Conv2d(
                 groups * c_in,
                 groups * c_out,
                 kernel,
                 stride,
-                padding=kernel // 2,
+                padding=(kernel[0] // 2, kernel[1] // 2),
                 groups=groups,
                 bias=False,
             ),
@@ -59,12 +68,22 @@ class Cell(nn.Module):
         dead_edges: Whether edges that carry nothing or lead nowhere are built. The published networks
             have them: their parameters count, and a convolution of nothing still gives the bias of
             its normalisation.
+        signals: Whether the inputs have the height 1; kernels then have it too.
     """
 
     def __init__(
-        self, cell: Architecture, c_in: int, c_out: int, groups: int, *, dead_edges: bool
+        self,
+        cell: Architecture,
+        c_in: int,
+        c_out: int,
+        groups: int,
+        *,
+        dead_edges: bool,
+        signals: bool,
     ) -> None:
         super().__init__()
+        self.window = square(3, signals)
+        self.padding = (self.window[0] // 2, 1)
         self.edges = [
             (*ends, option)
             for edge, (ends, option) in enumerate(zip(EDGES, cell, strict=True))
@@ -76,9 +95,9 @@ class Cell(nn.Module):
             width = c_in if source == 0 else c_out
             if option == SKIP and width != c_out:
                 # The official code uses a 1 by 1 convolution without ReLU for a skip between widths.
-                self.convolutions[f"{source}{target}"] = ConvBN(width, c_out, 1, groups)
+                self.convolutions[f"{source}{target}"] = ConvBN(width, c_out, (1, 1), groups)
             elif option not in (SKIP, POOL):
-                kernel = 3 if option == CONV_3X3 else 1
+                kernel = square(3 if option == CONV_3X3 else 1, signals)
                 self.convolutions[f"{source}{target}"] = ConvBN(width, c_out, kernel, groups)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +109,9 @@ class Cell(nn.Module):
                 value = nodes[source] = self._nothing(x)
             name = f"{source}{target}"
             if option == POOL:
-                value = functional.avg_pool2d(value, 3, 1, 1, count_include_pad=False)
+                value = functional.avg_pool2d(
+                    value, self.window, 1, self.padding, count_include_pad=False
+                )
             elif option == SKIP:
                 value = self.convolutions[name](value) if name in self.convolutions else value
             else:
@@ -126,12 +147,13 @@ def live_edges(cell: Architecture) -> set[int]:
 class Residual(nn.Module):
     """The residual block of stride 2 between the stages of the published networks."""
 
-    def __init__(self, c_in: int, c_out: int, groups: int) -> None:
+    def __init__(self, c_in: int, c_out: int, groups: int, *, signals: bool) -> None:
         super().__init__()
-        self.first = ConvBN(c_in, c_out, 3, groups, stride=2)
-        self.second = ConvBN(c_out, c_out, 3, groups)
+        kernel, step = square(3, signals), square(2, signals)
+        self.first = ConvBN(c_in, c_out, kernel, groups, stride=step)
+        self.second = ConvBN(c_out, c_out, kernel, groups)
         self.shortcut = nn.Sequential(
-            nn.AvgPool2d(2),
+            nn.AvgPool2d(step),
             nn.Conv2d(groups * c_in, groups * c_out, 1, groups=groups, bias=False),
         )
 
@@ -168,6 +190,7 @@ def build_network(
     image_channels: int = 3,
     skeleton: str = "paper",
     groups: int = 1,
+    signals: bool = False,
 ) -> nn.Sequential:
     """Builds the network of an architecture; ``initialise`` sets its parameters.
 
@@ -177,7 +200,8 @@ def build_network(
 
     ``tiny``: a stem of 8 channels and three stages of one cell with 8, 16 and 32 channels, without
     dead edges. Average pooling and a 1 by 1 convolution join the stages, as residual blocks would do
-    the cell's work. For ``nats-sss`` the channels are the architecture's.
+    the cell's work. For ``nats-sss`` the channels are the architecture's. For signals the stem has
+    the stride 2.
 
     Args:
         space: ``nb201`` or ``nats-sss``.
@@ -186,6 +210,8 @@ def build_network(
         image_channels: Channels of the images.
         skeleton: ``paper`` or ``tiny``.
         groups: How many networks lie side by side.
+        signals: Whether the images are signals of height 1. Kernels and steps then have the height
+            1, and everything else is the same.
 
     Returns:
         A network from ``(n, groups * image_channels, height, width)`` images to
@@ -215,7 +241,10 @@ def build_network(
             ("nb201", "nats-sss"),
             "Others have tables only.",
         )
-    layers: list[nn.Module] = [ConvBN(image_channels, widths[0], 3, groups)]
+    step = square(2 if tiny and signals else 1, signals)
+    layers: list[nn.Module] = [
+        ConvBN(image_channels, widths[0], square(3, signals), groups, stride=step)
+    ]
     for stage in range(STAGES):
         before, joined, inside = (
             widths[max(0, 2 * stage - 1)],
@@ -223,12 +252,12 @@ def build_network(
             widths[2 * stage + 1],
         )
         if stage and tiny:
-            layers += [nn.AvgPool2d(2), ConvBN(before, joined, 1, groups)]
+            layers += [nn.AvgPool2d(square(2, signals)), ConvBN(before, joined, (1, 1), groups)]
         elif stage:
-            layers.append(Residual(before, joined, groups))
+            layers.append(Residual(before, joined, groups, signals=signals))
         for number in range(cells):
             c_in = inside if number else joined
-            layers.append(Cell(cell, c_in, inside, groups, dead_edges=not tiny))
+            layers.append(Cell(cell, c_in, inside, groups, dead_edges=not tiny, signals=signals))
     last = widths[-1]
     layers += [nn.BatchNorm2d(groups * last), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(*layers, Classifier(last, classes, groups))

@@ -77,8 +77,9 @@ def explain(error: ValidationError) -> str:
 
 RECIPES = {
     "digits": Recipe(data="digits", skeleton="tiny", epochs=12, batch_size=64, shift=1, flip=0.0),
+    "mnist1d": Recipe(data="mnist1d", skeleton="tiny", epochs=8, batch_size=128, shift=0, flip=0.0),
     "cifar10": Recipe(),
     "cifar100": Recipe(data="cifar100"),
     "ImageNet16-120": Recipe(data="ImageNet16-120", shift=2),
 }
-"""The recipe of each data set: that of NAS-Bench-201, and ours for the digits."""
+"""The recipe of each data set: that of NAS-Bench-201, and ours for the digits and MNIST-1D."""

@@ -225,6 +225,7 @@ class _Run:
             "classes": data.classes,
             "image_channels": data.shape[2],
             "skeleton": recipe.skeleton,
+            "signals": data.shape[0] == 1,
         }
         with torch.device("meta"):  # no memory, and no draws from PyTorch's global generator
             plain = build_network(space, architecture, **settings)

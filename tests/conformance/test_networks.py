@@ -107,13 +107,43 @@ def by_the_paper(cell, x, dead_edges):
 def test_a_cell_is_what_the_paper_says(dead_edges):
     space, rng = get_space("nb201"), np.random.default_rng(0)
     for architecture in map(tuple, space.sample(rng, 60).tolist()):
-        cell = Cell(architecture, 4, 4, 1, dead_edges=dead_edges)
+        cell = Cell(architecture, 4, 4, 1, dead_edges=dead_edges, signals=False)
         cell.options = architecture
         for parameter in cell.parameters():
             nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
         x = torch.randn(5, 4, 6, 6, generator=torch.Generator().manual_seed(2))
         # Sums in another order: a few rounding errors of single precision.
         torch.testing.assert_close(cell(x), by_the_paper(cell, x, dead_edges), rtol=1e-4, atol=1e-4)
+
+
+def test_a_cell_of_signals_is_the_middle_row_of_a_cell_of_images():
+    """On a picture of one row, a 3 by 3 kernel is its middle row, and the mean leaves borders out."""
+    space, rng = get_space("nb201"), np.random.default_rng(5)
+    for architecture in map(tuple, space.sample(rng, 20).tolist()):
+        row = Cell(architecture, 4, 4, 1, dead_edges=True, signals=True)
+        image = Cell(architecture, 4, 4, 1, dead_edges=True, signals=False)
+        pairs = zip(row.convolutions.values(), image.convolutions.values(), strict=True)
+        for of_row, of_image in pairs:
+            weight = torch.randn(
+                of_image[0].weight.shape, generator=torch.Generator().manual_seed(1)
+            )
+            of_image[0].weight.data = weight
+            middle = weight.shape[2] // 2
+            of_row[0].weight.data = weight[:, :, middle : middle + 1]
+        x = torch.randn(5, 4, 1, 9, generator=torch.Generator().manual_seed(2))
+        # Sums in another order: a few rounding errors of single precision.
+        torch.testing.assert_close(row(x), image(x), rtol=1e-4, atol=1e-4)
+
+
+def test_networks_for_signals_have_kernels_of_height_one():
+    space, sizes = get_space("nb201"), get_space("nats-sss")
+    for one, name in ((space, ELEVEN), (sizes, "8:16:24:32:40")):
+        for skeleton in ("tiny", "paper"):
+            settings = {"classes": 10, "image_channels": 1, "skeleton": skeleton}
+            network = build_network(one, one.from_string(name), **settings, signals=True)
+            layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+            assert {layer.kernel_size for layer in layers} == {(1, 1), (1, 3)}
+            assert network(torch.zeros(2, 1, 1, 40)).shape == (1, 2, 10)
 
 
 def test_networks_side_by_side_are_the_networks_one_by_one():
