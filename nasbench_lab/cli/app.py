@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -36,6 +36,7 @@ from nasbench_lab.cli.files import (
     import_,
     remove,
 )
+from nasbench_lab.cli.proxies import PROXIES_EXAMPLES, proxies
 from nasbench_lab.cli.results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli.train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.cli.verify import VERIFY_EXAMPLES, verify
@@ -50,6 +51,9 @@ from nasbench_lab.errors import (
 )
 from nasbench_lab.processes import HASH_SEED, Terminated, lasting_threads, stop_workers
 from nasbench_lab.words import counted
+
+if TYPE_CHECKING:
+    from nasbench_lab.tables.table import Table
 
 app = typer.Typer(
     name="nasbench-lab",
@@ -82,6 +86,7 @@ app.command("remove", epilog=REMOVE_EXAMPLES)(remove)
 app.command("export", epilog=EXPORT_EXAMPLES, cls=HeavyCommand)(export)
 app.command("draw", epilog=DRAW_EXAMPLES)(draw)
 app.command("analyze", epilog=ANALYZE_EXAMPLES, cls=HeavyCommand)(analyze)
+app.command("proxies", epilog=PROXIES_EXAMPLES, cls=HeavyCommand)(proxies)
 app.command("validate", epilog=VALIDATE_EXAMPLES, cls=HeavyCommand)(validate)
 app.command("build-table", epilog=BUILD_EXAMPLES, cls=HeavyCommand)(build_table)
 app.command("verify", epilog=VERIFY_EXAMPLES, cls=HeavyCommand)(verify)
@@ -192,6 +197,7 @@ def describe(table: TableName, as_json: Json = False) -> None:
     from nasbench_lab.registry import open_task
     from nasbench_lab.spaces.conditions import in_words
     from nasbench_lab.tables.columns import ranges
+    from nasbench_lab.tables.proxies import OF_PROXIES, SCORE
 
     opened, _ = open_task(table)
     info, tasks = opened.info, opened.info.tasks.items()
@@ -230,9 +236,23 @@ def describe(table: TableName, as_json: Json = False) -> None:
                 "epochs": ranges(c["epochs"]) if c["epochs"] else "the end",
             }
             for c in columns
+            if c["quantity"] not in OF_PROXIES
         ],
         False,
     )
+    if scores := [
+        {
+            "score without training": c["name"],
+            "better": "more" if c["maximize"] else "less",
+            "best": "" if c["best"] is None else f"{c['best']:.6g}",
+            "seed": ranges(c["trials"]),
+            "took": _took(opened, c["name"]),
+        }
+        for c in columns
+        if c["quantity"] == SCORE
+    ]:
+        console.print()
+        print_rows(scores, False)
     if info.decisions:
         console.print()
         print_rows(
@@ -267,6 +287,14 @@ def describe(table: TableName, as_json: Json = False) -> None:
     console.print(info.citation, highlight=False, markup=False)
 
 
+def _took(table: Table, score: str) -> str:
+    """The median seconds of a score, if the table has them."""
+    import numpy as np
+
+    times = table.columns.get(f"{score}_time")
+    return f"{1000 * np.nanmedian(table.values(times.name)):.3g} ms" if times else ""
+
+
 @app.command(
     epilog="""Example:\n
     nasbench-lab query nas-bench-graph/cora "Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc', 'cheb'])" """
@@ -280,6 +308,7 @@ def query(
 ) -> None:
     """Look one architecture up: everything that the table holds of it."""
     from nasbench_lab.registry import open_task
+    from nasbench_lab.tables.proxies import OF_PROXIES, SCORE
 
     opened, _ = open_task(table)
     parsed = opened.space.from_string(architecture)
@@ -302,8 +331,16 @@ def query(
             "mean of": f"{counts[name]} of {len(opened.columns[name].trials)}",
         }
         for name, value in values.items()
+        if opened.columns[name].quantity not in OF_PROXIES
     ]
     print_rows(rows, False)
+    if scores := [
+        {"score without training": name, "value": f"{value:.6g}"}
+        for name, value in values.items()
+        if opened.columns[name].quantity == SCORE
+    ]:
+        console.print()
+        print_rows(scores, False)
 
 
 @app.command(epilog="Example:\n\n    nasbench-lab best nas-bench-graph/cora --by test_accuracy")

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from nasbench_lab.tables.columns import Column
 from nasbench_lab.tables.table import Table
 
+SCORE, SECONDS = OF_PROXIES = "proxy", "proxy_time"
+"""The quantities of columns with scores, and with the seconds that they took."""
+
 
 @dataclass(frozen=True)
 class Proxy:
@@ -87,7 +90,7 @@ def proxy_columns(proxy: str, dataset: str, seed: int, batch: str) -> tuple[Colu
     about = f"{what.about} ({what.paper}); of the network with the initial weights of seed {seed}"
     scores = Column(
         score_column(proxy),
-        "proxy",
+        SCORE,
         "1",
         what.maximize,
         dataset=dataset,
@@ -96,7 +99,7 @@ def proxy_columns(proxy: str, dataset: str, seed: int, batch: str) -> tuple[Colu
     )
     seconds = Column(
         seconds_column(proxy),
-        "proxy_time",
+        SECONDS,
         "s",
         False,
         dataset=dataset,
