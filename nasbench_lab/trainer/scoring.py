@@ -73,6 +73,7 @@ def score_architecture(
         classes=data.classes,
         image_channels=data.shape[2],
         skeleton=recipe.skeleton,
+        signals=data.shape[0] == 1,
     )
     initialise(network, [_stream(seed, _WEIGHTS)])
     batch = training_batch(data, seed=seed, device=device)

@@ -299,6 +299,20 @@ def test_seeds():
     )
 
 
+@pytest.mark.parametrize("space", ["nb201", "nats-sss"])
+def test_signals(space):
+    """Images of height 1: every proxy, of networks whose kernels have the height 1."""
+    space, data = get_space(space), load_data("mnist1d")
+    cell = EVERY_OPERATION if space == SPACE else (0, 1, 2, 3, 7)
+    values, _ = score_architecture(space, cell, RECIPES["mnist1d"], data)
+    assert list(values) == list(PROXIES)
+    assert all(math.isfinite(value) for value in values.values()), values
+    none = (NO_PATH if space == SPACE else (0,) * 5), ["params", "synflow"]
+    fewer, _ = score_architecture(space, none[0], RECIPES["mnist1d"], data, none[1])
+    assert fewer["params"] < values["params"]
+    assert fewer["synflow"] < values["synflow"]
+
+
 def test_the_batch_is_of_training_images():
     data = load_data("digits")
     images, labels = training_batch(data, images=5, seed=1)
