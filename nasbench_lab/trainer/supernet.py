@@ -35,8 +35,10 @@ from nasbench_lab.trainer.datasets import ImageData, halved
 from nasbench_lab.trainer.networks import (
     STAGES,
     Classifier,
+    Size,
     build_network,
     live_edges,
+    square,
 )
 from nasbench_lab.trainer.recipe import RECIPES, Recipe
 from nasbench_lab.trainer.training import Images
@@ -95,7 +97,7 @@ class Norm(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias that keeps the size, and batch normalisation.
+    """A convolution without bias, and batch normalisation.
 
     Args:
         c_in: Channels of the input.
@@ -103,25 +105,28 @@ class ConvNorm(nn.Module):
         kernel: Height and width of the kernel, odd.
         normalisation: One of ``NORMALISATIONS``.
         affine: Whether the normalisation's scale and shift are trained.
+        stride: The step of the kernel down and to the right.
     """
 
     def __init__(
         self,
         c_in: int,
         c_out: int,
-        kernel: tuple[int, int],
+        kernel: Size,
         normalisation: str,
         *,
         affine: bool = True,
+        stride: Size = (1, 1),
     ) -> None:
         super().__init__()
+        self.stride = stride
         self.weight = nn.Parameter(torch.empty(c_out, c_in, *kernel))
         self.padding = (kernel[0] // 2, kernel[1] // 2)
         self.norm = Norm(c_out, normalisation, affine=affine)
 
     def forward(self, x: Tensor, part: slice | None = None, factor: Tensor | None = None) -> Tensor:
         weight = self.weight if part is None else self.weight[part]
-        x = functional.conv2d(x, weight, padding=self.padding)
+        x = functional.conv2d(x, weight, None, self.stride, self.padding)
         return cast(Tensor, self.norm(x, part, factor))
 
 
@@ -138,7 +143,7 @@ class MixedCell(nn.Module):
     """
 
     def __init__(
-        self, channels: int, kernel: tuple[int, int], normalisation: str, affine: bool, share: int
+        self, channels: int, kernel: Size, normalisation: str, affine: bool, share: int
     ) -> None:
         super().__init__()
         self.channels, self.kernel, self.share = channels, kernel, share
@@ -266,10 +271,10 @@ class Supernet(nn.Module):
         height, _, channels = data.shape
         self.image_channels, self.classes = channels, data.classes
         self.normalisation, self.share = normalisation, share
-        # Signals have a height of 1.
-        kernel = (3, 3) if height > 1 else (1, 3)
-        self.halving = (2, 2) if height > 1 else (1, 2)
-        self.stem = ConvNorm(channels, _WIDTHS[0], kernel, normalisation)
+        self.signals = height == 1
+        kernel, self.halving = square(3, self.signals), square(2, self.signals)
+        stride = self.halving if self.signals else (1, 1)
+        self.stem = ConvNorm(channels, _WIDTHS[0], kernel, normalisation, stride=stride)
         self.joints = nn.ModuleList(
             ConvNorm(_WIDTHS[stage - 1], _WIDTHS[stage], (1, 1), normalisation)
             for stage in range(1, STAGES)
@@ -414,6 +419,7 @@ class Supernet(nn.Module):
                 classes=self.classes,
                 image_channels=self.image_channels,
                 skeleton="tiny",
+                signals=self.signals,
             )
         network = network.to_empty(device=self.norm.bias.device).to(self.norm.bias.dtype)
         layers = iter(self._layers(cell))
