@@ -134,6 +134,7 @@ def _scored(
 
 def _show(study: ProxyStudy) -> None:
     from nasbench_lab.landscape.proxies import BASELINE, SETS
+    from nasbench_lab.landscape.reliability import TOP
 
     which = "" if study.rows == study.of else f" of {study.of:,}, scored now"
     console.print(
@@ -180,6 +181,13 @@ def _show(study: ProxyStudy) -> None:
             style="dim",
             highlight=False,
         )
+    n = max(2, round(TOP * study.rows))
+    console.print(
+        f"The top has {counted(n, 'row')}, where a correlation has a standard error of some "
+        f"{1 / math.sqrt(n - 1):.2f}.",
+        style="dim",
+        highlight=False,
+    )
     losers = [x["proxy"] for x in lines if not x["beats_params"] and x["proxy"] != BASELINE]
     if has_baseline and losers:
         console.print(
