@@ -28,7 +28,7 @@ from nasbench_lab.algorithm import (
     hyperparameters_of,
 )
 from nasbench_lab.errors import UnsuitedError
-from nasbench_lab.spaces import Architecture, SearchSpace
+from nasbench_lab.spaces import Architecture, PoolSpace, SearchSpace
 
 if TYPE_CHECKING:
     from nasbench_lab.trainer.supernet_training import Epoch, SupernetTraining
@@ -67,8 +67,8 @@ class OneShot(SearchAlgorithm):
         progress: Called with the number of finished epochs and of all epochs, if it is set.
 
     Raises:
-        UnsuitedError: The space is not ``nb201``, or the benchmark trains on other images than every
-            install has.
+        UnsuitedError: The space is not all of ``nb201``, or the benchmark trains on other images than
+            every install has.
         HyperparameterError: A value does not fit.
     """
 
@@ -127,13 +127,15 @@ class OneShot(SearchAlgorithm):
         from nasbench_lab.trainer import RECIPES
 
         known = [name for name, recipe in RECIPES.items() if recipe.skeleton == "tiny"]
-        if self.space.name == "nb201" and data in known:
+        # A pool has some cells only, and a supernet may lead to any.
+        pool = isinstance(self.space, PoolSpace)
+        if self.space.name == "nb201" and not pool and data in known:
             return str(data)
         raise UnsuitedError(
             f"{type(self).__name__} trains a supernet of nb201 on the images of the benchmark. "
             f"Expected the space nb201 and images of {' or '.join(known)}, but the space is "
-            f"{self.space.name} and the images are {data or 'not known'}. Search on the table "
-            f"nb201-{known[0]}, for example."
+            f"{'a part of ' * pool}{self.space.name} and the images are {data or 'not known'}. Search "
+            f"on the table nb201-{known[0]}, for example."
         )
 
     def ask(self) -> Trial | Work | None:

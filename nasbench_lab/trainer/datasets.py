@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import MissingSourceError, TableFileError, UnknownNameError
+from nasbench_lab.guard import kept_generators
 from nasbench_lab.trainer import mnist1d
 from nasbench_lab.trainer.image_files import FILES, read_images, read_split
 
@@ -70,7 +71,9 @@ def _digits() -> ImageData:
     and Kaynak 1998). The split is fixed: 800 to train on, 500 for validation, 497 for testing, with
     each class in proportion.
     """
-    from sklearn.datasets import load_digits
+    # What this imports draws a number from Python's global generator.
+    with kept_generators():
+        from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     pixels = images.astype(np.uint8).reshape(-1, 8, 8, 1)

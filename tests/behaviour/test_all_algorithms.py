@@ -6,13 +6,14 @@ well, for all algorithms on all tables: ``pytest -m slow -s tests/behaviour/test
 
 import numpy as np
 import pytest
+from one_shot import EVALUATING
 
-from nasbench_lab.registry import algorithm_modules, load_benchmark
+from nasbench_lab.registry import load_benchmark
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.stats import bootstrap_interval, curves
 from nasbench_lab.workers import Workers
 
-ALGORITHMS = [name for name in sorted(algorithm_modules()) if name != "random_search"]
+ALGORITHMS = [name for name in sorted(EVALUATING) if name != "random_search"]
 # Table, clock, the two budgets, the axis along which they are, and the workers.
 ONE, CLUSTER = Workers(), Workers(8, synchronous=True, fail=0.05, straggle=0.1)
 SETTINGS = {

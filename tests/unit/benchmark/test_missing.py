@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from one_shot import EVALUATING
 
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark, gaps, scarcity
@@ -20,7 +21,7 @@ from nasbench_lab.errors import (
 from nasbench_lab.experiment.differences import differences
 from nasbench_lab.experiment.experiment import BenchmarkSetting, Experiment
 from nasbench_lab.experiment.toml import read_experiment, to_toml
-from nasbench_lab.registry import algorithm_modules, load_benchmark, open_table, table_folder
+from nasbench_lab.registry import load_benchmark, open_table, table_folder
 from nasbench_lab.report import write_report
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.comparison import compare
@@ -157,7 +158,7 @@ def test_a_pool_has_the_architectures_with_values(sparse):
     assert (space.at(np.arange(997)) == sparse.architectures[valued]).all()
 
 
-@pytest.mark.parametrize("algorithm", algorithm_modules())
+@pytest.mark.parametrize("algorithm", EVALUATING)
 def test_in_a_pool_no_evaluation_fails(sparse, algorithm):
     trace = run(algorithm, TableBenchmark(sparse), budget=200, seed=1)
     assert len(trace) == 200
