@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nasbench_lab.files import data_folder
+from nasbench_lab.guard import kept_generators
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.spaces.nb201 import EDGES, NONE, OPERATIONS
 from nasbench_lab.trainer.checkpoints import read_checkpoint, write_checkpoint
@@ -118,7 +119,8 @@ class SupernetTraining:
         self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
         self.learning_rate, self.min_learning_rate = learning_rate, min_learning_rate
         self.gradient_clip = gradient_clip
-        read = load_data(data)
+        with kept_generators():  # scikit-learn draws from Python's when it is imported
+            read = load_data(data)
         self.images = HalvedImages(read, limit=images, device=self.device)
         self.supernet = Supernet(read, seed, normalisation=normalisation, share=share)
         self.supernet.to(self.device)
