@@ -38,6 +38,7 @@ from nasbench_lab.cli.files import (
 )
 from nasbench_lab.cli.proxies import PROXIES_EXAMPLES, proxies
 from nasbench_lab.cli.results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
+from nasbench_lab.cli.supernet import SUPERNET_EXAMPLES, supernet
 from nasbench_lab.cli.train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.cli.verify import VERIFY_EXAMPLES, verify
 from nasbench_lab.errors import (
@@ -89,6 +90,7 @@ app.command("analyze", epilog=ANALYZE_EXAMPLES, cls=HeavyCommand)(analyze)
 app.command("proxies", epilog=PROXIES_EXAMPLES, cls=HeavyCommand)(proxies)
 app.command("validate", epilog=VALIDATE_EXAMPLES, cls=HeavyCommand)(validate)
 app.command("build-table", epilog=BUILD_EXAMPLES, cls=HeavyCommand)(build_table)
+app.command("supernet", epilog=SUPERNET_EXAMPLES, cls=HeavyCommand)(supernet)
 app.command("verify", epilog=VERIFY_EXAMPLES, cls=HeavyCommand)(verify)
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Such as nas-bench-graph/cora.")]
