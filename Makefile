@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constra
 # All cores; a worker that has no more tests takes some of another's.
 PARALLEL = -n logical --maxprocesses 8 --dist worksteal
 
-.PHONY: compare test test-fast test-slow bench lint clean
+.PHONY: compare test test-fast test-slow bench gpu-check lint clean
 
 # The stamps say what is installed; they are made anew only when the requirements change.
 $(VENV)/.made:
@@ -52,6 +52,10 @@ test-slow: $(VENV)/.installed-peers
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q tests/benchmarks --benchmark-enable --benchmark-only --benchmark-quiet
+
+# Where there is a GPU: training on it against training on the CPU, in under five minutes.
+gpu-check: $(VENV)/.installed-test
+	$(BIN)/python tests/gpu_check.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
