@@ -2,26 +2,31 @@
 
 Jones, Schonlau and Welch, "Efficient global optimization of expensive black-box functions", Journal
 of Global Optimization 1998; on architectures: Kandasamy et al., NeurIPS 2018 (arXiv 1802.07191) and
-White et al., AAAI 2021 (arXiv 1910.11858).
+White et al., AAAI 2021 (arXiv 1910.11858). Warmup by zero-cost proxies: Abdelfattah et al., ICLR 2021
+(arXiv 2101.08134); preselection takes their move proposal to the candidates of an ask.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from algorithms._numbers import squarable
+from algorithms._proxies import Pool, Ranking
 from algorithms._surrogates import acquisition as acquisitions
 from algorithms._surrogates.kernels import KERNELS, Kernel
 from algorithms._surrogates.posterior import MOST_STORED, Candidates, Posterior
 from algorithms._surrogates.surrogate import Surrogate
 from nasbench_lab.algorithm import (
     Evaluation,
+    Proxies,
     SearchAlgorithm,
     Trial,
+    Work,
     check_choice,
     check_number,
 )
@@ -50,7 +55,14 @@ class GPBO(SearchAlgorithm):
         ucb_beta: Standard deviations above the mean in ``ucb``.
         refit_growth: The hyperparameters are fitted again whenever the data have grown by this
             factor.
-        n_candidates: Candidates drawn for each ask where the space is too large to score all of it.
+        n_candidates: Candidates drawn for each ask where the space is too large to score all of it,
+            or where there is a preselection.
+        proxies: Scores without training; given by the benchmark.
+        warmup: If not 0, so many random architectures are scored by ``proxy`` first, and the best of
+            them come in place of the random ones.
+        preselection: If not 0, the candidates of each ask are drawn as in large spaces, and only so
+            many remain, the best by ``proxy``.
+        proxy: The zero-cost proxy that scores, or several that vote.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
@@ -64,6 +76,10 @@ class GPBO(SearchAlgorithm):
         ucb_beta: float = 2.0,
         refit_growth: float = 1.3,
         n_candidates: int = 1000,
+        proxies: Proxies | None = None,
+        warmup: int = 0,
+        preselection: int = 0,
+        proxy: str | Sequence[str] = "synflow",
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
@@ -73,6 +89,8 @@ class GPBO(SearchAlgorithm):
         check_number("ucb_beta", ucb_beta, low=0)
         check_number("refit_growth", refit_growth, low=1)
         check_number("n_candidates", n_candidates, whole=True, low=1)
+        check_number("warmup", warmup, whole=True, low=0)
+        check_number("preselection", preselection, whole=True, low=0)
         self.kernel = Kernel(kernel, space)
         on_grid = self.kernel.product and self.kernel.grid_size <= WHOLE
         self._whole = on_grid or space.size <= MOST_STORED
@@ -85,10 +103,31 @@ class GPBO(SearchAlgorithm):
         # whole space, also a mask of them.
         self._taken: set[Architecture] = set()
         self._barred: NDArray[np.bool_] | None = None
+        self.preselection = preselection
+        self._ranking = Ranking(proxies, proxy) if warmup or preselection else None
+        self._pool: Pool | None = None
+        if self._ranking is not None and warmup:
+            self._pool = Pool(self._ranking, space.canonical(space.sample(self.rng, warmup)))
+        # What was preselected by the scoring that took time.
+        self._preselected: list[Architecture] | None = None
+        self._scoring = False
 
-    def ask(self) -> Trial | None:
+    def ask(self) -> Trial | Work | None:
+        if self._scoring:
+            return None
+        if self._pool is not None and not self._pool.finished:
+            self._scoring = True
+            return self._pool.score_some()
         if len(self._taken) < self.n_initial or not self.surrogate.results:
-            architecture = self._draw()  # the initial design: random architectures
+            architecture = self._draw_initial()
+        elif self._ranking is not None and self.preselection:
+            work = self._preselect(self._ranking)
+            if work is not None:
+                self._scoring = True
+                return work
+            candidates = [a for a in self._preselected or () if a not in self._taken]
+            self._preselected = None
+            architecture = self._best_of(candidates)
         elif self._whole:
             architecture = self._best_of_all()
         else:
@@ -99,6 +138,9 @@ class GPBO(SearchAlgorithm):
         self._take(architecture)
         self.surrogate.add_pending(trial.number, architecture)
         return trial
+
+    def done(self, work: Work) -> None:
+        self._scoring = False
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         self.surrogate.finish(trial.number, squarable(self.penalised_score(evaluation)))
@@ -115,6 +157,13 @@ class GPBO(SearchAlgorithm):
         self._taken.add(architecture)
         if self._barred is not None:
             self._barred[_positions([architecture], self.space)] = True
+
+    def _draw_initial(self) -> Architecture | None:
+        """An architecture of the initial design: the best of the warmup, or a random one."""
+        for architecture in map(tuple, [] if self._pool is None else self._pool.ranked.tolist()):
+            if architecture not in self._taken:
+                return architecture
+        return self._draw()
 
     def _draw(self) -> Architecture | None:
         """A random architecture of a class not asked before, or None if there seems to be none."""
@@ -140,6 +189,22 @@ class GPBO(SearchAlgorithm):
 
     def _best_of_pool(self) -> Architecture | None:
         """The best candidate of random architectures and of mutants of the best results."""
+        return self._best_of(self._draw_candidates())
+
+    def _preselect(self, ranking: Ranking) -> Work | None:
+        """Ranks new candidates by the proxies, and keeps the best; None if that takes no time."""
+        if self._preselected is not None:
+            return None
+        candidates = np.array(self._draw_candidates(), np.int64)
+        if not len(candidates):
+            self._preselected = []
+            return None
+        ranked, work = ranking.ranked(candidates)
+        self._preselected = [tuple(one) for one in ranked[: self.preselection].tolist()]
+        return work if work.seconds or work.passes is not None else None
+
+    def _draw_candidates(self) -> list[Architecture]:
+        """Random architectures and mutants of the best results that were not asked yet."""
         ranked = sorted(self.surrogate.results, key=lambda result: -result[1])
         parents = np.array([architecture for architecture, _ in ranked[:10]])
         mutants = self.space.mutate(
@@ -147,7 +212,10 @@ class GPBO(SearchAlgorithm):
         )
         sample = self.space.sample(self.rng, self.n_candidates)
         pool = self.space.canonical(np.concatenate([sample, mutants]))
-        candidates = sorted(set(map(tuple, pool.tolist())) - self._taken)
+        return sorted(set(map(tuple, pool.tolist())) - self._taken)
+
+    def _best_of(self, candidates: list[Architecture]) -> Architecture | None:
+        """The best of some candidates, or a random architecture if there are none."""
         if not candidates:
             return self._draw()
         posterior = self.surrogate.condition(Candidates(self.kernel, np.array(candidates)))
