@@ -206,6 +206,13 @@ def _reported(result: Result) -> list[str]:
         said = tuple(_judged(result.benchmark(name), partial))
         groups.setdefault(said, []).append(name)
     sentences: list[str] = []
+    if any(run.trace.derived.any() for run in result.runs):
+        sentences.append(
+            "Algorithms may work themselves, such as train a supernet or score networks without "
+            "training. That takes simulated time too, at the price of the same passes in trainings, or "
+            "the seconds that were stored with the scores; a number of evaluations does not count it. "
+            "What such work recommends is the incumbent of a run until its first evaluation."
+        )
     for said, names in groups.items():
         prefix = f"On {listed(names)}: " if len(groups) > 1 else ""
         sentences += [prefix + said[0], *said[1:]]

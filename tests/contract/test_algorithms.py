@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from one_shot import EVALUATING, ONE_SHOT, RUNNABLE_ONE_SHOT, small
+from one_shot import BY_PROXIES, EVALUATING, ONE_SHOT, RUNNABLE_ONE_SHOT, small
 
 from nasbench_lab.algorithm import SearchAlgorithm, Trial, hyperparameters_of
 from nasbench_lab.errors import UnsuitedError
@@ -70,7 +70,7 @@ def in_this_process(monkeypatch):
 
 
 @pytest.mark.parametrize("check", ALGORITHM_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", EVALUATING)
+@pytest.mark.parametrize("name", [*EVALUATING, *BY_PROXIES])
 def test_contract(name, check):
     check(lambda *a, **k: make_algorithm(name, *a, **k))
 

@@ -15,7 +15,14 @@ from nasbench_lab.registry import algorithm_modules
 from nasbench_lab.running.search import run
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))  # where this is run as a program
-from one_shot import EVALUATING, RUNNABLE_ONE_SHOT, is_one_shot, small
+from one_shot import (
+    BY_PROXIES,
+    EVALUATING,
+    RUNNABLE_BY_PROXIES,
+    RUNNABLE_ONE_SHOT,
+    is_one_shot,
+    small,
+)
 
 FILE = Path(__file__).with_name("traces.json")
 TABLES = {"nas-bench-graph/cora": 60, "nas-bench-graph/proteins": 40, "nb201-digits": 60}
@@ -29,12 +36,17 @@ def trace_of(algorithm: str, table: str) -> list[list[int]]:
 
 def tables_of(algorithm: str) -> list[str]:
     """The tables that an algorithm can search."""
-    return ["nb201-digits"] if is_one_shot(algorithm) else list(TABLES)
+    some = is_one_shot(algorithm) or algorithm in BY_PROXIES
+    return ["nb201-digits"] if some else list(TABLES)
 
 
 @pytest.mark.parametrize(
     ("algorithm", "table"),
-    [(name, table) for name in (*EVALUATING, *RUNNABLE_ONE_SHOT) for table in tables_of(name)],
+    [
+        (name, table)
+        for name in (*EVALUATING, *RUNNABLE_ONE_SHOT, *RUNNABLE_BY_PROXIES)
+        for table in tables_of(name)
+    ],
 )
 def test_trace_is_the_golden_one(algorithm, table):
     assert trace_of(algorithm, table) == json.loads(FILE.read_text())[algorithm][table]

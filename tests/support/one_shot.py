@@ -1,4 +1,4 @@
-"""One-shot methods with settings so small that a run takes a fraction of a second."""
+"""Algorithms that suit some benchmarks only, with settings so small that a run takes little time."""
 
 from importlib.util import find_spec
 
@@ -25,10 +25,10 @@ def is_one_shot(name):
 
 
 def small(name):
-    """Hyperparameters of a short run; the algorithm's own ones if it trains no supernet."""
+    """Hyperparameters of a short run; the algorithm's own ones if it neither trains nor scores."""
     cls = algorithm_class(name)
     if not is_one_shot(name):
-        return {}
+        return {"pool_size": 20} if name in BY_PROXIES else {}
     known = {key for base in cls.__mro__[:-2] for key in hyperparameters_of(base)}
     return {key: value for key, value in _SMALL.items() if key in known}
 
@@ -36,8 +36,16 @@ def small(name):
 ONE_SHOT = [name for name in algorithm_modules() if is_one_shot(name)]
 """The one-shot methods."""
 
-EVALUATING = [name for name in algorithm_modules() if not is_one_shot(name)]
-"""All others: those that evaluate architectures for as long as there is budget."""
+BY_PROXIES = ["zero_cost_search"]
+"""The algorithms that need scores by zero-cost proxies."""
+
+EVALUATING = [
+    name for name in algorithm_modules() if not is_one_shot(name) and name not in BY_PROXIES
+]
+"""All others: those that search any benchmark, for as long as there is budget."""
+
+RUNNABLE_BY_PROXIES = BY_PROXIES if find_spec("torch") else []
+"""Those that can run here on a table without columns of scores."""
 
 RUNNABLE_ONE_SHOT = ONE_SHOT if find_spec("torch") else []
 """The one-shot methods that can run here: a supernet needs PyTorch."""

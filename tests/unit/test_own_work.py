@@ -455,6 +455,7 @@ def test_a_comparison_is_read_resumed_and_exported(compared, tmp_path):
     assert (line[0], float(line[2])) == ("1", pytest.approx(regret))
     page = write_report(again, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "derives" in page
+    assert "Algorithms may work themselves" in page
 
 
 def test_the_schedule_shows_own_work(compared):
