@@ -67,14 +67,16 @@ def score_architecture(
         UnknownNameError: There is no such proxy.
         InvalidArchitectureError: The architecture is not of the space.
     """
-    network = build_network(
-        space,
-        trained_as(space, architecture, recipe),
-        classes=data.classes,
-        image_channels=data.shape[2],
-        skeleton=recipe.skeleton,
-        signals=data.shape[0] == 1,
-    )
+    # New layers draw values from PyTorch's global generator, which is left as it was.
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(
+            space,
+            trained_as(space, architecture, recipe),
+            classes=data.classes,
+            image_channels=data.shape[2],
+            skeleton=recipe.skeleton,
+            signals=data.shape[0] == 1,
+        )
     initialise(network, [_stream(seed, _WEIGHTS)])
     batch = training_batch(data, seed=seed, device=device)
     with one_thread(torch.device(device)):

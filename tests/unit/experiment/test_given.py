@@ -88,6 +88,15 @@ def test_isomorphic_architectures_are_scored_once_and_computed_where_there_are_n
     assert proxies.score(["params"], many)[1].epochs == 0
 
 
+def test_scores_that_are_computed_draw_from_no_global_generator():
+    torch = pytest.importorskip("torch")
+    state = torch.get_rng_state()
+    proxies = BenchmarkProxies(load_benchmark("nb201-digits"))
+    proxies._columns = {}
+    proxies.score(["synflow"], proxies._space.at(np.array([4000])))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_measured_scores_take_measured_seconds(tmp_path):
     pytest.importorskip("torch")
     from nasbench_lab.trainer import TrainingBenchmark
