@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -51,6 +51,14 @@ class ImageData:
         """Height, width and channels of an image."""
         height, width, channels = self.images["train"].shape[1:]
         return height, width, channels
+
+    def first(self, n: int) -> ImageData:
+        """The data set with the first ``n`` images of each split, or all of them."""
+        return replace(
+            self,
+            images={split: images[:n] for split, images in self.images.items()},
+            labels={split: labels[:n] for split, labels in self.labels.items()},
+        )
 
     @cached_property
     def checksum(self) -> str:
