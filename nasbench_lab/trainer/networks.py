@@ -33,6 +33,11 @@ def square(size: int, signals: bool) -> Size:
     return (1 if signals else size, size)
 
 
+def tiny_channels(signals: bool) -> int:
+    """Channels of the first stage of the skeleton ``tiny``."""
+    return 4 if signals else 8
+
+
 class ConvBN(nn.Sequential):
     """A convolution without bias, and batch normalisation."""
 
@@ -200,8 +205,8 @@ def build_network(
 
     ``tiny``: a stem of 8 channels and three stages of one cell with 8, 16 and 32 channels, without
     dead edges. Average pooling and a 1 by 1 convolution join the stages, as residual blocks would do
-    the cell's work. For ``nats-sss`` the channels are the architecture's. For signals the stem has
-    the stride 2.
+    the cell's work. For ``nats-sss`` the channels are the architecture's. For signals the stem
+    has the stride 2 and 4 channels, and the stages have 4, 8 and 16.
 
     Args:
         space: ``nb201`` or ``nats-sss``.
@@ -226,7 +231,7 @@ def build_network(
         raise UnknownNameError("skeleton", skeleton, ("paper", "tiny"))
     tiny = skeleton == "tiny"
     if isinstance(space, NB201Space):
-        cell, first = architecture, 8 if tiny else 16
+        cell, first = architecture, tiny_channels(signals) if tiny else 16
         # Stem and first stage, then the joint and the cells of each further stage.
         widths = [first, first] + [first * 2**stage for stage in (1, 1, 2, 2)]
         cells = 1 if tiny else 5

@@ -39,6 +39,7 @@ from nasbench_lab.trainer.networks import (
     build_network,
     live_edges,
     square,
+    tiny_channels,
 )
 from nasbench_lab.trainer.recipe import RECIPES, Recipe
 from nasbench_lab.trainer.training import Images
@@ -56,7 +57,6 @@ training, all use those of the batch.
 
 # The edges that leave each node but the last, by their numbers in EDGES.
 _LEAVING = [[e for e, (start, _) in enumerate(EDGES) if start == node] for node in range(3)]
-_WIDTHS = (8, 16, 32)
 
 
 class Norm(nn.Module):
@@ -247,7 +247,7 @@ class Supernet(nn.Module):
             mixture have no second scale beside them. Those around the cells always have them.
         share: In how many equal parts the channels are divided, of which the operations see the
             first, while the others are passed on (PC-DARTS, arXiv 1907.05737, section 3.2): 1, 2, 4
-            or 8.
+            or, for images of more than one row, 8.
 
     Raises:
         UnknownNameError: There is no such normalisation.
@@ -266,24 +266,26 @@ class Supernet(nn.Module):
         super().__init__()
         if normalisation not in NORMALISATIONS:
             raise UnknownNameError("normalisation", normalisation, NORMALISATIONS)
-        if share not in (1, 2, 4, 8):
-            raise TrainingError(f"Expected a share of 1, 2, 4 or 8 but got {share!r}.")
         height, _, channels = data.shape
         self.image_channels, self.classes = channels, data.classes
         self.normalisation, self.share = normalisation, share
         self.signals = height == 1
+        shares = [1, 2, 4] if self.signals else [1, 2, 4, 8]
+        if share not in shares:
+            raise TrainingError(f"Expected a share from {shares} but got {share!r}.")
+        widths = [tiny_channels(self.signals) * 2**stage for stage in range(STAGES)]
         kernel, self.halving = square(3, self.signals), square(2, self.signals)
         stride = self.halving if self.signals else (1, 1)
-        self.stem = ConvNorm(channels, _WIDTHS[0], kernel, normalisation, stride=stride)
+        self.stem = ConvNorm(channels, widths[0], kernel, normalisation, stride=stride)
         self.joints = nn.ModuleList(
-            ConvNorm(_WIDTHS[stage - 1], _WIDTHS[stage], (1, 1), normalisation)
+            ConvNorm(widths[stage - 1], widths[stage], (1, 1), normalisation)
             for stage in range(1, STAGES)
         )
         self.cells = nn.ModuleList(
-            MixedCell(width, kernel, normalisation, affine, share) for width in _WIDTHS
+            MixedCell(width, kernel, normalisation, affine, share) for width in widths
         )
-        self.norm = Norm(_WIDTHS[-1], normalisation)
-        self.classifier = Classifier(_WIDTHS[-1], data.classes, 1)
+        self.norm = Norm(widths[-1], normalisation)
+        self.classifier = Classifier(widths[-1], data.classes, 1)
         self._initialise(np.random.default_rng(np.random.SeedSequence([seed, 0])))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
