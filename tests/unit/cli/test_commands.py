@@ -256,6 +256,7 @@ def test_list_algorithms(lab):
     assert {"random_search", "regularized_evolution", "reinforce", "gp_bo"} <= set(data)
     evolution = data["regularized_evolution"]
     expected = {"population_size": 10, "sample_size": 3, "near": 1.0}
+    expected |= {"warmup": 0, "move": 0.0, "proxy": "synflow"}  # off by default
     assert evolution["hyperparameters"] == expected
     assert evolution["what"] == "Regularized (aging) evolution."
     assert "population_size=10, sample_size=3" in lab("list", "algorithms").words
