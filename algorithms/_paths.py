@@ -42,11 +42,8 @@ class Paths(OneShot):
         Paths that differ only in edges that carry nothing or lead nowhere are the same network with
         the same weights, and are evaluated once. Other isomorphic paths have other shared weights.
         """
-        known: dict[Architecture, float] = {}
-        for path in map(self.pruned, paths):
-            if path not in known:
-                known[path] = training.accuracy(path)
-        return known
+        different = list(dict.fromkeys(map(self.pruned, paths)))
+        return dict(zip(different, training.accuracies(different), strict=True))
 
     def best(self, training: SupernetTraining, paths: Iterable[Architecture]) -> Architecture:
         """The path of the best accuracy; the first of several."""

@@ -120,7 +120,7 @@ class ENAS(Paths):
             paths = self.drawn(rng, self.controller_paths)
             advantages = []
             for path in paths:
-                reward = training.accuracy(path, next(batches)) / 100
+                reward = training.batch_accuracy(path, next(batches)) / 100
                 advantages.append(self.advantage(reward))
             loss = policy_loss(self.controller, np.array(paths), advantages, self.entropy_weight)
             self._adam.zero_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.spaces.nb201 import CONV_1X1, CONV_3X3, EDGES, NONE, POOL
 from nasbench_lab.tables.sources import silent
-from nasbench_lab.trainer.supernet import HalvedImages, MixedCell, Supernet
+from nasbench_lab.trainer.supernet import ConvNorm, HalvedImages, MixedCell, Norm, Supernet
 from nasbench_lab.trainer.training import one_thread
 
 
@@ -27,8 +28,7 @@ def one_shot_accuracies(
 
     The first cell of the network has most of the pixels, and the same input for all paths. So its
     nodes are computed once for all paths that agree in what leads to them, which takes a quarter of
-    the time. With recalibrated statistics, or if the operations see a part of the channels, each path
-    is evaluated by itself.
+    the time. If the operations see a part of the channels, each path is evaluated by itself.
 
     Args:
         supernet: The supernet.
@@ -39,26 +39,42 @@ def one_shot_accuracies(
     Returns:
         ``(n,)`` accuracies in per cent.
     """
-    correct = np.zeros(len(cells))
-    training, n = supernet.training, len(images.halves["alphas"])
     with one_thread(supernet.norm.weight.device), torch.inference_mode():
-        if supernet.normalisation == "recalibrated" or supernet.share > 1:
+        if supernet.share > 1:
+            alone = np.empty(len(cells))
             for i, cell in enumerate(cells):
-                correct[i] = supernet.accuracy(images, cell) * n / 100
+                alone[i] = supernet.accuracy(images, cell)
                 progress(i + 1, len(cells))
-            return 100.0 * np.round(correct) / n
+            return alone
+        training, norms = supernet.training, [m for m in supernet.modules() if isinstance(m, Norm)]
+        before = [norm.momentum for norm in norms]
         supernet.eval()
-        # Cells with the same beginning follow each other.
-        order = sorted(range(len(cells)), key=cells.__getitem__)
+        recalibrates = supernet.normalisation == "recalibrated"
         batches = list(images.plain("alphas"))
-        for number, (x, y) in enumerate(batches):
-            first = _FirstCell(supernet.cells[0], supernet.stem(x))
-            for done, i in enumerate(order):
-                scores = supernet.after_first_cell(first.output(cells[i]), cells[i])
+        inputs = [x for x, _ in batches]
+        if recalibrates:
+            # Statistics are those of the first input, which is no input of an evaluation.
+            inputs.insert(0, next(images.plain("weights"))[0])
+            for norm in norms:
+                norm.momentum = 1.0
+        first = _FirstCell(supernet, inputs, recalibrates)
+        correct = np.zeros(len(cells))
+        # Cells with the same beginning follow each other.
+        for done, i in enumerate(sorted(range(len(cells)), key=cells.__getitem__), start=1):
+            values = first.output(cells[i])
+            if recalibrates:
+                supernet.train()
+                supernet.after_first_cell(values[0], cells[i])
+                supernet.eval()
+                values = values[1:]
+            for value, (_, y) in zip(values, batches, strict=True):
+                scores = supernet.after_first_cell(value, cells[i])
                 correct[i] += int((scores.argmax(1) == y).sum())
-                progress(number * len(cells) + done + 1, len(batches) * len(cells))
+            progress(done, len(cells))
         supernet.train(training)
-    return 100.0 * correct / n
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum
+    return 100.0 * correct / len(images.halves["alphas"])
 
 
 _LEADING = (0, 1, 3)
@@ -66,32 +82,48 @@ _LEADING = (0, 1, 3)
 
 
 class _FirstCell:
-    """The first cell of a supernet on one batch; remembers what the last path has in common."""
+    """The first cell of a supernet on several inputs; keeps what the last path has in common.
 
-    def __init__(self, block: torch.nn.Module, x: Tensor) -> None:
-        assert isinstance(block, MixedCell)
-        self.block, self.x = block, x
+    Args:
+        supernet: The supernet.
+        inputs: Images.
+        recalibrates: Whether the first input sets the statistics for the others.
+    """
+
+    def __init__(self, supernet: Supernet, inputs: list[Tensor], recalibrates: bool) -> None:
+        self.block, self.recalibrates = cast(MixedCell, supernet.cells[0]), recalibrates
+        self.x = self._through(supernet.stem, inputs)
         self.prefixes: list[Architecture | None] = [None, None, None]
-        self.sums: list[Tensor | None] = [None, None, None]
-        self.values: list[dict[int, Tensor]] = [{} for _ in EDGES]
-        self.active: list[Tensor | None] = [None, None, None]
+        self.sums: list[list[Tensor] | None] = [None, None, None]
+        self.values: list[dict[int, list[Tensor]]] = [{} for _ in EDGES]
+        self.active: list[list[Tensor] | None] = [None, None, None]
 
-    def output(self, cell: Architecture) -> Tensor:
-        """The value of the last node; zeros if nothing leads to it."""
+    def output(self, cell: Architecture) -> list[Tensor]:
+        """The value of the last node on each input; zeros if nothing leads to it."""
         total = self._sum(3, cell)
-        return torch.zeros_like(self.x) if total is None else total
+        return list(map(torch.zeros_like, self.x)) if total is None else total
 
-    def _sum(self, node: int, cell: Architecture) -> Tensor | None:
+    def _through(
+        self, layer: ConvNorm, inputs: list[Tensor], part: slice | None = None
+    ) -> list[Tensor]:
+        """What a convolution and its normalisation make of the inputs."""
+        outputs = []
+        for number, x in enumerate(inputs):
+            layer.norm.training = self.recalibrates and number == 0
+            outputs.append(layer.forward(x, part))
+        return outputs
+
+    def _sum(self, node: int, cell: Architecture) -> list[Tensor] | None:
         """The sum of the edges into a node, in their order; None of none."""
         total = None
         for edge, (_, target) in enumerate(EDGES):
             if target == node and cell[edge] != NONE:
                 value = self._value(edge, cell)
                 if value is not None:
-                    total = value if total is None else total + value
+                    total = value if total is None else list(map(torch.add, total, value))
         return total
 
-    def _node(self, node: int, cell: Architecture) -> Tensor | None:
+    def _node(self, node: int, cell: Architecture) -> list[Tensor] | None:
         prefix = cell[: _LEADING[node]]
         if self.prefixes[node] != prefix:
             self.prefixes[node] = prefix
@@ -102,7 +134,7 @@ class _FirstCell:
                     self.values[edge].clear()
         return self.sums[node]
 
-    def _value(self, edge: int, cell: Architecture) -> Tensor | None:
+    def _value(self, edge: int, cell: Architecture) -> list[Tensor] | None:
         """What an edge delivers; None if nothing comes in."""
         source, option = EDGES[edge][0], cell[edge]
         value = self._node(source, cell)
@@ -113,8 +145,8 @@ class _FirstCell:
             if option in (CONV_1X1, CONV_3X3):
                 active = self.active[source]
                 if active is None:
-                    active = self.active[source] = functional.relu(value)
-                convolutions = self.block.small if option == CONV_1X1 else self.block.large
-                value = convolutions[source](active, self.block.part(edge))
-            known[option] = self.block.pooled(value) if option == POOL else value
+                    active = self.active[source] = list(map(functional.relu, value))
+                layers = self.block.small if option == CONV_1X1 else self.block.large
+                value = self._through(cast(ConvNorm, layers[source]), active, self.block.part(edge))
+            known[option] = list(map(self.block.pooled, value)) if option == POOL else value
         return known[option]

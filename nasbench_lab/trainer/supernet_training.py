@@ -22,6 +22,7 @@ from nasbench_lab.spaces.nb201 import EDGES, NONE, OPERATIONS
 from nasbench_lab.trainer.checkpoints import read_checkpoint, write_checkpoint
 from nasbench_lab.trainer.datasets import load_data
 from nasbench_lab.trainer.networks import live_edges
+from nasbench_lab.trainer.ranking import one_shot_accuracies
 from nasbench_lab.trainer.recipe import RECIPES
 from nasbench_lab.trainer.supernet import Cell, HalvedImages, Supernet
 from nasbench_lab.trainer.training import choose_device, memory_errors, one_thread
@@ -240,18 +241,22 @@ class SupernetTraining:
         nn.utils.clip_grad_norm_(self.weights, self.gradient_clip)
         self.optimizer.step()
 
-    def accuracy(self, path: Architecture, batch: tuple[Tensor, Tensor] | None = None) -> float:
-        """The accuracy of a path with the shared weights, in per cent; notes its forward passes.
+    def accuracies(self, paths: Sequence[Architecture]) -> list[float]:
+        """The accuracies of paths on the half of the alphas, in per cent; notes the forward passes."""
+        for path in paths:
+            self._note_evaluation(path, len(self.images.halves["alphas"]))
+        found: list[float] = one_shot_accuracies(self.supernet, self.images, paths).tolist()
+        return found
 
-        Args:
-            path: The path.
-            batch: Images and labels; by default all of the half of the alphas.
-        """
-        n = len(self.images.halves["alphas"] if batch is None else batch[1])
-        if self.supernet.normalisation == "recalibrated":
-            n += self.images.calibration
-        self.note_passes(path, n, FORWARD)
+    def batch_accuracy(self, path: Architecture, batch: tuple[Tensor, Tensor]) -> float:
+        """The accuracy of a path on images with labels, in per cent; notes the forward passes."""
+        self._note_evaluation(path, len(batch[1]))
         return self.supernet.accuracy(self.images, path, batch)
+
+    def _note_evaluation(self, path: Architecture, images: int) -> None:
+        if self.supernet.normalisation == "recalibrated":
+            images += self.images.calibration
+        self.note_passes(path, images, FORWARD)
 
     def note_passes(self, cell: Cell, images: int, worth: float = 1.0) -> None:
         """Counts what was computed.

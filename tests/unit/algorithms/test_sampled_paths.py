@@ -49,14 +49,19 @@ def made_up(monkeypatch):
     """Lets nothing be computed: paths that are trained and evaluated are noted."""
     trained, evaluated = [], []
 
-    def accuracy(self, path, batch=None):
-        evaluated.append((path, batch is None))
+    def accuracies(self, paths):
+        evaluated.extend((path, True) for path in paths)
+        return list(map(fitness, paths))
+
+    def batch_accuracy(self, path, batch):
+        evaluated.append((path, False))
         return fitness(path)
 
     def step(self, x, y, path):
         trained.append(path)
 
-    monkeypatch.setattr(SupernetTraining, "accuracy", accuracy)
+    monkeypatch.setattr(SupernetTraining, "accuracies", accuracies)
+    monkeypatch.setattr(SupernetTraining, "batch_accuracy", batch_accuracy)
     monkeypatch.setattr(SupernetTraining, "weights_step", step)
     return trained, evaluated
 
