@@ -57,6 +57,7 @@ training, all use those of the batch.
 
 # The edges that leave each node but the last, by their numbers in EDGES.
 _LEAVING = [[e for e, (start, _) in enumerate(EDGES) if start == node] for node in range(3)]
+_BY_SOURCE = [edge for edges in _LEAVING for edge in edges]
 
 
 class Norm(nn.Module):
@@ -73,6 +74,7 @@ class Norm(nn.Module):
 
     def __init__(self, channels: int, normalisation: str, *, affine: bool = True) -> None:
         super().__init__()
+        self.affine = affine
         self.weight = nn.Parameter(torch.ones(channels), requires_grad=affine)
         self.bias = nn.Parameter(torch.zeros(channels), requires_grad=affine)
         self.register_buffer("mean", torch.zeros(channels))
@@ -89,7 +91,9 @@ class Norm(nn.Module):
     def forward(self, x: Tensor, part: slice | None = None, factor: Tensor | None = None) -> Tensor:
         weight, bias, mean, var = self.values(part)
         if factor is not None:
-            weight, bias = factor * weight, factor * bias
+            # Where nothing is trained, the scale is 1 and the shift is 0.
+            weight = factor * weight if self.affine or not factor.ndim else factor
+            bias = factor * bias if self.affine else bias
         of_batch = self.training or self.normalisation == "batch"
         if of_batch and not self.momentum:
             return functional.batch_norm(x, None, None, weight, bias, training=True)
@@ -173,35 +177,46 @@ class MixedCell(nn.Module):
         return functional.avg_pool2d(x, self.kernel, 1, self.padding, count_include_pad=False)
 
     def mixture(self, x: Tensor, weights: Tensor, factors: Tensor | None) -> Tensor:
-        """The output for ``(6, 5)`` weights, times ``(6,)`` factors of the edges already."""
+        """The output of a mixture.
+
+        Args:
+            x: ``(n, channels, height, width)`` values of the first node.
+            weights: ``(6, 5)`` weights, times the factors of the edges; edges in the order of
+                ``_BY_SOURCE``.
+            factors: ``(6,)`` factors of the edges, in the order of ``EDGES``.
+        """
+        # The weight of an edge's convolution is a factor of its channels.
+        small, large = (
+            weights[:, option, None].expand(-1, self.width).flatten()
+            for option in (CONV_1X1, CONV_3X3)
+        )
+        of_edges = weights[None, :, :, None, None, None]
         sums: list[Tensor | None] = [x, None, None, None]
+        rests: list[Tensor | None] = [None] * 4
+        first = 0
         for node, edges in enumerate(_LEAVING):
             value = _given(sums[node])
             seen = value if self.share == 1 else value[:, : self.width]
             active = functional.relu(seen)
-            of_edges = weights[edges]
-            # The weight of an edge's convolution is a factor of its channels.
-            small, large = (
-                of_edges[:, option].repeat_interleave(self.width) for option in (CONV_1X1, CONV_3X3)
-            )
-            total = self.small[node](active, None, small) + self.large[node](active, None, large)
+            end = first + len(edges)
+            part = slice(first * self.width, end * self.width)
+            total = self.small[node](active, None, small[part])
+            total = total + self.large[node](active, None, large[part])
             # (n, edges, channels, height, width)
-            total = total.view(len(x), len(edges), self.width, *x.shape[2:])
-            of_edges = of_edges.reshape(1, len(edges), -1, 1, 1)
-            total = torch.addcmul(total, seen[:, None], of_edges[:, :, SKIP : SKIP + 1])
-            total = torch.addcmul(
-                total, self.pooled(seen)[:, None], of_edges[:, :, POOL : POOL + 1]
-            )
+            total = total.view(len(x), len(edges), self.width, *seen.shape[2:])
+            total = torch.addcmul(total, seen[:, None], of_edges[:, first:end, SKIP])
+            total = torch.addcmul(total, self.pooled(seen)[:, None], of_edges[:, first:end, POOL])
+            first = end
             for edge, term in zip(edges, total.unbind(1), strict=True):
+                target = EDGES[edge][1]
+                sums[target] = _plus(sums[target], term)
                 if self.share > 1:
                     rest = value[:, self.width :]
-                    term = torch.cat([term, rest if factors is None else rest * factors[edge]], 1)
-                target = EDGES[edge][1]
-                before = sums[target]
-                sums[target] = term if before is None else before + term
+                    rest = rest if factors is None else rest * factors[edge]
+                    rests[target] = _plus(rests[target], rest)
             if self.share > 1:
                 # Each channel is seen by the operations of one node in so many.
-                mixed = _given(sums[node + 1])
+                mixed = torch.cat([_given(sums[node + 1]), _given(rests[node + 1])], 1)
                 mixed = mixed.view(len(x), self.share, self.width, *x.shape[2:])
                 sums[node + 1] = mixed.transpose(1, 2).flatten(1, 2)
         return _given(sums[3])
@@ -223,10 +238,14 @@ class MixedCell(nn.Module):
             else:
                 value = self.pooled(value) if option == POOL else value
                 value = value if factor is None else value * factor
-            before = sums[target]
-            sums[target] = value if before is None else before + value
+            sums[target] = _plus(sums[target], value)
         output = sums[3]
         return torch.zeros_like(x) if output is None else output
+
+
+def _plus(before: Tensor | None, term: Tensor) -> Tensor:
+    """A sum with one more term."""
+    return term if before is None else before + term
 
 
 def _given(value: Tensor | None) -> Tensor:
@@ -321,6 +340,8 @@ class Supernet(nn.Module):
                 cell = functional.one_hot(torch.tensor(cell), len(OPERATIONS)).to(x)
         if isinstance(cell, Tensor) and factors is not None:
             cell = cell * factors[:, None]
+        if isinstance(cell, Tensor):
+            cell = cell[_BY_SOURCE]
         x = self.stem(x)
         for stage in range(STAGES):
             x = self._joined(x, stage)

@@ -236,7 +236,9 @@ class SupernetTraining:
         every step, as in the code of NAS-Bench-201.
         """
         for weight in self.weights:
-            weight.grad = torch.zeros_like(weight)
+            if weight.grad is None:  # at the start, and in a copy
+                weight.grad = torch.zeros_like(weight)
+        self.optimizer.zero_grad(set_to_none=False)
         self.loss("weights", x, y, cell, factors).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.weights, self.gradient_clip)
         self.optimizer.step()
