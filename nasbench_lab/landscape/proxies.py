@@ -65,8 +65,8 @@ class ProxyStudy:
             - ``spearman_C``, ``kendall_C``, ``top_spearman_C`` and ``top_kendall_C`` for each column
               C: over all rows, and over the share ``TOP`` that is best by that column;
             - ``values``, how many different scores there are;
-            - ``beats_params`` and ``top_beats_params``: whether Spearman's correlation with the first
-              column is larger than that of the number of parameters;
+            - ``beats_params`` and ``top_beats_params``: whether both correlations with the first column
+              are larger than those of the number of parameters;
             - ``seconds``, the median of one network;
             - ``published_S``, Spearman's correlation of each set S of ``SETS``.
     """
@@ -114,8 +114,9 @@ def study_proxies(
     frame = pd.DataFrame(lines)
     first = columns[0].name
     for top in ("", "top_"):
-        rho = frame.set_index("proxy")[f"{top}spearman_{first}"]
-        frame[f"{top}beats_params"] = (rho > rho.get(BASELINE, np.nan)).to_numpy()
+        found = frame.set_index("proxy")[[f"{top}{kind}_{first}" for kind in _KINDS]]
+        least = found.reindex([BASELINE]).to_numpy()
+        frame[f"{top}beats_params"] = (found.to_numpy() > least).all(axis=1)
     frame["seconds"] = [_median((seconds or {}).get(name)) for name in frame["proxy"]]
     for key in SETS:
         frame[f"published_{key}"] = [PUBLISHED.get(n, {}).get(key, np.nan) for n in frame["proxy"]]

@@ -14,8 +14,10 @@ from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.cli import app as cli
 from nasbench_lab.errors import MissingSourceError, QueryError
 from nasbench_lab.files import sha256
+from nasbench_lab.landscape.proxies import study_proxies
 from nasbench_lab.registry import load_benchmark, open_table
 from nasbench_lab.tables.columns import Query
+from nasbench_lab.tables.proxies import PROXIES, score_column, seconds_column
 from nasbench_lab.trainer.datasets import load_data
 from nasbench_lab.trainer.recipe import RECIPES
 from tabular_data import nb201_digits
@@ -51,12 +53,14 @@ def test_nothing_is_missing(table):
         "flops",
         "train_time_per_epoch",
         "valid_time",
+        *map(score_column, PROXIES),
+        *map(seconds_column, PROXIES),
     }
     for column in table.columns.values():
         for epoch in column.epochs or (None,):
             values = table.trials(Query(column.name, epoch=epoch))
             assert np.isfinite(values).all()
-            assert (values >= 0).all()
+            assert (values >= 0).all() or column.quantity == "proxy"
     for split, n in SPLITS.items():
         column = table.columns[f"{split}_accuracy"]
         assert (column.trials, column.epochs) == ((0, 1, 2), tuple(range(1, 13)))
@@ -129,6 +133,41 @@ def test_entries_are_what_training_gives(table, n):
                 assert abs(curves[:, -1].mean() - held[:, -1].mean()) < allowed
 
 
+def test_the_data_card_says_how_proxies_rank(table):
+    card = (FOLDER / "nb201_digits.md").read_text()
+    for line in study_proxies(table).frame.to_dict(orient="records"):
+        (cells,) = re.findall(rf"^\| `{line['proxy']}`.*$", card, re.MULTILINE)
+        told = re.findall(r"-?\d\.\d{3}", cells)
+        expected = [
+            line[f"{kind}_{split}_accuracy"]
+            for split in ("valid", "test")
+            for kind in ("spearman", "kendall", "top_spearman")
+        ]
+        assert told[:6] == [f"{value:.3f}" for value in expected], line["proxy"]
+        assert not line["beats_params"]
+
+
+@pytest.mark.parametrize("n", [1, pytest.param(50, marks=pytest.mark.slow)])
+def test_scores_are_what_the_proxies_give(table, n):
+    pytest.importorskip("torch", reason="scores of networks need PyTorch")
+    from nasbench_lab.trainer import build
+    from nasbench_lab.trainer.scoring import score_architecture
+
+    made = table.info.details["proxies"]
+    here = (version("torch"), build.processor()) == (made["versions"]["torch"], made["processor"])
+    data = load_data("digits")
+    for row in np.random.default_rng(n).choice(len(table), n, replace=False).tolist():
+        architecture = tuple(table.architectures[row].tolist())
+        values = score_architecture(table.space, architecture, RECIPES["digits"], data).values
+        for name, value in values.items():
+            held = table.query(architecture, score_column(name))
+            if here:
+                assert np.float32(value) == held, name
+            elif name in ("params", "flops", "l2_norm", "synflow", "zen"):
+                # Others depend on small differences, which other processors round otherwise.
+                assert value == pytest.approx(held, rel=1e-3), name
+
+
 def test_the_data_card_says_what_the_command_prints(lab, monkeypatch):
     card = (FOLDER / "nb201_digits.md").read_text()
     monkeypatch.setattr(cli.console, "width", 80)
@@ -148,6 +187,6 @@ def test_the_data_card_says_what_the_command_prints(lab, monkeypatch):
             assert f"| {first:.0f} | {' | '.join(texts)} |" in card
     # The wheel has the card, and not its pictures.
     pictures = re.findall(r"\]\((.*?\.png)\)", card)
-    assert len(pictures) == 5
+    assert len(pictures) == 6
     for picture in pictures:
         assert (Path(__file__).parents[3] / "tabular_data" / picture).is_file()
