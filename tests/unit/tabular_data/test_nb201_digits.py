@@ -20,11 +20,11 @@ from nasbench_lab.tables.columns import Query
 from nasbench_lab.tables.proxies import PROXIES, score_column, seconds_column
 from nasbench_lab.trainer.datasets import load_data
 from nasbench_lab.trainer.recipe import RECIPES
-from tabular_data import nb201_digits
+from tabular_data import shipped
 
 pytestmark = pytest.mark.long
 
-FOLDER = Path(nb201_digits.__file__).parent
+FOLDER = shipped.FOLDER
 RECIPE = FOLDER / "recipes" / "nb201-digits.toml"
 SPLITS = {"train": 800, "valid": 500, "test": 497}
 
@@ -95,9 +95,9 @@ def test_it_is_small_in_the_wheel():
 
 
 def test_an_installation_without_it_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(nb201_digits, "_FOLDER", tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     with pytest.raises(MissingSourceError, match="Install nasbench-lab again"):
-        nb201_digits.version()
+        shipped.version("nb201-digits")
 
 
 @pytest.mark.parametrize("n", [1, pytest.param(100, marks=pytest.mark.slow)])
