@@ -178,6 +178,53 @@ WRONG = {
             {'"local_search"': '"annealing"'},
         ],
     ],
+    "05_scores_without_training": [
+        [
+            {".abs()": ""},
+            {"weight * gradient": "gradient"},
+            {"weight * gradient).abs().sum()": "weight * gradient).norm()"},
+            {"weight * gradient).abs().sum()": "weight * gradient).sum().abs()"},
+        ],
+        [
+            {"return math.log(": "return ("},
+            {"parameter.abs_()": "parameter.square_()"},
+            {"layer.forward = lambda x: x": "pass"},
+            {"ones_like": "zeros_like"},
+            {"weight * gradient": "gradient"},
+            {"copy.deepcopy(network)": "network"},
+        ],
+        [
+            {" + (1 - x) @ (1 - x).T": ""},
+            {"x @ x.T + (1 - x) @ (1 - x).T": "x.T @ x + (1 - x).T @ (1 - x)"},
+            {"return x @ x.T + (1 - x) @ (1 - x).T": "return (x[:, None] * x[None]).mean(axis=2)"},
+            {"astype(float)": "astype(bool)"},
+        ],
+        [
+            {"np.argsort(-accuracy)": "np.argsort(-score)"},
+            {"-accuracy": "accuracy"},
+            {"[: round(share * len(accuracy))]": ""},
+            {
+                "spearmanr(score[top], accuracy[top]).statistic": (
+                    "np.corrcoef(score[top], accuracy[top])[0, 1]"
+                )
+            },
+        ],
+        [
+            {"np.argsort(np.argsort(scores, axis=1), axis=1)": "np.argsort(scores, axis=1)"},
+            {"np.argsort(np.argsort(scores, axis=1), axis=1)": "scores"},
+            {" + 1": ""},
+            {"mean(axis=0)": "sum(axis=0)"},
+            {"np.argsort(scores, axis=1)": "np.argsort(-scores, axis=1)"},
+        ],
+        [
+            {"-score": "score"},
+            {"            return work\n": ""},
+            {"pop(0)": "pop()"},
+            {"cells[np.argsort(-score)].tolist()": "cells.tolist()"},
+            {"self.rng, self.pool_size)": "self.rng, 5)"},
+            {"[self.proxy]": '["params"]'},
+        ],
+    ],
 }
 
 
