@@ -178,6 +178,51 @@ WRONG = {
             {'"local_search"': '"annealing"'},
         ],
     ],
+    "04_weight_sharing": [
+        [
+            {"alphas.softmax(0)": "alphas"},
+            {"alphas.softmax(0)": "alphas.sigmoid()"},
+            {"alphas.softmax(0)": "torch.ones(len(alphas)) / len(alphas)"},
+            {"weight * operation(x)": "operation(weight * x)"},
+        ],
+        [
+            {"x, y = valid": "x, y = train"},
+            {"x, y = train": "x, y = valid"},
+            {"    alphas_optimizer.zero_grad()\n": ""},
+            {"    weights_optimizer.zero_grad()\n": ""},
+            {"    alphas_optimizer.step()\n": ""},
+            {
+                "    alphas_optimizer.step()\n": "",
+                "weights_optimizer.step()": "weights_optimizer.step(), alphas_optimizer.step()",
+            },
+            {"alphas.softmax(1)": "alphas"},
+        ],
+        [
+            {" + first": ""},
+            {"0 if with_none else 1": "0"},
+            {"0 if with_none else 1": "1"},
+            {"argmax(axis=1)": "argmin(axis=1)"},
+        ],
+        [
+            {" / np.sqrt((a**2).sum() * (b**2).sum())": " / (len(a) * (len(a) - 1))"},
+            {"(a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum())": "(a * b).mean()"},
+            {"np.sign(values[:, None] - values[None, :])": "values[:, None] - values[None, :]"},
+            {"(b**2)": "(a**2)"},
+        ],
+        [
+            {"space.sample(rng)": "space.sample(np.random.default_rng())"},
+            {"space.sample(rng)": "torch.full((6, 5), 1 / 5)"},
+            {"    optimizer.zero_grad()\n": ""},
+            {"optimizer.step()": "optimizer.step(), optimizer.step()"},
+        ],
+        [
+            {"(calibration, cell)": "(x, cell)"},
+            {"    supernet.recalibrate(calibration, cell)\n": ""},
+            {"(calibration, cell)": "(calibration, space.sample(np.random.default_rng(0)))"},
+            {"supernet.eval()": "supernet.train()"},
+            {"100 * ": ""},
+        ],
+    ],
     "05_scores_without_training": [
         [
             {".abs()": ""},
