@@ -106,16 +106,15 @@ class RegularizedEvolution(SearchAlgorithm):
         # The parent is the best of the sample, and the child a mutation of it.
         _, parent = max(sample, key=lambda member: member[0])
         if self._ranking is not None and self.move and self.rng.random() < self.move:
-            return self._moved(self._ranking, parent)
+            neighbours = self.space.neighbours(parent)
+            if neighbours:
+                return self._moved(self._ranking, neighbours)
         if self.near == 1:
             return self.trial(self.space.mutate(parent, self.rng))
         return self.trial(self.space.mutate(parent, self.rng, near=self.near))
 
-    def _moved(self, ranking: Ranking, parent: Architecture) -> Trial | Work:
-        """The best neighbour of a parent by the proxies, or the work of finding it."""
-        neighbours = self.space.neighbours(parent)
-        if not neighbours:
-            return self.trial(self.space.mutate(parent, self.rng))
+    def _moved(self, ranking: Ranking, neighbours: list[Architecture]) -> Trial | Work:
+        """The best of a parent's neighbours by the proxies, or the work of finding it."""
         ranked, work = ranking.ranked(np.array(neighbours))
         child = tuple(ranked[0].tolist())
         if not work.seconds and work.passes is None:
