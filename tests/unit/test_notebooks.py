@@ -30,7 +30,7 @@ class Lesson:
     """A lesson that was run from top to bottom, as it is; its kernel goes on."""
 
     def __init__(self, path, folder, stack):
-        self.notebook = nbformat.read(path, as_version=4)
+        self.path, self.notebook = path, nbformat.read(path, as_version=4)
         resources = {"metadata": {"path": str(folder)}}
         self.client = NotebookClient(self.notebook, timeout=600, resources=resources)
         stack.enter_context(self.client.setup_kernel())
@@ -55,10 +55,17 @@ def path(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def lesson(path, tmp_path_factory):
+# Lesson 4 trains supernets for half a minute; its form is always checked.
+RUNS = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * path.stem.startswith("04_"))
+    for path in NOTEBOOKS
+]
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def lesson(request, tmp_path_factory):
     with ExitStack() as stack:
-        yield Lesson(path, tmp_path_factory.mktemp("lesson"), stack)
+        yield Lesson(request.param, tmp_path_factory.mktemp("lesson"), stack)
 
 
 def test_lesson_runs_as_it_is(lesson):
@@ -274,9 +281,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("each", [1, pytest.param(None, marks=pytest.mark.slow)])
-def test_solutions_are_accepted_and_wrong_answers_are_not(lesson, path, each):
+def test_solutions_are_accepted_and_wrong_answers_are_not(lesson, each):
     """Of each exercise, one wrong answer; in the slow form all."""
-    wrong = WRONG.get(path.stem, [])
+    wrong = WRONG.get(lesson.path.stem, [])
     assert len(wrong) == len(tagged(lesson.notebook, "solution"))
     for number, changes in enumerate(wrong, 1):
         solution = lesson.solution(number)
