@@ -121,7 +121,7 @@ class OneShot(SearchAlgorithm):
         self.progress: Callable[[int, int], None] | None = None
         self.training: SupernetTraining | None = None
         self._seed = int(self.rng.integers(2**62))
-        self._works = self._asked = False
+        self._asked = False
 
     def _checked_data(self, data: str | None) -> str:
         from nasbench_lab.trainer import RECIPES
@@ -139,20 +139,16 @@ class OneShot(SearchAlgorithm):
         )
 
     def ask(self) -> Trial | Work | None:
-        if self._works or self._asked:
+        if self._asked:
             return None
         if len(self.history) == self.epochs:
             self._asked = True
             return self.trial(self.history[-1].derived)
-        self._works = True
         epoch = self._next_epoch()
         self.history.append(epoch)
         if self.progress is not None:
             self.progress(len(self.history), self.epochs)
         return Work(epoch.passes, epoch.seconds, epoch.derived, epoch.shared)
-
-    def done(self, work: Work) -> None:
-        self._works = False
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         """The search is over, so its checkpoint is deleted."""

@@ -71,7 +71,12 @@ class Ranking:
 
 def best_first(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """``(n,)`` positions from best to worst, of ``(k, n)`` scores of ``k`` proxies."""
-    return np.argsort(-votes(scores), kind="stable")
+    return _descending(votes(scores))
+
+
+def _descending(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """``(n,)`` positions from the largest value to the smallest; of equals, the first is first."""
+    return np.argsort(-values, kind="stable")
 
 
 def votes(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,19 +89,39 @@ def votes(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     Args:
         scores: ``(k, n)`` scores of ``k`` proxies, more is better.
     """
+    return _with_ranks(won(scores, scores)[0], scores)
+
+
+def won(
+    scores: NDArray[np.float64], others: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wins less losses by majority, of architectures against others, and of the others.
+
+    Args:
+        scores: ``(k, n)`` scores of ``k`` proxies.
+        others: ``(k, m)`` scores of others.
+
+    Returns:
+        ``(n,)`` and ``(m,)`` numbers; zeros where there is a single proxy, as its ranks decide.
+    """
     k, n = scores.shape
-    # Dense ranks: equal scores have the same.
-    ranks = np.zeros((k, n))
-    for line, rank in zip(scores, ranks, strict=True):
-        rank[:] = np.unique(line, return_inverse=True)[1].reshape(n)
+    wins, of_others = np.zeros(n), np.zeros(others.shape[1])
     if k == 1:
-        return np.asarray(ranks[0])
-    won = np.zeros(n)
+        return wins, of_others
     for first in range(0, n, _ROWS):
-        rows = ranks[:, first : first + _ROWS, None]
-        ahead = np.sign(rows - ranks[:, None, :]).sum(axis=0)
-        won[first : first + _ROWS] = np.sign(ahead).sum(axis=1)
-    result: NDArray[np.float64] = won + ranks.mean(axis=0) / (n + 1)
+        rows = scores[:, first : first + _ROWS, None]
+        ahead = (rows > others[:, None]).astype(np.int8) - (rows < others[:, None])
+        decided = np.sign(ahead.sum(axis=0))
+        wins[first : first + _ROWS] = decided.sum(axis=1)
+        of_others -= decided.sum(axis=0)
+    return wins, of_others
+
+
+def _with_ranks(wins: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(n,)`` wins, and the mean rank, where equal scores have the same, as less than one win."""
+    n = scores.shape[1]
+    ranks = [np.unique(line, return_inverse=True)[1].reshape(n) for line in scores]
+    result: NDArray[np.float64] = wins + np.mean(ranks, axis=0) / (n + 1)
     return result
 
 
@@ -111,6 +136,7 @@ class Pool:
     def __init__(self, ranking: Ranking, architectures: Architectures) -> None:
         self._ranking, self._all = ranking, architectures
         self._scores = np.empty((len(ranking.names), 0))
+        self._won = np.empty(0)  # so that no two are compared twice
         self.ranked = architectures[:0]
         """``(m, d)`` those that were scored, from best to worst."""
 
@@ -127,6 +153,8 @@ class Pool:
         """
         n = len(self.ranked)
         scores, work = self._ranking.score(self._all[n : n + _AT_ONCE])
+        wins, losses = won(scores, self._scores)
+        self._won = np.concatenate([self._won + losses, wins + won(scores, scores)[0]])
         self._scores = np.concatenate([self._scores, scores], axis=1)
-        self.ranked = self._all[best_first(self._scores)]
+        self.ranked = self._all[_descending(_with_ranks(self._won, self._scores))]
         return work._replace(architecture=tuple(self.ranked[0].tolist()))

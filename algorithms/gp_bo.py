@@ -110,20 +110,15 @@ class GPBO(SearchAlgorithm):
             self._pool = Pool(self._ranking, space.canonical(space.sample(self.rng, warmup)))
         # What was preselected by the scoring that took time.
         self._preselected: list[Architecture] | None = None
-        self._scoring = False
 
     def ask(self) -> Trial | Work | None:
-        if self._scoring:
-            return None
         if self._pool is not None and not self._pool.finished:
-            self._scoring = True
             return self._pool.score_some()
         if len(self._taken) < self.n_initial or not self.surrogate.results:
             architecture = self._draw_initial()
         elif self._ranking is not None and self.preselection:
             work = self._preselect(self._ranking)
             if work is not None:
-                self._scoring = True
                 return work
             candidates = [a for a in self._preselected or () if a not in self._taken]
             self._preselected = None
@@ -138,9 +133,6 @@ class GPBO(SearchAlgorithm):
         self._take(architecture)
         self.surrogate.add_pending(trial.number, architecture)
         return trial
-
-    def done(self, work: Work) -> None:
-        self._scoring = False
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         self.surrogate.finish(trial.number, squarable(self.penalised_score(evaluation)))

@@ -142,9 +142,6 @@ class LearningCurveStopping(SearchAlgorithm):
             score = running.expected
         self._base.tell(running.proposal, _final(score, evaluation))
 
-    def done(self, work: Work) -> None:
-        self._base.done(work)
-
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
         """Passes a final result on; an earlier epoch of another search says little about its end."""
         if self.is_final(evaluation):

@@ -94,7 +94,6 @@ class RandomScalarization(SearchAlgorithm):
         # The search that asked a trial and the trial's number there, and the other way round.
         self._owners: dict[int, tuple[int, int]] = {}
         self._numbers: dict[tuple[int, int], int] = {}
-        self._working: list[tuple[int, Work]] = []
         self._initial: list[tuple[Architecture, Evaluation]] = []
         self._initial_costs: list[list[float]] = []
         # The lowest cost of each objective and the range of its costs, once the searches start.
@@ -109,17 +108,10 @@ class RandomScalarization(SearchAlgorithm):
         for k in (*range(first, n), *range(first)):
             asked = self._searches[k].ask()
             if isinstance(asked, Work):
-                self._working.append((k, asked))
                 return asked
             if asked is not None:
                 return self._renumbered(asked, k)
         return None
-
-    def done(self, work: Work) -> None:
-        # Works of different searches may be equal, so it is the same object that tells them apart.
-        place = next(i for i, (_, own) in enumerate(self._working) if own is work)
-        k, _ = self._working.pop(place)
-        self._searches[k].done(work)
 
     def _renumbered(self, trial: Trial, k: int) -> Trial:
         """The trial of search ``k`` with a number of its own here, which it keeps when it continues."""

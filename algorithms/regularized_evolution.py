@@ -82,13 +82,9 @@ class RegularizedEvolution(SearchAlgorithm):
             self._pool = Pool(self._ranking, self.space.sample(self.rng, warmup))
         # The child of the move whose scoring takes time.
         self._child: Architecture | None = None
-        self._scoring = False
 
     def ask(self) -> Trial | Work | None:
-        if self._scoring:
-            return None
         if self._pool is not None and not self._pool.finished:
-            self._scoring = True
             return self._pool.score_some()
         if self._child is not None:
             child, self._child = self._child, None
@@ -119,11 +115,8 @@ class RegularizedEvolution(SearchAlgorithm):
         child = tuple(ranked[0].tolist())
         if not work.seconds and work.passes is None:
             return self.trial(child)  # all of them were scored before
-        self._child, self._scoring = child, True
+        self._child = child
         return work
-
-    def done(self, work: Work) -> None:
-        self._scoring = False
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         score = self.score(evaluation)

@@ -56,23 +56,16 @@ class ZeroCostSearch(SearchAlgorithm):
         self._drawn: set[Architecture] = set()
         self._pool = Pool(self._ranking, self._draw())
         self._next = 0
-        self._working = False
 
     def ask(self) -> Trial | Work | None:
-        if self._working:
-            return None
         if self._pool.finished and self._next == len(self._pool.ranked):
             self._pool, self._next = Pool(self._ranking, self._draw()), 0
             if self._pool.finished:
                 return None  # the space is used up
         if not self._pool.finished:
-            self._working = True
             return self._pool.score_some()
         self._next += 1
         return self.trial(tuple(self._pool.ranked[self._next - 1].tolist()))
-
-    def done(self, work: Work) -> None:
-        self._working = False
 
     def _draw(self) -> Architectures:
         """Random architectures that are new, one of each class, in the order of the draws."""

@@ -74,7 +74,7 @@ class Work(NamedTuple):
     """Work of an algorithm itself, which takes time: training a supernet, scoring without training.
 
     The algorithm does it before ``ask`` returns this. In simulated time it occupies one worker for
-    what the benchmark charges (``Benchmark.charge``), and ``done`` follows at its end.
+    what the benchmark charges (``Benchmark.charge``), and nothing more is asked until its end.
 
     Args:
         passes: ``(decisions, options)`` how often each option of each decision was trained, in passes
@@ -273,8 +273,8 @@ class SearchAlgorithm(ABC):
     def ask(self) -> Trial | Work | None:
         """The next trial, or work that was done here, or None while the algorithm waits.
 
-        A search that answers None with nothing outstanding is over. Work occupies a worker too. An
-        algorithm that goes on only after its work answers None until ``done`` is called.
+        A search that answers None with nothing outstanding is over. Work occupies a worker too, and
+        ``ask`` is not called again before it has ended.
         """
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:  # noqa: B027 (optional)
@@ -282,9 +282,6 @@ class SearchAlgorithm(ABC):
 
         A trial that continues to a later epoch is told once for each epoch it was asked for.
         """
-
-    def done(self, work: Work) -> None:  # noqa: B027 (optional)
-        """Learns that work which ``ask`` returned has ended in simulated time."""
 
     def observe(  # noqa: B027 (optional)
         self, architecture: Architecture, evaluation: Evaluation

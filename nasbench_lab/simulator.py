@@ -216,9 +216,10 @@ class _Run:
         algorithm, running = self.algorithm, self.running
         free, all_free = list(range(self.workers.count)), self.workers.count
         now, evaluations, epochs, unspent = 0.0, 0, 0.0, 0
-        over = False
+        over = working = False
         while True:
-            asking = 0 if self.workers.synchronous and len(free) < all_free else len(free)
+            waits = working or (self.workers.synchronous and len(free) < all_free)
+            asking = 0 if waits else len(free)
             while asking and not over and evaluations < max_evaluations and epochs < max_epochs:
                 asking -= 1
                 asked = algorithm.ask()
@@ -241,6 +242,9 @@ class _Run:
                         raise self._endless(job, evaluations)
                     over = True
                 self._push(job)
+                if job.work is not None:
+                    working = True
+                    break
             if not running or running[0][0] > max_seconds:
                 break
             # All that happens at one moment is told before anybody asks again.
@@ -256,6 +260,7 @@ class _Run:
                     job.trial = job.trial._replace(epoch=job.seen.epoch)
                     epochs += self._epochs(job)
                 self._finish(job)
+                working = working and job.work is None
                 free.append(job.worker)
             free.sort()
 
@@ -389,7 +394,6 @@ class _Run:
         trial, evaluation = job.trial, job.evaluation
         self.done.append(job)
         if job.work is not None:
-            self.algorithm.done(job.work)
             return
         trained = self.trials[trial.number][1]
         if not job.failed:

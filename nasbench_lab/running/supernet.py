@@ -219,7 +219,6 @@ def _follow(
             kept["epochs"].append(run.line(number, work, kept["epochs"]))
             write_entry(file, of, kept)
         progress(number, run.total, f"{text}, seed {seed}")
-        algorithm.done(work)
         work = algorithm.ask()
     rows = np.arange(len(benchmark.table))
     progress(run.total, run.total, f"{text}, seed {seed}, ranks {len(rows):,} networks")

@@ -369,9 +369,7 @@ def check_outstanding_asks(make: Make) -> None:
 
 def _answer(algorithm: SearchAlgorithm, asked: Trial | Work, benchmark: Benchmark) -> None:
     """Tells an algorithm what became of what it asked."""
-    if isinstance(asked, Work):
-        algorithm.done(asked)
-    else:
+    if isinstance(asked, Trial):
         algorithm.tell(asked, benchmark.evaluate(asked.architecture, asked.epoch))
 
 

@@ -12,7 +12,7 @@ from nasbench_lab.trainer.datasets import ImageData
 from nasbench_lab.trainer.networks import build_network, initialise
 from nasbench_lab.trainer.proxies import Batch, Scores, score
 from nasbench_lab.trainer.recipe import Recipe
-from nasbench_lab.trainer.training import _WEIGHTS, _stream, one_thread, trained_as
+from nasbench_lab.trainer.training import WEIGHTS, one_thread, stream_of, trained_as
 
 IMAGES = 64
 """How many training images architectures are scored on."""
@@ -32,7 +32,7 @@ def training_batch(
         seed: The seed of the draw.
         device: Where they are put.
     """
-    which = _stream(seed, _CHOICE).permutation(len(data.labels["train"]))[:images]
+    which = stream_of(seed, _CHOICE).permutation(len(data.labels["train"]))[:images]
     pixels = torch.from_numpy(data.images["train"][which]).float()
     pixels = (pixels - torch.tensor(data.mean)) / torch.tensor(data.std)
     labels = torch.from_numpy(data.labels["train"][which])
@@ -77,7 +77,7 @@ def score_architecture(
             skeleton=recipe.skeleton,
             signals=data.shape[0] == 1,
         )
-    initialise(network, [_stream(seed, _WEIGHTS)])
+    initialise(network, [stream_of(seed, WEIGHTS)])
     batch = training_batch(data, seed=seed, device=device)
     with one_thread(torch.device(device)):
         return score(network.to(device), batch, names, seed=seed)

@@ -40,7 +40,7 @@ FORMAT = 1
 _NO_MEMORY = ("out of memory", "alloc")
 
 # The purposes of the streams of a seed.
-_WEIGHTS, _IMAGES = 0, 1
+WEIGHTS, _IMAGES = 0, 1
 
 Floats = NDArray[np.float64]
 
@@ -232,7 +232,7 @@ class _Run:
             network = build_network(space, architecture, **settings, groups=len(seeds))
             self.parameters, self.flops = count(plain, data.shape)
         network.to_empty(device="cpu")
-        initialise(network, [_stream(seed, _WEIGHTS) for seed in seeds])
+        initialise(network, [stream_of(seed, WEIGHTS) for seed in seeds])
         # PyTorch's stubs lack this overload, and types for backward() below.
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.SGD(
@@ -288,7 +288,7 @@ class _Run:
             len(self.seeds),
         )
         began = time.perf_counter()
-        streams = [_stream(seed, _IMAGES, epoch) for seed in self.seeds]
+        streams = [stream_of(seed, _IMAGES, epoch) for seed in self.seeds]
         n = len(images)
         # All random numbers of the epoch go to the device at once, and nothing is read back before
         # the end, so no step waits for the one before.
@@ -379,7 +379,8 @@ class _Run:
         self.seconds = state["seconds"]
 
 
-def _stream(seed: int, *purpose: int) -> np.random.Generator:
+def stream_of(seed: int, *purpose: int) -> np.random.Generator:
+    """The generator of a seed for a purpose, such as ``WEIGHTS``."""
     return np.random.default_rng(np.random.SeedSequence([seed, *purpose]))
 
 

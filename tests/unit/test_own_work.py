@@ -41,16 +41,13 @@ class Planned(SearchAlgorithm):
 
     def __init__(self, space, plan, **kwargs):
         super().__init__(space, **kwargs)
-        self.plan, self.ended = list(plan), []
+        self.plan = list(plan)
 
     def ask(self):
         if not self.plan:
             return None
         step = self.plan.pop(0)
         return step if isinstance(step, Work) else self.trial(self.space.at(step))
-
-    def done(self, work):
-        self.ended.append(work)
 
 
 def planned(table, plan, budget, clock="train_only", **kwargs):
@@ -65,23 +62,18 @@ class OneShot(SearchAlgorithm):
 
     def __init__(self, space, *, epochs=4, evaluations=0, **kwargs):
         super().__init__(space, **kwargs)
-        self.epochs, self.left, self.working = epochs, evaluations, False
+        self.epochs, self.left = epochs, evaluations
         self.derived = self.space.sample(self.rng)
 
     def ask(self):
-        if self.working:
-            return None
         if self.epochs:
-            self.epochs, self.working = self.epochs - 1, True
+            self.epochs -= 1
             self.derived = self.space.mutate(self.derived, self.rng)
             return Work(path(self.space, self.derived), architecture=self.derived)
         if self.left:
             self.left -= 1
             return self.trial(self.space.mutate(self.derived, self.rng))
         return None
-
-    def done(self, work):
-        self.working = False
 
 
 # Prices
@@ -178,7 +170,7 @@ def test_other_benchmarks_charge_measured_seconds_or_say_what_to_do():
 
 
 def test_work_takes_a_worker_and_what_it_recommends_is_in_the_trace(timed):
-    trace, benchmark, algorithm = planned(
+    trace, benchmark, _ = planned(
         timed,
         [lambda s: Work(path(s, (1, 0, 0)), architecture=(1, 1, 0)), Work(seconds=6.0), 3],
         "500s",
@@ -196,23 +188,15 @@ def test_work_takes_a_worker_and_what_it_recommends_is_in_the_trace(timed):
     assert trace.architecture[1].tolist() == [-1, -1, -1]
     assert trace.incumbents().tolist() == [0, 0, 2]
     assert trace.derived.tolist() == [True, True, False]
-    assert len(algorithm.ended) == 2
     frame = trace.to_frame()
     assert frame["architecture"].tolist()[1] == ""
     assert frame["status"].tolist() == ["derived", "derived", "done"]
     assert stats.anytime(trace, benchmark, "test")[0] == timed.values("test_accuracy")[6]
 
 
-def test_the_algorithm_is_told_of_the_end_of_the_very_work(timed):
-    work = Work(seconds=2.0)
-    *_, algorithm = planned(timed, [work], "100s")
-    assert algorithm.ended[0] is work
-
-
 def test_work_that_would_end_after_the_budget_does_not_count(timed):
-    trace, *_, algorithm = planned(timed, [Work(seconds=6.0), Work(seconds=6.0)], "10s")
+    trace, *_ = planned(timed, [Work(seconds=6.0), Work(seconds=6.0)], "10s")
     assert trace.end.tolist() == [6]
-    assert algorithm.ended == [Work(seconds=6.0)]
     assert trace.cut_off.end.tolist() == [12]
     assert trace.cut_off.status.tolist() == [STATUSES.index("cut off")]
     assert stats.spent_in_all(trace, "seconds") == 10
@@ -237,14 +221,19 @@ def test_a_budget_of_evaluations_does_not_count_work(timed):
     assert trace.evaluations().tolist() == [0, 1, 1, 2]
 
 
-def test_work_goes_on_beside_evaluations(timed):
-    trace, *_ = planned(timed, [Work(seconds=50.0), 3, 4], "200s", workers=2)
+@pytest.mark.parametrize("synchronous", [False, True])
+def test_nothing_is_asked_before_work_has_ended(timed, synchronous):
+    workers = Workers(2, synchronous=synchronous)
+    # Evaluations of 52 and 56 seconds.
+    trace, *_ = planned(timed, [Work(seconds=50.0), 3, 4], "200s", workers=workers)
+    assert trace.worker.tolist() == [0, 0, 1]
+    assert trace.start.tolist() == [0, 50, 50]
+    assert trace.end.tolist() == [50, 102, 106]
+    # What was asked before goes on beside it.
+    trace, *_ = planned(timed, [3, Work(seconds=55.0), 4], "200s", workers=workers)
     assert trace.worker.tolist() == [0, 1, 0]
-    assert trace.end.tolist() == [50, 52, 106]
-    trace, *_ = planned(
-        timed, [Work(seconds=50.0), 3, 4], "200s", workers=Workers(2, synchronous=True)
-    )
-    assert trace.end.tolist() == [50, 52, 108]
+    assert trace.start.tolist() == [0, 0, 55]
+    assert trace.end.tolist() == [52, 55, 111]
 
 
 def test_work_neither_fails_nor_straggles(timed):

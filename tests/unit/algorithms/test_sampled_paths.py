@@ -35,7 +35,6 @@ def run(algorithm):
     works = []
     while not isinstance(work := algorithm.ask(), Trial):
         works.append(work)
-        algorithm.done(work)
     return works, work
 
 
@@ -204,8 +203,7 @@ def test_children_come_of_the_best_by_crossover_and_mutation():
 
 def test_evolution_changes_no_weights_and_beats_random_paths(made_up):
     algorithm = make("spos", epochs=1, population_size=20, generations=6, parents=5)
-    work = algorithm.ask()
-    algorithm.done(work)
+    algorithm.ask()
     before = {n: v.clone() for n, v in algorithm.training.supernet.state_dict().items()}
     run(algorithm)
     after = algorithm.training.supernet.state_dict()

@@ -7,8 +7,9 @@ import pytest
 from scored_tables import SECONDS, SPACE, scored_table
 
 import nasbench_lab as lab
-from algorithms._proxies import best_first, votes
+from algorithms._proxies import Pool, Ranking, best_first, votes
 from nasbench_lab import stats
+from nasbench_lab.algorithm import Proxies
 from nasbench_lab.errors import HyperparameterError, UnknownNameError, UnsuitedError
 from nasbench_lab.experiment.given import BenchmarkProxies
 from nasbench_lab.registry import make_algorithm
@@ -192,9 +193,31 @@ def test_they_keep_the_contract(monkeypatch, name, more):
     check_algorithm(name, **more)
 
 
-def test_rankings_of_pools_do_not_depend_on_how_they_were_scored():
-    scores = np.random.default_rng(1).integers(9, size=(3, 500)).astype(float)
-    order = best_first(scores)
-    assert sorted(order.tolist()) == list(range(500))
-    values = votes(scores)
-    assert all(values[a] >= values[b] for a, b in itertools.pairwise(order.tolist()))
+class Given(Proxies):
+    """Scores that are given, of architectures that are positions in them."""
+
+    names = ("a", "b", "c")
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def score(self, names, architectures):
+        rows = [self.names.index(name) for name in names]
+        return self.scores[rows][:, architectures[:, 0]], lab.Work(seconds=1.0)
+
+
+@pytest.mark.parametrize("proxy", ["b", ("a", "b"), ("c", "a", "b")])
+def test_a_pool_that_is_scored_in_parts_is_ranked_as_all_at_once(proxy):
+    scores = np.random.default_rng(1).integers(9, size=(3, 450)).astype(float)
+    ranking = Ranking(Given(scores), proxy)
+    pool = Pool(ranking, np.arange(450)[:, None])
+    parts = 0
+    while not pool.finished:
+        work = pool.score_some()
+        parts += 1
+        so_far = ranking.ranked(np.arange(len(pool.ranked))[:, None])[0]
+        np.testing.assert_array_equal(pool.ranked, so_far)
+        assert work.architecture == tuple(so_far[0].tolist())
+    assert parts == 5
+    values = votes(scores[[Given.names.index(name) for name in ranking.names]])
+    assert all(values[a] >= values[b] for a, b in itertools.pairwise(pool.ranked[:, 0].tolist()))
