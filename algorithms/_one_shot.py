@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from nasbench_lab.trainer.supernet_training import Epoch, SupernetTraining
 
 
-NORMALISATIONS = ("batch", "running", "recalibrated")
-
-
 class OneShot(SearchAlgorithm):
     """Base of one-shot methods. A child overrides ``train_epoch``, and mostly ``prepare``.
 
@@ -56,7 +53,7 @@ class OneShot(SearchAlgorithm):
         weight_decay: The L2 penalty on the weights.
         gradient_clip: The greatest norm of the weights' gradient.
         normalisation: The statistics of batch normalisation in evaluations: ``batch``, ``running`` or
-            ``recalibrated``, see ``nasbench_lab.trainer.supernet.NORMALISATIONS``.
+            ``recalibrated``, see ``nasbench_lab.trainer.recipe.NORMALISATIONS``.
         images: Use only so many of the training images.
         device: ``cpu``, ``auto``, ``cuda``, … Only a CPU gives the same result to the bit each time.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
@@ -92,6 +89,8 @@ class OneShot(SearchAlgorithm):
         device: str = "cpu",
         **kwargs: Any,
     ) -> None:
+        from nasbench_lab.trainer import NORMALISATIONS
+
         super().__init__(space, **kwargs)
         check_number("epochs", epochs, whole=True, low=1)
         check_number("batch_size", batch_size, whole=True, low=1)

@@ -213,6 +213,7 @@ class _Run:
         max_evaluations = self.budget.evaluations or math.inf
         max_seconds = self.budget.seconds or math.inf
         max_epochs = self.budget.epochs or math.inf
+        counts_epochs = self.budget.epochs is not None
         algorithm, running = self.algorithm, self.running
         free, all_free = list(range(self.workers.count)), self.workers.count
         now, evaluations, epochs, unspent = 0.0, 0, 0.0, 0
@@ -230,8 +231,9 @@ class _Run:
                 else:
                     job = self._start(asked, now)
                     evaluations += job.charged
-                epochs += self._epochs(job)
-                over = epochs > max_epochs + SLACK
+                if counts_epochs:
+                    epochs += self._epochs(job)
+                    over = epochs > max_epochs + SLACK
                 job.worker = free.pop(0)
                 if over:
                     self.cut_off.append(job)

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from nasbench_lab.trainer.build import build_table
     from nasbench_lab.trainer.datasets import ImageData, load_data
     from nasbench_lab.trainer.networks import build_network
-    from nasbench_lab.trainer.recipe import RECIPES, Recipe
+    from nasbench_lab.trainer.recipe import NORMALISATIONS, RECIPES, Recipe
     from nasbench_lab.trainer.training import Training, train
 
 _WITHOUT_TORCH = {
     "ImageData": "datasets",
     "load_data": "datasets",
+    "NORMALISATIONS": "recipe",
     "RECIPES": "recipe",
     "Recipe": "recipe",
 }
@@ -34,6 +35,7 @@ _WITH_TORCH = {
 }
 
 __all__ = [
+    "NORMALISATIONS",
     "RECIPES",
     "ImageData",
     "Recipe",

@@ -14,7 +14,8 @@ from torch.nn import functional
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.spaces.nb201 import CONV_1X1, CONV_3X3, EDGES, NONE, POOL
 from nasbench_lab.tables.sources import silent
-from nasbench_lab.trainer.supernet import ConvNorm, HalvedImages, MixedCell, Norm, Supernet
+from nasbench_lab.trainer.supernet import HalvedImages, Supernet
+from nasbench_lab.trainer.supernet_layers import ConvNorm, MixedCell, Norm
 from nasbench_lab.trainer.training import one_thread
 
 

@@ -1,4 +1,4 @@
-"""Recipes: the settings of a training."""
+"""Recipes: the settings of a training, and the statistics of batch normalisation in supernets."""
 
 from __future__ import annotations
 
@@ -74,6 +74,14 @@ def explain(error: ValidationError) -> str:
         for e in error.errors()[:20]
     )
 
+
+NORMALISATIONS = ("batch", "running", "recalibrated")
+"""Which statistics batch normalisation uses when a supernet is evaluated.
+
+``batch``: those of the batch at hand. ``running``: averages over the batches of the training, which
+were of other paths too. ``recalibrated``: those of the training images on the path at hand. In
+training, all use those of the batch.
+"""
 
 RECIPES = {
     "digits": Recipe(data="digits", skeleton="tiny", epochs=12, batch_size=64, shift=1, flip=0.0),

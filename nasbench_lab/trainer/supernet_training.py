@@ -83,7 +83,7 @@ class SupernetTraining:
         momentum: The momentum of the gradient.
         weight_decay: The L2 penalty on the weights.
         gradient_clip: The greatest norm of the gradient.
-        normalisation: One of ``nasbench_lab.trainer.supernet.NORMALISATIONS``.
+        normalisation: One of ``nasbench_lab.trainer.recipe.NORMALISATIONS``.
         images: Use only so many of the training images; None for all.
         device: ``cpu``, ``auto``, ``cuda``, …
         share: In how many parts the channels are divided, see ``Supernet``.
@@ -239,6 +239,7 @@ class SupernetTraining:
             if weight.grad is None:  # at the start, and in a copy
                 weight.grad = torch.zeros_like(weight)
         self.optimizer.zero_grad(set_to_none=False)
+        # PyTorch's stubs have no types for backward().
         self.loss("weights", x, y, cell, factors).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.weights, self.gradient_clip)
         self.optimizer.step()

@@ -18,18 +18,6 @@ def searched(name, benchmark, seed, **settings):
     return algorithm, simulate(algorithm, benchmark, "1000s")
 
 
-@pytest.mark.slow
-def test_cells_of_gdas_are_better_than_random_ones():
-    benchmark = load_benchmark("nb201-digits")
-    regrets = [anytime(searched("gdas", benchmark, seed)[1], benchmark)[-1] for seed in range(5)]
-    table, query = benchmark.table, metric_query(benchmark, "test_regret")
-    cells = benchmark.space.sample(np.random.default_rng(0), 2000)
-    random = regret(benchmark, query, table.values(query)[table.row(cells)])
-    print(f"GDAS {np.mean(regrets):.2f}, random cells {random.mean():.2f}")
-    # 2.0 against 10.8 were seen: among random cells are some that cannot learn, and none here.
-    assert np.mean(regrets) < random.mean() / 2
-
-
 @pytest.mark.parametrize(
     ("epochs", "gain"), [(3, 10), pytest.param(20, 70, marks=pytest.mark.slow)]
 )
@@ -74,14 +62,17 @@ def test_shared_weights_rank_cells_and_best_with_statistics_of_the_batch():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["random_search_ws", "spos", "enas"])
-def test_cells_that_are_best_with_shared_weights_are_better_than_random_ones(name):
+@pytest.mark.parametrize(
+    ("name", "seeds"), [("gdas", 5), ("random_search_ws", 3), ("spos", 3), ("enas", 3)]
+)
+def test_derived_cells_are_better_than_random_ones(name, seeds):
     benchmark = load_benchmark("nb201-digits")
-    regrets = [anytime(searched(name, benchmark, seed)[1], benchmark)[-1] for seed in range(3)]
+    regrets = [anytime(searched(name, benchmark, seed)[1], benchmark)[-1] for seed in range(seeds)]
     table, query = benchmark.table, metric_query(benchmark, "test_regret")
     cells = benchmark.space.sample(np.random.default_rng(0), 2000)
     random = regret(benchmark, query, table.values(query)[table.row(cells)])
     print(f"{name} {np.mean(regrets):.2f}, random cells {random.mean():.2f}")
+    # Of GDAS 2.0 against 10.8 was seen: among random cells are some that cannot learn.
     assert np.mean(regrets) < random.mean() / 2
 
 

@@ -9,7 +9,8 @@ from small_data import small_digits
 from nasbench_lab.spaces import get_space
 from nasbench_lab.trainer import supernet as module
 from nasbench_lab.trainer.ranking import one_shot_accuracies
-from nasbench_lab.trainer.supernet import NORMALISATIONS, HalvedImages, Supernet
+from nasbench_lab.trainer.recipe import NORMALISATIONS
+from nasbench_lab.trainer.supernet import HalvedImages, Supernet
 
 SPACE = get_space("nb201")
 DATA = small_digits()

@@ -9,7 +9,8 @@ from nasbench_lab.trainer import RECIPES, load_data
 
 torch = pytest.importorskip("torch")
 
-from nasbench_lab.trainer.supernet import HalvedImages, Norm, Supernet
+from nasbench_lab.trainer.supernet import HalvedImages, Supernet
+from nasbench_lab.trainer.supernet_layers import Norm
 
 SPACE = get_space("nb201")
 DATA = [name for name, recipe in RECIPES.items() if recipe.skeleton == "tiny"]
