@@ -10,7 +10,7 @@ import inspect
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -367,13 +367,35 @@ class SearchAlgorithm(ABC):
 
 
 def hyperparameters_of(cls: type[SearchAlgorithm]) -> dict[str, Any]:
-    """Names and defaults of an algorithm's own hyperparameters."""
+    """Names and defaults of an algorithm's own hyperparameters, without those that it inherits."""
     return {
         name: parameter.default
         for name, parameter in inspect.signature(cls).parameters.items()
         if name not in GIVEN
         and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     }
+
+
+def all_hyperparameters(cls: type[SearchAlgorithm]) -> dict[str, Any]:
+    """Names and defaults of an algorithm's hyperparameters, its own first, then inherited ones.
+
+    ``weights``, which every algorithm has, is left out.
+    """
+    result: dict[str, Any] = {}
+    for base in _built_by(cls):
+        if issubclass(base, SearchAlgorithm) and base is not SearchAlgorithm:
+            result = {**result, **hyperparameters_of(base), **result}
+    return result
+
+
+def _built_by(cls: type) -> Iterator[type]:
+    """The classes whose ``__init__`` take part in building one; ``**kwargs`` lead to the next."""
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            yield base
+            parameters = inspect.signature(base).parameters.values()
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+                return
 
 
 GIVEN = ("space", "seed", "maximize", "fidelities", "data", "proxies")
@@ -416,10 +438,7 @@ def build(
     """
     defaults = dict(hyperparameters_of(cls))
     settings: dict[str, Any] = {"seed": seed, "maximize": maximize}
-    for base in cls.__mro__:
-        # **kwargs lead to the next class that has an __init__.
-        if "__init__" not in vars(base):
-            continue
+    for base in _built_by(cls):
         if issubclass(base, SearchAlgorithm):
             defaults = {**hyperparameters_of(base), **defaults}
         parameters = inspect.signature(base).parameters
@@ -429,8 +448,6 @@ def build(
             settings["data"] = data() if callable(data) else data
         if "proxies" in parameters:
             settings["proxies"] = proxies
-        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters.values()):
-            break
     for name in hyperparameters:
         if name not in defaults:
             raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, defaults)

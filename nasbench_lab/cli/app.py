@@ -140,7 +140,7 @@ def list_tables(as_json: Json = False) -> None:
 @list_app.command("algorithms")
 def list_algorithms(as_json: Json = False) -> None:
     """List all search algorithms with their hyperparameters."""
-    from nasbench_lab.algorithm import hyperparameters_of
+    from nasbench_lab.algorithm import all_hyperparameters
     from nasbench_lab.registry import algorithm_class, algorithm_modules
 
     rows = []
@@ -150,14 +150,14 @@ def list_algorithms(as_json: Json = False) -> None:
         except AlgorithmFileError as error:  # of a plug-in that is broken
             errors.print(f"Warning: {error}", markup=False, highlight=False, soft_wrap=True)
             continue
-        module = sys.modules[cls.__module__]
+        module, known = sys.modules[cls.__module__], all_hyperparameters(cls)
         rows.append(
             {
                 "algorithm": name,
                 "what": (module.__doc__ or "").strip().partition("\n")[0],
-                "hyperparameters": hyperparameters_of(cls)
+                "hyperparameters": known
                 if as_json
-                else ", ".join(f"{key}={value}" for key, value in hyperparameters_of(cls).items()),
+                else ", ".join(f"{key}={value}" for key, value in known.items()),
             }
         )
     print_rows(rows, as_json)

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from nasbench_lab.algorithm import hyperparameters_of
+from nasbench_lab.algorithm import all_hyperparameters
 from nasbench_lab.registry import algorithm_class, algorithm_modules
 
 _SMALL = {
@@ -29,7 +29,7 @@ def small(name):
     cls = algorithm_class(name)
     if not is_one_shot(name):
         return {"pool_size": 20} if name in BY_PROXIES else {}
-    known = {key for base in cls.__mro__[:-2] for key in hyperparameters_of(base)}
+    known = all_hyperparameters(cls)
     return {key: value for key, value in _SMALL.items() if key in known}
 
 
