@@ -336,7 +336,7 @@ def test_a_table_that_was_built_here_comes_out_again(torch, lab, tmp_path, monke
         'name = "tiny"\nspace = "nb201"\nseeds = [3, 1]\narchitectures = 2\n[training]\n'
         'data = "digits"\nskeleton = "tiny"\nepochs = 2\nbatch_size = 200\nflip = 0.5\n'
     )
-    assert lab("build-table", "r.toml").code == 0
+    assert lab("build-table", "r.toml", "--jobs", 1).code == 0
     out = lab("validate", "tiny", "--table-seeds", "--top", 2)
     assert "the same accuracies and losses after every epoch, to the bit" in out.words
     assert "seeds 3, 1, on cpu" in out.words
