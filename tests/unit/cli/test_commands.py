@@ -261,7 +261,7 @@ def test_list_algorithms(lab):
     assert evolution["what"] == "Regularized (aging) evolution."
     assert "population_size=10, sample_size=3" in lab("list", "algorithms").words
     # What is inherited can be set too; an algorithm's own default counts.
-    assert list(data["darts"]["hyperparameters"])[0] == "order"
+    assert next(iter(data["darts"]["hyperparameters"])) == "order"
     assert data["darts"]["hyperparameters"]["epochs"] == 50
     assert data["spos"]["hyperparameters"]["normalisation"] == "recalibrated"
 
