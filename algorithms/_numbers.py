@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-LARGEST = 1e100
-"""Sums of the squares of greater numbers may overflow."""
+from nasbench_lab.predictors.standardisation import LARGEST
 
 
 def squarable(value: float) -> float:

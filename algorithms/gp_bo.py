@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from algorithms._numbers import squarable
 from algorithms._proxies import Pool, Ranking
 from algorithms._surrogates import acquisition as acquisitions
-from algorithms._surrogates.kernels import KERNELS, Kernel
-from algorithms._surrogates.posterior import MOST_STORED, Candidates, Posterior
 from algorithms._surrogates.surrogate import Surrogate
 from nasbench_lab.algorithm import (
     Evaluation,
@@ -30,6 +28,8 @@ from nasbench_lab.algorithm import (
     check_choice,
     check_number,
 )
+from nasbench_lab.predictors.kernels import KERNELS, Kernel
+from nasbench_lab.predictors.posterior import MOST_STORED, Candidates, Posterior
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
 
 WHOLE = 1_000_000

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, ndtr
 
-from algorithms._surrogates.posterior import Posterior
+from nasbench_lab.predictors.posterior import Posterior
 
 Floats = NDArray[np.float64]
 

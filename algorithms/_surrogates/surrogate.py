@@ -3,63 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms._numbers import LARGEST
-from algorithms._surrogates.gaussian_process import fit_hyperparameters
-from algorithms._surrogates.kernels import Hyperparameters, Kernel
-from algorithms._surrogates.posterior import Candidates, Posterior
+from nasbench_lab.predictors.gaussian_process import fit_hyperparameters
+from nasbench_lab.predictors.kernels import Hyperparameters, Kernel
+from nasbench_lab.predictors.posterior import Candidates, Posterior
+from nasbench_lab.predictors.standardisation import Standardisation
 from nasbench_lab.spaces import Architecture, Architectures
 
 Floats = NDArray[np.float64]
 
 MOST_FITTED = 256
 """The most results that hyperparameters are fitted to; the time of a fit grows with their cube."""
-
-
-@dataclass(frozen=True)
-class Standardisation:
-    """The map from scores to the targets of a Gaussian process, which has mean zero.
-
-    Args:
-        floor: Scores below it are drawn in to it.
-        shift: The mean of the scores after that.
-        scale: Their standard deviation, or 1 where it is zero or not a number that can be squared.
-    """
-
-    floor: float
-    shift: float
-    scale: float
-
-    @classmethod
-    def of(cls, scores: Floats) -> Standardisation:
-        """Chooses the map for ``(n,)`` scores.
-
-        Accuracies have a long lower tail of networks that learn nothing. How bad these are says
-        little about how good the good ones are, and would set the scale. The floor is therefore as
-        far below the median as three times the distance of the upper quartile above it.
-        """
-        median, upper = np.quantile(scores, [0.5, 0.75])
-        floor = float(median - 3.0 * (upper - median)) if upper > median else -math.inf
-        raised = np.maximum(scores, floor)
-        # Division by the range comes first, so that no square over- or underflows.
-        spread = float(np.ptp(raised))
-        scale = float((raised / spread).std()) * spread if 1e-290 < spread < 1e290 else 1.0
-        return cls(floor, float(raised.mean()), scale)
-
-    @overload
-    def __call__(self, score: float) -> float: ...
-    @overload
-    def __call__(self, score: Floats) -> Floats: ...
-    def __call__(self, score: float | Floats) -> float | Floats:
-        """The targets of some scores, none beyond ``LARGEST``."""
-        target = (np.maximum(score, self.floor) - self.shift) / self.scale
-        clipped: Floats = np.clip(target, -LARGEST, LARGEST)
-        return clipped
 
 
 class Surrogate:

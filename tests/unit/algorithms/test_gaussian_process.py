@@ -10,19 +10,20 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
 
-from algorithms._surrogates import posterior as posteriors
 from algorithms._surrogates.acquisition import (
     best_by_expected_improvement,
     best_by_thompson_sample,
     best_by_upper_bound,
     log_expected_improvement,
 )
-from algorithms._surrogates.gaussian_process import fit_hyperparameters, log_marginal_likelihood
-from algorithms._surrogates.kernels import Hyperparameters, Kernel
-from algorithms._surrogates.posterior import Candidates, OnGrid, Posterior, Stored
-from algorithms._surrogates.surrogate import Standardisation, Surrogate
+from algorithms._surrogates.surrogate import Surrogate
 from algorithms.gp_bo import GPBO, _candidates
 from nasbench_lab.errors import UnknownNameError
+from nasbench_lab.predictors import posterior as posteriors
+from nasbench_lab.predictors.gaussian_process import fit_hyperparameters, log_marginal_likelihood
+from nasbench_lab.predictors.kernels import Hyperparameters, Kernel
+from nasbench_lab.predictors.posterior import Candidates, OnGrid, Posterior, Stored
+from nasbench_lab.predictors.standardisation import Standardisation
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
 from nasbench_lab.testing import SyntheticBenchmark
 

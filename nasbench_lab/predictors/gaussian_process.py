@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.optimize import minimize
 
-from algorithms._surrogates.kernels import Hyperparameters, Kernel
+from nasbench_lab.predictors.kernels import Hyperparameters, Kernel
 from nasbench_lab.spaces import Architectures
 
 Floats = NDArray[np.float64]

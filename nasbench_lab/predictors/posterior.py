@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
-from algorithms._surrogates.kernels import Hyperparameters, Kernel
+from nasbench_lab.predictors.kernels import Hyperparameters, Kernel
 from nasbench_lab.spaces import Architecture, Architectures
 
 Floats = NDArray[np.float64]
