@@ -114,9 +114,7 @@ class Cell(nn.Module):
                 value = nodes[source] = self._nothing(x)
             name = f"{source}{target}"
             if option == POOL:
-                value = functional.avg_pool2d(
-                    value, self.window, 1, self.padding, count_include_pad=False
-                )
+                value = averaged(value, self.window, self.padding)
             elif option == SKIP:
                 value = self.convolutions[name](value) if name in self.convolutions else value
             else:
@@ -133,6 +131,17 @@ class Cell(nn.Module):
         shape = (x.shape[0], self.channels, *x.shape[2:])
         zeros = torch.zeros(shape, dtype=x.dtype, device=x.device)
         return zeros.contiguous(memory_format=torch.channels_last)
+
+
+def averaged(x: Tensor, window: Size, padding: Size) -> Tensor:
+    """The mean of each window, without padding in it.
+
+    On a GPU the values lie channel by channel. PyTorch (2.11 at least) has a wrong gradient for means
+    without padding where the channels of a pixel lie side by side.
+    """
+    if x.is_cuda:
+        x = x.contiguous()
+    return functional.avg_pool2d(x, window, 1, padding, count_include_pad=False)
 
 
 def live_edges(cell: Architecture) -> set[int]:
