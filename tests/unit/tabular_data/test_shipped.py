@@ -1,4 +1,4 @@
-"""The table that comes with nasbench-lab: complete, small, and what its recipe gives."""
+"""The tables that come with nasbench-lab: complete, small, and what their recipes give."""
 
 import io
 import re
@@ -25,15 +25,39 @@ from tabular_data import shipped
 pytestmark = pytest.mark.long
 
 FOLDER = shipped.FOLDER
-RECIPE = FOLDER / "recipes" / "nb201-digits.toml"
-SPLITS = {"train": 800, "valid": 500, "test": 497}
+SPLITS = {
+    "nb201-digits": {"train": 800, "valid": 500, "test": 497},
+}
 
 
-@pytest.fixture(scope="module")
-def table():
-    table = open_table("nb201-digits")
+@pytest.fixture(scope="module", params=SPLITS)
+def table(request):
+    table = open_table(request.param)
     table.verify()
     return table
+
+
+@pytest.fixture
+def splits(table):
+    return SPLITS[table.name]
+
+
+@pytest.fixture
+def recipe(table):
+    return RECIPES[table.name.removeprefix("nb201-")]
+
+
+@pytest.fixture
+def card(table):
+    return _folder(table).with_suffix(".md").read_text()
+
+
+def _folder(table):
+    return FOLDER / table.name.replace("-", "_")
+
+
+def test_all_of_them_are_tested():
+    assert {source.name for source in shipped.TABLES} == set(SPLITS)
 
 
 def test_every_cell_has_its_class(table):
@@ -46,9 +70,9 @@ def test_every_cell_has_its_class(table):
     np.testing.assert_array_equal(table.architectures, space.canonical(table.architectures))
 
 
-def test_nothing_is_missing(table):
+def test_nothing_is_missing(table, splits, recipe):
     assert set(table.columns) == {
-        *(f"{split}_{what}" for split in SPLITS for what in ("accuracy", "loss")),
+        *(f"{split}_{what}" for split in splits for what in ("accuracy", "loss")),
         "parameters",
         "flops",
         "train_time_per_epoch",
@@ -61,35 +85,35 @@ def test_nothing_is_missing(table):
             values = table.trials(Query(column.name, epoch=epoch))
             assert np.isfinite(values).all()
             assert (values >= 0).all() or column.quantity == "proxy"
-    for split, n in SPLITS.items():
+    for split, n in splits.items():
         column = table.columns[f"{split}_accuracy"]
-        assert (column.trials, column.epochs) == ((0, 1, 2), tuple(range(1, 13)))
+        assert (column.trials, column.epochs) == ((0, 1, 2), tuple(range(1, recipe.epochs + 1)))
         # Per cent of a whole number of images.
         counts = table.trials(column.name) * n / 100
         np.testing.assert_allclose(counts, counts.round(), atol=1e-9)
 
 
 def test_a_search_is_charged_in_seconds_and_sees_no_test_data(table):
-    benchmark = load_benchmark("nb201-digits")
+    benchmark = load_benchmark(table.name)
     assert benchmark.clock == "official"
     assert benchmark.objectives[0].name == "valid_accuracy"
     assert benchmark.report.metric == "test_accuracy"
     with pytest.raises(QueryError, match="test data"):
         TableBenchmark(table, objective="test_accuracy")
     for clock in ("train_only", "every_epoch", "resume", "evaluations"):
-        assert load_benchmark("nb201-digits", clock=clock).evaluate((0,) * 6).cost > 0
+        assert load_benchmark(table.name, clock=clock).evaluate((0,) * 6).cost > 0
 
 
-def test_it_is_made_by_its_recipe(table):
-    assert table.info.source["sha256"] == sha256(RECIPE)
-    assert table.info.details["recipe"]["training"] == RECIPES["digits"].model_dump(mode="json")
-    assert table.info.details["data"] == load_data("digits").checksum
+def test_it_is_made_by_its_recipe(table, recipe):
+    assert table.info.source["sha256"] == sha256(FOLDER / "recipes" / f"{table.name}.toml")
+    assert table.info.details["recipe"]["training"] == recipe.model_dump(mode="json")
+    assert table.info.details["data"] == load_data(recipe.data).checksum
 
 
-def test_it_is_small_in_the_wheel():
+def test_it_is_small_in_the_wheel(table):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in (FOLDER / "nb201_digits").iterdir():
+        for file in _folder(table).iterdir():
             archive.write(file, file.name)
     assert packed.tell() < 6_000_000
 
@@ -101,7 +125,7 @@ def test_an_installation_without_it_says_so(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("n", [1, pytest.param(100, marks=pytest.mark.slow)])
-def test_entries_are_what_training_gives(table, n):
+def test_entries_are_what_training_gives(table, recipe, n):
     pytest.importorskip("torch", reason="training needs PyTorch")
     from nasbench_lab.trainer import build
     from nasbench_lab.trainer.training import train
@@ -111,19 +135,16 @@ def test_entries_are_what_training_gives(table, n):
         "torch": table.info.details["versions"]["torch"],
         "processor": table.info.details["processor"],
     }
-    data, spread = load_data("digits"), table.trials("test_accuracy").std(axis=1, ddof=1)
+    data, spread = load_data(recipe.data), table.trials("test_accuracy").std(axis=1, ddof=1)
     rows = np.random.default_rng(n).choice(len(table), n, replace=False)
     for row in rows.tolist():
         architecture = tuple(table.architectures[row].tolist())
-        training = train(
-            table.space, architecture, RECIPES["digits"], data, seeds=(0, 1, 2), device="cpu"
-        )
+        training = train(table.space, architecture, recipe, data, seeds=(0, 1, 2), device="cpu")
         assert training.parameters == table.query(architecture, "parameters")
         assert training.flops == table.query(architecture, "flops")
         for name, curves in training.curves.items():
-            held = np.stack(
-                [table.trials(Query(name, epoch=epoch))[row] for epoch in range(1, 13)], axis=1
-            )
+            epochs = range(1, recipe.epochs + 1)
+            held = np.stack([table.trials(Query(name, epoch=e))[row] for e in epochs], axis=1)
             if here == made:
                 np.testing.assert_array_equal(curves.astype(held.dtype), held)
             elif name == "test_accuracy":
@@ -133,8 +154,7 @@ def test_entries_are_what_training_gives(table, n):
                 assert abs(curves[:, -1].mean() - held[:, -1].mean()) < allowed
 
 
-def test_the_data_card_says_how_proxies_rank(table):
-    card = (FOLDER / "nb201_digits.md").read_text()
+def test_the_data_card_says_how_proxies_rank(table, card):
     for line in study_proxies(table).frame.to_dict(orient="records"):
         (cells,) = re.findall(rf"^\| `{line['proxy']}`.*$", card, re.MULTILINE)
         told = re.findall(r"-?\d\.\d{3}", cells)
@@ -148,17 +168,17 @@ def test_the_data_card_says_how_proxies_rank(table):
 
 
 @pytest.mark.parametrize("n", [1, pytest.param(50, marks=pytest.mark.slow)])
-def test_scores_are_what_the_proxies_give(table, n):
+def test_scores_are_what_the_proxies_give(table, recipe, n):
     pytest.importorskip("torch", reason="scores of networks need PyTorch")
     from nasbench_lab.trainer import build
     from nasbench_lab.trainer.scoring import score_architecture
 
     made = table.info.details["proxies"]
     here = (version("torch"), build.processor()) == (made["versions"]["torch"], made["processor"])
-    data = load_data("digits")
+    data = load_data(recipe.data)
     for row in np.random.default_rng(n).choice(len(table), n, replace=False).tolist():
         architecture = tuple(table.architectures[row].tolist())
-        values = score_architecture(table.space, architecture, RECIPES["digits"], data).values
+        values = score_architecture(table.space, architecture, recipe, data).values
         for name, value in values.items():
             held = table.query(architecture, score_column(name))
             if here:
@@ -168,10 +188,9 @@ def test_scores_are_what_the_proxies_give(table, n):
                 assert value == pytest.approx(held, rel=1e-3), name
 
 
-def test_the_data_card_says_what_the_command_prints(lab, monkeypatch):
-    card = (FOLDER / "nb201_digits.md").read_text()
+def test_the_data_card_says_what_the_command_prints(table, card, lab, monkeypatch):
     monkeypatch.setattr(cli.console, "width", 80)
-    out = lab("analyze", "nb201-digits", "--output", "study")
+    out = lab("analyze", table.name, "--output", "study")
     assert out.code == 0, out.err
     printed = out.out[: out.out.rindex("In study")]
     (block,) = re.findall(r"```text\n(.*?)\n```", card, re.DOTALL)
