@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, Work
-    from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
+    from nasbench_lab.benchmark import Benchmark, MultiTask, Objective, TableBenchmark
     from nasbench_lab.budget import Budget
     from nasbench_lab.drawing.drawing import Drawing, draw
     from nasbench_lab.errors import NasbenchLabError
@@ -35,6 +35,7 @@ _HOME = {
     "Trial": "algorithm",
     "Work": "algorithm",
     "Benchmark": "benchmark",
+    "MultiTask": "benchmark",
     "Objective": "benchmark",
     "TableBenchmark": "benchmark",
     "Drawing": "drawing.drawing",
@@ -66,6 +67,7 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "Trial",
     "Work",
     "Benchmark",
+    "MultiTask",
     "Objective",
     "TableBenchmark",
     "Drawing",

@@ -1,0 +1,253 @@
+"""Several tasks of one space as one benchmark: what is good for all of them?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.algorithm import Evaluation, Work
+from nasbench_lab.benchmark.interface import Benchmark, Objective
+from nasbench_lab.benchmark.table_benchmark import TableBenchmark
+from nasbench_lab.errors import BenchmarkError, UnknownNameError
+from nasbench_lab.files import content_checksum
+from nasbench_lab.spaces import Architecture, Architectures, PoolSpace, SearchSpace
+from nasbench_lab.tables.columns import Query
+
+AGGREGATES = {
+    "mean rank": "the mean over tasks of an architecture's rank, 1 for the best",
+    "worst": "an architecture's rank in the task where it ranks worst",
+    "pareto": "the objective of each task, as several objectives",
+}
+"""How several tasks are one benchmark, in words."""
+
+Floats = NDArray[np.float64]
+
+
+class MultiTask(Benchmark):
+    """Several tasks of one space, each of which evaluates every architecture.
+
+    Tasks differ in their units and in how hard they are, so values are compared by ranks: the rank of a
+    value is one more than the number of entries of its task's table, among those that keep to the
+    constraints, whose mean over trials is better after the same epoch. It is measured on what the task
+    is searched by; what the tasks report is ranked likewise, and reported.
+
+    An evaluation costs the sum of the tasks' costs, and fails if it fails on one task. Where a table
+    holds a part of its space only, a search moves among the architectures that all tasks have.
+
+    Args:
+        tasks: Two or more benchmarks with tables, of one space and one clock, with one objective each.
+        aggregate: One of ``AGGREGATES``.
+        name: The name; by default made of the tables' names and the aggregate.
+
+    Raises:
+        BenchmarkError: The tasks do not go together.
+        UnknownNameError: There is no such aggregate.
+
+    Example:
+        >>> import nasbench_lab as lab
+        >>> tasks = [lab.load_benchmark(f"nas-bench-graph/{name}") for name in ("cora", "citeseer")]
+        >>> both = lab.MultiTask(tasks)
+        >>> both.name, both.objectives[0].name
+        ('nas-bench-graph/mean-rank', 'mean_rank')
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[TableBenchmark],
+        aggregate: str = "mean rank",
+        *,
+        name: str | None = None,
+    ) -> None:
+        if aggregate not in AGGREGATES:
+            raise UnknownNameError("aggregate", str(aggregate), AGGREGATES)
+        self.tasks, self.aggregate = tuple(tasks), aggregate
+        self._check()
+        first = self.tasks[0]
+        tables = "+".join(dict.fromkeys(task.table.name for task in self.tasks))
+        self.name = name or f"{tables}/{aggregate.replace(' ', '-')}"
+        self.space = _common_space(self.tasks)
+        self.clock = first.clock
+        self.epochs = first.epochs if len({task.epochs for task in self.tasks}) == 1 else None
+        common = set.intersection(*(set(task.fidelities) for task in self.tasks))
+        self.fidelities = tuple(sorted(common)) if self.epochs else ()
+        self.noisy = any(task.noisy for task in self.tasks)
+        self.constraints = tuple(bound for task in self.tasks for bound in task.constraints)
+        of_each = [task.objectives[0] for task in self.tasks]
+        if aggregate == "pareto":
+            names = _told_apart([objective.name for objective in of_each], self.tasks)
+            self.objectives = tuple(
+                Objective(name, objective.unit, objective.maximize)
+                for objective, name in zip(of_each, names, strict=True)
+            )
+        else:
+            what = aggregate.replace(" ", "_").removesuffix("_rank") + "_rank"
+            self.objectives = (Objective(what, "", False),)
+            self.reported = Objective(f"reported_{what}", "", False)
+        self._sorted: dict[tuple[int, Query | int | None], Floats] = {}
+        self.best_value = self._best_value()
+
+    def _check(self) -> None:
+        """Refuses tasks that do not go together."""
+        for task in self.tasks:
+            if not isinstance(task, TableBenchmark):
+                raise BenchmarkError(
+                    f"Expected benchmarks with tables but got {task!r:.100}, whose values cannot be "
+                    f"ranked among all others. lab.load_benchmark(name) gives one."
+                )
+            if len(task.objectives) > 1 or task.fallback is not None:
+                raise BenchmarkError(
+                    f"Expected tasks with one objective and no fallback, but {task.name!r} has "
+                    f"{'a fallback' if task.fallback else len(task.objectives)}."
+                )
+        if len({task.name for task in self.tasks}) < max(2, len(self.tasks)):
+            raise BenchmarkError(
+                f"Expected two or more different tasks but got "
+                f"{', '.join(task.name for task in self.tasks) or 'none'}."
+            )
+        for what, of in (
+            ("space", [_whole(task.space) for task in self.tasks]),
+            ("clock", [task.clock for task in self.tasks]),
+        ):
+            for task, one in zip(self.tasks, of, strict=True):
+                if one != of[0]:
+                    raise BenchmarkError(
+                        f"Expected tasks of one {what} but {self.tasks[0].name!r} has {of[0]!r} and "
+                        f"{task.name!r} has {one!r}."
+                    )
+
+    @property
+    def fingerprint(self) -> str:
+        """A checksum of the tables' parts that the tasks read."""
+        of_each = [[task.name, task.fingerprint] for task in self.tasks]
+        return content_checksum([self.aggregate, *of_each])
+
+    def __repr__(self) -> str:
+        return f"<MultiTask {self.name!r}: {', '.join(task.name for task in self.tasks)}>"
+
+    def evaluate(
+        self,
+        architecture: Architecture,
+        epoch: int | None = None,
+        rng: np.random.Generator | None = None,
+        since: int | None = None,
+    ) -> Evaluation:
+        """Evaluates an architecture on all tasks; see ``Benchmark.evaluate``."""
+        parts = [task.evaluate(architecture, epoch, rng, since) for task in self.tasks]
+        values = np.array([part.values[0] for part in parts])
+        if self.aggregate != "pareto":
+            ranks = [self._ranks(i, values[i : i + 1], epoch)[0] for i in range(len(parts))]
+            values = np.array([self._aggregated(np.array(ranks))])
+        if np.isnan(values).any():
+            values[:] = np.nan
+        return Evaluation(
+            tuple(values.tolist()),
+            sum(part.cost for part in parts),
+            parts[0].epoch if self.epochs else None,
+            violation=sum(part.violation for part in parts),
+        )
+
+    def report_value(self, architecture: Architecture) -> float:
+        """The aggregate of the ranks by what each task reports; NaN where a task lacks a value."""
+        if self.aggregate == "pareto":
+            return super().report_value(architecture)
+        ranks = []
+        for i, task in enumerate(self.tasks):
+            row = task.table.row(architecture)
+            value = task.table.values(task.report)[[row]] if row >= 0 else np.array([np.nan])
+            ranks.append(self._ranks(i, value, task.report)[0])
+        return float(self._aggregated(np.array(ranks)))
+
+    def charge(self, work: Work) -> float:
+        """The price of an algorithm's own work: its passes are those over the data of all tasks."""
+        if work.passes is None:
+            return super().charge(work)
+        return sum(task.charge(work) for task in self.tasks)
+
+    def _aggregated(self, ranks: Floats) -> Floats:
+        """The aggregate of ``(tasks, …)`` ranks; NaN where one is missing."""
+        result: Floats = ranks.mean(axis=0) if self.aggregate == "mean rank" else ranks.max(axis=0)
+        return result
+
+    def _ranks(self, i: int, values: Floats, what: Query | int | None) -> Floats:
+        """The ranks of values on a task.
+
+        Args:
+            i: The number of the task.
+            values: The values.
+            what: A query; or the epoch after which the objective was measured.
+        """
+        task = self.tasks[i]
+        query = what if isinstance(what, Query) else task.queries[0]
+        sign = -1.0 if task.table.column(query).maximize else 1.0
+        if (i, what) not in self._sorted:
+            if isinstance(what, Query):
+                known = task.table.values(what)
+            else:
+                known = task.evaluate_many(task.table.architectures, what)[0][:, 0]
+            if task.constraints:
+                known = known[task.feasible]
+            self._sorted[i, what] = np.sort(sign * known[~np.isnan(known)])
+        better = np.searchsorted(self._sorted[i, what], sign * values)
+        return np.where(np.isnan(values), np.nan, better + 1.0)
+
+    def _best_value(self) -> float:
+        """The best possible value of the first objective, by means over trials."""
+        members = _members(self.space, self.tasks[0])
+        of_each = []
+        for i, task in enumerate(self.tasks):
+            values = task.evaluate_many(members)[0][:, 0]
+            values = np.where(task.feasible[task.table.row(members)], values, np.nan)
+            of_each.append(values if self.aggregate == "pareto" else self._ranks(i, values, None))
+        values = np.array(of_each)
+        complete = values[:, ~np.isnan(values).any(axis=0)]
+        if not complete.size:
+            raise BenchmarkError(
+                f"No architecture has a value on each of {', '.join(t.name for t in self.tasks)} and "
+                f"keeps to the constraints, so there is nothing to search."
+            )
+        if self.aggregate == "pareto":
+            best = np.max if self.objectives[0].maximize else np.min
+            return float(best(complete[0]))
+        return float(self._aggregated(complete).min())
+
+
+def _whole(space: SearchSpace) -> SearchSpace:
+    return space.base if isinstance(space, PoolSpace) else space
+
+
+def _common_space(tasks: Sequence[TableBenchmark]) -> SearchSpace:
+    """The architectures that all tasks have."""
+    pools = [task.space for task in tasks if isinstance(task.space, PoolSpace)]
+    if not pools:
+        return tasks[0].space
+    if all(pool == pools[0] for pool in pools):
+        return pools[0]
+    base = pools[0].base
+    common = set(base.index(pools[0].at(np.arange(pools[0].size))).tolist())
+    for pool in pools[1:]:
+        common &= set(base.index(pool.at(np.arange(pool.size))).tolist())
+    if not common:
+        raise BenchmarkError(
+            f"The tables of {', '.join(task.name for task in tasks)} have no architecture in common."
+        )
+    return PoolSpace(base, base.at(np.array(sorted(common))))
+
+
+def _members(space: SearchSpace, task: TableBenchmark) -> Architectures:
+    """``(n, d)`` architectures of the space with an entry."""
+    if isinstance(space, PoolSpace):
+        return space.at(np.arange(space.size))
+    members = task.table.architectures
+    return members[(members >= 0).all(axis=1)]
+
+
+def _told_apart(names: Sequence[str], tasks: Sequence[TableBenchmark]) -> list[str]:
+    """The names of the objectives, with those of their tasks where they are not different."""
+    short = [task.name.rpartition("/")[2] for task in tasks]
+    for labels in ([""] * len(tasks), short, [task.name for task in tasks]):
+        told = [f"{name} {label}".strip() for name, label in zip(names, labels, strict=True)]
+        if len(set(told)) == len(told):
+            break
+    return told
