@@ -39,7 +39,7 @@ class MultiTask(Benchmark):
     Args:
         tasks: Two or more benchmarks with tables, of one space and one clock, with one objective each.
         aggregate: One of ``AGGREGATES``.
-        name: The name; by default made of the tables' names and the aggregate.
+        name: The name; by default that of the aggregate, after what the tasks' names begin with.
 
     Raises:
         BenchmarkError: The tasks do not go together.
@@ -65,8 +65,7 @@ class MultiTask(Benchmark):
         self.tasks, self.aggregate = tuple(tasks), aggregate
         self._check()
         first = self.tasks[0]
-        tables = "+".join(dict.fromkeys(task.table.name for task in self.tasks))
-        self.name = name or f"{tables}/{aggregate.replace(' ', '-')}"
+        self.name = name or f"{_family(self.tasks)}/{aggregate.replace(' ', '-')}"
         self.space = _common_space(self.tasks)
         self.clock = first.clock
         self.epochs = first.epochs if len({task.epochs for task in self.tasks}) == 1 else None
@@ -211,6 +210,13 @@ class MultiTask(Benchmark):
             best = np.max if self.objectives[0].maximize else np.min
             return float(best(complete[0]))
         return float(self._aggregated(complete).min())
+
+
+def _family(tasks: Sequence[TableBenchmark]) -> str:
+    """What the names of tasks begin with, or all of them."""
+    parts = [task.name.split("/") for task in tasks]
+    same = [levels[0] for levels in zip(*parts, strict=False) if len(set(levels)) == 1]
+    return "/".join(same) or "+".join(task.name for task in tasks)
 
 
 def _whole(space: SearchSpace) -> SearchSpace:
