@@ -16,6 +16,14 @@ for library in ("OMP", "OPENBLAS", "MKL"):
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.load_profile("tests")
 
+MEMORY, ROOM = "/dev/shm", 4 << 30
+"""Where temporary files are kept in memory, and the bytes that must be free: a run takes 0.7 GB."""
+
+
+def in_memory():
+    """Whether temporary files fit there. Tests write thousands, and a disk takes milliseconds each."""
+    return os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+
 
 def pytest_configure(config):
     from nasbench_lab.errors import ShadowedPackageError
@@ -28,10 +36,13 @@ def pytest_configure(config):
         raise pytest.UsageError(str(error)) from error
     # Workers of pytest-xdist, and all subprocesses, share the folder of the process they come from.
     if not hasattr(config, "workerinput"):
-        config.own_data_folder = tempfile.mkdtemp(prefix="nasbench-lab-tests-")
-        os.environ["NASBENCH_LAB_DATA"] = config.own_data_folder
+        memory = in_memory()
+        folder = tempfile.mkdtemp(prefix="nasbench-lab-tests-", dir=MEMORY if memory else None)
+        config.own_folder, os.environ["NASBENCH_LAB_DATA"] = folder, os.path.join(folder, "data")
+        if memory:  # they end with the run; `--basetemp` keeps those of the tests elsewhere
+            tempfile.tempdir = os.environ["TMPDIR"] = folder
 
 
 def pytest_unconfigure(config):
-    if hasattr(config, "own_data_folder"):
-        shutil.rmtree(config.own_data_folder, ignore_errors=True)
+    if hasattr(config, "own_folder"):
+        shutil.rmtree(config.own_folder, ignore_errors=True)
