@@ -38,7 +38,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed-test
 compare: $(VENV)/.installed
 	$(BIN)/nasbench-lab compare
 
+# Tests start many processes. They find the packages compiled, also where Python writes no bytecode.
 test: $(VENV)/.installed-test
+	$(BIN)/python -m compileall -q nasbench_lab algorithms tabular_data
 	$(BIN)/python -m pytest -q $(PARALLEL)
 
 # Nothing that draws, trains or starts processes, and no model that is fitted in each step.
