@@ -5,10 +5,12 @@ import math
 import pickle
 import re
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from all_tables import tables
 from one_shot import BY_PROXIES, EVALUATING, ONE_SHOT, RUNNABLE_ONE_SHOT, small
 
 from nasbench_lab.algorithm import SearchAlgorithm, Trial, hyperparameters_of
@@ -17,7 +19,6 @@ from nasbench_lab.registry import (
     algorithm_class,
     algorithm_modules,
     make_algorithm,
-    table_sources,
 )
 from nasbench_lab.running.search import run
 from nasbench_lab.simulator import simulate
@@ -28,7 +29,8 @@ from nasbench_lab.testing import (
     SyntheticBenchmark,
     check_algorithm,
 )
-from nasbench_lab.testing.contract import _MIXED, _Huge
+from nasbench_lab.testing.contract import _MIXED, _Huge, _search, _with_given
+from nasbench_lab.testing.repeats import in_other_processes
 
 VARIANTS = {
     **{name: (name, {}) for name in EVALUATING},
@@ -59,7 +61,10 @@ VARIANTS = {
 }
 
 
-LONG = {"gp_bo thompson", "gp_bo matern", "scalarized gp_bo", "scalarized bohb, linear"}
+LONG = {
+    *("gp_bo thompson", "gp_bo matern", "gp_bo ucb"),
+    *("scalarized gp_bo", "scalarized bohb, linear"),
+}
 """Variants whose checks take longest; they are among those of the slow test below."""
 
 
@@ -71,12 +76,39 @@ def in_this_process(monkeypatch):
 
 @pytest.mark.parametrize("check", ALGORITHM_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", [*EVALUATING, *BY_PROXIES])
-def test_contract(name, check):
+def test_contract(in_this_process, name, check):
     check(lambda *a, **k: make_algorithm(name, *a, **k))
 
 
-@pytest.mark.parametrize("check", ALGORITHM_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", RUNNABLE_ONE_SHOT)
+def test_every_algorithm_gives_the_same_run_in_other_processes():
+    """All in the same processes, as starting one takes longer than all searches."""
+    names = [*EVALUATING, *BY_PROXIES]
+
+    def searches():
+        return [_search(partial(_with_given, partial(make_algorithm, name)), 1) for name in names]
+
+    here = searches()
+    for there in in_other_processes(searches, ("1", "2")):
+        for name, one, other in zip(names, here, there, strict=True):
+            assert one.equals(other), name
+
+
+ONE_SHOT_LONG = {
+    *("check_survives_failures", "check_constant_objective", "check_huge_values"),
+    *("check_minimises_and_maximises", "check_outstanding_asks"),
+}
+"""Checks of what all one-shot methods have from one class: here of one, of all by the slow test."""
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        pytest.param(name, check, id=f"{name}-{check.__name__}")
+        for name in RUNNABLE_ONE_SHOT
+        for check in ALGORITHM_CHECKS
+        if name == "spos" or check.__name__ not in ONE_SHOT_LONG
+    ],
+)
 def test_contract_of_one_shot_methods(in_this_process, name, check):
     check(lambda *a, **k: make_algorithm(name, *a, **small(name), **k))
 
@@ -173,7 +205,7 @@ def test_no_algorithm_overflows(variant, weights):
         assert len(simulate(algorithm, benchmark, 60, workers=2)) == 60
 
 
-@pytest.mark.parametrize("table", sorted(table_sources()))
+@pytest.mark.parametrize("table", tables())
 @pytest.mark.parametrize("algorithm", EVALUATING)
 def test_every_algorithm_on_every_table(algorithm, table):
     trace = run(algorithm, table, budget=25, seed=3)
@@ -472,6 +504,6 @@ class ForgetsItsState(SearchAlgorithm):
         (ForgetsItsState, "pickled"),
     ],
 )
-def test_the_contract_notices_a_broken_rule(broken, words):
+def test_the_contract_notices_a_broken_rule(in_this_process, broken, words):
     with pytest.raises(ContractError, match=words):
         check_algorithm(broken)

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from all_tables import tables
 
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.errors import QueryError
@@ -14,12 +15,12 @@ from nasbench_lab.testing import ContractError, SyntheticBenchmark, check_benchm
 from tabular_data.nas_bench_graph import DATASETS
 
 
-@pytest.mark.parametrize("table", sorted(table_sources()))
+@pytest.mark.parametrize("table", tables())
 def test_contract(table):
     check_benchmark(load_benchmark(table))
 
 
-@pytest.mark.parametrize("table", sorted(table_sources()))
+@pytest.mark.parametrize("table", tables())
 def test_a_table_says_what_it_is(table):
     info = open_table(table).info
     for field in dataclasses.fields(info):

