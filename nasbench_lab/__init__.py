@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nasbench_lab.running.comparison import compare
     from nasbench_lab.running.search import run
     from nasbench_lab.simulator import simulate
-    from nasbench_lab.spaces import Decision, SearchSpace, get_space
+    from nasbench_lab.spaces import Decision, SearchSpace, get_space, prune
     from nasbench_lab.tables.columns import Column, Constraint, Query
     from nasbench_lab.tables.table import Table
     from nasbench_lab.trace import Trace
@@ -54,6 +54,7 @@ _HOME = {
     "Decision": "spaces",
     "SearchSpace": "spaces",
     "get_space": "spaces",
+    "prune": "spaces",
     "Column": "tables.columns",
     "Constraint": "tables.columns",
     "Query": "tables.columns",
@@ -86,6 +87,7 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "Decision",
     "SearchSpace",
     "get_space",
+    "prune",
     "Column",
     "Constraint",
     "Query",

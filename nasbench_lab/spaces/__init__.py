@@ -22,8 +22,10 @@ from nasbench_lab.spaces.nats_sss import nats_sss
 from nasbench_lab.spaces.nb101 import NB101Space
 from nasbench_lab.spaces.nb201 import NB201Space
 from nasbench_lab.spaces.pool import PoolSpace
+from nasbench_lab.spaces.pruning import CRITERIA, Narrowed, prune
 
 __all__ = [
+    "CRITERIA",
     "SPACES",
     "Architecture",
     "Architectures",
@@ -33,11 +35,13 @@ __all__ = [
     "NASBenchGraphSpace",
     "NB101Space",
     "NB201Space",
+    "Narrowed",
     "Option",
     "PoolSpace",
     "SearchSpace",
     "get_space",
     "kept_decisions",
+    "prune",
     "space_names",
 ]
 
