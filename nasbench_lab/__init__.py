@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, Work
     from nasbench_lab.benchmark import Benchmark, MultiTask, Objective, TableBenchmark
-    from nasbench_lab.budget import Budget
+    from nasbench_lab.budget import Budget, Phase
     from nasbench_lab.drawing.drawing import Drawing, draw
     from nasbench_lab.errors import NasbenchLabError
     from nasbench_lab.registry import import_file, load_benchmark, open_table, remove_table
@@ -49,6 +49,7 @@ _HOME = {
     "remove_table": "registry",
     "Result": "results.result",
     "Budget": "budget",
+    "Phase": "budget",
     "Workers": "workers",
     "simulate": "simulator",
     "Decision": "spaces",
@@ -82,6 +83,7 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "remove_table",
     "Result",
     "Budget",
+    "Phase",
     "Workers",
     "simulate",
     "Decision",

@@ -269,6 +269,14 @@ class SearchAlgorithm(ABC):
         self._n_trials = 0
         self._worst_score = math.inf
 
+    def reweigh(self, weights: Sequence[float]) -> None:
+        """Changes the weights of the objectives in ``score``, for results that are told from now on.
+
+        Raises:
+            HyperparameterError: There is not one finite weight for each objective.
+        """
+        self._weights = self._signed(weights)
+
     @abstractmethod
     def ask(self) -> Trial | Work | None:
         """The next trial, or work that was done here, or None while the algorithm waits.

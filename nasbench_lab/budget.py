@@ -1,10 +1,11 @@
-"""Budgets: when a run ends."""
+"""Budgets: when a run ends, and what changes on the way there."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,73 @@ _DECIMAL_COMMA = re.compile(
 
 
 @dataclass(frozen=True)
+class Phase:
+    """How architectures are evaluated while a part of the budget is spent.
+
+    Args:
+        until: The share of the budget that is spent when the phase ends, above 0 and at most 1. Of
+            several limits, the one that is nearest to its end counts.
+        epoch: After how many epochs architectures are evaluated where the algorithm names none; all
+            epochs by default.
+        weights: The weight of each objective in the score that the algorithm follows, see
+            ``SearchAlgorithm``; what it was given before by default.
+
+    Raises:
+        BudgetError: A value is out of its range.
+    """
+
+    until: float = 1.0
+    epoch: int | None = None
+    weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, fits in (
+            ("a share until above 0 and at most 1", self.until, _is_share(self.until)),
+            (
+                "a whole epoch of at least 1",
+                self.epoch,
+                self.epoch is None or _is_epoch(self.epoch),
+            ),
+            ("finite weights", self.weights, self.weights is None or _are_finite(self.weights)),
+        ):
+            if not fits:
+                raise BudgetError(f"Expected {name} in a phase of the budget but got {value!r}.")
+        if self.weights is not None:  # a list in files
+            object.__setattr__(self, "weights", tuple(map(float, self.weights)))
+
+    def describe(self) -> dict[str, Any]:
+        """What a trace or manifest notes."""
+        weights = None if self.weights is None else list(self.weights)
+        values = {"until": self.until, "epoch": self.epoch, "weights": weights}
+        return {key: value for key, value in values.items() if value is not None}
+
+    def __str__(self) -> str:
+        at = f" after {counted(self.epoch, 'epoch')}" if self.epoch else " in full"
+        by = f" by the weights {', '.join(f'{w:g}' for w in self.weights)}" if self.weights else ""
+        return f"until {self.until:.0%} of it are spent,{at}{by}"
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
+
+
+def _is_epoch(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
+
+
+def _are_finite(values: object) -> bool:
+    if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+        return False
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+
+
+@dataclass(frozen=True)
 class Budget:
     """When a run ends: at the first of the limits that are given.
+
+    In phases, evaluations change with what is spent. Of evaluations after different epochs, those
+    after most decide which is the incumbent, and with several objectives the first one does, whatever
+    the weights (see ``Trace.incumbents``).
 
     Args:
         evaluations: How many evaluations may be started.
@@ -45,17 +111,21 @@ class Budget:
             the start again, unless the clock is ``resume``. One that the algorithm stops counts the
             epochs until then, one that fails all. An evaluation that would exceed the sum does not
             count and ends the run.
+        phases: How architectures are evaluated until which share of the budget is spent, in ascending
+            order; the last phase ends with the budget. By default all are evaluated alike.
 
     Raises:
-        BudgetError: No limit is given, or one is not positive and finite.
+        BudgetError: No limit is given, or one is not positive and finite, or the phases are not in
+            ascending order up to the end.
     """
 
     evaluations: int | None = None
     seconds: float | None = None
     epochs: int | None = None
+    phases: tuple[Phase, ...] = ()
 
     def __post_init__(self) -> None:
-        limits = self.describe()
+        limits = self.limits()
         if not limits:
             raise BudgetError(
                 "A run needs a budget: budget=200 (evaluations), budget='12000s' or '12h' "
@@ -69,6 +139,12 @@ class Budget:
                     f"Expected a budget of more than 0 {name}"
                     f"{'' if name == 'seconds' else ', a whole number,'} but got {limit!r}."
                 )
+        ends = [phase.until for phase in self.phases]
+        if ends and (ends[-1] != 1 or sorted(set(ends)) != ends):
+            raise BudgetError(
+                f"Expected phases of the budget that end one after the other, and the last at 1, but "
+                f"they end at {', '.join(f'{end:g}' for end in ends)}."
+            )
 
     @classmethod
     def of(cls, budget: Budget | int | str | None) -> Budget:
@@ -114,9 +190,15 @@ class Budget:
             limits[unit] = number if unit == "seconds" or number % 1 else int(number)
         return cls(**limits)
 
+    def limits(self) -> dict[str, Any]:
+        """The limits that are given, by their units."""
+        values = {unit: getattr(self, unit) for unit in ("evaluations", "seconds", "epochs")}
+        return {unit: limit for unit, limit in values.items() if limit is not None}
+
     def describe(self) -> dict[str, Any]:
-        """What a trace or manifest notes: the limits that are given."""
-        return {name: limit for name, limit in asdict(self).items() if limit is not None}
+        """What a trace or manifest notes: the limits that are given, and the phases."""
+        phases = [phase.describe() for phase in self.phases]
+        return {**self.limits(), **({"phases": phases} if phases else {})}
 
     def __str__(self) -> str:
         parts = [
@@ -143,6 +225,19 @@ class Budget:
                 f"{benchmark.name!r} cannot keep a budget in epochs: it holds only what its "
                 f"architectures reached in the end. Give a number of evaluations instead."
             )
+        for phase in self.phases:
+            if phase.epoch is not None and phase.epoch not in benchmark.fidelities:
+                known = ", ".join(map(str, benchmark.fidelities)) or "the end of training only"
+                raise BudgetError(
+                    f"{benchmark.name!r} cannot evaluate after {counted(phase.epoch, 'epoch')}, as a "
+                    f"phase of the budget wants. It knows {known}."
+                )
+            n = len(benchmark.objectives)
+            if phase.weights is not None and len(phase.weights) != n:
+                raise BudgetError(
+                    f"{benchmark.name!r} has {counted(n, 'objective')}, but a phase of the budget has "
+                    f"{counted(len(phase.weights), 'weight')}."
+                )
 
 
 def _time_in_words(seconds: float) -> str:

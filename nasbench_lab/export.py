@@ -181,10 +181,7 @@ def _write_function(folder: Path, number: int, runs: list[Run], result: Result) 
         "algorithm": {"name": algorithm, "info": result.setting(name)},
         # Nothing but numbers: iohinspector evaluates these as Python.
         "experiment_attributes": [
-            *(
-                {f"budget_{unit}": str(n)}
-                for unit, n in result.experiment.budget.describe().items()
-            ),
+            *({f"budget_{unit}": str(n)} for unit, n in result.experiment.budget.limits().items()),
             {"raw_y_without_incumbent": repr(_beyond(benchmark, "valid_regret"))},
             {"test_regret_without_incumbent": repr(_beyond(benchmark, "test_regret"))},
         ],

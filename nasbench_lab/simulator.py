@@ -207,6 +207,7 @@ class _Run:
         self.noise_before: dict[int, Any] = {}
         self.noise_again: np.random.Generator | None = None
         self.asked = 0
+        self.phase = -1  # of the budget, by its number
 
     def loop(self) -> None:
         """Asks, evaluates and tells until the budget is spent."""
@@ -214,6 +215,7 @@ class _Run:
         max_seconds = self.budget.seconds or math.inf
         max_epochs = self.budget.epochs or math.inf
         counts_epochs = self.budget.epochs is not None
+        phases = self.budget.phases
         algorithm, running = self.algorithm, self.running
         free, all_free = list(range(self.workers.count)), self.workers.count
         now, evaluations, epochs, unspent = 0.0, 0, 0.0, 0
@@ -223,12 +225,17 @@ class _Run:
             asking = 0 if waits else len(free)
             while asking and not over and evaluations < max_evaluations and epochs < max_epochs:
                 asking -= 1
+                if phases:
+                    spent = evaluations / max_evaluations, now / max_seconds, epochs / max_epochs
+                    self._enter(max(spent))
                 asked = algorithm.ask()
                 if asked is None:
                     break
                 if isinstance(asked, Work):
                     job = self._work(asked, now)
                 else:
+                    if phases:
+                        asked = self._in_phase(asked)
                     job = self._start(asked, now)
                     evaluations += job.charged
                 if counts_epochs:
@@ -272,6 +279,24 @@ class _Run:
                 break
             self.done.pop()
         self.cut_off += [job for _, _, job in running]
+
+    def _enter(self, spent: float) -> None:
+        """Enters the phase that is on when a share of the budget is spent."""
+        phases = self.budget.phases
+        while self.phase < 0 or (
+            self.phase < len(phases) - 1 and spent >= phases[self.phase].until
+        ):
+            self.phase += 1
+            weights = phases[self.phase].weights
+            if weights is not None:
+                self.algorithm.reweigh(weights)
+
+    def _in_phase(self, trial: Trial) -> Trial:
+        """The trial, with the epoch of the phase if it names none."""
+        epoch = self.budget.phases[self.phase].epoch
+        if epoch is None or not isinstance(trial, Trial) or trial.epoch is not None:
+            return trial
+        return trial._replace(epoch=epoch)
 
     def _endless(self, job: _Job, evaluations: int) -> AlgorithmError:
         """The error of a search that would never spend its budget."""

@@ -409,6 +409,7 @@ class Experiment:
                 budget.evaluations and int(budget.evaluations),
                 budget.seconds and float(budget.seconds),
                 budget.epochs and int(budget.epochs),
+                budget.phases,
             ),
             tuple(seeds),
             Workers(

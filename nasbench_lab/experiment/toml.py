@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.budget import Budget
+from nasbench_lab.budget import Budget, Phase
 from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError, quoted, text_of
 from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.experiment.building import trial_of_algorithms
@@ -116,6 +116,12 @@ def _budget(value: Any) -> Budget:
     return Budget.of(value if isinstance(value, str) else str(value))
 
 
+class _Phase(_Entry):
+    until: float = 1.0
+    epoch: int | None = None
+    weights: list[float] | None = None
+
+
 class _Experiment(_Entry):
     algorithms: list[Annotated[_Algorithm, _or_table("algorithm", str)]] = Field(min_length=1)
     benchmarks: list[Annotated[_Benchmark, _or_table("table", str)]] = Field(min_length=1)
@@ -125,6 +131,7 @@ class _Experiment(_Entry):
     )
     charge_repeats: bool = True
     workers: Annotated[_Workers, _or_table("count", int)] = _Workers()
+    phases: list[_Phase] = Field(default=[])
 
 
 _ENTRIES: dict[str, type[_Entry]] = {
@@ -136,6 +143,7 @@ _ENTRIES: dict[str, type[_Entry]] = {
     "constraints": _Constraint,
     "query": _Query,
     "workers": _Workers,
+    "phases": _Phase,
 }
 """What the tables of the file are, by the key that holds them."""
 
@@ -198,6 +206,9 @@ def read_experiment(file: Path | str, time_limit: float | None = None) -> Experi
     for key, value in entries.workers:
         with at("workers", key):
             Workers(**{key: value})
+    with at("phases"):
+        phases = tuple(Phase(**phase.model_dump()) for phase in entries.phases)
+        budget = replace(entries.budget, phases=phases)
     benchmarks: list[BenchmarkSetting] = []
     for i, entry in enumerate(entries.benchmarks):
         if is_in_file(entry.table):
@@ -208,8 +219,8 @@ def read_experiment(file: Path | str, time_limit: float | None = None) -> Experi
         with at("benchmarks", i, "table"):
             if benchmark.name in (other.name for other in benchmarks):
                 raise ExperimentError(f"There are two benchmarks {benchmark.name!r}.")
-        with at("budget"):
-            entries.budget.check(benchmark.benchmark)
+        with at("phases" if entries.phases else "budget"):
+            budget.check(benchmark.benchmark)
         benchmarks.append(benchmark)
     algorithms: list[AlgorithmSetting] = []
     with trial_of_algorithms(time_limit):
@@ -232,7 +243,7 @@ def read_experiment(file: Path | str, time_limit: float | None = None) -> Experi
     return Experiment.made(
         algorithms,
         benchmarks,
-        entries.budget,
+        budget,
         entries.seeds,
         Workers(**entries.workers.model_dump()),
         entries.charge_repeats,
@@ -381,6 +392,7 @@ def to_toml(experiment: Experiment) -> str:
         "charge_repeats": experiment.charge_repeats,
         "algorithms": algorithms,
         "workers": experiment.workers.describe(),
+        **({"phases": phases} if (phases := experiment.budget.describe().get("phases")) else {}),
         "benchmarks": [_benchmark_entry(benchmark) for benchmark in experiment.benchmarks],
     }
     return f"# nasbench-lab run experiment.toml\n{tomli_w.dumps(content)}"
@@ -402,7 +414,7 @@ def _benchmark_entry(benchmark: BenchmarkSetting) -> str | dict[str, Any]:
 
 
 def _budget_text(budget: Budget) -> str | int:
-    limits = budget.describe()
+    limits = budget.limits()
     if list(limits) == ["evaluations"]:
         return int(limits["evaluations"])
     units = {"evaluations": "", "seconds": "s", "epochs": "epochs"}

@@ -247,7 +247,8 @@ def _budget_end(trace: Trace) -> float:
     """The end of a budget in seconds; 0 if there is none, or another limit ended the run."""
     limit: float = trace.settings["budget"].get("seconds", 0.0)
     reached = stats.ran_out_of_seconds(trace)
-    return limit if reached or len(trace.settings["budget"]) == 1 else 0.0
+    alone = set(trace.settings["budget"]) <= {"seconds", "phases"}
+    return limit if reached or alone else 0.0
 
 
 def _epoch_colours(epochs: NDArray[np.int64]) -> ScalarMappable | None:

@@ -147,6 +147,8 @@ def _runs(result: Result) -> list[str]:
     each += " on each benchmark" if len(result.benchmarks) > 1 else ""
     runs = f"There {'are' if len(seeds) > 1 else 'is'} {counted(len(seeds), 'run')}{each}"
     sentences = [f"{runs} ({seeds_in_words(seeds)}), with a budget of {experiment.budget} per run."]
+    if phases := experiment.budget.phases:
+        sentences.append(f"Architectures are evaluated {'; then '.join(map(str, phases))}.")
     if len(result.runs) < result.n_expected:
         sentences.append(
             f"Of these {result.n_expected} runs, {len(result.runs)} are finished and shown here."
