@@ -73,8 +73,9 @@ def test_numbers_follow_the_order_of_the_decisions(space, every, tuples):
 
 def test_index_and_at_are_inverse(space, every, tuples):
     assert (space.index(every) == np.arange(space.size)).all()
-    assert [space.index(a) for a in tuples] == list(range(space.size))
-    assert [space.at(i) for i in range(space.size)] == tuples
+    some = range(0, space.size, 5)
+    assert [space.index(tuples[i]) for i in some] == list(some)
+    assert [space.at(i) for i in some] == [tuples[i] for i in some]
 
 
 def test_index_and_at_take_numpy_ints_and_give_python_ints(space, every):
@@ -100,7 +101,7 @@ def test_strings_round_trip(space, every, tuples):
     # One by one, some of them.
     assert [space.to_string(a) for a in tuples[::7]] == texts[::7]
     assert [space.from_string(text) for text in texts[::7]] == tuples[::7]
-    assert (space.from_string(texts) == every).all()
+    assert (space.from_string(texts[::3]) == every[::3]).all()
 
 
 def test_no_strings_are_no_architectures(space):
@@ -130,7 +131,8 @@ def test_neighbours_differ_in_one_decision_and_are_all_there(space, every, tuple
     assert ((neighbours != every[:, None]).sum(axis=2) == 1).all()
     numbers = np.sort(space.index(neighbours.reshape(-1, neighbours.shape[2])).reshape(-1, n))
     assert (np.diff(numbers, axis=1) > 0).all(), "an architecture is listed twice"
-    for one, many in zip(tuples, neighbours, strict=True):
+    # One by one, some of them.
+    for one, many in zip(tuples[::7], neighbours[::7], strict=True):
         assert space.neighbours(one) == list(map(tuple, many.tolist()))
 
 
