@@ -13,13 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms._decisions import drawn_architecture
 from algorithms._numbers import squarable
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_number
-from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces import SearchSpace
-
-MOST_DRAWS = 1000
-"""After so many draws that are no architectures of the space, one is drawn uniformly."""
 
 
 class Reinforce(SearchAlgorithm):
@@ -69,17 +66,15 @@ class Reinforce(SearchAlgorithm):
 
     def ask(self) -> Trial:
         cumulative = self.probabilities().cumsum(axis=1)
-        # Not all combinations need be architectures.
-        for _ in range(MOST_DRAWS):
+
+        def draw() -> list[int]:
             u = self.rng.random(len(self._decisions))
             drawn = (cumulative <= u[:, None]).sum(axis=1)
             # Sums of probabilities may end a rounding error below 1.
-            options = np.minimum(drawn, self._last_option).tolist()
-            try:
-                return self.trial(self.space.nearest(options))
-            except InvalidArchitectureError:
-                continue
-        return self.trial(self.space.sample(self.rng))
+            options: list[int] = np.minimum(drawn, self._last_option).tolist()
+            return options
+
+        return self.trial(drawn_architecture(self.space, self.rng, draw))
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         reward = squarable(self.penalised_score(evaluation))
