@@ -6,11 +6,13 @@ An algorithm may also work itself, such as train a supernet; ``ask`` then return
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import inspect
 import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -225,6 +227,65 @@ def check_proxies(proxies: Proxies | None, names: Sequence[str]) -> Proxies:
     return proxies
 
 
+class OtherTask(NamedTuple):
+    """What other searches, or a table, say of another task. It never holds a test metric.
+
+    Args:
+        name: The task.
+        architectures: ``(n, d)`` architectures of the space that is searched, each class once, in its
+            canonical form, in ascending order of their indices.
+        scores: ``(n,)`` values of the task's first objective after full trainings, turned so that
+            more is better; all finite.
+    """
+
+    name: str
+    architectures: Architectures
+    scores: NDArray[np.float64]
+
+
+class History:
+    """What is known of other tasks, one at least.
+
+    An experiment gives it to each algorithm whose ``__init__`` has the parameter ``history``, if its
+    warm start is a prior; else they get None. Histories of the same content are equal.
+
+    Args:
+        tasks: The other tasks, each with one architecture at least.
+    """
+
+    def __init__(self, tasks: Sequence[OtherTask]) -> None:
+        self.tasks = tuple(tasks)
+
+    @cached_property
+    def _checksum(self) -> str:
+        digest = hashlib.sha256()
+        for task in self.tasks:
+            digest.update(repr((task.name, task.architectures.shape)).encode())
+            digest.update(np.ascontiguousarray(task.architectures, np.int64).data)
+            digest.update(np.ascontiguousarray(task.scores, np.float64).data)
+        return digest.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and self._checksum == other._checksum
+
+    def __hash__(self) -> int:
+        return hash(self._checksum)
+
+
+def check_history(history: History | None) -> History:
+    """The history, for an algorithm that cannot do without.
+
+    Raises:
+        UnsuitedError: There is none.
+    """
+    if history is None:
+        raise UnsuitedError(
+            "This algorithm learns from other tasks, and was given none. Name results or tables of "
+            "other tasks of the same space: history=[…] in Python, --warm-start on the command line."
+        )
+    return history
+
+
 class SearchAlgorithm(ABC):
     """Base of all search algorithms.
 
@@ -396,6 +457,11 @@ def all_hyperparameters(cls: type[SearchAlgorithm]) -> dict[str, Any]:
     return result
 
 
+def takes_history(cls: type[SearchAlgorithm]) -> bool:
+    """Whether an algorithm can learn from other tasks: an ``__init__`` of it names ``history``."""
+    return any("history" in inspect.signature(base).parameters for base in _built_by(cls))
+
+
 def _built_by(cls: type) -> Iterator[type]:
     """The classes whose ``__init__`` take part in building one; ``**kwargs`` lead to the next."""
     for base in cls.__mro__:
@@ -406,12 +472,12 @@ def _built_by(cls: type) -> Iterator[type]:
                 return
 
 
-GIVEN = ("space", "seed", "maximize", "fidelities", "data", "proxies")
+GIVEN = ("space", "seed", "maximize", "fidelities", "data", "proxies", "history")
 """The parameters that the experiment sets; they are no hyperparameters.
 
-An algorithm gets the last three only if an ``__init__`` of it names them: ``fidelities``; ``data``, the
-name of the images that the benchmark trains on, None if nasbench-lab has none of that name; and
-``proxies``, see ``Proxies``.
+An algorithm gets the last four only if an ``__init__`` of it names them: ``fidelities``; ``data``, the
+name of the images that the benchmark trains on, None if nasbench-lab has none of that name;
+``proxies``, see ``Proxies``; and ``history``, see ``History``.
 """
 
 
@@ -425,6 +491,7 @@ def build(
     fidelities: Sequence[int],
     data: str | Callable[[], str | None] | None = None,
     proxies: Proxies | None = None,
+    history: History | None = None,
     **hyperparameters: Any,
 ) -> SearchAlgorithm:
     """Builds an algorithm, with a helpful error for a hyperparameter that it does not have.
@@ -437,6 +504,7 @@ def build(
         fidelities: As in ``SearchAlgorithm``.
         data: The name of the benchmark's images, or a function that finds it.
         proxies: The benchmark's scores.
+        history: What is known of other tasks.
         **hyperparameters: The algorithm's hyperparameters.
 
     Raises:
@@ -456,6 +524,8 @@ def build(
             settings["data"] = data() if callable(data) else data
         if "proxies" in parameters:
             settings["proxies"] = proxies
+        if "history" in parameters:
+            settings["history"] = history
     for name in hyperparameters:
         if name not in defaults:
             raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, defaults)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import copy
 import heapq
 import math
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +48,8 @@ def simulate(
     charge_repeats: bool = True,
     noise: np.random.Generator | None = None,
     faults: np.random.Generator | None = None,
+    known: Sequence[tuple[Architecture, Evaluation]] = (),
+    candidates: Sequence[Architecture] = (),
     settings: dict[str, Any] | None = None,
 ) -> Trace:
     """Runs one search.
@@ -68,6 +72,11 @@ def simulate(
             that failed by the workers' fault neither. Own work is always charged.
         noise: Where random trials are drawn from.
         faults: Where failures and stragglers are drawn from.
+        known: Evaluations of earlier searches on the same data. The algorithm observes them before it
+            is asked; they count as results, cost nothing, and are not charged when they are asked
+            for again.
+        candidates: Architectures that are evaluated before the algorithm is asked, in this order. It
+            observes their results.
         settings: What to note in the trace besides budget, clock and policies.
 
     Raises:
@@ -90,6 +99,7 @@ def simulate(
             f"needs maximize={maximize}."
         )
     run = _Run(algorithm, benchmark, budget, workers, charge_repeats, noise, faults)
+    run.known, run.candidates = known, deque(candidates)
     # One thread for linear algebra: sums come out in another order on more, and on matrices as small
     # as a search has, more are slower.
     with threadpool_limits(1), closed_tables(EVALUATING):
@@ -196,6 +206,8 @@ class _Run:
         self.is_table = isinstance(benchmark, TableBenchmark)
         watching = type(algorithm).should_stop is not SearchAlgorithm.should_stop
         self.shown = benchmark.fidelities if watching else ()
+        self.known: Sequence[tuple[Architecture, Evaluation]] = ()
+        self.candidates: deque[Architecture] = deque()
         self.done: list[_Job] = []
         self.cut_off: list[_Job] = []
         # By (time of the next event, number of the ask).
@@ -206,7 +218,7 @@ class _Run:
         # Of each trial the state in which its noise is drawn, and a generator to draw it again.
         self.noise_before: dict[int, Any] = {}
         self.noise_again: np.random.Generator | None = None
-        self.asked = 0
+        self.asked = self.n_candidates = 0
         self.phase = -1  # of the budget, by its number
 
     def loop(self) -> None:
@@ -217,6 +229,8 @@ class _Run:
         counts_epochs = self.budget.epochs is not None
         phases = self.budget.phases
         algorithm, running = self.algorithm, self.running
+        for architecture, evaluation in self.known:
+            self._know(architecture, evaluation)
         free, all_free = list(range(self.workers.count)), self.workers.count
         now, evaluations, epochs, unspent = 0.0, 0, 0.0, 0
         over = working = False
@@ -228,7 +242,7 @@ class _Run:
                 if phases:
                     spent = evaluations / max_evaluations, now / max_seconds, epochs / max_epochs
                     self._enter(max(spent))
-                asked = algorithm.ask()
+                asked = self._candidate() if self.candidates else algorithm.ask()
                 if asked is None:
                     break
                 if isinstance(asked, Work):
@@ -247,7 +261,8 @@ class _Run:
                     break
                 unspent = 0 if self._spends(job) else unspent + 1
                 if unspent > PATIENCE:
-                    if job.work is not None or (self.charge_repeats and not self.free_misses):
+                    free_of_charge = self.free_misses or self.known or not self.charge_repeats
+                    if job.work is not None or not free_of_charge:
                         raise self._endless(job, evaluations)
                     over = True
                 self._push(job)
@@ -274,7 +289,8 @@ class _Run:
             free.sort()
 
         # Of a search that ended in nothing but what is free, that says nothing.
-        while unspent > PATIENCE and self.done and not self.done[-1].charged:
+        n_known = len(self.known)
+        while unspent > PATIENCE and len(self.done) > n_known and not self.done[-1].charged:
             if self.done[-1].work is not None:
                 break
             self.done.pop()
@@ -297,6 +313,26 @@ class _Run:
         if epoch is None or not isinstance(trial, Trial) or trial.epoch is not None:
             return trial
         return trial._replace(epoch=epoch)
+
+    def _know(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Takes an evaluation of an earlier search, which is there from the beginning."""
+        job = _Job()
+        job.number, job.start, job.end, job.worker = -1, 0.0, 0.0, -1
+        job.trial, job.evaluation = Trial(-1, architecture, evaluation.epoch), evaluation
+        job.charged = job.failed = job.stopped = False
+        job.since, job.factor, job.upcoming, job.seen, job.work = 0, 1.0, [], None, None
+        self.done.append(job)
+        self.first.setdefault(_what(job.trial, evaluation), evaluation)
+        self.algorithm.observe(architecture, evaluation)
+
+    def _candidate(self) -> Trial:
+        """The trial of the next candidate; its number is none that an algorithm gives."""
+        self.n_candidates += 1
+        return Trial(-1 - self.n_candidates, self.candidates.popleft())
+
+    def _is_candidate(self, trial: Trial) -> bool:
+        """Whether a trial is none of the algorithm's."""
+        return -1 > trial.number >= -1 - self.n_candidates
 
     def _endless(self, job: _Job, evaluations: int) -> AlgorithmError:
         """The error of a search that would never spend its budget."""
@@ -351,11 +387,16 @@ class _Run:
         job.failed, job.stopped, job.factor = False, False, 1.0
         job.since = min(since, evaluation.epoch or 0)
         job.upcoming, job.seen, job.work = [], None, None
-        if not self.charge_repeats:
+        if self.first:
             made = self.first.get(_what(trial, evaluation))
             if made is not None:
                 job.charged, evaluation = False, made._replace(cost=0.0)
-        if job.charged and self.shown and evaluation.epoch is not None:
+        if (
+            job.charged
+            and self.shown
+            and not self._is_candidate(trial)
+            and evaluation.epoch is not None
+        ):
             job.upcoming = [e for e in reversed(self.shown) if since < e < evaluation.epoch]
         if self.faults is not None and job.charged:
             straggles, fails, moment = self.faults.random(3).tolist()
@@ -428,7 +469,10 @@ class _Run:
             if not self.charge_repeats:
                 self.first.setdefault(_what(trial, evaluation), evaluation)
         self.trials[trial.number] = trial.architecture, trained, False
-        self.algorithm.tell(trial, evaluation)
+        if self._is_candidate(trial):
+            self.algorithm.observe(trial.architecture, evaluation)
+        else:
+            self.algorithm.tell(trial, evaluation)
 
     def _evaluate(self, trial: Trial, epoch: int | None, since: int) -> Evaluation:
         benchmark = self.benchmark
@@ -521,6 +565,7 @@ def _trace(
     status = np.array([STATUSES.index("stopped" if j.stopped else "done") for j in jobs], np.int8)
     status[np.isnan(values[:, 0])] = STATUSES.index("failed")
     status[[job.work is not None for job in jobs]] = STATUSES.index("derived")
+    status[[job.number < 0 for job in jobs]] = STATUSES.index("known")
     violation = np.array([e.violation for e in evaluations], dtype=np.float64)
     if cut_off:
         # Nobody knows what would have come of them.

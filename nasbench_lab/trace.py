@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-STATUSES = ("done", "stopped", "failed", "cut off", "derived")
+STATUSES = ("done", "stopped", "failed", "cut off", "derived", "known")
 """What can become of an evaluation: an algorithm may stop it, a worker fail, the budget end.
 
 ``derived`` is no evaluation, but work of the algorithm itself, with what it recommends after it.
+``known`` is an evaluation of an earlier search on the same data, which the run began with.
 """
-_DERIVED = STATUSES.index("derived")
+_DERIVED, _KNOWN = STATUSES.index("derived"), STATUSES.index("known")
 
 SLACK = 1e-6
 """By how much a sum of fractions of epochs may exceed a whole number through rounding."""
@@ -39,7 +40,8 @@ class Trace:
     status ``derived``: its architecture is what the algorithm recommends, and its values are NaN.
 
     Args:
-        trial: ``(n,)`` number of the trial, -1 for own work.
+        trial: ``(n,)`` number of the trial; -1 for own work and for what was known before, and from -2
+            downwards for other tasks' best, which the run began with.
         architecture: ``(n, d)`` option numbers; all -1 for own work that recommends nothing new.
         row: ``(n,)`` entry of the benchmark's table, -1 without one.
         since: ``(n,)`` the epoch that the trial had been trained to before, 0 for a new one.
@@ -52,7 +54,7 @@ class Trace:
         end: ``(n,)`` when it ended.
         worker: ``(n,)`` which worker did it.
         charged: ``(n,)`` whether it counted as an evaluation for the budget: all but free repeats,
-            free evaluations of architectures that the table lacks, and own work.
+            free evaluations of architectures that the table lacks, own work, and what was known.
         status: ``(n,)`` what became of it, as a position in ``STATUSES``.
         space: The space of the architectures.
         objectives: What the columns of ``values`` are.
@@ -131,6 +133,11 @@ class Trace:
     def derived(self) -> NDArray[np.bool_]:
         """``(n,)`` whether an entry is the algorithm's own work, and no evaluation."""
         return np.equal(self.status, _DERIVED)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """``(n,)`` whether an entry is of an earlier search; these come first, and cost nothing."""
+        return np.equal(self.status, _KNOWN)
 
     def scores(self, objective: int = 0) -> NDArray[np.float64]:
         """``(n,)`` values of one objective, turned so that more is better.

@@ -62,7 +62,8 @@ COMPARE_EXAMPLES = """Examples:\n
     nasbench-lab compare --algorithm random_search --algorithm path/to/my_search.py:MySearch\n
     nasbench-lab compare -a random_search -a gp_bo --benchmark path/to/my_benchmark.py:MyBenchmark\n
     nasbench-lab compare -a random_search -a nsga2 --objective accuracy --objective parameters\n
-    nasbench-lab compare -b nb201-digits -a random_search -a asha --clock resume --workers 4"""
+    nasbench-lab compare -b nb201-digits -a random_search -a asha --clock resume --workers 4\n
+    nasbench-lab compare -b nas-bench-graph/cora --warm-start nas-bench-graph/cs --use candidates"""
 
 
 def compare(
@@ -156,6 +157,23 @@ def compare(
     free_repeats: Annotated[
         bool, typer.Option("--free-repeats", help="Evaluating the same again costs nothing.")
     ] = False,
+    warm_start: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--warm-start",
+            metavar="RESULT|TABLE",
+            help="A result folder or a table from which runs begin; may be repeated.",
+        ),
+    ] = None,
+    use: Annotated[
+        str,
+        typer.Option(
+            metavar="USE",
+            help="What that is used for: prior (other tasks' results, for algorithms that learn from "
+            "them), candidates (other tasks' best are evaluated first), results (those of the same "
+            "data count, and cost nothing).",
+        ),
+    ] = "prior",
     jobs: JobsOption = -1,
     executor: ExecutorOption = "processes",
     scheduler: SchedulerOption = None,
@@ -176,6 +194,7 @@ def compare(
     """
     from nasbench_lab.experiment.experiment import BenchmarkSetting, Experiment, taken_benchmark
     from nasbench_lab.registry import load_benchmark
+    from nasbench_lab.running.warm_start import taken_history
 
     settings = []
     for name in benchmark or [DEFAULT_BENCHMARK]:
@@ -206,6 +225,7 @@ def compare(
             seeds=seeds,
             workers=Workers(workers, synchronous, fail, straggle, slowdown),
             charge_repeats=not free_repeats,
+            warm_start=taken_history(warm_start, use) if warm_start else None,
             time_limit=time_limit,
         )
     handling = _Handling(time_limit, keep_going, check_repeat, traceback)
@@ -225,7 +245,8 @@ The file, of which all but the first three lines may be left out:\n
     workers = { count = 4, synchronous = false, fail = 0.0, straggle = 0.0, slowdown = 3.0 }\n
 An entry of algorithms may also be { name = "my label", algorithm = "gp_bo" }, and one of benchmarks
 { table = "nb201-digits", clock = "resume", objectives = ["valid_accuracy"], report =
-"test_accuracy", constraints = ["parameters<=0.02"], missing = "fail" }."""
+"test_accuracy", constraints = ["parameters<=0.02"], missing = "fail" }.
+A warm start is warm_start = { history = ["results/other", "TABLE"], use = "prior" }."""
 
 
 def run(
@@ -254,9 +275,10 @@ def run(
 ) -> None:
     """Run an experiment from a file; what is finished in its folder is not run again."""
     from nasbench_lab.experiment.toml import read_experiment
+    from nasbench_lab.running.warm_start import taken_source
 
     with _algorithms_at_work():
-        experiment = read_experiment(file, time_limit)
+        experiment = read_experiment(file, time_limit, taken_source)
     shown = _Shown(metric, axis, statistic, reference, as_json)
     _check_shown(shown, experiment.benchmarks)
     if output is None:

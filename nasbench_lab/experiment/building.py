@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_lab.algorithm import SearchAlgorithm
+from nasbench_lab.algorithm import History, SearchAlgorithm
 from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.errors import AlgorithmError
 from nasbench_lab.experiment.given import BenchmarkProxies, data_of
@@ -39,6 +39,7 @@ def build(
     benchmark: Benchmark,
     stream: np.random.SeedSequence,
     hyperparameters: Mapping[str, Any],
+    history: History | None = None,
 ) -> SearchAlgorithm:
     """Builds an algorithm for a search on a benchmark; it cannot open tables meanwhile.
 
@@ -47,6 +48,7 @@ def build(
         benchmark: What it is to search on.
         stream: The random stream of the search.
         hyperparameters: Of the algorithm.
+        history: What is known of other tasks.
 
     Raises:
         NasbenchLabError: It cannot be built; see ``registry.make_algorithm``.
@@ -62,6 +64,7 @@ def build(
             fidelities=benchmark.fidelities,
             data=partial(data_of, benchmark),
             proxies=BenchmarkProxies(benchmark),
+            history=history,
             **hyperparameters,
         )
 

@@ -36,6 +36,10 @@ def _plain(experiment: Any) -> Any:
     for entry in read.get("benchmarks", ()) if isinstance(read, dict) else ():
         entry.setdefault("missing", "fail")  # as in results of earlier versions
         (entry.get("program") or {}).pop("file", None)
+    start = read.get("warm_start") if isinstance(read, dict) else None
+    for entry in (start or {}).get("history", ()):
+        if entry.pop("file", None) is not None:
+            del entry["name"]  # a folder's, which may be called differently
     return _given(read)
 
 

@@ -26,6 +26,7 @@ from nasbench_lab.experiment.building import (
 )
 from nasbench_lab.experiment.differences import differences
 from nasbench_lab.experiment.program import Program, is_registered
+from nasbench_lab.experiment.warm_start import NOTHING, WarmStart
 from nasbench_lab.guard import contained
 from nasbench_lab.registry import Taken, load_benchmark, running, take
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
@@ -99,16 +100,18 @@ class AlgorithmSetting:
         """
         return take(self.spec)
 
-    def check(self, benchmark: Benchmark) -> None:
+    def check(self, benchmark: Benchmark, warm_start: WarmStart | None = None) -> None:
         """Builds the algorithm for a benchmark, to see whether that can be done.
 
         Raises:
             NasbenchLabError: It cannot; the message says why.
         """
         algorithm, hyperparameters = self.taken
+        start = NOTHING if warm_start is None else warm_start.on(benchmark)
         with running(algorithm):
             load(algorithm)
-            build(algorithm, benchmark, np.random.SeedSequence(0), hyperparameters)
+            stream = np.random.SeedSequence(0)
+            build(algorithm, benchmark, stream, hyperparameters, start.history)
 
     def to_json(self) -> dict[str, Any]:
         """The setting as a manifest has it."""
@@ -309,6 +312,7 @@ class Experiment:
         seeds: The seeds.
         workers: The simulated machines of each run.
         charge_repeats: Whether evaluating the same again costs again.
+        warm_start: What all runs begin with; None for nothing.
 
     Raises:
         ExperimentError: There is no algorithm, benchmark or seed, a name is blank, or two are equal.
@@ -320,6 +324,7 @@ class Experiment:
     seeds: tuple[int, ...]
     workers: Workers
     charge_repeats: bool
+    warm_start: WarmStart | None = None
 
     def __post_init__(self) -> None:
         if not self.benchmarks or not self.algorithms:
@@ -346,6 +351,7 @@ class Experiment:
         seeds: int | Sequence[int] = DEFAULT_SEEDS,
         workers: Workers | int = 1,
         charge_repeats: bool = True,
+        warm_start: WarmStart | None = None,
         time_limit: float | None = None,
     ) -> Experiment:
         """Checks the arguments of ``compare``: what is wrong is found before any work is done.
@@ -359,6 +365,7 @@ class Experiment:
             seeds: As for ``compare``.
             workers: As for ``compare``.
             charge_repeats: As for ``compare``.
+            warm_start: What all runs begin with.
             time_limit: Seconds that the building of the algorithms may take.
 
         Raises:
@@ -385,11 +392,22 @@ class Experiment:
                 seeds,
                 workers,
                 charge_repeats,
+                warm_start,
             )
             for algorithm in experiment.algorithms:
                 for setting in settings:
-                    algorithm.check(setting.benchmark)
+                    algorithm.check(setting.benchmark, warm_start)
+            experiment.check_warm_start()
         return experiment
+
+    def check_warm_start(self) -> None:
+        """Refuses a warm start that none of the algorithms can use.
+
+        Raises:
+            UnsuitedError: The message says what else to do.
+        """
+        if self.warm_start is not None:
+            self.warm_start.check(algorithm.taken[0] for algorithm in self.algorithms)
 
     @classmethod
     def made(
@@ -400,6 +418,7 @@ class Experiment:
         seeds: Iterable[int],
         workers: Workers,
         charge_repeats: bool,
+        warm_start: WarmStart | None = None,
     ) -> Experiment:
         """Puts together parts that have been checked; numbers become those that JSON has."""
         return cls(
@@ -420,6 +439,7 @@ class Experiment:
                 float(workers.slowdown),
             ),
             bool(charge_repeats),
+            warm_start,
         )
 
     @property
@@ -471,7 +491,13 @@ class Experiment:
             "seeds": list(self.seeds),
             "workers": self.workers.describe(),
             "charge_repeats": self.charge_repeats,
+            **self._start_entry,
         }
+
+    @property
+    def _start_entry(self) -> dict[str, Any]:
+        """The warm start as a manifest has it, if there is one."""
+        return {} if self.warm_start is None else {"warm_start": self.warm_start.to_json()}
 
     def setting(self, benchmark: str, algorithm: str) -> dict[str, Any]:
         """What the runs of an algorithm on a benchmark depend on besides their seeds.
@@ -487,6 +513,7 @@ class Experiment:
             "budget": self.budget.describe(),
             "charge_repeats": self.charge_repeats,
             "workers": self.workers.describe(),
+            **self._start_entry,
         }
 
     def differences(self, other: Experiment) -> list[str]:

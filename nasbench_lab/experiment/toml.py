@@ -26,6 +26,7 @@ from nasbench_lab.experiment.experiment import (
     seeds_of,
     taken_benchmark,
 )
+from nasbench_lab.experiment.warm_start import USES, Source, WarmStart
 from nasbench_lab.files import nearest_file, read_text
 from nasbench_lab.guard import contained
 from nasbench_lab.registry import load_benchmark
@@ -122,6 +123,11 @@ class _Phase(_Entry):
     weights: list[float] | None = None
 
 
+class _WarmStart(_Entry):
+    history: list[str] = Field(min_length=1)
+    use: str = next(iter(USES))
+
+
 class _Experiment(_Entry):
     algorithms: list[Annotated[_Algorithm, _or_table("algorithm", str)]] = Field(min_length=1)
     benchmarks: list[Annotated[_Benchmark, _or_table("table", str)]] = Field(min_length=1)
@@ -132,6 +138,7 @@ class _Experiment(_Entry):
     charge_repeats: bool = True
     workers: Annotated[_Workers, _or_table("count", int)] = _Workers()
     phases: list[_Phase] = Field(default=[])
+    warm_start: _WarmStart | None = None
 
 
 _ENTRIES: dict[str, type[_Entry]] = {
@@ -144,6 +151,7 @@ _ENTRIES: dict[str, type[_Entry]] = {
     "query": _Query,
     "workers": _Workers,
     "phases": _Phase,
+    "warm_start": _WarmStart,
 }
 """What the tables of the file are, by the key that holds them."""
 
@@ -159,12 +167,18 @@ _EXPECTED = {
 """What values are to be, by what pydantic calls it when they are not."""
 
 
-def read_experiment(file: Path | str, time_limit: float | None = None) -> Experiment:
+def read_experiment(
+    file: Path | str,
+    time_limit: float | None = None,
+    source: Callable[[str], Source] = Source.of_table,
+) -> Experiment:
     """Reads an experiment file.
 
     Args:
-        file: The TOML file. Paths of algorithms in it are relative to its folder.
+        file: The TOML file. Paths of algorithms and results in it are relative to its folder.
         time_limit: Seconds that the building of the algorithms may take.
+        source: Takes what a warm start names, a table or a result's folder. By default it may name
+            tables only.
 
     Raises:
         ExperimentError: It cannot be read; the message names line and key of what is wrong.
@@ -222,6 +236,18 @@ def read_experiment(file: Path | str, time_limit: float | None = None) -> Experi
         with at("phases" if entries.phases else "budget"):
             budget.check(benchmark.benchmark)
         benchmarks.append(benchmark)
+    warm_start: WarmStart | None = None
+    if entries.warm_start is not None:
+        sources = []
+        for i, name in enumerate(entries.warm_start.history):
+            with at("warm_start", "history", i):
+                beside = file.parent / Path(name).expanduser()
+                sources.append(source(str(beside.resolve()) if beside.is_dir() else name))
+        with at("warm_start", "use"):
+            warm_start = WarmStart(entries.warm_start.use, tuple(sources))
+        for benchmark in benchmarks:
+            with at("warm_start"):
+                warm_start.on(benchmark.benchmark)
     algorithms: list[AlgorithmSetting] = []
     with trial_of_algorithms(time_limit):
         for i, algorithm in enumerate(entries.algorithms):
@@ -238,16 +264,20 @@ def read_experiment(file: Path | str, time_limit: float | None = None) -> Experi
                     )
                 setting = AlgorithmSetting.of(label, spec)
                 for benchmark in benchmarks:
-                    setting.check(benchmark.benchmark)
+                    setting.check(benchmark.benchmark, warm_start)
                 algorithms.append(setting)
-    return Experiment.made(
+    experiment = Experiment.made(
         algorithms,
         benchmarks,
         budget,
         entries.seeds,
         Workers(**entries.workers.model_dump()),
         entries.charge_repeats,
+        warm_start,
     )
+    with at("warm_start"):
+        experiment.check_warm_start()
+    return experiment
 
 
 def _of_file(file: Path, entry: _Benchmark) -> BenchmarkSetting:
@@ -393,9 +423,18 @@ def to_toml(experiment: Experiment) -> str:
         "algorithms": algorithms,
         "workers": experiment.workers.describe(),
         **({"phases": phases} if (phases := experiment.budget.describe().get("phases")) else {}),
+        **_start_entry(experiment.warm_start),
         "benchmarks": [_benchmark_entry(benchmark) for benchmark in experiment.benchmarks],
     }
     return f"# nasbench-lab run experiment.toml\n{tomli_w.dumps(content)}"
+
+
+def _start_entry(warm_start: WarmStart | None) -> dict[str, Any]:
+    if warm_start is None:
+        return {}
+    # What was given as an object has no name that leads to it again.
+    names = [source.file or source.name for source in warm_start.history]
+    return {"warm_start": {"history": names, "use": warm_start.use}}
 
 
 def _benchmark_entry(benchmark: BenchmarkSetting) -> str | dict[str, Any]:

@@ -92,7 +92,7 @@ def schedule_data(result: Result, seed: int | None = None) -> pd.DataFrame:
             columns: dict[str, Any] = {"benchmark": name, "algorithm": algorithm, "seed": seed}
             columns |= {column: getattr(part, column) for column in _COLUMNS}
             columns["status"] = np.array(STATUSES)[part.status]
-            frames.append(pd.DataFrame(columns))
+            frames.append(pd.DataFrame(columns)[~part.known])  # which no worker did
     return pd.concat(frames, ignore_index=True)
 
 

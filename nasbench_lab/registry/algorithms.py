@@ -13,7 +13,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from nasbench_lab.algorithm import GIVEN, Proxies, SearchAlgorithm, Seed, build
+from nasbench_lab.algorithm import GIVEN, History, Proxies, SearchAlgorithm, Seed, build
 from nasbench_lab.errors import (
     AlgorithmFileError,
     HyperparameterError,
@@ -178,6 +178,20 @@ def running(algorithm: object) -> AbstractContextManager[None]:
     return algorithm.code.named() if isinstance(algorithm, FileClass) else nullcontext()
 
 
+def class_of(algorithm: Taken | type[SearchAlgorithm]) -> type[SearchAlgorithm]:
+    """The class of an algorithm that was taken.
+
+    Raises:
+        UnknownNameError: There is no such algorithm.
+        AlgorithmFileError: Its file or module cannot be loaded, or has no such class.
+    """
+    if isinstance(algorithm, FileClass):
+        return _class_in(algorithm.code.load(), algorithm.file, algorithm.name)
+    if isinstance(algorithm, LiveClass):
+        return algorithm.cls
+    return algorithm_class(algorithm) if isinstance(algorithm, str) else algorithm
+
+
 def make_algorithm(
     algorithm: str | type[SearchAlgorithm] | FileClass | LiveClass,
     space: SearchSpace,
@@ -188,6 +202,7 @@ def make_algorithm(
     fidelities: Sequence[int] = (),
     data: str | Callable[[], str | None] | None = None,
     proxies: Proxies | None = None,
+    history: History | None = None,
     **hyperparameters: Any,
 ) -> SearchAlgorithm:
     """Builds an algorithm, with a helpful error for a hyperparameter that it does not have.
@@ -196,19 +211,14 @@ def make_algorithm(
         UnknownNameError: There is no such algorithm or hyperparameter.
         HyperparameterError: A value does not fit, or the class cannot be built as all are.
     """
-    if isinstance(algorithm, FileClass):
-        cls = _class_in(algorithm.code.load(), algorithm.file, algorithm.name)
-    elif isinstance(algorithm, LiveClass):
-        cls = algorithm.cls
-    else:
-        cls = algorithm_class(algorithm) if isinstance(algorithm, str) else algorithm
     return build(
-        cls,
+        class_of(algorithm),
         space,
         seed=seed,
         maximize=maximize,
         fidelities=fidelities,
         data=data,
         proxies=proxies,
+        history=history,
         **hyperparameters,
     )

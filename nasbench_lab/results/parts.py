@@ -379,7 +379,8 @@ def _decoded(
     reported = None
     if "reported" in table.column_names:
         reported = table.column("reported").to_numpy()
-    policies = {key: head["setting"][key] for key in ("budget", "charge_repeats", "workers")}
+    noted = ("budget", "charge_repeats", "workers", "warm_start")
+    policies = {key: head["setting"][key] for key in noted if key in head["setting"]}
     constraints = list(map(str, benchmark.constraints))
     runs, first = [], 0
     for about in head["runs"]:

@@ -86,6 +86,8 @@ class Result:
         parts.append(_MISSING.get(benchmark.missing, ""))
         parts += [key if value is True else f"{key} {value:g}" for key, value in workers.items()]
         parts += [] if self.experiment.charge_repeats else ["free repeats"]
+        if (start := self.experiment.warm_start) is not None:
+            parts.append(f"{start.use} from {', '.join(source.name for source in start.history)}")
         return ", ".join(filter(None, [*parts, *map(str, benchmark.constraints)]))
 
     def benchmark(self, name: str) -> TableBenchmark:

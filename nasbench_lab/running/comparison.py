@@ -30,6 +30,7 @@ from nasbench_lab.results.notes import notes_on_algorithms
 from nasbench_lab.results.parts import Run, shard_name, write_shard
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.tasks import Task, tasks_of
+from nasbench_lab.running.warm_start import AnyHistory, taken_history
 from nasbench_lab.workers import Workers
 
 
@@ -41,6 +42,8 @@ def compare(
     seeds: int | Sequence[int] = DEFAULT_SEEDS,
     workers: Workers | int = 1,
     charge_repeats: bool = True,
+    history: AnyHistory | None = None,
+    use: str = "prior",
     n_jobs: int = -1,
     executor: Executor = "processes",
     scheduler: str | None = None,
@@ -67,6 +70,10 @@ def compare(
         workers: How many evaluations of a run go on at once on the simulated clock, or ``Workers``
             that are synchronous, fail or straggle.
         charge_repeats: Whether evaluating the same again costs again.
+        history: What other searches have shown, as for ``run``. A run on one of the tasks in it begins
+            with what it holds of the others, or, if they are to be ``results``, with that of its own.
+        use: What the history is used for, as for ``run``. A ``prior`` goes to the algorithms that
+            learn from other tasks; the others search as without it.
         n_jobs: How many processes; -1 for one per core. The results do not depend on it.
         executor: ``processes`` of this machine, or a ``dask`` cluster, whose workers need
             nasbench-lab and the tables under the same paths. The code of algorithms is sent to them.
@@ -95,6 +102,7 @@ def compare(
         seeds=seeds,
         workers=workers,
         charge_repeats=charge_repeats,
+        warm_start=None if history is None else taken_history(history, use),
         time_limit=time_limit,
     )
     result = run_experiment(

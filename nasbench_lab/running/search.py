@@ -16,10 +16,12 @@ from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, AlgorithmWarning, HyperparameterError
 from nasbench_lab.experiment.building import AnyAlgorithm, build, load, name_of, titled, written
 from nasbench_lab.experiment.experiment import Algorithm, taken_benchmark
+from nasbench_lab.experiment.warm_start import NOTHING, WarmStart
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import told
 from nasbench_lab.processes import Terminated
 from nasbench_lab.registry import running, take
+from nasbench_lab.running.warm_start import AnyHistory, taken_history
 from nasbench_lab.simulator import simulate
 from nasbench_lab.trace import Trace
 from nasbench_lab.user_code.benchmarks import FileBenchmark
@@ -65,6 +67,8 @@ def run(
     *,
     workers: Workers | int = 1,
     charge_repeats: bool = True,
+    history: AnyHistory | None = None,
+    use: str = "prior",
     **hyperparameters: Any,
 ) -> Trace:
     """Runs one search.
@@ -78,6 +82,12 @@ def run(
         workers: How many evaluations run at once on the simulated clock, or ``Workers`` that are
             synchronous, fail or straggle.
         charge_repeats: Whether evaluating the same again costs again.
+        history: What other searches have shown: traces, results, result folders, tables or their
+            names, one or several.
+        use: What the history is used for. ``prior``: what it holds of other tasks goes to the
+            algorithm, which must be one that learns from other tasks. ``candidates``: the best of
+            other tasks are evaluated first, up to ten of them by turns. ``results``: what it holds of
+            this same benchmark counts as results of this run, and costs nothing.
         **hyperparameters: Of the algorithm.
 
     Raises:
@@ -99,8 +109,11 @@ def run(
     if isinstance(algorithm, str):
         taken, given = take(algorithm)
         hyperparameters = {**given, **hyperparameters}
+    warm_start = None if history is None else taken_history(history, use)
     with kept_generators():
         try:
+            if warm_start is not None:
+                _check_start(warm_start, taken)
             trace, texts = search(
                 taken,
                 opened,
@@ -109,6 +122,7 @@ def run(
                 Workers.of(workers),
                 charge_repeats,
                 hyperparameters,
+                warm_start,
             )
         except Terminated:
             raise
@@ -123,6 +137,24 @@ def run(
     return trace
 
 
+def _check_start(warm_start: WarmStart, algorithm: AnyAlgorithm) -> None:
+    """Refuses a prior that an algorithm cannot use.
+
+    Raises:
+        HyperparameterError: It is built already, or does not learn from other tasks.
+    """
+    if isinstance(algorithm, SearchAlgorithm):
+        if warm_start.use == "prior":
+            raise HyperparameterError(
+                f"{type(algorithm).__name__} is built already, so it cannot be given a prior. Give its "
+                f"class instead."
+            )
+        return
+    with running(algorithm):
+        load(algorithm)
+        warm_start.check([algorithm])
+
+
 def search(
     algorithm: AnyAlgorithm,
     benchmark: Benchmark,
@@ -131,6 +163,7 @@ def search(
     workers: Workers,
     charge_repeats: bool,
     hyperparameters: Mapping[str, Any],
+    warm_start: WarmStart | None = None,
 ) -> tuple[Trace, tuple[str, ...]]:
     """Runs one search, and says what the algorithm did that it should not.
 
@@ -138,7 +171,8 @@ def search(
     reproducible all the same. Only within ``kept_generators``.
     """
     name = name_of(algorithm)
-    settings = settings_of(algorithm, benchmark, seed, hyperparameters)
+    settings = settings_of(algorithm, benchmark, seed, hyperparameters, warm_start)
+    start = NOTHING if warm_start is None else warm_start.on(benchmark)
     search, noise, faults = random_streams(benchmark.name, name, seed)
     alone = threading.current_thread() is threading.main_thread()
     with running(algorithm):
@@ -148,13 +182,15 @@ def search(
             trace = simulate(
                 algorithm
                 if isinstance(algorithm, SearchAlgorithm)
-                else build(algorithm, benchmark, search, hyperparameters),
+                else build(algorithm, benchmark, search, hyperparameters, start.history),
                 benchmark,
                 budget,
                 workers=workers,
                 charge_repeats=charge_repeats,
                 noise=np.random.default_rng(noise),
                 faults=np.random.default_rng(faults),
+                known=start.known,
+                candidates=start.candidates,
                 settings=settings,
             )
             used = generators.used()
@@ -170,13 +206,16 @@ def settings_of(
     benchmark: Benchmark,
     seed: int,
     hyperparameters: Mapping[str, Any],
+    warm_start: WarmStart | None = None,
 ) -> dict[str, Any]:
     """What the trace of a run notes of it, besides its policies."""
+    started = {} if warm_start is None else {"warm_start": warm_start.to_json()}
     return {
         "algorithm": written(algorithm, hyperparameters),
         "benchmark": benchmark.name,
         "seed": seed,
         "constraints": [str(c) for c in benchmark.constraints],
+        **started,
     }
 
 

@@ -16,6 +16,7 @@ from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, NasbenchLabError
 from nasbench_lab.experiment.building import checksums_of
 from nasbench_lab.experiment.experiment import AlgorithmSetting, BenchmarkSetting, Cell, Experiment
+from nasbench_lab.experiment.warm_start import WarmStart
 from nasbench_lab.guard import TimeIsUp, contained, time_limit
 from nasbench_lab.mistakes import is_ours, place_in, told, users_place, whole_traceback
 from nasbench_lab.processes import (
@@ -56,6 +57,7 @@ class Task:
     """Of results that other processes may add to meanwhile."""
     time_limit: float | None
     keep_going: bool
+    warm_start: WarmStart | None = None
 
     @property
     def benchmark(self) -> Benchmark:
@@ -106,6 +108,7 @@ class Task:
                     self.workers,
                     self.charge_repeats,
                     hyperparameters,
+                    self.warm_start,
                 )
                 reported = _reported(trace, self.benchmark)
         except Terminated:
@@ -138,7 +141,7 @@ class Task:
     def failed_run(self, seed: int, reason: str, details: str) -> Run:
         """The run that stands for one that failed."""
         taken, hyperparameters = self.algorithm.taken
-        settings = settings_of(taken, self.benchmark, seed, hyperparameters)
+        settings = settings_of(taken, self.benchmark, seed, hyperparameters, self.warm_start)
         trace = empty_trace(
             self.benchmark, self.budget, self.workers, self.charge_repeats, settings
         )
@@ -234,6 +237,7 @@ def tasks_of(
                     folder,
                     time_limit,
                     keep_going,
+                    experiment.warm_start,
                 )
                 tasks += [task] if seeds else []
     return tasks

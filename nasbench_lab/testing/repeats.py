@@ -88,6 +88,7 @@ def _run_again(
             experiment.workers,
             experiment.charge_repeats,
             hyperparameters,
+            experiment.warm_start,
         )
     return trace
 
