@@ -46,8 +46,8 @@ test: $(VENV)/.installed-test
 # Nothing that draws, trains or starts processes, and no model that is fitted in each step.
 test-fast: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow and not long" -k "not gp_bo" \
-		tests/golden tests/property $(addprefix tests/unit/,algorithms benchmark experiment results \
-		spaces stats tables test_import_rules.py test_pareto.py test_simulator.py test_workers.py)
+		tests/golden tests/property $(addprefix tests/unit/,algorithms benchmark experiment results simulator \
+		spaces stats tables test_import_rules.py test_pareto.py test_workers.py)
 
 test-slow: $(VENV)/.installed-peers
 	$(BIN)/python -m pytest -q $(PARALLEL) -m slow -rP

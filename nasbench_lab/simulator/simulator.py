@@ -30,8 +30,9 @@ from nasbench_lab.errors import (
     InvalidArchitectureError,
 )
 from nasbench_lab.guard import closed_tables
+from nasbench_lab.simulator.jobs import Job, notes_of, trace_of
 from nasbench_lab.spaces import Architecture
-from nasbench_lab.trace import SLACK, STATUSES, Trace
+from nasbench_lab.trace import SLACK, Trace
 from nasbench_lab.words import counted
 from nasbench_lab.workers import Workers
 
@@ -104,85 +105,10 @@ def simulate(
     # as a search has, more are slower.
     with threadpool_limits(1), closed_tables(EVALUATING):
         run.loop()
-    noted = _noted(benchmark, budget, workers, charge_repeats, settings)
-    trace = _trace(run.done, benchmark, noted)
+    notes = notes_of(benchmark, budget, workers, charge_repeats, settings)
+    trace = trace_of(run.done, benchmark, notes)
     cut_off = sorted(run.cut_off, key=lambda job: (job.end, job.number))
-    return replace(trace, cut_off=_trace(cut_off, benchmark, noted, cut_off=True))
-
-
-def empty_trace(
-    benchmark: Benchmark,
-    budget: Budget,
-    workers: Workers,
-    charge_repeats: bool,
-    settings: dict[str, Any],
-) -> Trace:
-    """The trace of a search of which nothing is known, as it failed; arguments as of ``simulate``."""
-    noted = _noted(benchmark, budget, workers, charge_repeats, settings)
-    nothing = _trace([], benchmark, noted)
-    return replace(nothing, cut_off=_trace([], benchmark, noted, cut_off=True))
-
-
-def _noted(
-    benchmark: Benchmark,
-    budget: Budget,
-    workers: Workers,
-    charge_repeats: bool,
-    settings: dict[str, Any] | None,
-) -> dict[str, Any]:
-    return {
-        **(settings or {}),
-        "budget": budget.describe(),
-        "clock": benchmark.clock,
-        "charge_repeats": charge_repeats,
-        "workers": workers.describe(),
-    }
-
-
-class _Job:
-    """One evaluation, or work of the algorithm itself, on one worker."""
-
-    __slots__ = (
-        "charged",
-        "end",
-        "evaluation",
-        "factor",
-        "failed",
-        "number",
-        "passes",
-        "seen",
-        "since",
-        "start",
-        "stopped",
-        "trial",
-        "upcoming",
-        "work",
-        "worker",
-    )
-    number: int
-    """Counts the asks."""
-    worker: int
-    start: float
-    end: float
-    trial: Trial
-    evaluation: Evaluation
-    """What comes of it in the end."""
-    since: int
-    """The epoch that the trial had been trained to."""
-    charged: bool
-    failed: bool
-    """Whether a worker fails it."""
-    stopped: bool
-    factor: float
-    """How many times as long it takes."""
-    upcoming: list[int]
-    """The epochs that are still to be shown, the next one last."""
-    seen: Evaluation | None
-    """What the next event shows; None if that is the end."""
-    work: Work | None
-    """The algorithm's own work; the trial is then of what it recommends, and has the number -1."""
-    passes: float
-    """How many epochs own work is worth."""
+    return replace(trace, cut_off=trace_of(cut_off, benchmark, notes, cut_off=True))
 
 
 class _Run:
@@ -208,10 +134,10 @@ class _Run:
         self.shown = benchmark.fidelities if watching else ()
         self.known: Sequence[tuple[Architecture, Evaluation]] = ()
         self.candidates: deque[Architecture] = deque()
-        self.done: list[_Job] = []
-        self.cut_off: list[_Job] = []
+        self.done: list[Job] = []
+        self.cut_off: list[Job] = []
         # By (time of the next event, number of the ask).
-        self.running: list[tuple[float, int, _Job]] = []
+        self.running: list[tuple[float, int, Job]] = []
         # Of each trial: its architecture, the epoch it was told of last, and whether it runs.
         self.trials: dict[int, tuple[Architecture, int, bool]] = {}
         self.first: dict[tuple[Architecture | int, int | None], Evaluation] = {}
@@ -316,7 +242,7 @@ class _Run:
 
     def _know(self, architecture: Architecture, evaluation: Evaluation) -> None:
         """Takes an evaluation of an earlier search, which is there from the beginning."""
-        job = _Job()
+        job = Job()
         job.number, job.start, job.end, job.worker = -1, 0.0, 0.0, -1
         job.trial, job.evaluation = Trial(-1, architecture, evaluation.epoch), evaluation
         job.charged = job.failed = job.stopped = False
@@ -334,7 +260,7 @@ class _Run:
         """Whether a trial is none of the algorithm's."""
         return -1 > trial.number >= -1 - self.n_candidates
 
-    def _endless(self, job: _Job, evaluations: int) -> AlgorithmError:
+    def _endless(self, job: Job, evaluations: int) -> AlgorithmError:
         """The error of a search that would never spend its budget."""
         kind, advice = "evaluations that take no time or epochs", " Give a number of evaluations."
         if job.work is not None:
@@ -346,7 +272,7 @@ class _Run:
             f"({counted(evaluations, 'evaluation')} so far).{advice}"
         )
 
-    def _work(self, work: Work, now: float) -> _Job:
+    def _work(self, work: Work, now: float) -> Job:
         """The algorithm's own work, which ends when its price is paid."""
         benchmark = self.benchmark
         checked = work.checked(benchmark.space, type(self.algorithm).__name__)
@@ -360,7 +286,7 @@ class _Run:
         if checked.architecture is not None:
             architecture = checked.architecture
             row, violation = benchmark.entry(architecture)
-        job = _Job()
+        job = Job()
         job.number, job.start, job.end = self.asked, now, now + cost
         self.asked += 1
         job.work, job.passes = work, checked.epochs
@@ -371,14 +297,14 @@ class _Run:
         job.since, job.factor, job.upcoming, job.seen = 0, 1.0, [], None
         return job
 
-    def _start(self, trial: Trial, now: float) -> _Job:
+    def _start(self, trial: Trial, now: float) -> Job:
         """What a trial that was asked will come to."""
         if not isinstance(trial, Trial):
             raise AlgorithmError(
                 f"{type(self.algorithm).__name__}.ask must return a Trial or Work, or None, but "
                 f"returned {trial!r}. Return self.trial(architecture)."
             )
-        job = _Job()
+        job = Job()
         job.number, job.start, job.trial = self.asked, now, trial
         self.asked += 1
         since = self._since(trial)
@@ -428,7 +354,7 @@ class _Run:
             )
         return since
 
-    def _spends(self, job: _Job) -> bool:
+    def _spends(self, job: Job) -> bool:
         """Whether an evaluation or own work brings the end of the budget nearer."""
         return (
             (self.budget.seconds is not None and job.evaluation.cost > 0)
@@ -436,13 +362,13 @@ class _Run:
             or (self.budget.epochs is not None and self._epochs(job) > 0)
         )
 
-    def _epochs(self, job: _Job) -> float:
+    def _epochs(self, job: Job) -> float:
         """What an evaluation or own work counts for a budget in epochs."""
         if not job.charged:
             return 0 if job.work is None else job.passes
         return (job.evaluation.epoch or 0) - (job.since if self.resumes else 0)
 
-    def _push(self, job: _Job) -> None:
+    def _push(self, job: Job) -> None:
         """Queues the next event of an evaluation: an epoch that is shown, or its end."""
         moment, before = job.end, job.seen
         job.seen = None
@@ -458,7 +384,7 @@ class _Run:
                 job.seen = seen if cost == seen.cost else seen._replace(cost=cost)
         heapq.heappush(self.running, (moment, job.number, job))
 
-    def _finish(self, job: _Job) -> None:
+    def _finish(self, job: Job) -> None:
         trial, evaluation = job.trial, job.evaluation
         self.done.append(job)
         if job.work is not None:
@@ -554,39 +480,3 @@ def _what(trial: Trial, evaluation: Evaluation) -> tuple[Architecture | int, int
     """What counts as the same evaluation: isomorphic architectures share a table's row."""
     what = evaluation.row if evaluation.row >= 0 else trial.architecture
     return what, evaluation.epoch or trial.epoch  # the last epoch may be asked as None
-
-
-def _trace(
-    jobs: list[_Job], benchmark: Benchmark, settings: dict[str, Any], cut_off: bool = False
-) -> Trace:
-    n, d, m = len(jobs), len(benchmark.space.decisions), len(benchmark.objectives)
-    evaluations = [job.evaluation for job in jobs]
-    values = np.array([e.values for e in evaluations], dtype=np.float64).reshape(n, m)
-    status = np.array([STATUSES.index("stopped" if j.stopped else "done") for j in jobs], np.int8)
-    status[np.isnan(values[:, 0])] = STATUSES.index("failed")
-    status[[job.work is not None for job in jobs]] = STATUSES.index("derived")
-    status[[job.number < 0 for job in jobs]] = STATUSES.index("known")
-    violation = np.array([e.violation for e in evaluations], dtype=np.float64)
-    if cut_off:
-        # Nobody knows what would have come of them.
-        values[:] = violation[:] = np.nan
-        status[:] = STATUSES.index("cut off")
-    return Trace(
-        trial=np.array([job.trial.number for job in jobs], dtype=np.int64),
-        architecture=np.array([j.trial.architecture for j in jobs], dtype=np.int64).reshape(n, d),
-        row=np.array([e.row for e in evaluations], dtype=np.int64),
-        since=np.array([job.since for job in jobs], dtype=np.int64),
-        epoch=np.array([-1 if e.epoch is None else e.epoch for e in evaluations], dtype=np.int64),
-        values=values,
-        violation=violation,
-        cost=np.array([e.cost for e in evaluations], dtype=np.float64),
-        start=np.array([job.start for job in jobs], dtype=np.float64),
-        end=np.array([job.end for job in jobs], dtype=np.float64),
-        worker=np.array([job.worker for job in jobs], dtype=np.int64),
-        charged=np.array([job.charged for job in jobs], dtype=np.bool_),
-        status=status,
-        space=benchmark.space,
-        objectives=benchmark.objectives,
-        settings=settings,
-        passes=np.array([0.0 if j.work is None else j.passes for j in jobs], np.float64),
-    )
