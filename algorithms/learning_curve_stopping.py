@@ -10,7 +10,6 @@ review", TPAMI 2023 (arXiv 2103.10948).
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,12 +30,10 @@ from nasbench_lab.algorithm import (
     check_choice,
     check_number,
 )
+from nasbench_lab.predictors.learning_curve import power_law
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 Floats = NDArray[np.float64]
-
-EXPONENTS = np.geomspace(0.25, 4.0, 9)
-"""The exponents ``c`` of the power laws ``a + b t^-c``."""
 
 
 class LearningCurveStopping(SearchAlgorithm):
@@ -187,49 +184,6 @@ def _final(score: float, evaluation: Evaluation) -> Evaluation:
     """The evaluation as the base algorithm sees it: one score, NaN for minus infinity."""
     value = score if score > -math.inf else math.nan
     return Evaluation((value,), evaluation.cost, row=evaluation.row)
-
-
-def power_law(scores: list[float], epochs: tuple[int, ...]) -> float:
-    """Extrapolates the score at the last epoch from the scores at the first epochs.
-
-    For each exponent ``c``, ``a + b t^-c`` is fitted by least squares. The predictions are averaged
-    with the likelihoods as weights, for normal noise of the variance that fits best. A single score
-    is extrapolated as constant.
-
-    Args:
-        scores: The scores at the first epochs.
-        epochs: All epochs, ascending.
-    """
-    k = len(scores)
-    y = np.array(scores)
-    mean = y.mean()
-    y -= mean
-    total = y @ y
-    if total == 0.0:
-        return scores[-1]
-    directions, end = _regressors(epochs)[k - 2]
-    slopes = directions @ y
-    residual = np.maximum(total - slopes * slopes, 1e-12 * total)
-    weights = (residual / residual.min()) ** (-0.5 * k)
-    return float(mean + weights @ (slopes * end) / weights.sum())
-
-
-@functools.lru_cache(maxsize=4)
-def _regressors(epochs: tuple[int, ...]) -> list[tuple[Floats, Floats]]:
-    """The regressors of ``power_law`` at the first 2, 3, … epochs.
-
-    A regressor is ``t^-c`` minus its mean, scaled to length 1, so that a least-squares fit is one
-    product. The entry for ``k`` epochs has ``(9, k)`` values, a row per exponent, and ``(9,)`` values
-    at the last of all epochs.
-    """
-    powers = np.array(epochs, dtype=np.float64) ** -EXPONENTS[:, None]
-    result = []
-    for k in range(2, len(epochs)):
-        centre = powers[:, :k].mean(axis=1, keepdims=True)
-        centred = powers[:, :k] - centre
-        length = np.linalg.norm(centred, axis=1, keepdims=True)
-        result.append((centred / length, (powers[:, -1:] - centre).ravel() / length.ravel()))
-    return result
 
 
 LearningCurveStopping.citation = """@inproceedings{domhan2015speeding,

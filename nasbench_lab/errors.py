@@ -173,5 +173,9 @@ class HyperparameterError(NasbenchLabError, ValueError):
     """A hyperparameter's value is outside what the algorithm can work with."""
 
 
+class PredictorError(NasbenchLabError, ValueError):
+    """What a predictor is to learn from, or to predict, does not fit together."""
+
+
 class UnsuitedError(HyperparameterError):
     """An algorithm cannot search a benchmark: no networks of its space, no images, no scores."""

@@ -7,16 +7,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.predictors.gaussian_process import fit_hyperparameters
+from nasbench_lab.predictors.gaussian_process import MOST_FITTED, fit_hyperparameters
 from nasbench_lab.predictors.kernels import Hyperparameters, Kernel
 from nasbench_lab.predictors.posterior import Candidates, Posterior
 from nasbench_lab.predictors.standardisation import Standardisation
 from nasbench_lab.spaces import Architecture, Architectures
 
 Floats = NDArray[np.float64]
-
-MOST_FITTED = 256
-"""The most results that hyperparameters are fitted to; the time of a fit grows with their cube."""
 
 
 class Surrogate:

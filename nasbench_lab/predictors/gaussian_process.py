@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 # irrelevant, a short one that it decides everything, and the search would rely on either.
 _BOUNDS = {"amplitude": (-3.0, 5.0), "length": (-0.5, 2.0), "noise": (-14.0, 0.0)}
 
+MOST_FITTED = 256
+"""The most results that hyperparameters are fitted to; the time of a fit grows with their cube."""
+
 _LOG_2PI = math.log(2.0 * math.pi)
 
 

@@ -39,11 +39,15 @@ class Standardisation:
         """
         median, upper = np.quantile(scores, [0.5, 0.75])
         floor = float(median - 3.0 * (upper - median)) if upper > median else -math.inf
-        raised = np.maximum(scores, floor)
+        return cls.plain(np.maximum(scores, floor), floor)
+
+    @classmethod
+    def plain(cls, scores: Floats, floor: float = -math.inf) -> Standardisation:
+        """The map of ``(n,)`` scores, none below ``floor``, to mean 0 and variance 1."""
         # Division by the range comes first, so that no square over- or underflows.
-        spread = float(np.ptp(raised))
-        scale = float((raised / spread).std()) * spread if 1e-290 < spread < 1e290 else 1.0
-        return cls(floor, float(raised.mean()), scale)
+        spread = float(np.ptp(scores))
+        scale = float((scores / spread).std()) * spread if 1e-290 < spread < 1e290 else 1.0
+        return cls(floor, float(scores.mean()), scale)
 
     @overload
     def __call__(self, score: float) -> float: ...

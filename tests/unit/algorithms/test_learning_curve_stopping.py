@@ -8,11 +8,12 @@ import pytest
 from scipy.stats import t as student
 
 from algorithms._base import make_base
-from algorithms.learning_curve_stopping import EXPONENTS, LearningCurveStopping, power_law
+from algorithms.learning_curve_stopping import LearningCurveStopping
 from algorithms.random_search import RandomSearch
 from algorithms.regularized_evolution import RegularizedEvolution
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.errors import HyperparameterError
+from nasbench_lab.predictors.learning_curve import EXPONENTS, power_law
 from nasbench_lab.registry import load_benchmark, make_algorithm
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import get_space
