@@ -6,6 +6,7 @@ An algorithm wins if it is first and all others are significantly worse, by mean
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -176,7 +177,7 @@ def _seeds(result: Result, name: str, metric: str, first: _Line, second: _Line, 
     least = math.ceil(1 + math.log2(pairs / LEVEL))
     ends = final_frame(result, metric)
     wide = ends[ends["benchmark"] == name].pivot(index="seed", columns="algorithm", values="value")
-    both = wide[[_name(first), _name(second)]].dropna().to_numpy()
+    both = wide[[_name(first), _name(second)]].dropna().to_numpy(dtype=float)
     if len(both) < least:
         return (
             f"There are {len(both)} seeds, and fewer than {least} cannot tell any of {k} algorithms "
@@ -184,9 +185,14 @@ def _seeds(result: Result, name: str, metric: str, first: _Line, second: _Line, 
         )
     if (both[:, 0] == both[:, 1]).all():
         return f"{_name(first)} and {_name(second)} end alike in every seed."
-    needed = seeds_needed(*both.T, alpha=LEVEL / pairs, max_seeds=MAX_SEEDS, n_simulations=200).n
+    needed = _seeds_needed(*map(tuple, both.T.tolist()), LEVEL / pairs)
     told = f"about {float(f'{needed:.2g}'):,.0f}" if needed else f"more than {MAX_SEEDS:,}"
     return f"To tell {_name(first)} from {_name(second)} would take {told} seeds."
+
+
+@functools.lru_cache(maxsize=256)  # the verdict, the notes and the report ask for the same
+def _seeds_needed(a: tuple[float, ...], b: tuple[float, ...], alpha: float) -> int | None:
+    return seeds_needed(a, b, alpha=alpha, max_seeds=MAX_SEEDS, n_simulations=200).n
 
 
 def _over_all(result: Result, metric: str, frame: pd.DataFrame, reference: str | None) -> Verdict:

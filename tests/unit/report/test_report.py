@@ -619,7 +619,9 @@ def test_several_objectives_have_fronts_and_workers_a_schedule(multi, multi_text
     np.testing.assert_allclose(drawn, np.sort(1 - mine), rtol=FOUR_DIGITS)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 5e-324, 1e-300, 1e300])
+@pytest.mark.parametrize(
+    "seconds", [0.0, 5e-324, pytest.param(1e-300, marks=pytest.mark.slow), 1e300]
+)
 @pytest.mark.parametrize("budget", [pytest.param(1, marks=pytest.mark.slow), 6])
 def test_runs_that_spent_no_second_or_few_or_many_are_reported(tmp_path, timed, seconds, budget):
     columns = {

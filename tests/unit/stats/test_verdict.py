@@ -11,6 +11,7 @@ from nasbench_lab.benchmark import TableBenchmark, scarcity
 from nasbench_lab.errors import QueryError, UnknownNameError
 from nasbench_lab.registry import load_benchmark
 from nasbench_lab.running.comparison import compare
+from nasbench_lab.stats import verdict
 
 DIGITS, CORA = "nb201-digits", "nas-bench-graph/cora"
 RANKING = load_benchmark(DIGITS).ranking("valid_accuracy")
@@ -74,6 +75,18 @@ def test_what_hardly_differs_is_not_told_apart_and_how_many_seeds_it_would_take(
     best = frame["mean"].idxmin()
     assert f"{best} has the best mean ({frame['mean'][best]:.2f})" in found.text
     assert re.search(r"would take (about [\d,]+|more than 1,000) seeds\.", found.text)
+
+
+def test_how_many_seeds_it_would_take_is_simulated_once(clear, monkeypatch):
+    calls, simulate = [], verdict.seeds_needed
+    monkeypatch.setattr(
+        verdict, "seeds_needed", lambda *a, **k: (calls.append(a), simulate(*a, **k))[1]
+    )
+    verdict._seeds_needed.cache_clear()
+    first = clear.verdict()
+    assert len(calls) == 1
+    assert clear.verdict() == first
+    assert len(calls) == 1
 
 
 def test_mean_and_ranks_that_contradict_crown_nobody():
@@ -153,14 +166,13 @@ def test_few_seeds_and_few_tables_say_what_they_lack(clear):
     few = compare(
         ["random_search", "reinforce", "gp_bo"], [DIGITS, CORA], budget=5, seeds=3, n_jobs=1
     )
-    for verdict in stats.verdicts(few):
-        assert verdict.winner is None
-        if verdict.benchmark == stats.ALL:
-            assert "over 2 tables: 3 algorithms need at least 3" in verdict.text
+    for found in stats.verdicts(few):
+        assert found.winner is None
+        if found.benchmark == stats.ALL:
+            assert "over 2 tables: 3 algorithms need at least 3" in found.text
         else:
             assert (
-                "There are 3 seeds, and fewer than 7 cannot tell any of 3 algorithms"
-                in verdict.text
+                "There are 3 seeds, and fewer than 7 cannot tell any of 3 algorithms" in found.text
             )
     with pytest.raises(QueryError, match="needs at least 3 benchmarks"):
         stats.friedman_of(few)
@@ -179,7 +191,7 @@ def test_two_algorithms_over_tables_are_told_apart_by_a_sign_test():
     tables = [
         f"nas-bench-graph/{n}" for n in ("cora", "citeseer", "pubmed", "cs", "physics", "photo")
     ]
-    result = compare([*("local_search", "random_search")], tables, budget=60, seeds=8, n_jobs=1)
+    result = compare([*("local_search", "random_search")], tables, budget=40, seeds=4, n_jobs=1)
     found = verdict_of(result, benchmark=stats.ALL)
     ranks = stats.table_frame(result, "valid_regret")
     won = ranks[ranks["rank"] == 1]["algorithm"].eq("local_search").sum()
