@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from waiting import wait_for
 
+from nasbench_lab.cli import main
 from nasbench_lab.errors import ExperimentError, UnknownNameError, WorkerError
 from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.processes import in_processes
@@ -346,18 +346,15 @@ def test_without_dask_it_is_told_what_to_install(monkeypatch):
         )
 
 
-def test_an_experiment_runs_on_a_cluster_from_the_command_line(cluster, tmp_path):
+def test_an_experiment_runs_on_a_cluster_from_the_command_line(cluster, tmp_path, monkeypatch):
     cluster.grow(2)
     command = ["compare", "-b", DIGITS, "-a", "random_search", "--budget", "30", "--seeds", "40"]
     command += ["--executor", "dask", "--scheduler", cluster.address, "-o", "r", "--json"]
-    done = subprocess.run(
-        [Path(sys.executable).with_name("nasbench-lab"), *command],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["nasbench-lab", *command])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
     assert_same(
         Result.open(tmp_path / "r"), compare(["random_search"], DIGITS, **SETTINGS, n_jobs=1)
     )

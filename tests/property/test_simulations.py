@@ -419,7 +419,7 @@ def agrees(focus, data):
 
 
 @pytest.mark.parametrize("focus", FOCUS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_agrees_with_a_simulation_by_hand(focus, data):
     agrees(focus, data)

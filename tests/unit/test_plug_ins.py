@@ -56,7 +56,7 @@ def test_a_broken_plug_in_is_left_out_with_one_warning(tmp_path, text):
     done = python(command("draw", CELL, "--output", "cell.svg"), tmp_path)
     assert (done.returncode, (tmp_path / "cell.svg").exists()) == (0, True), done.stderr
     assert done.stderr.count("The plug-in 'broken' of nasbench_lab.spaces (broken 1.0)") == 1
-    for kind in ("spaces", "algorithms", "tables"):
+    for kind in ("algorithms", "tables"):
         done = python(command("list", kind, "--json"), tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("is left out") <= 1

@@ -370,7 +370,7 @@ def test_the_model_beats_random_search_at_full_fidelity(table):
         runs = (simulate(cls(benchmark.space, seed=s), benchmark, 150) for s in range(seeds))
         return np.array([values.max() - values[run.row].max() for run in runs])
 
-    ours, random = regrets(BOHB, 15), regrets(RandomSearch, 100)
-    error = math.hypot(ours.std() / 15**0.5, random.std() / 100**0.5)
+    ours, random = regrets(BOHB, 10), regrets(RandomSearch, 50)
+    error = math.hypot(ours.std() / 10**0.5, random.std() / 50**0.5)
     # The difference is 4 to 6 of these standard errors; 1 is asked.
     assert random.mean() - ours.mean() > error

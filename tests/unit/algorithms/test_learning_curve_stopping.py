@@ -238,7 +238,7 @@ def test_with_the_epochs_that_are_saved_random_search_finds_better_networks(digi
 
     def regrets(cls):
         found = []
-        for seed in range(100):
+        for seed in range(40):
             trace = simulate(cls(SPACE, seed=seed, fidelities=EPOCHS), digits, "1200epochs")
             found.append(finals.max() - finals[trace.row[trace.epoch == 12]].max())
         return np.array(found)

@@ -19,7 +19,7 @@ from algorithms import darts
 from nasbench_lab.trainer import supernet_training
 
 SPACE = get_space("nb201")
-TINY = {"data": "digits", "epochs": 3, "images": 64, "batch_size": 16}
+TINY = {"data": "digits", "epochs": 3, "images": 32, "batch_size": 16}
 METHODS = {
     "darts": ("darts", {}),
     "second order": ("darts", {"order": 2}),
