@@ -521,7 +521,7 @@ def test_ctrl_c_on_two_processes(tmp_path):
         "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
         "os.execv(sys.argv[1], sys.argv[1:])"
     )
-    arguments = shlex.split(f"compare -b {CORA} -a gp_bo --budget 60 --seeds 400 --jobs 2 -o r")
+    arguments = shlex.split(f"compare -b {CORA} -a gp_bo --budget 30 --seeds 400 --jobs 2 -o r")
     process = subprocess.Popen(
         [sys.executable, "-c", listen, SCRIPT, *arguments],
         cwd=tmp_path,
@@ -545,7 +545,7 @@ def test_ctrl_c_on_two_processes(tmp_path):
     assert line == f"{kept} The same command goes on there."
     assert "Traceback" not in out
     assert "gp_bo" in out
-    assert {len(run.trace) for run in result.runs} == {60}
+    assert {len(run.trace) for run in result.runs} == {30}
 
 
 # As other programs see it

@@ -99,14 +99,13 @@ FEW = pytest.mark.parametrize(
 
 @FEW
 def test_a_sign_that_the_output_lacks_never_costs_the_table(encoding, result, tmp_path):
-    settings = ENCODINGS[encoding]
-    for arguments in [
+    commands = [
         ("compare", "-a", "random_search", "-b", CORA, "--budget", 5, "--seeds", 2, "--jobs", 1),
         ("run", result / "r" / "experiment.toml", "-o", "again", "--jobs", 1),
-    ]:
-        done = call(*arguments, cwd=tmp_path, **settings)
-        assert done.returncode == 0, done.stderr
-        text = done.stdout.decode("ascii")
+    ]
+    for code, said in call_all(commands, tmp_path, **ENCODINGS[encoding]):
+        text = said.decode("ascii")
+        assert code == 0, text
         (line,) = (line for line in text.splitlines() if line.startswith("random_search"))
         assert " inf " in line
         header = next(line for line in text.splitlines() if line.startswith("algorithm"))

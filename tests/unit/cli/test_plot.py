@@ -126,7 +126,10 @@ def test_the_same_command_writes_the_same_bytes(lab, folder):
         assert file.read_bytes() == (Path("g") / file.name).read_bytes()
 
 
-@pytest.mark.parametrize(("given", "width"), [(None, 3.35), ("page", 7.0), ("5", 5.0)])
+@pytest.mark.parametrize(
+    ("given", "width"),
+    [(None, 3.35), ("page", 7.0), pytest.param("5", 5.0, marks=pytest.mark.slow)],
+)
 def test_the_width_is_that_of_a_paper(lab, folder, given, width):
     options = [] if given is None else ["--width", given]
     assert lab("plot", folder, "--final", *options, "-o", "f").code == 0
@@ -226,8 +229,8 @@ def test_missing_runs_and_different_versions_are_noted(lab, folder):
 
 
 @pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are written, by the name of their files."""
+def drawn(monkeypatch, undrawn):
+    """The figures that would be written, by the name of their files."""
     figures = {}
     save = nasbench_lab.figures.save_figure
 

@@ -19,7 +19,7 @@ from nasbench_lab.trainer import ranking, supernet_training
 pytestmark = pytest.mark.long
 
 TABLE = "nb201-digits"
-SMALL = "epochs=3, images=64, batch_size=16, candidates=2"
+SMALL = "epochs=3, images=32, batch_size=16, candidates=2"
 WS = f"random_search_ws({SMALL}, final_candidates=3)"
 EVOLUTION = f"spos({SMALL}, generations=2, population_size=4, normalisation=batch)"
 
@@ -111,8 +111,15 @@ def killed_at(monkeypatch, epoch):
     monkeypatch.setattr(module._Run, "line", line)
 
 
-@pytest.mark.parametrize("algorithm", [WS, EVOLUTION])
-@pytest.mark.parametrize("every_s", [0.0, 60.0])
+@pytest.mark.parametrize(
+    ("algorithm", "every_s"),
+    [
+        (WS, 0.0),
+        (EVOLUTION, 60.0),
+        pytest.param(WS, 60.0, marks=pytest.mark.slow),
+        pytest.param(EVOLUTION, 0.0, marks=pytest.mark.slow),
+    ],
+)
 def test_a_study_that_was_killed_goes_on(tmp_path, monkeypatch, counted, algorithm, every_s):
     whole = study(tmp_path / "whole", algorithm)
     monkeypatch.setattr(supernet_training, "CHECKPOINT_EVERY_S", every_s)
