@@ -27,6 +27,7 @@ from nasbench_lab.cli.compare import (
 )
 from nasbench_lab.cli.console import Json, console, errors, never_fail, print_json, print_rows
 from nasbench_lab.cli.draw import DRAW_EXAMPLES, draw
+from nasbench_lab.cli.explain import EXPLAIN_EXAMPLES, explain
 from nasbench_lab.cli.export import EXPORT_EXAMPLES, export
 from nasbench_lab.cli.files import (
     FETCH_EXAMPLES,
@@ -87,6 +88,7 @@ app.command("remove", epilog=REMOVE_EXAMPLES)(remove)
 app.command("export", epilog=EXPORT_EXAMPLES, cls=HeavyCommand)(export)
 app.command("draw", epilog=DRAW_EXAMPLES)(draw)
 app.command("analyze", epilog=ANALYZE_EXAMPLES, cls=HeavyCommand)(analyze)
+app.command("explain", epilog=EXPLAIN_EXAMPLES, cls=HeavyCommand)(explain)
 app.command("proxies", epilog=PROXIES_EXAMPLES, cls=HeavyCommand)(proxies)
 app.command("validate", epilog=VALIDATE_EXAMPLES, cls=HeavyCommand)(validate)
 app.command("build-table", epilog=BUILD_EXAMPLES, cls=HeavyCommand)(build_table)

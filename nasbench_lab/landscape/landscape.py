@@ -115,7 +115,7 @@ class Landscape:
             architectures = architectures[:: -(-len(architectures) // ASCENTS)]
         with_value = total = 0
         for block in _blocks(architectures):
-            near, counts = _neighbours(self.table.space, block)
+            near, counts = neighbours_of(self.table.space, block)
             rows = self.table.row(near.reshape(-1, near.shape[2])).reshape(near.shape[:2])
             valued = (rows >= 0) & np.isfinite(self.fitness[rows])
             with_value += int((valued & (np.arange(near.shape[1]) < counts[:, None])).sum())
@@ -215,7 +215,7 @@ def _chosen(table: Table, column: Column, seed: int) -> Landscape:
 # Moves
 
 
-def _neighbours(space: SearchSpace, architectures: Architectures) -> tuple[Architectures, Ints]:
+def neighbours_of(space: SearchSpace, architectures: Architectures) -> tuple[Architectures, Ints]:
     """``(n, m, d)`` neighbours, padded with the architecture itself, and ``(n,)`` their numbers."""
     try:
         near = space.neighbours(architectures)
@@ -232,7 +232,7 @@ def _neighbours(space: SearchSpace, architectures: Architectures) -> tuple[Archi
 
 def _steepest(landscape: Landscape, architectures: Architectures) -> tuple[Architectures, Ints]:
     """The best strictly better neighbour of each architecture, else itself; and its row."""
-    near, _ = _neighbours(landscape.table.space, architectures)
+    near, _ = neighbours_of(landscape.table.space, architectures)
     # The architecture itself comes first and wins ties, so it moves only to a better one.
     near = np.concatenate([architectures[:, None], near], axis=1)
     rows = landscape.table.row(near.reshape(-1, near.shape[2])).reshape(near.shape[:2])
@@ -357,7 +357,7 @@ def fitness_distance(landscape: Landscape) -> FitnessDistance | None:
     architectures, rows, values = landscape.measured()
     best = landscape.fitness == landscape.fitness.max()
     if landscape.complete:
-        distances = _distances(space, architectures[best[rows]])[space.index(architectures)]
+        distances = moves_to(space, architectures[best[rows]])[space.index(architectures)]
     elif not space.conditional and all(
         getattr(type(space), name) is getattr(SearchSpace, name)
         for name in ("neighbours", "canonical")
@@ -375,17 +375,26 @@ def fitness_distance(landscape: Landscape) -> FitnessDistance | None:
     return FitnessDistance(distances, values, r, int((distances == 0).sum()))
 
 
-def _distances(space: SearchSpace, targets: Architectures) -> Ints:
-    """``(size,)`` fewest moves from each combination of options to a target; -1 if there is no way."""
+def moves_to(
+    space: SearchSpace, targets: Architectures, allowed: NDArray[np.bool_] | None = None
+) -> Ints:
+    """``(size,)`` fewest moves from each combination of options to a target; -1 if there is no way.
+
+    Args:
+        space: The space.
+        targets: ``(k, d)`` architectures.
+        allowed: ``(size,)`` which architectures a way may lead through; all by default.
+    """
     result = np.full(space.size, -1)
     front, steps = space.index(targets), 0
     while front.size:
         result[front] = steps
         steps += 1
         for block in _blocks(front):
-            near, _ = _neighbours(space, space.at(block))
+            near, _ = neighbours_of(space, space.at(block))
             reached = space.index(near.reshape(-1, near.shape[2]))
-            result[reached[result[reached] < 0]] = steps
+            new = result[reached] < 0
+            result[reached[new if allowed is None else new & allowed[reached]]] = steps
         front = np.flatnonzero(result == steps)
     return result
 
@@ -427,7 +436,7 @@ def random_walks(landscape: Landscape, walks: int, steps: int = STEPS, seed: int
     for t in range(steps + 1):
         rows = landscape.table.row(current)
         result[:, t] = np.where(rows >= 0, values[rows], np.nan)
-        near, counts = _neighbours(space, current)
+        near, counts = neighbours_of(space, current)
         current = near[np.arange(walks), (rng.random(walks) * counts).astype(np.int64)]
     return result
 

@@ -95,13 +95,15 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
     from nasbench_lab.report import contents, methods
     from nasbench_lab.report.citations import citations
     from nasbench_lab.report.data import page_data, to_json
+    from nasbench_lab.report.explained import explanations
     from nasbench_lab.stats import Axis
 
     if not result.tables_with_runs:
         raise ExperimentError("There are no finished runs to report.")
     data = page_data(result)
     diagrams = contents.friedman_diagrams(result)
-    statistics = methods.statistics_used(result, bool(diagrams))
+    explained = explanations(result)
+    statistics = methods.statistics_used(result, bool(diagrams), bool(explained))
     ranked_on = diagrams[0]["friedman"].tables if diagrams else []
     return {
         "title": f"{counted(len(result.algorithms), 'algorithm')} on "
@@ -123,7 +125,8 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
         "target_tables": contents.target_tables(result),
         "diagrams": diagrams,
         "best": contents.best_architectures(result),
+        "explained": explained,
         "figures": contents.static_figures(result),
-        "methods": methods.methods(result, ranked_on, reference),
+        "methods": methods.methods(result, ranked_on, reference, bool(explained)),
         "citations": citations(result, statistics),
     }

@@ -62,6 +62,12 @@ STATISTICS = {
   pages = {114--144},
   year = {2021}
 }""",
+    "hutter2014efficient": """@inproceedings{hutter2014efficient,
+  title = {An Efficient Approach for Assessing Hyperparameter Importance},
+  author = {Hutter, Frank and Hoos, Holger H. and Leyton-Brown, Kevin},
+  booktitle = {Proceedings of the 31st International Conference on Machine Learning},
+  year = {2014}
+}""",
     "demsar2006statistical": """@article{demsar2006statistical,
   title = {Statistical Comparisons of Classifiers over Multiple Data Sets},
   author = {Dem{\\v{s}}ar, Janez},

@@ -18,20 +18,36 @@ if TYPE_CHECKING:
     from nasbench_lab.experiment.program import Program
 
 
-def methods(result: Result, ranked_on: Sequence[str], reference: str | None = None) -> list[str]:
+def methods(
+    result: Result,
+    ranked_on: Sequence[str],
+    reference: str | None = None,
+    explained: bool = False,
+) -> list[str]:
     """Paragraphs on the comparison, the runs, the reported values and the statistics.
 
     Args:
         result: The runs.
         ranked_on: The benchmarks over which algorithms are ranked; none if they are not.
         reference: The algorithm that the others are tested against, if it is not the best.
+        explained: Whether the report explains what was found.
     """
     summarised = _statistics(result, ranked_on, reference)
     paragraphs = [_compared(result), _runs(result), _reported(result), summarised]
+    paragraphs += [_EXPLAINED] if explained else []
     return [" ".join(filter(None, sentences)) for sentences in paragraphs]
 
 
-def statistics_used(result: Result, friedman: bool) -> dict[str, str]:
+_EXPLAINED = [
+    "The importance of decisions is their share of the variance of the values that the runs saw, by "
+    "functional analysis of variance (Hutter et al. 2014) of the trees of a random forest, or exactly "
+    "where all architectures were evaluated.",
+    "The shares of options among the best are compared with those in the rest by Newcombe's interval, "
+    "with Bonferroni's correction over all options.",
+]
+
+
+def statistics_used(result: Result, friedman: bool, explained: bool = False) -> dict[str, str]:
     """The keys of ``citations.STATISTICS`` that the methods need, and their uses."""
     used = {
         "efron1993bootstrap": "bootstrap",
@@ -40,6 +56,8 @@ def statistics_used(result: Result, friedman: bool) -> dict[str, str]:
     if len(result.algorithms) > 1:
         used["vargha2000critique"] = "effect size A12"
     used["hansen2021coco"] = "expected running time, run-time distributions"
+    if explained:
+        used["hutter2014efficient"] = "importance of decisions"
     if friedman:
         used["demsar2006statistical"] = "Friedman and Nemenyi tests, critical differences"
     return used
