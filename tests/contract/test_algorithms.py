@@ -68,6 +68,13 @@ LONG = {
 """Variants whose checks take longest; they are among those of the slow test below."""
 
 
+variants = pytest.mark.parametrize(
+    "variant",
+    [pytest.param(v, marks=[pytest.mark.slow] * (v == "gp_bo thompson")) for v in VARIANTS],
+)
+"""All, of which one takes several times as long as any other."""
+
+
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Takes other processes for ones that give the same, as starting them takes a second."""
@@ -123,11 +130,24 @@ def test_contract_of_variants(in_this_process, variant, check):
 ON_POOLS = {"regularized_evolution", "bohb", "gp_bo", "local_search"}
 """One algorithm of each way to move: the others are checked by the slow tests."""
 
+OF_VALUES = {
+    *("check_learning_curves", "check_huge_values", "check_constant_objective"),
+    *("check_minimises_and_maximises", "check_several_objectives", "check_unreliable_workers"),
+}
+"""Checks of what an algorithm does with values, which a pool does not change."""
 
-@pytest.mark.parametrize("check", ALGORITHM_CHECKS, ids=lambda check: check.__name__)
+
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name in ON_POOLS else pytest.mark.slow) for name in EVALUATING],
+    ("name", "check"),
+    [
+        pytest.param(
+            *(name, check),
+            id=f"{name}-{check.__name__}",
+            marks=[pytest.mark.slow] * (name not in ON_POOLS or check.__name__ in OF_VALUES),
+        )
+        for name in EVALUATING
+        for check in ALGORITHM_CHECKS
+    ],
 )
 def test_contract_on_pools(in_this_process, monkeypatch, name, check):
     monkeypatch.setattr("nasbench_lab.testing.contract.get_space", pool_of)
@@ -185,7 +205,7 @@ def test_every_variant_keeps_the_whole_contract(name, hyperparameters):
 
 
 @pytest.mark.parametrize("weights", [None, (1.0, 100.0)])
-@pytest.mark.parametrize("variant", VARIANTS)
+@variants
 def test_no_algorithm_overflows(variant, weights):
     # The contract passes over warnings; here, as in all tests, they are errors.
     name, hyperparameters = VARIANTS[variant]
@@ -250,7 +270,7 @@ def asked(trace):
 
 
 @pytest.mark.parametrize("epochs", [9, pytest.param(None, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("variant", VARIANTS)
+@variants
 def test_what_is_observed_first_teaches_and_breaks_nothing(variant, epochs):
     benchmark = SyntheticBenchmark(get_space("nb201"), failing=0.1, epochs=epochs)
     first, again = (observe(make_variant(variant, benchmark), benchmark) for _ in range(2))
@@ -268,7 +288,7 @@ def test_what_is_observed_first_teaches_and_breaks_nothing(variant, epochs):
 
 
 @pytest.mark.parametrize("epochs", [None, 9])
-@pytest.mark.parametrize("variant", VARIANTS)
+@variants
 def test_results_may_be_observed_at_any_time_also_of_running_trials(variant, epochs):
     benchmark = SyntheticBenchmark(get_space("nb201"), failing=0.3, epochs=epochs)
     algorithm, running = make_variant(variant, benchmark), []
@@ -287,7 +307,7 @@ def test_results_may_be_observed_at_any_time_also_of_running_trials(variant, epo
 
 
 @pytest.mark.parametrize("failing", [0.0, 1.0])
-@pytest.mark.parametrize("variant", VARIANTS)
+@variants
 def test_a_space_may_be_observed_whole(variant, failing):
     benchmark = SyntheticBenchmark(_MIXED, failing=failing)
     algorithm = make_variant(variant, benchmark)
@@ -300,7 +320,7 @@ def test_a_space_may_be_observed_whole(variant, failing):
     assert len(trace) == (0 if knows else 20)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@variants
 def test_only_algorithms_that_train_partially_learn_from_partial_trainings(variant):
     benchmark = SyntheticBenchmark(get_space("nb201"), epochs=9)
     algorithm, alone = (make_variant(variant, benchmark) for _ in range(2))
