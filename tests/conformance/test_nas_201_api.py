@@ -17,7 +17,7 @@ nas_201_api = pytest.importorskip("nas_201_api", reason="needs nasbench-lab[offi
 # Both APIs warn; what ours warns of is tested below.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
-N = 240
+N = 120
 SOME = pytest.mark.parametrize("n_compared", [30, pytest.param(N, marks=pytest.mark.slow)])
 """The first few architectures have all kinds of gaps; all of them take minutes."""
 NAMES = {"12": "less", "200": "full"}

@@ -18,7 +18,7 @@ nats_bench = pytest.importorskip("nats_bench", reason="needs nasbench-lab[offici
 # Both APIs warn; what ours warns of is tested below.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
-N = 240
+N = 120
 SOME = pytest.mark.parametrize("n_compared", [30, pytest.param(N, marks=pytest.mark.slow)])
 """The first few architectures have all kinds of gaps; all of them take minutes."""
 SPLITS = ("train", "x-valid", "x-test", "ori-test", "valid", "nonsense")
