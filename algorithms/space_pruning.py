@@ -10,13 +10,12 @@ supernet, before they search; here its evaluations are paid for like all others.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from algorithms._base import make_base
+from algorithms._narrowed import NarrowedSearch
 from nasbench_lab.algorithm import (
     Evaluation,
     SearchAlgorithm,
@@ -26,13 +25,13 @@ from nasbench_lab.algorithm import (
     check_number,
 )
 from nasbench_lab.errors import InvalidArchitectureError
-from nasbench_lab.spaces import CRITERIA, Architecture, Narrowed, SearchSpace, prune
+from nasbench_lab.spaces import CRITERIA, Architecture, SearchSpace, prune
 
 PATIENCE = 1000
 """How many combinations of options in a row may be no architecture before one of all is drawn."""
 
 
-class SpacePruning(SearchAlgorithm):
+class SpacePruning(NarrowedSearch):
     """Random search that narrows the space, and then another algorithm on what remains.
 
     In each round random architectures of the space as it is are evaluated, and all evaluations in it
@@ -63,25 +62,14 @@ class SpacePruning(SearchAlgorithm):
         by: str = "best",
         **kwargs: Any,
     ) -> None:
-        super().__init__(space, **kwargs)
+        super().__init__(space, base=base, base_hyperparameters=base_hyperparameters, **kwargs)
         check_number("rounds", rounds, whole=True, low=1)
         check_number("evaluations", evaluations, whole=True, low=2)
         check_number("keep", keep, above=0, below=1)
         check_choice("by", by, tuple(CRITERIA))
         self.rounds, self.evaluations, self.keep, self.by = rounds, evaluations, keep, by
-        self._made_of = base, dict(base_hyperparameters or {})
-        self.narrowed = Narrowed.whole_of(space)
-        self._base_on(space, np.random.default_rng(0))  # to refuse at once what cannot be built
-        self._base: SearchAlgorithm | None = None
         self._seen: list[tuple[Architecture, Evaluation]] = []
         self._told, self._narrowings = 0, 0
-        # The base algorithm's trials by their numbers here, and the other way round.
-        self._proposals: dict[int, Trial] = {}
-        self._numbers: dict[int, int] = {}
-
-    def _base_on(self, space: SearchSpace, rng: np.random.Generator) -> SearchAlgorithm:
-        base, hyperparameters = self._made_of
-        return make_base(base, space, rng, True, self.fidelities, **hyperparameters)
 
     def ask(self) -> Trial | Work | None:
         for _ in range(PATIENCE):
@@ -94,27 +82,8 @@ class SpacePruning(SearchAlgorithm):
                 return self._renumbered(asked) if isinstance(asked, Trial) else asked
         return self.trial(self.space.sample(self.rng))
 
-    def _renumbered(self, proposal: Trial) -> Trial:
-        """A trial of the base algorithm, with a number of its own, which it keeps when it continues.
-
-        Raises:
-            InvalidArchitectureError: It is no architecture; the base algorithm is told that it failed.
-        """
-        assert self._base is not None
-        try:
-            architecture = self.narrowed.restore(proposal.architecture)
-        except InvalidArchitectureError:
-            self._base.tell(proposal, Evaluation((math.nan,), 0.0))
-            raise
-        trial = self.trial(architecture, proposal.epoch)
-        number = self._numbers.setdefault(proposal.number, trial.number)
-        self._proposals[number] = proposal
-        return trial._replace(number=number)
-
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        if trial.number in self._proposals:
-            assert self._base is not None
-            self._base.tell(self._proposals[trial.number], self._scored(evaluation))
+        if self._tell_base(trial, evaluation):
             return
         self.observe(trial.architecture, evaluation)
         self._told += 1
@@ -126,8 +95,8 @@ class SpacePruning(SearchAlgorithm):
         if self._base is None:
             if self.is_final(evaluation):
                 self._seen.append((architecture, evaluation))
-        elif (narrow := self.narrowed.narrow(architecture)) is not None:
-            self._base.observe(narrow, self._scored(evaluation))
+        else:
+            self._observe_in_part(architecture, evaluation)
 
     def _narrow(self) -> None:
         """Narrows the space, and after the last round gives what remains to the base algorithm."""
@@ -144,12 +113,6 @@ class SpacePruning(SearchAlgorithm):
             for architecture, evaluation in self._seen:
                 self.observe(architecture, evaluation)
             self._seen = []
-
-    def _scored(self, evaluation: Evaluation) -> Evaluation:
-        """The evaluation as the base algorithm sees it: one score, NaN for minus infinity."""
-        score = self.score(evaluation)
-        value = score if score > -math.inf else math.nan
-        return Evaluation((value,), evaluation.cost, evaluation.epoch, evaluation.row)
 
 
 SpacePruning.citation = r"""@inproceedings{radosavovic2020designing,
