@@ -3,7 +3,8 @@
 Jones, Schonlau and Welch, "Efficient global optimization of expensive black-box functions", Journal
 of Global Optimization 1998; on architectures: Kandasamy et al., NeurIPS 2018 (arXiv 1802.07191) and
 White et al., AAAI 2021 (arXiv 1910.11858). Warmup by zero-cost proxies: Abdelfattah et al., ICLR 2021
-(arXiv 2101.08134); preselection takes their move proposal to the candidates of an ask.
+(arXiv 2101.08134); preselection takes their move proposal to the candidates of an ask. Other tasks as
+the prior mean: Golovin et al., "Google Vizier", KDD 2017, section 3.3, here of all tasks together.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from algorithms._numbers import squarable
 from algorithms._proxies import Pool, Ranking
 from algorithms._surrogates import acquisition as acquisitions
 from algorithms._surrogates.surrogate import Surrogate
+from algorithms._transfer import Prior
 from nasbench_lab.algorithm import (
     Evaluation,
+    History,
     Proxies,
     SearchAlgorithm,
     Trial,
@@ -28,6 +31,7 @@ from nasbench_lab.algorithm import (
     check_choice,
     check_number,
 )
+from nasbench_lab.errors import UnsuitedError
 from nasbench_lab.predictors.kernels import KERNELS, Kernel
 from nasbench_lab.predictors.posterior import MOST_STORED, Candidates, Posterior
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
@@ -63,6 +67,11 @@ class GPBO(SearchAlgorithm):
         preselection: If not 0, the candidates of each ask are drawn as in large spaces, and only so
             many remain, the best by ``proxy``.
         proxy: The zero-cost proxy that scores, or several that vote.
+        history: What is known of other tasks; given by the experiment, if that has any.
+        prior: What is made of the history. ``mean``: the surrogate models by how much the results
+            deviate from what the other tasks let expect, stretched and shifted to fit them; and in
+            place of random architectures come those that are best in draws of what the other tasks
+            let expect. ``none``: nothing.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
@@ -80,6 +89,8 @@ class GPBO(SearchAlgorithm):
         warmup: int = 0,
         preselection: int = 0,
         proxy: str | Sequence[str] = "synflow",
+        history: History | None = None,
+        prior: str = "mean",
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
@@ -98,7 +109,12 @@ class GPBO(SearchAlgorithm):
         self.n_initial = n_initial
         self.ucb_beta = ucb_beta
         self.n_candidates = n_candidates
-        self.surrogate = Surrogate(self.kernel, refit_growth)
+        check_choice("prior", prior, ("mean", "none"))
+        self.prior: Prior | None = None
+        if history is not None and prior == "mean":
+            self._check_one_objective()
+            self.prior = Prior(self.kernel, history, scaled=False, calibrated=True)
+        self.surrogate = Surrogate(self.kernel, refit_growth, self.prior)
         # The canonical architectures that must not be asked: a set, and where the candidates are the
         # whole space, also a mask of them.
         self._taken: set[Architecture] = set()
@@ -110,6 +126,14 @@ class GPBO(SearchAlgorithm):
             self._pool = Pool(self._ranking, space.canonical(space.sample(self.rng, warmup)))
         # What was preselected by the scoring that took time.
         self._preselected: list[Architecture] | None = None
+
+    def _check_one_objective(self) -> None:
+        """Refuses weights, as of other tasks only the first objective is known."""
+        if self._weights is not None:
+            raise UnsuitedError(
+                "Of other tasks only the first objective is known, so weights of several objectives "
+                "cannot be used with a history. Leave out one of the two."
+            )
 
     def ask(self) -> Trial | Work | None:
         if self._pool is not None and not self._pool.finished:
@@ -155,6 +179,21 @@ class GPBO(SearchAlgorithm):
         for architecture in map(tuple, [] if self._pool is None else self._pool.ranked.tolist()):
             if architecture not in self._taken:
                 return architecture
+        return self._draw() if self.prior is None else self._draw_from(self.prior)
+
+    def _draw_from(self, prior: Prior) -> Architecture | None:
+        """The architecture, not asked before, that is best in a draw of what tasks let expect."""
+        if self._whole:
+            candidates = all_candidates(self.space, self.kernel.name)
+        else:
+            sample = self.space.canonical(self.space.sample(self.rng, self.n_candidates))
+            candidates = Candidates(self.kernel, np.unique(sample, axis=0))
+        mean, spread = prior.expected(candidates, self._whole)
+        drawn = mean + spread * self.rng.normal(size=len(mean))
+        for i in np.argsort(-drawn, kind="stable").tolist():
+            architecture = tuple(candidates.architectures[i].tolist())
+            if architecture not in self._taken:
+                return architecture
         return self._draw()
 
     def _draw(self) -> Architecture | None:
@@ -176,7 +215,7 @@ class GPBO(SearchAlgorithm):
         if self._barred is None:
             self._barred = np.zeros(len(candidates), dtype=np.bool_)
             self._barred[_positions(sorted(self._taken), self.space)] = True
-        posterior = self.surrogate.posterior_at(_candidates(self.space, self.kernel.name))
+        posterior = self.surrogate.posterior_at(all_candidates(self.space, self.kernel.name))
         return tuple(candidates[self._acquire(posterior, self._barred)].tolist())
 
     def _best_of_pool(self) -> Architecture | None:
@@ -215,9 +254,17 @@ class GPBO(SearchAlgorithm):
 
     def _acquire(self, posterior: Posterior, barred: NDArray[np.bool_]) -> int:
         """The position of the candidate at which the acquisition function is greatest."""
-        if self.acquisition == "thompson":
-            return acquisitions.best_by_thompson_sample(posterior, barred, self.rng)
         mean, variance = posterior.mean, posterior.variance
+        shift: NDArray[np.float64] | float = 0.0
+        scale: NDArray[np.float64] | float = 1.0
+        if self.prior is not None:
+            shared = self._whole and not self.preselection
+            shift, scale = self.prior.at(posterior.candidates, shared)
+            mean, variance = shift + scale * mean, scale**2 * variance
+        if self.acquisition == "thompson":
+            return acquisitions.best_by_thompson_sample(
+                posterior, barred, self.rng, shift=shift, scale=scale
+            )
         if self.acquisition == "ucb":
             return acquisitions.best_by_upper_bound(mean, variance, self.ucb_beta, barred, self.rng)
         best = self.surrogate.best
@@ -240,7 +287,7 @@ def _classes(space: SearchSpace) -> Architectures:
 
 
 @functools.lru_cache(maxsize=4)
-def _candidates(space: SearchSpace, kernel: str) -> Candidates:
+def all_candidates(space: SearchSpace, kernel: str) -> Candidates:
     """The classes as candidates."""
     return Candidates(Kernel(kernel, space), _classes(space))
 
@@ -258,6 +305,14 @@ GPBO.citation = r"""@article{jones1998efficient,
   number = {4},
   pages = {455--492},
   year = {1998}
+}
+
+@inproceedings{golovin2017google,
+  title = {{Google Vizier}: A Service for Black-Box Optimization},
+  author = {Golovin, Daniel and Solnik, Benjamin and Moitra, Subhodeep and Kochanski, Greg and
+            Karro, John and Sculley, D.},
+  booktitle = {International Conference on Knowledge Discovery and Data Mining},
+  year = {2017}
 }
 
 @inproceedings{kandasamy2018neural,

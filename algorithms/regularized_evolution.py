@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from algorithms._proxies import Pool, Ranking
+from algorithms._transfer import draw_from, learned_policy
 from algorithms._variation import check_rate
 from nasbench_lab.algorithm import (
     Evaluation,
+    History,
     Proxies,
     SearchAlgorithm,
     Trial,
@@ -48,6 +50,10 @@ class RegularizedEvolution(SearchAlgorithm):
         move: The chance that a child is the best by ``proxy`` of all that differ from the parent in
             one decision, and not a random mutation; ``near`` then plays no part.
         proxy: The zero-cost proxy that scores, or several that vote.
+        history: What is known of other tasks; given by the experiment, if that has any. The initial
+            population is then drawn from a policy that other tasks have taught, which mixes equal
+            chances with the shares of the options among their best.
+        prior_weight: How much of that policy is learned from other tasks.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
@@ -62,6 +68,8 @@ class RegularizedEvolution(SearchAlgorithm):
         warmup: int = 0,
         move: float = 0.0,
         proxy: str | Sequence[str] = "synflow",
+        history: History | None = None,
+        prior_weight: float = 0.8,
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
@@ -80,6 +88,8 @@ class RegularizedEvolution(SearchAlgorithm):
         self._pool: Pool | None = None
         if self._ranking is not None and warmup:
             self._pool = Pool(self._ranking, self.space.sample(self.rng, warmup))
+        check_rate("prior_weight", prior_weight)
+        self._policy = None if history is None else learned_policy(space, history, prior_weight)
         # The child of the move whose scoring takes time.
         self._child: Architecture | None = None
 
@@ -95,6 +105,8 @@ class RegularizedEvolution(SearchAlgorithm):
             self._n_initial += 1
             if self._pool is not None and self._n_initial <= len(self._pool.ranked):
                 return self.trial(tuple(self._pool.ranked[self._n_initial - 1].tolist()))
+            if self._policy is not None:
+                return self.trial(draw_from(self._policy, self.space, self.rng))
             return self.trial(self.space.sample(self.rng))
         # Evolve: S candidates are drawn from the population, and stay in it.
         draws = (self.rng.random(self.sample_size) * len(self._population)).tolist()

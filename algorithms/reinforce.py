@@ -2,7 +2,8 @@
 
 Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement
 learning", Machine Learning 1992; the controller is that of the NAS-Bench-201 and NATS-Bench
-baselines (arXiv 2009.00437, section 4). Adam: Kingma and Ba, ICLR 2015 (arXiv 1412.6980).
+baselines (arXiv 2009.00437, section 4). Adam: Kingma and Ba, ICLR 2015 (arXiv 1412.6980). A policy
+that other tasks have taught: Wong et al., "Transfer learning with neural AutoML", NeurIPS 2018.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms._decisions import drawn_architecture
 from algorithms._numbers import squarable
-from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_number
+from algorithms._transfer import draw_from, learned_policy
+from nasbench_lab.algorithm import Evaluation, History, SearchAlgorithm, Trial, check_number
 from nasbench_lab.spaces import SearchSpace
 
 
@@ -23,12 +24,15 @@ class Reinforce(SearchAlgorithm):
     """Policy gradient on the options' logits, with a moving average of rewards as baseline.
 
     Results of other searches teach nothing: the gradient is that of the expected reward only if the
-    policy itself drew the architecture.
+    policy itself drew the architecture. But the policy may begin with what other tasks teach: with
+    equal chances mixed with the shares of the options among their best.
 
     Args:
         space: The space to search.
         learning_rate: Step size of Adam.
         baseline_momentum: The weight of the old average when a reward arrives.
+        history: What is known of other tasks; given by the experiment, if that has any.
+        prior_weight: How much of the first policy is learned from other tasks, below 1.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
     """
 
@@ -38,6 +42,8 @@ class Reinforce(SearchAlgorithm):
         *,
         learning_rate: float = 0.01,
         baseline_momentum: float = 0.9,
+        history: History | None = None,
+        prior_weight: float = 0.8,
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
@@ -47,8 +53,12 @@ class Reinforce(SearchAlgorithm):
         self.baseline_momentum = baseline_momentum
         # (d, most options): decisions with fewer options are padded with logits of minus infinity.
         options = np.arange(max(space.n_options))
-        self._last_option = np.array(space.n_options) - 1
-        self._logits = np.where(options <= self._last_option[:, None], 0.0, -np.inf)
+        exists = options < np.array(space.n_options)[:, None]
+        self._logits = np.where(exists, 0.0, -np.inf)
+        check_number("prior_weight", prior_weight, low=0, below=1)
+        if history is not None:
+            policy = learned_policy(space, history, prior_weight)
+            self._logits = np.log(policy, out=self._logits, where=policy > 0)
         self._decisions = np.arange(len(space.n_options))
         self._adam_mean = np.zeros_like(self._logits)
         self._adam_square = np.zeros_like(self._logits)
@@ -65,16 +75,7 @@ class Reinforce(SearchAlgorithm):
         return weights
 
     def ask(self) -> Trial:
-        cumulative = self.probabilities().cumsum(axis=1)
-
-        def draw() -> list[int]:
-            u = self.rng.random(len(self._decisions))
-            drawn = (cumulative <= u[:, None]).sum(axis=1)
-            # Sums of probabilities may end a rounding error below 1.
-            options: list[int] = np.minimum(drawn, self._last_option).tolist()
-            return options
-
-        return self.trial(drawn_architecture(self.space, self.rng, draw))
+        return self.trial(draw_from(self.probabilities(), self.space, self.rng))
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         reward = squarable(self.penalised_score(evaluation))
@@ -114,4 +115,11 @@ Reinforce.citation = """@article{williams1992simple,
   volume = {8},
   pages = {229--256},
   year = {1992}
+}
+
+@inproceedings{wong2018transfer,
+  title = {Transfer Learning with Neural {AutoML}},
+  author = {Wong, Catherine and Houlsby, Neil and Lu, Yifeng and Gesmundo, Andrea},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2018}
 }"""

@@ -88,20 +88,29 @@ def best_by_upper_bound(
 
 
 def best_by_thompson_sample(
-    posterior: Posterior, barred: NDArray[np.bool_], rng: np.random.Generator, n: int = 512
+    posterior: Posterior,
+    barred: NDArray[np.bool_],
+    rng: np.random.Generator,
+    n: int = 512,
+    *,
+    shift: Floats | float = 0.0,
+    scale: Floats | float = 1.0,
 ) -> int:
     """The maximum of one joint sample from the posterior (Thompson 1933).
 
     The sample is drawn at the ``n`` candidates with the greatest ``mean + 3 sd``, which almost surely
-    include the maximum.
+    include the maximum. The function is ``shift + scale`` times that of the posterior.
     """
     bound = posterior.mean + 3.0 * np.sqrt(np.maximum(posterior.variance, 0.0))
+    bound = shift + scale * bound
     bound[barred] = -np.inf
     which = np.argpartition(bound, -min(n, len(bound)))[-n:]
     which = np.sort(which[~barred[which]])
     covariance = posterior.covariance(which)
     covariance[np.diag_indices(len(which))] += 1e-6 * posterior.hyper.amplitude
     sample = posterior.mean[which] + np.linalg.cholesky(covariance) @ rng.normal(size=len(which))
+    of_each = np.ones(len(bound))
+    sample = (shift * of_each)[which] + (scale * of_each)[which] * sample
     return int(which[sample.argmax()])
 
 

@@ -74,10 +74,10 @@ class Candidates:
     def axes(self) -> list[list[int]]:
         """The decisions of each axis of the grid."""
         axes: list[list[int]] = []
-        length = SMALL
+        length = 1
         for decision, n in enumerate(self.kernel.n_levels):
             length *= n
-            if length > SMALL:
+            if length > SMALL or not axes:
                 axes.append([])
                 length = n
             axes[-1].append(decision)

@@ -19,7 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_lab.algorithm import Evaluation, Proxies, SearchAlgorithm, Trial, Work
+from nasbench_lab.algorithm import (
+    Evaluation,
+    History,
+    OtherTask,
+    Proxies,
+    SearchAlgorithm,
+    Trial,
+    Work,
+)
 from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import (
@@ -155,6 +163,19 @@ class SyntheticProxies(Proxies):
         return scores, Work(seconds=0.01 * n)
 
 
+def synthetic_history(space: SearchSpace) -> History:
+    """Two other tasks, with a few architectures of made-up scores, over any space."""
+    tasks = []
+    for number in range(2):
+        rng = np.random.default_rng([7, number])
+        architectures = np.unique(space.canonical(space.sample(rng, 12)), axis=0)
+        scores = np.zeros(len(architectures))
+        for options, n_options in zip(architectures.T, space.n_options, strict=True):
+            scores += rng.normal(size=n_options)[options]
+        tasks.append(OtherTask(f"task {number}", architectures, scores))
+    return History(tasks)
+
+
 Make = Callable[..., SearchAlgorithm]
 Check = Callable[[Make], None]
 
@@ -171,7 +192,11 @@ def _check(check: Check) -> Check:
 
 def _with_given(make: Make, space: SearchSpace, **settings: Any) -> SearchAlgorithm:
     data = "digits" if space.name == "nb201" else None
-    return make(space, data=data, proxies=SyntheticProxies(space), **settings)
+    given = {"data": data, "proxies": SyntheticProxies(space), **settings}
+    try:
+        return make(space, **given)
+    except UnsuitedError:  # perhaps for want of a history, without which others are to be checked
+        return make(space, history=synthetic_history(space), **given)
 
 
 def _suited(make: Make, spaces: Iterable[SearchSpace]) -> Iterator[SearchSpace]:

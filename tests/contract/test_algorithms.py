@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from all_tables import tables
-from one_shot import BY_PROXIES, EVALUATING, ONE_SHOT, RUNNABLE_ONE_SHOT, small
+from one_shot import BY_HISTORY, BY_PROXIES, EVALUATING, ONE_SHOT, RUNNABLE_ONE_SHOT, small
 
 from nasbench_lab.algorithm import SearchAlgorithm, Trial, hyperparameters_of
 from nasbench_lab.errors import UnsuitedError
@@ -74,6 +74,13 @@ variants = pytest.mark.parametrize(
 )
 """All, of which one takes several times as long as any other."""
 
+HISTORY_LONG = {
+    (name, f"check_{what}")
+    for name in ("quantile_transfer", "rgpe", "transfer_bounding_box")
+    for what in ("asks_trials_of_the_space", "learning_curves", "outstanding_asks")
+}
+"""Checks on large spaces, where an ask takes long: of the slow tests."""
+
 
 @pytest.fixture
 def in_this_process(monkeypatch):
@@ -89,7 +96,7 @@ def test_contract(in_this_process, name, check):
 
 def test_every_algorithm_gives_the_same_run_in_other_processes():
     """All in the same processes, as starting one takes longer than all searches."""
-    names = [*EVALUATING, *BY_PROXIES]
+    names = [*EVALUATING, *BY_PROXIES, *BY_HISTORY]
 
     def searches():
         return [_search(partial(_with_given, partial(make_algorithm, name)), 1) for name in names]
@@ -98,6 +105,23 @@ def test_every_algorithm_gives_the_same_run_in_other_processes():
     for there in in_other_processes(searches, ("1", "2")):
         for name, one, other in zip(names, here, there, strict=True):
             assert one.equals(other), name
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        pytest.param(
+            name,
+            check,
+            id=f"{name}-{check.__name__}",
+            marks=pytest.mark.slow if (name, check.__name__) in HISTORY_LONG else (),
+        )
+        for name in BY_HISTORY
+        for check in ALGORITHM_CHECKS
+    ],
+)
+def test_contract_of_transfer(in_this_process, name, check):
+    check(lambda *a, **k: make_algorithm(name, *a, **k))
 
 
 ONE_SHOT_LONG = {

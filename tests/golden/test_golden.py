@@ -16,6 +16,7 @@ from nasbench_lab.running.search import run
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))  # where this is run as a program
 from one_shot import (
+    BY_HISTORY,
     BY_PROXIES,
     EVALUATING,
     RUNNABLE_BY_PROXIES,
@@ -28,23 +29,32 @@ FILE = Path(__file__).with_name("traces.json")
 TABLES = {"nas-bench-graph/cora": 60, "nas-bench-graph/proteins": 40, "nb201-digits": 60}
 
 
+OTHERS = {
+    "nas-bench-graph/cora": ["nas-bench-graph/citeseer", "nas-bench-graph/proteins"],
+    "nas-bench-graph/proteins": ["nas-bench-graph/cora"],
+}
+"""What algorithms that need other tasks are given."""
+
+
 def trace_of(algorithm: str, table: str) -> list[list[int]]:
     """Rows and epochs; of a one-shot method, also those of what it recommends."""
-    trace = run(algorithm, table, budget=TABLES[table], seed=0, **small(algorithm))
+    history = OTHERS[table] if algorithm in BY_HISTORY else None
+    settings = small(algorithm)
+    trace = run(algorithm, table, budget=TABLES[table], seed=0, history=history, **settings)
     return [trace.row.tolist(), trace.epoch.tolist()]
 
 
 def tables_of(algorithm: str) -> list[str]:
     """The tables that an algorithm can search."""
     some = is_one_shot(algorithm) or algorithm in BY_PROXIES
-    return ["nb201-digits"] if some else list(TABLES)
+    return ["nb201-digits"] if some else list(OTHERS if algorithm in BY_HISTORY else TABLES)
 
 
 @pytest.mark.parametrize(
     ("algorithm", "table"),
     [
         (name, table)
-        for name in (*EVALUATING, *RUNNABLE_ONE_SHOT, *RUNNABLE_BY_PROXIES)
+        for name in (*EVALUATING, *BY_HISTORY, *RUNNABLE_ONE_SHOT, *RUNNABLE_BY_PROXIES)
         for table in tables_of(name)
     ],
 )

@@ -39,8 +39,13 @@ ONE_SHOT = [name for name in algorithm_modules() if is_one_shot(name)]
 BY_PROXIES = ["zero_cost_search"]
 """The algorithms that need scores by zero-cost proxies."""
 
+BY_HISTORY = ["quantile_transfer", "rgpe", "transfer_bounding_box", "transfer_zero_shot"]
+"""The algorithms that need what is known of other tasks."""
+
 EVALUATING = [
-    name for name in algorithm_modules() if not is_one_shot(name) and name not in BY_PROXIES
+    name
+    for name in algorithm_modules()
+    if not is_one_shot(name) and name not in (*BY_PROXIES, *BY_HISTORY)
 ]
 """All others: those that search any benchmark, for as long as there is budget."""
 

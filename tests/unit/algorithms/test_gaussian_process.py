@@ -17,7 +17,7 @@ from algorithms._surrogates.acquisition import (
     log_expected_improvement,
 )
 from algorithms._surrogates.surrogate import Surrogate
-from algorithms.gp_bo import GPBO, _candidates
+from algorithms.gp_bo import GPBO, all_candidates
 from nasbench_lab.errors import UnknownNameError
 from nasbench_lab.predictors import posterior as posteriors
 from nasbench_lab.predictors.gaussian_process import fit_hyperparameters, log_marginal_likelihood
@@ -414,7 +414,7 @@ def test_the_surrogate_of_a_search_has_all_that_it_asked_and_was_told():
     surrogate = algorithm.surrogate
     assert surrogate.pending == {trial.number: trial.architecture for trial in waiting}
     assert len(surrogate.results) == n_results
-    check_posterior(surrogate, _candidates(SPACE, "ordinal"))
+    check_posterior(surrogate, all_candidates(SPACE, "ordinal"))
 
 
 def test_scores_far_below_the_others_do_not_set_the_scale():
@@ -438,7 +438,7 @@ def test_all_of_a_large_product_is_scored_without_storing_covariances():
     rng = np.random.default_rng(1)
     for architecture in map(tuple, space.sample(rng, 12).tolist()):
         surrogate.add_result(architecture, rng.normal())
-    whole = surrogate.condition(_candidates(space, "ordinal"))
+    whole = surrogate.condition(all_candidates(space, "ordinal"))
     part = surrogate.condition(candidates)
     assert type(whole.cross) is OnGrid
     places = space.index(candidates.architectures)
