@@ -25,6 +25,8 @@ distributed = pytest.importorskip("distributed", reason="Dask is an optional dep
 
 DIGITS = "nb201-digits"
 SETTINGS = {"budget": 30, "seeds": 40}
+SHORT = {"budget": 18, "seeds": 40}
+"""Of searches that fit a model."""
 
 OWN = """
 from nasbench_lab import SearchAlgorithm
@@ -165,14 +167,14 @@ def test_the_work_of_a_worker_that_is_killed_is_done_by_another(cluster, tmp_pat
 
         algorithms = ["random_search", "gp_bo"]
         result = compare(
-            algorithms, DIGITS, **SETTINGS, folder=tmp_path / "r", progress=kill, **on(cluster)
+            algorithms, DIGITS, **SHORT, folder=tmp_path / "r", progress=kill, **on(cluster)
         )
         ((worker, tasks, done, total),) = killed
         assert worker not in client.scheduler_info()["workers"]
     assert all("numbered" in task for task in tasks), "it was at work on something else"
     assert total / 4 <= done < total / 2, "it was not killed in the middle"
     assert sorted(process.poll() or 0 for process in cluster.workers) == [-signal.SIGKILL, 0]
-    one = compare(algorithms, DIGITS, **SETTINGS, n_jobs=1)
+    one = compare(algorithms, DIGITS, **SHORT, n_jobs=1)
     assert_same(result, one)
     assert_same(Result.open(tmp_path / "r"), one)
 
@@ -249,15 +251,13 @@ def test_a_scheduler_that_is_lost_is_an_error_that_loses_nothing(tmp_path):
             cluster.scheduler.kill()
 
         with pytest.raises(WorkerError, match=r"connection to the Dask scheduler at .* was lost"):
-            compare(
-                ["gp_bo"], DIGITS, **SETTINGS, folder=tmp_path / "r", progress=kill, **on(cluster)
-            )
+            compare(["gp_bo"], DIGITS, **SHORT, folder=tmp_path / "r", progress=kill, **on(cluster))
     finally:
         cluster.close()
     kept = Result.open(tmp_path / "r")
     assert 0 < len(kept.runs) < 40
-    result = compare(["gp_bo"], DIGITS, **SETTINGS, n_jobs=1, folder=tmp_path / "r")
-    assert_same(result, compare(["gp_bo"], DIGITS, **SETTINGS, n_jobs=1))
+    result = compare(["gp_bo"], DIGITS, **SHORT, n_jobs=1, folder=tmp_path / "r")
+    assert_same(result, compare(["gp_bo"], DIGITS, **SHORT, n_jobs=1))
 
 
 @pytest.mark.parametrize(

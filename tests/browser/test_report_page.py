@@ -24,6 +24,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def slow(*values):
+    """A parameter of which `make test` has a like."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def browser():
     with started() as browser:
@@ -81,7 +86,7 @@ def reading(page, algorithm=0, plot="curves"):
 # It opens
 
 
-@pytest.mark.parametrize("name", ["several", pytest.param("plain", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["several", slow("plain")])
 @pytest.mark.parametrize("size", SIZES)
 def test_it_opens_without_a_word_and_asks_nothing_of_others(browser, pages, name, size):
     context = browser.new_context(viewport=SIZES[size])
@@ -326,7 +331,7 @@ def test_light_and_dark(open_page):
 # Layout
 
 
-@pytest.mark.parametrize("name", ["plain", "several"])
+@pytest.mark.parametrize("name", [slow("plain"), "several"])
 def test_a_phone_shows_it_all_without_scrolling_sideways(open_page, name):
     page = open_page(name, PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
@@ -338,7 +343,7 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(open_page, name):
         assert box[1] <= PHONE["width"]
 
 
-@pytest.mark.parametrize("name", ["plain", "unfinished"])
+@pytest.mark.parametrize("name", [slow("plain"), "unfinished"])
 def test_critical_difference_diagrams_hold_all_that_they_draw(open_page, name):
     page = open_page(name)
     found = page.locator("svg.diagram").evaluate_all(
@@ -369,10 +374,8 @@ def test_critical_difference_diagrams_hold_all_that_they_draw(open_page, name):
             assert cut == dict(zip(LONG, [False, True, True, cut[LONG[3]]], strict=True))
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(
-    "name", ["several", *(pytest.param(n, marks=pytest.mark.slow) for n in ("plain", "unfinished"))]
-)
+@pytest.mark.parametrize("size", [slow("desktop"), "phone"])
+@pytest.mark.parametrize("name", ["several", slow("plain"), slow("unfinished")])
 def test_nothing_jumps_when_it_opens(browser, pages, name, size):
     context = browser.new_context(viewport=SIZES[size])
     context.add_init_script(
@@ -398,8 +401,14 @@ def test_nothing_jumps_when_it_opens(browser, pages, name, size):
     context.close()
 
 
-@pytest.mark.parametrize("name", ["plain", "several", "unfinished"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("size", "name"),
+    [
+        *(("phone", "several"), ("desktop", "unfinished")),
+        *(slow("phone", "plain"), slow("phone", "unfinished")),
+        *(slow("desktop", "plain"), slow("desktop", "several")),
+    ],
+)
 def test_nothing_overlaps_and_nothing_sticks_out(open_page, name, size):
     page = open_page(name, SIZES[size])
     wrong = page.evaluate(
@@ -457,8 +466,8 @@ def test_sections_and_headings_are_in_order(open_page):
     assert all(after <= before + 1 for before, after in pairwise(levels)), levels
 
 
-@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("theme", ["light", slow("dark")])
+@pytest.mark.parametrize("size", ["desktop", slow("phone")])
 def test_plots_have_every_algorithm_in_its_colour(open_page, size, theme):
     from matplotlib.image import imread
 

@@ -224,7 +224,9 @@ def run_script(folder, **parts):
     )
 
 
-@pytest.mark.parametrize("imports", [{}, {"top": "", "inside": "import helper"}])
+@pytest.mark.parametrize(
+    "imports", [pytest.param({}, marks=pytest.mark.slow), {"top": "", "inside": "import helper"}]
+)
 def test_a_class_of_a_script_is_sent_with_what_it_imports(tmp_path, imports):
     write_mine(tmp_path)
     again = (
