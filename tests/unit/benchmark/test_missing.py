@@ -325,7 +325,7 @@ def test_gaps_are_told_with_the_policy(sparse, timed):
     assert gaps(load_benchmark("nas-bench-graph/cora")) == []
 
 
-def test_commands_tell_of_gaps(lab, kept):
+def test_commands_tell_of_gaps(lab, kept, undrawn):
     compared = ("compare", "-b", "sparse", "-a", "random_search", "--budget", "40", "--seeds", "2")
     done = lab(*compared, "--jobs", "1", "-o", "pool")
     assert done.code == 0, done.err

@@ -166,7 +166,7 @@ def test_two_names_and_mappings_where_none_belongs_are_refused(lab, archive, tmp
 # A comparison on an imported table
 
 
-def test_a_comparison_in_simulated_seconds(lab, archive, tmp_path):
+def test_a_comparison_in_simulated_seconds(lab, archive, tmp_path, undrawn):
     import_file(archive)
     done = lab(
         "compare", "-b", "nats-tss/cifar100", "-b", "nats-tss", "-a", "random_search",

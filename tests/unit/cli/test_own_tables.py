@@ -23,7 +23,7 @@ def networks(tmp_path):
     return path.name
 
 
-def test_from_a_file_of_measured_networks_to_the_report(lab, networks, tmp_path):
+def test_from_a_file_of_measured_networks_to_the_report(lab, networks, tmp_path, undrawn):
     told = lab("import", networks, "--draft")
     assert told.code == 0, told.err
     assert "11 decisions and 4 columns of measurements" in told.words

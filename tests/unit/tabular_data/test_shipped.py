@@ -188,7 +188,7 @@ def test_scores_are_what_the_proxies_give(table, recipe, n):
                 assert value == pytest.approx(held, rel=1e-3), name
 
 
-def test_the_data_card_says_what_the_command_prints(table, card, lab, monkeypatch):
+def test_the_data_card_says_what_the_command_prints(table, card, lab, monkeypatch, undrawn):
     monkeypatch.setattr(cli.console, "width", 80)
     out = lab("analyze", table.name, "--output", "study")
     assert out.code == 0, out.err
