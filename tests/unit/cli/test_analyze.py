@@ -179,8 +179,8 @@ def titles(figure):
 
 
 def draw(figure, tmp_path):
-    """Writes both formats, so that everything is laid out; returns the words of the picture."""
-    _, svg = save_figure(figure, tmp_path / "figure")
+    """Writes the figure, so that everything is laid out; returns the words of the picture."""
+    (svg,) = save_figure(figure, tmp_path / "figure", ("svg",))
     return " ".join(re.findall(r"<text [^>]*>([^<]*)<", svg.read_text()))
 
 

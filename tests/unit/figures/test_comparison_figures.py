@@ -352,11 +352,11 @@ def test_a_diagram_needs_tables_and_algorithms(result):
 @pytest.mark.parametrize(
     ("figure_of", "width", "across"),
     [
-        (rank_figure, None, 3),
+        pytest.param(rank_figure, None, 3, marks=pytest.mark.slow),
         (rank_figure, 3.35, 1),
         (ecdf_figure, 7.0, 2),
         (final_figure, 3.35, 1),
-        (final_figure, 7.0, 2),
+        pytest.param(final_figure, 7.0, 2, marks=pytest.mark.slow),
     ],
 )
 def test_long_names_find_room(many, figure_of, width, across, tmp_path):

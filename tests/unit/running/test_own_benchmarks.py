@@ -181,7 +181,7 @@ def test_several_objectives_have_the_front_of_all_runs():
 )
 def test_every_kind_is_saved_opened_reported_drawn_and_exported(kind, tmp_path):
     result = compared(
-        kind(), ["random_search", "nsga2" if kind is TwoHills else "gp_bo"], budget=20
+        kind(), ["random_search", "nsga2" if kind is TwoHills else "local_search"], budget=20
     )
     result.save(tmp_path / "r")
     opened = Result.open(tmp_path / "r")
@@ -340,7 +340,7 @@ def in_python(script, folder):
 
 
 def test_fifteen_lines_of_ones_own_are_compared_in_processes_saved_and_reported_elsewhere(
-    own_file, tmp_path, lab
+    own_file, tmp_path, lab, undrawn
 ):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
