@@ -99,7 +99,7 @@ def test_along_epochs(lab, scheduled):
     assert ">epochs<" in Path("r/anytime_regret_epochs_mean.svg").read_text()
 
 
-def test_a_budget_in_epochs_draws_along_epochs(lab):
+def test_a_budget_in_epochs_draws_along_epochs(lab, undrawn):
     outcome = lab(
         *("compare", "-b", DIGITS, "-a", "hyperband", "--budget", "120epochs"),
         *("--clock", "resume", "--seeds", 2, "--jobs", 1, "-o", "r", "--json"),
@@ -225,7 +225,7 @@ def test_the_report_says_that_a_search_sees_one_training(lab, on_real_values):
     assert "judged by the mean cifar10_valid_accuracy" in page
 
 
-def test_what_is_true_of_several_benchmarks_is_said_once(lab):
+def test_what_is_true_of_several_benchmarks_is_said_once(lab, undrawn):
     told = lab(
         *("compare", "-b", "nas-bench-201-final/cifar10", "-b", "nas-bench-201-final/cifar100"),
         *("-a", "random_search", "--budget", 10, "--seeds", 2, "--jobs", 1),

@@ -643,7 +643,7 @@ def begun(folder, seeds=3):
     path.unlink()
 
 
-def test_compare_goes_on_in_the_last_folder_that_is_not_finished(lab, tmp_path):
+def test_compare_goes_on_in_the_last_folder_that_is_not_finished(lab, tmp_path, undrawn):
     begun(tmp_path / "results" / "2020-01-01")
     begun(tmp_path / "results" / "2021-01-01")
     begun(tmp_path / "results" / "2022-01-01", seeds=4)  # another experiment
@@ -663,7 +663,7 @@ def test_compare_goes_on_in_the_last_folder_that_is_not_finished(lab, tmp_path):
     assert len(Result.open(new).runs) == 3
 
 
-def test_a_damaged_part_of_another_result_does_not_disturb(lab, tmp_path):
+def test_a_damaged_part_of_another_result_does_not_disturb(lab, tmp_path, undrawn):
     begun(tmp_path / "results" / "x")
     for path in (tmp_path / "results" / "x" / "runs").iterdir():
         path.write_bytes(b"")
@@ -673,7 +673,7 @@ def test_a_damaged_part_of_another_result_does_not_disturb(lab, tmp_path):
     assert "Delete it; what was in it is run again" in outcome.err
 
 
-def test_compare_writes_the_file_that_it_stands_for(lab, tmp_path):
+def test_compare_writes_the_file_that_it_stands_for(lab, tmp_path, undrawn):
     assert lab("compare", *SMALL, "--seeds", 3, "-o", "r").code == 0
     file = Path("r/experiment.toml")
     done = lab("run", file, "-o", "again", "--jobs", 1, "--json")
@@ -682,7 +682,7 @@ def test_compare_writes_the_file_that_it_stands_for(lab, tmp_path):
     assert (Path("again/experiment.toml")).read_text() == file.read_text()
 
 
-def test_run_leaves_its_result_in_a_folder_of_the_files_name(lab, tmp_path):
+def test_run_leaves_its_result_in_a_folder_of_the_files_name(lab, tmp_path, undrawn):
     (tmp_path / "studies").mkdir()
     file = tmp_path / "studies" / "first study.toml"
     counter = Counter(tmp_path / "studies")
@@ -700,7 +700,7 @@ def test_run_leaves_its_result_in_a_folder_of_the_files_name(lab, tmp_path):
     assert counter.taken() == 1
 
 
-def test_run_goes_on_in_the_folder_of_a_results_own_file(lab, tmp_path):
+def test_run_goes_on_in_the_folder_of_a_results_own_file(lab, tmp_path, undrawn):
     begun(tmp_path / "r")
     done = lab("run", "r/experiment.toml", "--jobs", 1)
     assert "2 of 3 runs are finished in r and not run again." in done.err
@@ -708,7 +708,7 @@ def test_run_goes_on_in_the_folder_of_a_results_own_file(lab, tmp_path):
     assert not Path("results").exists()
 
 
-def test_merge_joins_folders_and_the_rest_can_be_run(lab, tmp_path):
+def test_merge_joins_folders_and_the_rest_can_be_run(lab, tmp_path, undrawn):
     for name, algorithm, seeds in (("a", "random_search", [0, 1]), ("b", "gp_bo", [1, 2])):
         run_some(tmp_path / name, [algorithm], seeds=seeds)
     before = {name: files(tmp_path / name) for name in "ab"}
