@@ -69,6 +69,8 @@ class OneShot(SearchAlgorithm):
         HyperparameterError: A value does not fit.
     """
 
+    needs_torch = True
+
     share = 1
     """In how many parts the channels are divided, see ``nasbench_lab.trainer.supernet.Supernet``."""
 

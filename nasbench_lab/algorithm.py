@@ -311,6 +311,9 @@ class SearchAlgorithm(ABC):
     An algorithm of one file assigns it at the end of the file, after the class.
     """
 
+    needs_torch: ClassVar[bool] = False
+    """Whether it searches only where PyTorch is installed; it is listed everywhere."""
+
     def __init__(
         self,
         space: SearchSpace,

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Collection
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -144,6 +145,7 @@ def list_algorithms(as_json: Json = False) -> None:
     """List all search algorithms with their hyperparameters."""
     from nasbench_lab.algorithm import all_hyperparameters
     from nasbench_lab.registry import algorithm_class, algorithm_modules
+    from nasbench_lab.trainer import INSTALL_TORCH
 
     rows = []
     for name in sorted(algorithm_modules()):
@@ -157,6 +159,7 @@ def list_algorithms(as_json: Json = False) -> None:
             {
                 "algorithm": name,
                 "what": (module.__doc__ or "").strip().partition("\n")[0],
+                "needs": INSTALL_TORCH if cls.needs_torch and not find_spec("torch") else "",
                 "hyperparameters": known
                 if as_json
                 else ", ".join(f"{key}={value}" for key, value in known.items()),

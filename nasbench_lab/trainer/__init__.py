@@ -48,6 +48,9 @@ __all__ = [
 ]
 
 
+INSTALL_TORCH = "pip install 'nasbench-lab[train]'"
+
+
 def need_torch() -> None:
     """Refuses to go on without PyTorch, before any work is done.
 
@@ -55,7 +58,7 @@ def need_torch() -> None:
         MissingPackageError: PyTorch is not installed.
     """
     if find_spec("torch") is None:
-        raise MissingPackageError("This needs PyTorch: pip install 'nasbench-lab[train]'")
+        raise MissingPackageError(f"This needs PyTorch: {INSTALL_TORCH}")
 
 
 def __getattr__(name: str) -> Any:
