@@ -81,8 +81,8 @@ class ENAS(Paths):
 
         from nasbench_lab.trainer.controller import Controller
 
-        size = len(self.space.decisions), max(self.space.n_options)
-        self.controller = Controller(*size, training.stream(2))
+        alphabets = [range(n) for n in self.space.n_options]
+        self.controller = Controller(alphabets, training.stream(2))
         self._adam = torch.optim.Adam(
             self.controller.parameters(),
             lr=self.controller_learning_rate,

@@ -1,4 +1,4 @@
-"""The controller of ENAS against sums over all architectures, and against its own single steps."""
+"""The controller against sums over all architectures, and against its own single steps."""
 
 import itertools
 
@@ -16,7 +16,7 @@ ALL = np.array(list(itertools.product(range(5), repeat=6)))
 
 def controller(decisions=6, options=5, seed=0, sharpness=1.0, **settings):
     """A controller whose parameters are so many times larger than at the start."""
-    made = Controller(decisions, options, np.random.default_rng(seed), **settings)
+    made = Controller([range(options)] * decisions, np.random.default_rng(seed), **settings)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.mul_(sharpness)
