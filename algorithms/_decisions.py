@@ -1,4 +1,4 @@
-"""The Markov decision process of a search space: one decision after another, and a reward at the end.
+"""The Markov decision process of a search space, and agents that learn what its actions are worth.
 
 So architectures are drawn by Baker, Gupta, Naik and Raskar, "Designing neural network architectures
 using reinforcement learning", ICLR 2017 (arXiv 1611.02167), section 4.
@@ -6,15 +6,23 @@ using reinforcement learning", ICLR 2017 (arXiv 1611.02167), section 4.
 
 from __future__ import annotations
 
+import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from algorithms._numbers import squarable
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
 from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 MOST_DRAWS = 1000
 """After so many draws that are no architectures of the space, one is drawn uniformly."""
+
+MOST_REPEATS = 100
+"""After so many draws that were all asked before, the last is asked again."""
 
 State = tuple[int, ...]
 """The options of the first decisions, with 0 for each that does not exist."""
@@ -83,3 +91,70 @@ def drawn_architecture(
         except InvalidArchitectureError:
             continue
     return space.sample(rng)
+
+
+class EpsilonGreedy(SearchAlgorithm):
+    """Base of agents that take the action of the greatest value, or with the chance ε a random one.
+
+    A child overrides ``epsilon``, ``values`` and ``learn``. An architecture that was asked before is
+    not asked again, as long as another one is drawn. Results of other searches teach as its own do.
+
+    Args:
+        space: The space to search.
+        **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
+
+    Attributes:
+        process: The decision process of the space.
+    """
+
+    def __init__(self, space: SearchSpace, **kwargs: Any) -> None:
+        super().__init__(space, **kwargs)
+        self.process = DecisionProcess(space)
+        self._asked: set[Architecture] = set()
+
+    @abstractmethod
+    def epsilon(self, number: int) -> float:
+        """The chance of a random action, in the trial with a number."""
+
+    @abstractmethod
+    def values(self, state: State) -> list[float] | None:
+        """What each action is worth in a state; None if nothing is known of any."""
+
+    @abstractmethod
+    def learn(self, architecture: Architecture, reward: float) -> None:
+        """Learns the reward of an architecture."""
+
+    def ask(self) -> Trial:
+        epsilon = self.epsilon(self._n_trials)
+        for _ in range(MOST_REPEATS):
+            architecture = drawn_architecture(self.space, self.rng, lambda: self.walk(epsilon))
+            if architecture not in self._asked:
+                break
+        self._asked.add(architecture)
+        return self.trial(architecture)
+
+    def walk(self, epsilon: float) -> State:
+        """Takes actions until an end; of several best, each is equally likely."""
+        state = self.process.start
+        while n := self.process.n_actions(state):
+            values = None if self.rng.random() < epsilon else self.values(state)
+            if values is None:
+                options = list(range(n))
+            else:
+                best = max(values)
+                options = [option for option, value in enumerate(values) if value == best]
+            state = self.process.after(state, options[int(self.rng.random() * len(options))])
+        return state
+
+    def tell(self, trial: Trial, evaluation: Evaluation) -> None:
+        self._learn(trial.architecture, evaluation)
+
+    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        if self.is_final(evaluation):
+            self._asked.add(architecture)
+            self._learn(architecture, evaluation)
+
+    def _learn(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        reward = squarable(self.penalised_score(evaluation))
+        if math.isfinite(reward):
+            self.learn(architecture, reward)

@@ -7,13 +7,11 @@ Dayan, Machine Learning 1992.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from algorithms._decisions import DecisionProcess, State, drawn_architecture
-from algorithms._numbers import squarable
+from algorithms._decisions import EpsilonGreedy, State
 from algorithms._variation import check_rate
-from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_number
+from nasbench_lab.algorithm import check_number
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 EPSILONS = (
@@ -22,11 +20,8 @@ EPSILONS = (
 )
 """The ε of Table 2, each with the number of models that are trained with it."""
 
-MOST_REPEATS = 100
-"""After so many draws that were all asked before, the last is asked again."""
 
-
-class QLearning(SearchAlgorithm):
+class QLearning(EpsilonGreedy):
     """Learns what each option is worth in each state, if the best options follow.
 
     An option is drawn uniformly with the chance ε, and else it is the best. An architecture that was
@@ -60,9 +55,7 @@ class QLearning(SearchAlgorithm):
         check_rate("learning_rate", learning_rate)
         check_number("replays", replays, whole=True, low=1)
         self.schedule, self.learning_rate, self.replays = schedule, learning_rate, replays
-        self.process = DecisionProcess(space)
         self._values: dict[State, list[float]] = {}
-        self._asked: set[Architecture] = set()
         # The replay memory: for each architecture its reward, and the way to it as the values of each
         # state with the option taken there.
         self._rewards: dict[Architecture, float] = {}
@@ -83,40 +76,7 @@ class QLearning(SearchAlgorithm):
             models -= n
         return EPSILONS[-1][0]
 
-    def ask(self) -> Trial:
-        epsilon = self.epsilon(self._n_trials)
-        for _ in range(MOST_REPEATS):
-            architecture = drawn_architecture(self.space, self.rng, lambda: self._walk(epsilon))
-            if architecture not in self._asked:
-                break
-        self._asked.add(architecture)
-        return self.trial(architecture)
-
-    def _walk(self, epsilon: float) -> State:
-        """Draws options by the ε-greedy strategy (section 3) until an end."""
-        state = self.process.start
-        while n := self.process.n_actions(state):
-            values = self._values.get(state)
-            if values is None or self.rng.random() < epsilon:
-                options = list(range(n))
-            else:
-                best = max(values)
-                options = [option for option, value in enumerate(values) if value == best]
-            state = self.process.after(state, options[int(self.rng.random() * len(options))])
-        return state
-
-    def tell(self, trial: Trial, evaluation: Evaluation) -> None:
-        self._learn(trial.architecture, evaluation)
-
-    def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:
-        if self.is_final(evaluation):
-            self._asked.add(architecture)
-            self._learn(architecture, evaluation)
-
-    def _learn(self, architecture: Architecture, evaluation: Evaluation) -> None:
-        reward = squarable(self.penalised_score(evaluation))
-        if not math.isfinite(reward):
-            return
+    def learn(self, architecture: Architecture, reward: float) -> None:
         self._reward_sum += reward
         self._n_rewards += 1
         if architecture not in self._rewards:

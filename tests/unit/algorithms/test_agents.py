@@ -103,7 +103,7 @@ def test_the_values_are_those_of_dynamic_programming_on_a_table(fixed, learning_
         # At rate 1/2, some 40 updates leave a millionth of where a value started, at most.
         np.testing.assert_allclose(np.ravel(values), best.ravel(), rtol=1e-4)
         best = best.max(axis=-1)
-    greedy = agent._walk(0.0)
+    greedy = agent.walk(0.0)
     assert rewards[space.index(greedy)] == rewards.max() == pytest.approx(max(agent.values(())))
 
 
@@ -146,7 +146,7 @@ def test_options_are_drawn_by_the_epsilon_greedy_strategy():
     agent = QLearning(NO_FIRST, seed=3)
     agent._values = {(0,): [1.0, 2.0], (0, 0): [5.0, 1.0, 5.0], (0, 1): [1.0, 2.0, 0.0]}
     n, epsilon = 5000, 0.4
-    drawn = np.array([agent._walk(epsilon) for _ in range(n)])
+    drawn = np.array([agent.walk(epsilon) for _ in range(n)])
     # ε over the number of options, and the rest shared by the best.
     second = np.array([[0.2], [0.8]])
     third = 0.4 / 3 + np.array([[0.3, 0, 0.3], [0, 0.6, 0]])
