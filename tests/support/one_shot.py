@@ -24,9 +24,16 @@ def is_one_shot(name):
     return issubclass(algorithm_class(name), OneShot)
 
 
+_SMALL_AGENT = {"batch_size": 8, "hidden": 4, "layers": 1, "updates": 1}
+"""Agents with networks so small that a step takes little time."""
+
+
 def small(name):
     """Hyperparameters of a short run; the algorithm's own ones if it neither trains nor scores."""
     cls = algorithm_class(name)
+    if cls.needs_torch and not is_one_shot(name):
+        known = all_hyperparameters(cls)
+        return {key: value for key, value in _SMALL_AGENT.items() if key in known}
     if not is_one_shot(name):
         return {"pool_size": 20} if name in BY_PROXIES else {}
     known = all_hyperparameters(cls)
@@ -45,9 +52,11 @@ BY_HISTORY = ["quantile_transfer", "rgpe", "transfer_bounding_box", "transfer_ze
 EVALUATING = [
     name
     for name in algorithm_modules()
-    if not is_one_shot(name) and name not in (*BY_PROXIES, *BY_HISTORY)
+    if not is_one_shot(name)
+    and name not in (*BY_PROXIES, *BY_HISTORY)
+    and (find_spec("torch") or not algorithm_class(name).needs_torch)
 ]
-"""All others: those that search any benchmark, for as long as there is budget."""
+"""All others that can run here: they search any benchmark, for as long as there is budget."""
 
 RUNNABLE_BY_PROXIES = BY_PROXIES if find_spec("torch") else []
 """Those that can run here on a table without columns of scores."""

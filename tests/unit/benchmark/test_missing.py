@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from one_shot import EVALUATING
+from one_shot import EVALUATING, small
 
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark, gaps, scarcity
@@ -160,7 +160,7 @@ def test_a_pool_has_the_architectures_with_values(sparse):
 
 @pytest.mark.parametrize("algorithm", EVALUATING)
 def test_in_a_pool_no_evaluation_fails(sparse, algorithm):
-    trace = run(algorithm, TableBenchmark(sparse), budget=200, seed=1)
+    trace = run(algorithm, TableBenchmark(sparse), budget=200, seed=1, **small(algorithm))
     assert len(trace) == 200
     assert not np.isnan(trace.values).any()
     assert (trace.row >= 0).all()

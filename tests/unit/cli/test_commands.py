@@ -20,10 +20,11 @@ from nasbench_lab import registry
 from nasbench_lab.budget import Budget
 from nasbench_lab.cli import app as cli
 from nasbench_lab.cli import compare as cli_compare
-from nasbench_lab.errors import MissingSourceError
+from nasbench_lab.errors import MissingPackageError, MissingSourceError
 from nasbench_lab.files import sha256
-from nasbench_lab.registry import open_table
+from nasbench_lab.registry import make_algorithm, open_table
 from nasbench_lab.results.result import Result
+from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.sources import TableSource
 from nasbench_lab.workers import Workers
 
@@ -251,6 +252,18 @@ def test_list_tables_names_all_of_ours(lab):
     assert "analognas-bench/cifar10" in names
 
 
+def test_algorithms_that_need_pytorch_are_listed_without_it(lab, monkeypatch):
+    monkeypatch.setattr("nasbench_lab.cli.app.find_spec", lambda *_: None)
+    monkeypatch.setattr("nasbench_lab.trainer.find_spec", lambda *_: None)
+    needs = {row["algorithm"]: row["needs"] for row in lab("list", "algorithms", "--json").data}
+    assert needs["reinforce"] == ""
+    for name in ("lstm_controller", "ppo_controller", "enas"):
+        assert needs[name] == "pip install 'nasbench-lab[train]'"
+    for name in ("lstm_controller", "ppo_controller"):
+        with pytest.raises(MissingPackageError, match="This needs PyTorch: pip install"):
+            make_algorithm(name, get_space("nb201"))
+
+
 def test_list_algorithms(lab):
     data = {line["algorithm"]: line for line in lab("list", "algorithms", "--json").data}
     assert {"random_search", "regularized_evolution", "reinforce", "gp_bo"} <= set(data)
@@ -260,6 +273,7 @@ def test_list_algorithms(lab):
     assert evolution["hyperparameters"] == expected
     assert evolution["what"] == "Regularized (aging) evolution."
     assert "population_size=10, sample_size=3" in lab("list", "algorithms").words
+    assert {line["needs"] for line in data.values()} <= {"", "pip install 'nasbench-lab[train]'"}
     # What is inherited can be set too; an algorithm's own default counts.
     assert next(iter(data["darts"]["hyperparameters"])) == "order"
     assert data["darts"]["hyperparameters"]["epochs"] == 50

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from one_shot import EVALUATING
+from one_shot import EVALUATING, small
 
 from algorithms.gp_bo import GPBO
 from algorithms.random_search import RandomSearch
@@ -460,7 +460,8 @@ def test_malformed_strings_are_refused_with_the_syntax(text):
 def test_every_algorithm_searches_the_space(algorithm):
     benchmark = SyntheticBenchmark(SPACE)
     for options in ({}, {"workers": 5}):
-        trace = simulate(make_algorithm(algorithm, SPACE, seed=1), benchmark, 40, **options)
+        search = make_algorithm(algorithm, SPACE, seed=1, **small(algorithm))
+        trace = simulate(search, benchmark, 40, **options)
         assert len(trace) == 40
         assert SPACE.canonical(trace.architecture).shape == (40, D)
 
