@@ -270,6 +270,7 @@ def test_list_algorithms(lab):
     evolution = data["regularized_evolution"]
     expected = {"population_size": 10, "sample_size": 3, "near": 1.0}
     expected |= {"warmup": 0, "move": 0.0, "proxy": "synflow"}  # off by default
+    expected |= {"prior_weight": 0.8}
     assert evolution["hyperparameters"] == expected
     assert evolution["what"] == "Regularized (aging) evolution."
     assert "population_size=10, sample_size=3" in lab("list", "algorithms").words
