@@ -42,6 +42,7 @@ from nasbench_lab.cli.proxies import PROXIES_EXAMPLES, proxies
 from nasbench_lab.cli.results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli.supernet import SUPERNET_EXAMPLES, supernet
 from nasbench_lab.cli.train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
+from nasbench_lab.cli.transfer import TRANSFER_EXAMPLES, transfer
 from nasbench_lab.cli.verify import VERIFY_EXAMPLES, verify
 from nasbench_lab.errors import (
     AlgorithmFileError,
@@ -94,6 +95,7 @@ app.command("proxies", epilog=PROXIES_EXAMPLES, cls=HeavyCommand)(proxies)
 app.command("validate", epilog=VALIDATE_EXAMPLES, cls=HeavyCommand)(validate)
 app.command("build-table", epilog=BUILD_EXAMPLES, cls=HeavyCommand)(build_table)
 app.command("supernet", epilog=SUPERNET_EXAMPLES, cls=HeavyCommand)(supernet)
+app.command("transfer", epilog=TRANSFER_EXAMPLES, cls=HeavyCommand)(transfer)
 app.command("verify", epilog=VERIFY_EXAMPLES, cls=HeavyCommand)(verify)
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Such as nas-bench-graph/cora.")]

@@ -204,7 +204,7 @@ def compare(
                     f"--clock, --objective, --constraint and --missing are about tables; {name} says "
                     f"itself what searches see and what that costs."
                 )
-            with _algorithms_at_work():
+            with algorithms_at_work():
                 settings.append(BenchmarkSetting.of(taken_benchmark(name)))
         else:
             opened = load_benchmark(
@@ -217,7 +217,7 @@ def compare(
             settings.append(BenchmarkSetting.of(opened))
     shown = _Shown(metric, axis, statistic, reference, as_json)
     _check_shown(shown, settings)
-    with _algorithms_at_work():
+    with algorithms_at_work():
         experiment = Experiment.of(
             algorithm or DEFAULT_ALGORITHMS,
             settings,
@@ -277,7 +277,7 @@ def run(
     from nasbench_lab.experiment.toml import read_experiment
     from nasbench_lab.running.warm_start import taken_source
 
-    with _algorithms_at_work():
+    with algorithms_at_work():
         experiment = read_experiment(file, time_limit, taken_source)
     shown = _Shown(metric, axis, statistic, reference, as_json)
     _check_shown(shown, experiment.benchmarks)
@@ -360,7 +360,7 @@ def _execute(
     folder = folder or _new_folder()
     interrupted, began = False, time.perf_counter()
     try:
-        with progress() as advance, _algorithms_at_work():
+        with progress() as advance, algorithms_at_work():
             result = run_experiment(
                 experiment,
                 n_jobs=jobs,
@@ -435,7 +435,7 @@ def _saved_time(result: Result, runs: Sequence[Run]) -> str:
 
 
 @contextmanager
-def _algorithms_at_work() -> Iterator[None]:
+def algorithms_at_work() -> Iterator[None]:
     """Sends what is printed to standard error, also from compiled code and other processes.
 
     Standard output is for the result alone. What algorithms do wrong is told as notes on it.
@@ -476,7 +476,7 @@ def _check_repeats(result: Result) -> bool:
     """Says whether runs come out the same when they are repeated; returns whether all do."""
     from nasbench_lab.testing.repeats import check_repeats
 
-    with _algorithms_at_work():
+    with algorithms_at_work():
         repeated, different = check_repeats(result)
     for text in different:
         _say(text)

@@ -23,8 +23,11 @@ OTHER_OPTIONS = SearchSpace(
 """The same decisions, with two widths that the others have and one that they lack."""
 
 
-def related_table(folder, task, *, space=SPACE, maximize=True, noise=0.3):
-    """A table of a task, a number: all tasks want much width and depth, each a rate of its own."""
+def related_table(folder, task, *, space=SPACE, maximize=True, contrary=False):
+    """A table of a task, a number: all tasks want much width and depth, each a rate of its own.
+
+    It is kept in the data folder, as ``related/TASK``, if the folder is None.
+    """
     rng = np.random.default_rng([9, task])
     architectures = space.at(np.arange(space.size))
     options = [
@@ -34,7 +37,7 @@ def related_table(folder, task, *, space=SPACE, maximize=True, noise=0.3):
     rate = np.log(options[3].astype(float))
     true = np.log2(options[0].astype(float)) + options[1].astype(float)
     true = true + (options[2] == "conv") - np.abs(rate - np.log((0.1, 0.03, 0.01)[task % 3]))
-    accuracy = 70 + true + noise * rng.normal(size=space.size)
+    accuracy = 70 + (-true if contrary else true) + 0.3 * rng.normal(size=space.size)
     frame = pd.DataFrame({d.name: o for d, o in zip(space.decisions, options, strict=True)})
     frame["valid"] = accuracy if maximize else 100 - accuracy
     # The test says the contrary, so that whoever learned from it would be found out.
@@ -47,7 +50,7 @@ def related_table(folder, task, *, space=SPACE, maximize=True, noise=0.3):
         frame,
         f"related/{task}",
         columns,
-        folder=folder / f"task-{task}-{space.name}-{maximize}",
+        folder=folder and folder / f"task-{task}-{space.name}-{maximize}",
         decisions=space.decisions,
         objective="valid",
         report="test",

@@ -316,12 +316,15 @@ def test_a_benchmark_that_is_no_table_can_begin_with_results(benchmarks):
     assert trace.known.sum() == len({tuple(a) for a in first.architecture.tolist()})
 
 
-def test_a_start_from_objects_can_be_sent_to_processes_but_not_be_made_of_its_manifest(benchmarks):
-    start = taken_history(benchmarks[1], "candidates")
+def test_a_start_from_objects_can_be_sent_to_processes_but_not_be_made_of_its_manifest(
+    benchmarks, tmp_path
+):
+    other = lab.TableBenchmark(related_table(tmp_path, 7))  # which no table that is kept equals
+    start = taken_history(other, "candidates")
     expected = start.on(benchmarks[0]).candidates
     assert pickle.loads(pickle.dumps(start)).on(benchmarks[0]).candidates == expected
     by_name = pickle.loads(pickle.dumps(taken_history(CS, "candidates")))
     assert len(by_name.on(lab.load_benchmark(CORA)).candidates) == N_CANDIDATES
     read = WarmStart(start.use, tuple(replace(source) for source in start.history))
-    with pytest.raises(ExperimentError, match=r"related/1, is not at hand"):
+    with pytest.raises(ExperimentError, match=r"related/7, is not at hand"):
         read.on(benchmarks[2])
