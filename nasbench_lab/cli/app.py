@@ -38,6 +38,7 @@ from nasbench_lab.cli.files import (
     import_,
     remove,
 )
+from nasbench_lab.cli.predict import PREDICT_EXAMPLES, predict
 from nasbench_lab.cli.proxies import PROXIES_EXAMPLES, proxies
 from nasbench_lab.cli.results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli.supernet import SUPERNET_EXAMPLES, supernet
@@ -92,6 +93,7 @@ app.command("draw", epilog=DRAW_EXAMPLES)(draw)
 app.command("analyze", epilog=ANALYZE_EXAMPLES, cls=HeavyCommand)(analyze)
 app.command("explain", epilog=EXPLAIN_EXAMPLES, cls=HeavyCommand)(explain)
 app.command("proxies", epilog=PROXIES_EXAMPLES, cls=HeavyCommand)(proxies)
+app.command("predict", epilog=PREDICT_EXAMPLES, cls=HeavyCommand)(predict)
 app.command("validate", epilog=VALIDATE_EXAMPLES, cls=HeavyCommand)(validate)
 app.command("build-table", epilog=BUILD_EXAMPLES, cls=HeavyCommand)(build_table)
 app.command("supernet", epilog=SUPERNET_EXAMPLES, cls=HeavyCommand)(supernet)
