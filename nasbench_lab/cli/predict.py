@@ -133,7 +133,7 @@ def _show(study: PredictorStudy, means: pd.DataFrame) -> None:
     console.print(
         f"[bold]{escape(study.table)}[/bold], {escape(study.column.name)}: predictions of "
         f"{counted(study.test, 'architecture')}, {counted(int(means['seeds'].min()), 'seed')}; mean "
-        f"[[95 % interval]; regret{escape(unit)}",
+        f"and 95 % interval; regret{escape(unit)}",
         highlight=False,
         soft_wrap=True,
     )

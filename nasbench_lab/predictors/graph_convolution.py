@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from nasbench_lab.algorithm import check_number
 from nasbench_lab.predictors.graphs import OperationGraph, check_graphs, operation_graph
-from nasbench_lab.predictors.predictor import Floats, Predictor
+from nasbench_lab.predictors.predictor import Floats, Predictor, library
 from nasbench_lab.spaces import Architectures, SearchSpace
 from nasbench_lab.trainer import need_torch
 
@@ -93,8 +93,7 @@ class GraphConvolution(Predictor):
         self._parameters: list[NDArray[np.float32]] = []
 
     def _fit(self, architectures: Architectures, values: Floats, columns: Floats) -> None:
-        import torch
-
+        torch = library("torch")
         graphs = self._graphs(architectures)
         names = sorted({label for graph in graphs for label in graph.labels})
         self._operations = {name: i for i, name in enumerate([_GLOBAL, *names])}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasbench_lab.predictors.predictor import FeaturePredictor, Floats
+from nasbench_lab.predictors.predictor import FeaturePredictor, Floats, library
 
 _PENALTIES = np.geomspace(1e-3, 1e3, 13)
 
@@ -18,9 +18,7 @@ class Ridge(FeaturePredictor):
     uncertain = False
 
     def _fit_features(self, features: Floats, values: Floats) -> None:
-        from sklearn.linear_model import RidgeCV
-
-        self._model = RidgeCV(_PENALTIES).fit(features, values)
+        self._model = library("sklearn.linear_model").RidgeCV(_PENALTIES).fit(features, values)
 
     def _predict_features(self, features: Floats) -> tuple[Floats, Floats]:
         return self._model.predict(features), np.zeros(len(features))
@@ -30,9 +28,7 @@ class BayesianRidge(FeaturePredictor):
     """Bayesian linear regression (MacKay 1992); the standard deviation includes the noise."""
 
     def _fit_features(self, features: Floats, values: Floats) -> None:
-        from sklearn.linear_model import BayesianRidge as Model
-
-        self._model = Model().fit(features, values)
+        self._model = library("sklearn.linear_model").BayesianRidge().fit(features, values)
 
     def _predict_features(self, features: Floats) -> tuple[Floats, Floats]:
         mean, std = self._model.predict(features, return_std=True)

@@ -6,8 +6,10 @@ search?", NeurIPS 2021 (arXiv 2104.01177).
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from importlib import import_module
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,18 @@ from nasbench_lab.spaces import Architectures, SearchSpace
 from nasbench_lab.words import counted
 
 Floats = NDArray[np.float64]
+
+
+def library(name: str) -> Any:
+    """A module that is imported without draws from Python's generator, as some make when they start.
+
+    A search that draws from it is told that it should not.
+    """
+    state = random.getstate()
+    try:
+        return import_module(name)
+    finally:
+        random.setstate(state)
 
 
 class Predictor(ABC):

@@ -7,7 +7,6 @@ scikit-learn's histogram boosting follows; Chen and Guestrin, "XGBoost", KDD 201
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from nasbench_lab.algorithm import check_number
 from nasbench_lab.errors import MissingPackageError
-from nasbench_lab.predictors.predictor import FeaturePredictor, Floats
+from nasbench_lab.predictors.predictor import FeaturePredictor, Floats, library
 from nasbench_lab.spaces import SearchSpace
 
 
@@ -38,11 +37,13 @@ class RandomForest(FeaturePredictor):
         self.n_trees, self.max_features = n_trees, float(max_features)
 
     def _fit_features(self, features: Floats, values: Floats) -> None:
-        from sklearn.ensemble import RandomForestRegressor
-
-        self._model = RandomForestRegressor(
-            self.n_trees, max_features=self.max_features, random_state=self.seed, n_jobs=1
-        ).fit(features, values)
+        self._model = (
+            library("sklearn.ensemble")
+            .RandomForestRegressor(
+                self.n_trees, max_features=self.max_features, random_state=self.seed, n_jobs=1
+            )
+            .fit(features, values)
+        )
 
     def _predict_features(self, features: Floats) -> tuple[Floats, Floats]:
         narrow = features.astype(np.float32)  # what trees compare, converted once
@@ -92,9 +93,7 @@ class GradientBoosting(FeaturePredictor):
         self.max_leaves, self.min_samples = max_leaves, min_samples
 
     def _fit_features(self, features: Floats, values: Floats) -> None:
-        from sklearn.ensemble import HistGradientBoostingRegressor
-
-        self._model = HistGradientBoostingRegressor(
+        self._model = library("sklearn.ensemble").HistGradientBoostingRegressor(
             max_iter=self.n_trees,
             learning_rate=self.learning_rate,
             max_leaf_nodes=self.max_leaves,
@@ -142,7 +141,7 @@ class Boosting(FeaturePredictor):
     def _module(cls) -> Any:
         """The package, imported."""
         try:
-            return import_module(cls.package)
+            return library(cls.package)
         except ImportError as error:
             raise MissingPackageError(
                 f"The predictor {cls.package} needs the package of that name: pip install "

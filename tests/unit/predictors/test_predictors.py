@@ -1,6 +1,7 @@
 """The interface of predictors, and each model against something that we did not write."""
 
 import pickle
+import random
 import sys
 from importlib.util import find_spec
 
@@ -22,6 +23,7 @@ from nasbench_lab.predictors import PREDICTORS, make_predictor, settings_of
 from nasbench_lab.predictors.graph_convolution import GraphConvolution
 from nasbench_lab.predictors.kernels import Kernel
 from nasbench_lab.predictors.mlp_ensemble import Networks
+from nasbench_lab.predictors.predictor import library
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
 
 SPACE = get_space("nas-bench-graph-proteins")
@@ -194,6 +196,14 @@ def test_without_pytorch_graph_convolution_says_what_to_install(monkeypatch):
     monkeypatch.setattr("nasbench_lab.trainer.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match="pip install 'nasbench-lab"):
         made("gcn")
+
+
+def test_what_draws_when_it_is_imported_leaves_the_generator_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "drawing_at_import.py").write_text("import random\nDRAWN = random.random()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = random.getstate()
+    assert 0 <= library("drawing_at_import").DRAWN < 1
+    assert random.getstate() == before
 
 
 def test_models_of_scikit_learn_are_what_they_are():
