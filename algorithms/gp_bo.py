@@ -2,9 +2,10 @@
 
 Jones, Schonlau and Welch, "Efficient global optimization of expensive black-box functions", Journal
 of Global Optimization 1998; on architectures: Kandasamy et al., NeurIPS 2018 (arXiv 1802.07191) and
-White et al., AAAI 2021 (arXiv 1910.11858). Warmup by zero-cost proxies: Abdelfattah et al., ICLR 2021
-(arXiv 2101.08134); preselection takes their move proposal to the candidates of an ask. Other tasks as
-the prior mean: Golovin et al., "Google Vizier", KDD 2017, section 3.3, here of all tasks together.
+White et al., AAAI 2021 (arXiv 1910.11858); with a Weisfeiler-Lehman kernel: Ru et al., ICLR 2021
+(arXiv 2006.07556). Warmup by zero-cost proxies: Abdelfattah et al., ICLR 2021 (arXiv 2101.08134);
+preselection takes their move proposal to the candidates of an ask. Other tasks as the prior mean:
+Golovin et al., "Google Vizier", KDD 2017, section 3.3, here of all tasks together.
 """
 
 from __future__ import annotations
@@ -51,9 +52,10 @@ class GPBO(SearchAlgorithm):
 
     Args:
         space: The space to search.
-        kernel: ``ordinal``, ``hamming`` or ``matern`` (on decisions), or ``path`` (on paths through a
-            cell). ``hamming`` takes the options of ordered decisions as unordered, the others on
-            decisions do not; without ordered decisions, ``ordinal`` and ``hamming`` are the same.
+        kernel: ``ordinal``, ``hamming`` or ``matern`` (on decisions), ``path`` (on paths through a
+            cell), or ``wl`` (on the graph of operations: the Weisfeiler-Lehman kernel of NAS-BOWL).
+            ``hamming`` takes the options of ordered decisions as unordered, the others on decisions
+            do not; without ordered decisions, ``ordinal`` and ``hamming`` are the same.
         acquisition: ``ei`` (expected improvement), ``ucb`` (upper confidence bound) or ``thompson``.
         n_initial: Random architectures before the surrogate is used.
         ucb_beta: Standard deviations above the mean in ``ucb``.
@@ -328,5 +330,13 @@ GPBO.citation = r"""@article{jones1998efficient,
            Search},
   author = {White, Colin and Neiswanger, Willie and Savani, Yash},
   booktitle = {AAAI Conference on Artificial Intelligence},
+  year = {2021}
+}
+
+@inproceedings{ru2021interpretable,
+  title = {Interpretable Neural Architecture Search via {Bayesian} Optimisation with
+           {Weisfeiler-Lehman} Kernels},
+  author = {Ru, Binxin and Wan, Xingchen and Dong, Xiaowen and Osborne, Michael},
+  booktitle = {International Conference on Learning Representations},
   year = {2021}
 }"""

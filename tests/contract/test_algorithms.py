@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from all_tables import tables
-from one_shot import BY_HISTORY, BY_PROXIES, EVALUATING, ONE_SHOT, RUNNABLE_ONE_SHOT, small
+from one_shot import (
+    BY_HISTORY,
+    BY_PREDICTORS,
+    BY_PROXIES,
+    EVALUATING,
+    ONE_SHOT,
+    RUNNABLE_ONE_SHOT,
+    small,
+)
 
 from nasbench_lab.algorithm import SearchAlgorithm, Trial, hyperparameters_of
 from nasbench_lab.errors import UnsuitedError
@@ -220,6 +228,10 @@ MORE_VARIANTS = [
     ("random_scalarization", {"scalarization": "linear"}),
     ("random_scalarization", {"n_initial": 1, "n_weights": 1}),
     *((name, small(name)) for name in RUNNABLE_ONE_SHOT),
+    ("gp_bo", {"kernel": "wl"}),
+    ("bananas", {"predictor": "gp"}),
+    ("pnas", {"predictor": "ridge", "beam_size": 3}),
+    *(("predictor_search", {"predictor": name}) for name in ("gradient_boosting", "ridge")),
 ]
 
 
@@ -342,9 +354,9 @@ def test_a_space_may_be_observed_whole(variant, failing):
     for i in range(_MIXED.size):
         algorithm.observe(_MIXED.at(i), benchmark.evaluate(_MIXED.at(i)))
     trace = simulate(algorithm, benchmark, 20)
-    # Two algorithms ask for nothing that they know. A scalarization starts them after a success.
+    # Some algorithms ask for nothing that they know. A scalarization starts them after a success.
     name, base = VARIANTS[variant][0], VARIANTS[variant][1].get("base")
-    knows = name in ("gp_bo", "local_search") or (base == "gp_bo" and failing == 0)
+    knows = name in ("gp_bo", "local_search", *BY_PREDICTORS) or (base == "gp_bo" and failing == 0)
     assert len(trace) == (0 if knows else 20)
 
 

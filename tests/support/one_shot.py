@@ -17,6 +17,16 @@ _SMALL = {
 }
 
 
+_FEW_EPOCHS = {"predictor_settings": {"epochs": 2, "n_layers": 2}}
+
+_SMALL_PREDICTORS = {
+    "bananas": _FEW_EPOCHS,
+    "npenas": _FEW_EPOCHS,
+    "pnas": _FEW_EPOCHS,
+    "predictor_search": {"predictor_settings": {"n_trees": 2}, "n_candidates": 50},
+}
+
+
 def is_one_shot(name):
     """Whether an algorithm trains a supernet. It then recommends cells, and evaluates the last."""
     from algorithms._one_shot import OneShot
@@ -29,13 +39,16 @@ _SMALL_AGENT = {"batch_size": 8, "hidden": 4, "layers": 1, "updates": 1}
 
 
 def small(name):
-    """Hyperparameters of a short run; the algorithm's own ones if it neither trains nor scores."""
+    """Hyperparameters of a short run; the algorithm's own ones if it neither trains nor scores.
+
+    A predictor that takes long to learn learns little.
+    """
     cls = algorithm_class(name)
     if cls.needs_torch and not is_one_shot(name):
         known = all_hyperparameters(cls)
         return {key: value for key, value in _SMALL_AGENT.items() if key in known}
     if not is_one_shot(name):
-        return {"pool_size": 20} if name in BY_PROXIES else {}
+        return {"pool_size": 20} if name in BY_PROXIES else _SMALL_PREDICTORS.get(name, {})
     known = all_hyperparameters(cls)
     return {key: value for key, value in _SMALL.items() if key in known}
 
@@ -48,6 +61,9 @@ BY_PROXIES = ["zero_cost_search"]
 
 BY_HISTORY = ["quantile_transfer", "rgpe", "transfer_bounding_box", "transfer_zero_shot"]
 """The algorithms that need what is known of other tasks."""
+
+BY_PREDICTORS = list(_SMALL_PREDICTORS)
+"""The algorithms that learn a predictor."""
 
 EVALUATING = [
     name

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from one_shot import EVALUATING
+from one_shot import EVALUATING, small
 
 import nasbench_lab as lab
 from nasbench_lab import stats
@@ -138,7 +138,7 @@ def test_tasks_as_several_objectives(tasks):
 
 @pytest.mark.parametrize("name", EVALUATING)
 def test_every_algorithm_searches_on_it(tasks, name):
-    trace = lab.run(name, lab.MultiTask(tasks), budget=10, seed=0)
+    trace = lab.run(name, lab.MultiTask(tasks), budget=10, seed=0, **small(name))
     assert len(trace) == 10
 
 
