@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import ndtri
-from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
 from algorithms._decisions import drawn_architecture
@@ -40,7 +39,9 @@ def normal_scores(scores: Floats) -> Floats:
     Salinas, Shen and Perrone, ICML 2020 (arXiv 1909.13595), section 4.1. The quantile of the k-th of
     n is that of (k - 1/2) / n, and equal scores have the mean of their ranks.
     """
-    quantiles: Floats = ndtri((rankdata(scores) - 0.5) / len(scores))
+    _, which, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (counts.cumsum() - 0.5 * (counts - 1))[which.ravel()]
+    quantiles: Floats = ndtri((ranks - 0.5) / len(scores))
     return quantiles
 
 

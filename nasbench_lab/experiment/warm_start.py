@@ -22,7 +22,7 @@ from nasbench_lab.algorithm import (
     SearchAlgorithm,
     takes_history,
 )
-from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
+from nasbench_lab.benchmark import Benchmark, MultiTask, Objective, TableBenchmark
 from nasbench_lab.errors import ExperimentError, TableFileError, UnknownNameError, UnsuitedError
 from nasbench_lab.registry import Taken, class_of, load_benchmark
 from nasbench_lab.spaces import Architecture, Architectures, PoolSpace, SearchSpace
@@ -37,6 +37,13 @@ USES = {
 
 N_CANDIDATES = 10
 """How many of other tasks' best are evaluated first."""
+
+STARTS = {
+    "prior": "Algorithms that learn from other tasks were given what is known of these",
+    "candidates": f"Each run began with up to {N_CANDIDATES} of the best architectures of other tasks",
+    "results": "Each run began with earlier results on the same benchmark, at no cost",
+}
+"""What was done in a run with such a use, in words."""
 
 
 class Start(NamedTuple):
@@ -149,6 +156,11 @@ class Evaluations:
             and benchmark.table.name in (self.task, self.task.rpartition("/")[0])
             and self.objectives[0].name == benchmark.objectives[0].name
         )
+
+    def belongs_to(self, benchmark: Benchmark) -> bool:
+        """Whether these are evaluations on the benchmark, or on one of the tasks that it is made of."""
+        parts = benchmark.tasks if isinstance(benchmark, MultiTask) else ()
+        return self.is_of(benchmark) or any(self.is_of(part) for part in parts)
 
     def scored(self, space: SearchSpace) -> OtherTask | None:
         """The scores of full trainings that kept to the constraints, in another space.
@@ -356,7 +368,7 @@ class WarmStart:
             return Start(known=known)
         tasks: dict[str, OtherTask] = {}
         for one in every:
-            if one not in own and (found := one.scored(benchmark.space)) is not None:
+            if not one.belongs_to(benchmark) and (found := one.scored(benchmark.space)) is not None:
                 before = tasks.get(one.task)
                 tasks[one.task] = found if before is None else _joined(before, found, benchmark)
         if not tasks:

@@ -9,6 +9,7 @@ from nasbench_lab import stats
 from nasbench_lab.benchmark import TableBenchmark, gaps
 from nasbench_lab.clock import SENTENCES, counts_seconds
 from nasbench_lab.errors import NasbenchLabError
+from nasbench_lab.experiment.warm_start import STARTS
 from nasbench_lab.registry import parse_algorithm
 from nasbench_lab.results.result import Result
 from nasbench_lab.words import counted, listed
@@ -167,6 +168,9 @@ def _runs(result: Result) -> list[str]:
     sentences = [f"{runs} ({seeds_in_words(seeds)}), with a budget of {experiment.budget} per run."]
     if phases := experiment.budget.phases:
         sentences.append(f"Architectures are evaluated {'; then '.join(map(str, phases))}.")
+    if (start := experiment.warm_start) is not None:
+        sources = listed([source.name for source in start.history])
+        sentences.append(f"{STARTS[start.use]} (from {sources}).")
     if len(result.runs) < result.n_expected:
         sentences.append(
             f"Of these {result.n_expected} runs, {len(result.runs)} are finished and shown here."

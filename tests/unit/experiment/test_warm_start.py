@@ -20,6 +20,7 @@ from nasbench_lab.errors import (
 from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.experiment.toml import read_experiment, to_toml
 from nasbench_lab.experiment.warm_start import N_CANDIDATES, WarmStart
+from nasbench_lab.report.methods import methods
 from nasbench_lab.results.manifest import read_manifest
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.running.search import run
@@ -157,6 +158,16 @@ def test_a_prior_holds_other_tasks_as_a_search_sees_them(benchmarks, tmp_path):
     assert hash(copy) == hash(history)
 
 
+def test_the_tasks_of_a_multi_task_benchmark_are_no_other_tasks():
+    both = lab.MultiTask([lab.load_benchmark(CORA), lab.load_benchmark(CS)])
+    Learns.seen.clear()
+    run(Learns, both, 3, history=[CORA, CS, PROTEINS])
+    (history,) = Learns.seen
+    assert [task.name for task in history.tasks] == [PROTEINS]
+    with pytest.raises(ExperimentError, match="no evaluation of other tasks"):
+        run(Learns, both, 3, history=[CORA, CS])
+
+
 def test_options_that_a_space_lacks_are_left_out(benchmarks, tmp_path):
     other = lab.TableBenchmark(related_table(tmp_path, 1, space=OTHER_OPTIONS))
     Learns.seen.clear()
@@ -229,6 +240,8 @@ def test_each_task_of_a_comparison_begins_with_the_others(tmp_path):
     again = lab.Result.open(tmp_path / "result")
     assert again.traces(CORA, "Learns")[0].settings["warm_start"] == started.to_json()
     assert "prior from" in again.setting(CORA)
+    sentence = f"were given what is known of these (from {CORA} and {CS})."
+    assert sentence in " ".join(methods(again, []))
 
 
 def test_a_comparison_goes_on_with_the_same_start_only(tmp_path):
