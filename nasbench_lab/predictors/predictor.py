@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import PredictorError, UnknownNameError
-from nasbench_lab.predictors.standardisation import Standardisation
+from nasbench_lab.predictors.standardisation import LARGEST, Standardisation
 from nasbench_lab.spaces import Architectures, SearchSpace
 from nasbench_lab.words import counted
 
@@ -86,7 +86,7 @@ class Predictor(ABC):
 
         Args:
             architectures: ``(n, d)`` architectures, at least one.
-            values: ``(n,)`` their values, all finite.
+            values: ``(n,)`` their values, all finite; those beyond ``LARGEST`` are drawn in to it.
             columns: ``(n, k)`` more numbers of each, such as zero-cost scores or the values of early
                 epochs; NaN where there is none.
 
@@ -102,6 +102,7 @@ class Predictor(ABC):
                 f"{type(self).__name__}, but got {known.shape} values of which "
                 f"{np.isfinite(known).sum()} are finite. Leave out failed evaluations."
             )
+        known = np.clip(known, -LARGEST, LARGEST)
         data, more = self._checked(architectures, columns, len(known))
         if self.needs_columns and not more.shape[1]:
             raise PredictorError(

@@ -122,6 +122,15 @@ def test_spaces_without_graphs_and_few_values(name, n):
     assert np.isfinite(predictor.predict(architectures, more)).all()
 
 
+@pytest.mark.parametrize("name", [name for name in HERE if name != "gcn"])
+def test_values_of_any_size_are_learned_from(name):
+    architectures, _, columns = data(n=20)
+    more = columns_of(name, columns)
+    predictor = made(name)
+    predictor.fit(architectures, np.linspace(-1.7e308, 1.7e308, 20), more)
+    assert np.isfinite(predictor.predict(architectures, more)).all()
+
+
 @pytest.mark.parametrize("name", ["random_forest", "gradient_boosting", "ridge", "bayesian_ridge"])
 def test_columns_of_any_size_or_none_are_learned_from(name):
     architectures, values, columns = data(n=80)
