@@ -491,7 +491,11 @@ def _fix_hash_seed() -> None:
     """
     given = sys.argv[1:]
     is_this = given and sys.orig_argv[-len(given) :] == given  # and not a program that calls main()
-    if not is_this or given[0] not in ("compare", "run") or "PYTHONHASHSEED" in os.environ:
+    if (
+        not is_this
+        or given[0] not in ("compare", "run", "transfer")
+        or "PYTHONHASHSEED" in os.environ
+    ):
         return
     if sys.platform == "win32" or sys.flags.ignore_environment or threading.active_count() > 1:
         return

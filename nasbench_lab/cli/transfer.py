@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -134,22 +135,21 @@ def _show(study: TransferStudy) -> None:
                 "mean rank": f"{line['mean_rank']:.2f}",
                 "worst task (rank)": f"{_short(line['worst_task'], study.family)} "
                 f"({line['worst_rank']:.1f})",
-                "helps on": ""
-                if line.get("helps") != line.get("helps")
-                else f"{line['helps']:.0f}",
-                "hurts on": "" if line.get("hurts") != line.get("hurts") else _hurts(line, study),
+                "helps on": "" if math.isnan(line["helps"]) else f"{line['helps']:.0f}",
+                "hurts on": "" if math.isnan(line["hurts"]) else _hurts(line, study),
             }
             for line in overall.to_dict(orient="records")
         ],
         False,
     )
-    lowest = study.agreement.where(study.agreement < 1).min().idxmin()
+    one, other, lowest = study.least_alike
     means = study.per_task().groupby("task")["agreement"].first()
     console.print(
         f"Ranks among all of these, means over tasks and runs. Transfer helps or hurts where the 95 % "
         f"interval of the change of the mean leaves out 0, against the same algorithm alone, or "
         f"against gp_bo. Tasks agree by rank correlations of {means.min():.2f} to {means.max():.2f} "
-        f"on average; the lowest of a pair is of {_short(str(lowest), study.family)}.",
+        f"on average; {_short(one, study.family)} and {_short(other, study.family)} agree least "
+        f"({lowest:.2f}).",
         style="dim",
         highlight=False,
         markup=False,

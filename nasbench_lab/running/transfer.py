@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,14 @@ class TransferStudy:
         """The runs of a variant on a task, in the order of their seeds."""
         result = self.taught if variant.transfer else self.alone
         return result.traces(task, variant.algorithm)
+
+    @property
+    def least_alike(self) -> tuple[str, str, float]:
+        """The two tasks that agree least, and their rank correlation; NaN if none is known."""
+        pairs = list(itertools.combinations(self.tasks, 2))
+        values = np.array([self.agreement.loc[pair] for pair in pairs], dtype=np.float64)
+        least = int(np.where(np.isnan(values), np.inf, values).argmin())
+        return *pairs[least], float(values[least])
 
     def per_task(self) -> pd.DataFrame:
         """One line per task and variant.
@@ -237,7 +246,7 @@ def tasks_of_family(family: str) -> list[str]:
         ExperimentError: It has a single task.
         NasbenchLabError: As ``registry.open_table``.
     """
-    names = table_names()
+    names, family = table_names(), family.rstrip("/")
     tasks = [name for name in names if name.startswith(f"{family}/")]
     if not tasks and family in names:
         tasks = [f"{family}/{task}" for task in open_table(family).info.tasks] or [family]

@@ -99,6 +99,9 @@ def test_the_table_of_tasks_says_what_came_of_the_runs(study):
     assert np.isnan(overall.loc["random_search", "helps"])
     of_ends = study.ranks().groupby("name", sort=False)["rank"].last()
     np.testing.assert_allclose(of_ends[overall.index], overall["mean_rank"])
+    one, other, lowest = study.least_alike
+    assert other == "related/2"
+    assert lowest == study.agreement.loc[one, other] == study.agreement.min(axis=None)
 
 
 def test_tasks_agree_as_their_values_do(family):
