@@ -50,6 +50,14 @@ SHORTER = {
         ("some[:40]", "some[:8]"),
         ('budget="100s", seeds=50', 'budget="20s", seeds=4'),
     ],
+    "06_predictors_and_transfer": [
+        ("sizes = [10, 20, 40, 80, 160, 320]", "sizes = [10, 40]"),
+        ("budget=60, seeds=20", "budget=60, seeds=6"),
+        ("budget=100, seeds=10", "budget=30, seeds=2"),
+        ('"budget": 30, "seeds": 20', '"budget": 12, "seeds": 2'),
+        ("budget=30, seeds=10", "budget=12, seeds=2"),
+        ("budget=30, seeds=3", "budget=12, seeds=1"),
+    ],
 }
 
 IN_THIS_PROCESS = """
@@ -321,6 +329,28 @@ WRONG = {
             {"cells[np.argsort(-score)].tolist()": "cells.tolist()"},
             {"self.rng, self.pool_size)": "self.rng, 5)"},
             {"[self.proxy]": '["params"]'},
+        ],
+    ],
+    "06_predictors_and_transfer": [
+        [
+            {"features(new_cells) @": "features(known_cells) @"},
+            {"known_values)[0]": "known_values + 1)[0]"},
+            {'"one_hot")])': '"one_hot")[:, 5:]])'},
+        ],
+        [
+            {"argsort(-values)": "argsort(values)"},
+            {"/ k": "/ len(truth)"},
+            {"[:k]": ""},
+        ],
+        [
+            {"-self.predictor.predict": "self.predictor.predict"},
+            {" if one not in self.asked": ""},
+            {"self.space.sample(self.rng, 500)": "self.space.sample(np.random.default_rng(), 500)"},
+        ],
+        [
+            {"mean(axis=0)": "min(axis=0)"},
+            {"np.argmin": "np.argmax"},
+            {"least = possible[:, chosen[-1]]": "pass"},
         ],
     ],
 }
