@@ -21,7 +21,7 @@ from nasbench_lab.algorithm import History, OtherTask
 from nasbench_lab.predictors.gaussian_process import fit_hyperparameters
 from nasbench_lab.predictors.kernels import Hyperparameters, Kernel
 from nasbench_lab.predictors.posterior import Candidates
-from nasbench_lab.predictors.standardisation import Standardisation
+from nasbench_lab.predictors.standardisation import LARGEST, Standardisation
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
 
 Floats = NDArray[np.float64]
@@ -162,7 +162,8 @@ def task_models(
         if by_rank:
             targets = normal_scores(task.scores)[which]
         else:
-            targets = Standardisation.of(task.scores)(task.scores[which])
+            scores = np.clip(task.scores, -LARGEST, LARGEST)
+            targets = Standardisation.of(scores)(scores[which])
         with threadpool_limits(1):  # as in a search
             models.append(TaskModel(Kernel(kernel, space), task.architectures[which], targets))
     return tuple(models)

@@ -335,3 +335,10 @@ def test_tasks_that_resemble_each_other_help(benchmarks, name):
         return benchmarks[0].optimum("valid") - np.mean([t.scores().max() for t in traces])
 
     assert regret(name, history=benchmarks) < regret("random_search") / 2
+
+
+@pytest.mark.parametrize("name", [*NEEDING, "gp_bo", "reinforce", "regularized_evolution"])
+@pytest.mark.parametrize("scores", [[5.0], [1.0] * 30, [1.7e308, -1.7e308] * 15])
+def test_tasks_that_teach_nothing_are_survived(name, scores):
+    algorithm = make_algorithm(name, SPACE, history=History([task("a", scores)]), seed=1)
+    assert len(lab.simulate(algorithm, SyntheticBenchmark(SPACE), 12)) == 12
