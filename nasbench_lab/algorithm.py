@@ -233,7 +233,7 @@ class OtherTask(NamedTuple):
     Args:
         name: The task.
         architectures: ``(n, d)`` architectures of the space that is searched, each class once, in its
-            canonical form, in ascending order of their indices.
+            canonical form, in ascending order of their options.
         scores: ``(n,)`` values of the task's first objective after full trainings, turned so that
             more is better; all finite.
     """

@@ -175,8 +175,8 @@ class Evaluations:
         scores = self.values[full, 0][kept] * (1.0 if self.objectives[0].maximize else -1.0)
         if not len(scores):
             return None
-        _, first = np.unique(space.index(architectures), return_index=True)
-        return OtherTask(self.task, architectures[first], scores[first])
+        architectures, first = np.unique(architectures, axis=0, return_index=True)
+        return OtherTask(self.task, architectures, scores[first])
 
 
 def _whole(space: SearchSpace) -> SearchSpace:
@@ -370,7 +370,7 @@ class WarmStart:
         for one in every:
             if not one.belongs_to(benchmark) and (found := one.scored(benchmark.space)) is not None:
                 before = tasks.get(one.task)
-                tasks[one.task] = found if before is None else _joined(before, found, benchmark)
+                tasks[one.task] = found if before is None else _joined(before, found)
         if not tasks:
             raise _nothing(f"other tasks in the space of {benchmark.name!r}", every, "'results'")
         if self.use == "candidates":
@@ -392,12 +392,12 @@ def _nothing(wanted: str, every: Sequence[Evaluations], other: str) -> Experimen
     )
 
 
-def _joined(one: OtherTask, other: OtherTask, benchmark: Benchmark) -> OtherTask:
+def _joined(one: OtherTask, other: OtherTask) -> OtherTask:
     """What two sources say of one task; the first evaluation of each architecture counts."""
     architectures = np.concatenate([one.architectures, other.architectures])
-    _, first = np.unique(benchmark.space.index(architectures), return_index=True)
+    architectures, first = np.unique(architectures, axis=0, return_index=True)
     scores = np.concatenate([one.scores, other.scores])
-    return OtherTask(one.name, architectures[first], scores[first])
+    return OtherTask(one.name, architectures, scores[first])
 
 
 def _by_turns(tasks: Sequence[OtherTask]) -> tuple[Architecture, ...]:

@@ -322,6 +322,22 @@ def test_results_of_another_table_or_objective_are_refused(benchmarks, tmp_path)
         run("random_search", less, 5, history=first, use="results")
 
 
+def test_spaces_of_any_size_can_begin_with_others():
+    space = lab.SearchSpace("huge", [lab.Decision(f"layer {i}", "abcd") for i in range(40)])
+    one, other = SyntheticBenchmark(space), SyntheticBenchmark(space)
+    other.name = "another"
+    history = [run("random_search", other, 10, seed) for seed in (1, 2)]
+    Learns.seen.clear()
+    run(Learns, one, 3, history=history)
+    (given,) = Learns.seen
+    scores = np.concatenate([trace.scores() for trace in history])
+    assert sorted(given.tasks[0].scores) == sorted(scores)
+    # Of one task, two sources are joined.
+    start = WarmStart("prior", (*taken_history(history[0], "prior").history,
+                                *taken_history(history, "prior").history))  # fmt: skip
+    assert start.on(one).history == given
+
+
 def test_a_benchmark_that_is_no_table_can_begin_with_results(benchmarks):
     task = SyntheticBenchmark(SPACE)
     first = run("random_search", task, 10)
