@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms._decisions import drawn_architecture
+from algorithms._networks import one_cpu_thread
 from algorithms._numbers import squarable
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, check_number
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
@@ -87,7 +88,8 @@ class ControllerSearch(SearchAlgorithm):
         assert self.controller is not None
         if not self._drawn:
             exists = self.space.active if self.space.conditional else None
-            self._drawn = self.controller.sample(self.rng, self.batch_size, exists).tolist()
+            with one_cpu_thread():
+                self._drawn = self.controller.sample(self.rng, self.batch_size, exists).tolist()
         return self._drawn.pop()
 
     def _make_controller(self) -> None:
@@ -113,7 +115,8 @@ class ControllerSearch(SearchAlgorithm):
         self._batch.append((trial.architecture, self._advantage(reward)))
         if len(self._batch) == self.batch_size:
             architectures, advantages = zip(*self._batch, strict=True)
-            self.train(np.array(architectures), np.array(advantages))
+            with one_cpu_thread():
+                self.train(np.array(architectures), np.array(advantages))
             self._batch.clear()
             self._drawn.clear()  # of the policy as it was
 
