@@ -409,7 +409,7 @@ def test_all_algorithms_are_registered():
     expected = {
         *("random_search", "regularized_evolution", "reinforce", "gp_bo", "successive_halving"),
         *("hyperband", "asha", "bohb", "learning_curve_stopping", "genetic_algorithm"),
-        *("local_search", "nsga2", "random_scalarization", "q_learning"),
+        *("local_search", "nsga2", "random_scalarization", "q_learning", "dqn"),
         *("lstm_controller", "ppo_controller"),
     }
     assert expected <= set(algorithm_modules())

@@ -257,9 +257,9 @@ def test_algorithms_that_need_pytorch_are_listed_without_it(lab, monkeypatch):
     monkeypatch.setattr("nasbench_lab.trainer.find_spec", lambda *_: None)
     needs = {row["algorithm"]: row["needs"] for row in lab("list", "algorithms", "--json").data}
     assert needs["reinforce"] == ""
-    for name in ("lstm_controller", "ppo_controller", "enas"):
+    for name in ("lstm_controller", "ppo_controller", "dqn", "enas"):
         assert needs[name] == "pip install 'nasbench-lab[train]'"
-    for name in ("lstm_controller", "ppo_controller"):
+    for name in ("lstm_controller", "ppo_controller", "dqn"):
         with pytest.raises(MissingPackageError, match="This needs PyTorch: pip install"):
             make_algorithm(name, get_space("nb201"))
 
