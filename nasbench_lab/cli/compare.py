@@ -194,7 +194,7 @@ def compare(
     """
     from nasbench_lab.experiment.experiment import BenchmarkSetting, Experiment, taken_benchmark
     from nasbench_lab.registry import load_benchmark
-    from nasbench_lab.running.warm_start import taken_history
+    from nasbench_lab.running.warm_start import start_of
 
     settings = []
     for name in benchmark or [DEFAULT_BENCHMARK]:
@@ -225,7 +225,7 @@ def compare(
             seeds=seeds,
             workers=Workers(workers, synchronous, fail, straggle, slowdown),
             charge_repeats=not free_repeats,
-            warm_start=taken_history(warm_start, use) if warm_start else None,
+            warm_start=start_of(warm_start or None, use),
             time_limit=time_limit,
         )
     handling = _Handling(time_limit, keep_going, check_repeat, traceback)

@@ -30,7 +30,7 @@ from nasbench_lab.results.notes import notes_on_algorithms
 from nasbench_lab.results.parts import Run, shard_name, write_shard
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.tasks import Task, tasks_of
-from nasbench_lab.running.warm_start import AnyHistory, taken_history
+from nasbench_lab.running.warm_start import DEFAULT_USE, AnyHistory, start_of
 from nasbench_lab.workers import Workers
 
 
@@ -43,7 +43,7 @@ def compare(
     workers: Workers | int = 1,
     charge_repeats: bool = True,
     history: AnyHistory | None = None,
-    use: str = "prior",
+    use: str = DEFAULT_USE,
     n_jobs: int = -1,
     executor: Executor = "processes",
     scheduler: str | None = None,
@@ -102,7 +102,7 @@ def compare(
         seeds=seeds,
         workers=workers,
         charge_repeats=charge_repeats,
-        warm_start=None if history is None else taken_history(history, use),
+        warm_start=start_of(history, use),
         time_limit=time_limit,
     )
     result = run_experiment(

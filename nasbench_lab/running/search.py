@@ -21,7 +21,7 @@ from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import told
 from nasbench_lab.processes import Terminated
 from nasbench_lab.registry import running, take
-from nasbench_lab.running.warm_start import AnyHistory, taken_history
+from nasbench_lab.running.warm_start import DEFAULT_USE, AnyHistory, start_of
 from nasbench_lab.simulator import simulate
 from nasbench_lab.trace import Trace
 from nasbench_lab.user_code.benchmarks import FileBenchmark
@@ -68,7 +68,7 @@ def run(
     workers: Workers | int = 1,
     charge_repeats: bool = True,
     history: AnyHistory | None = None,
-    use: str = "prior",
+    use: str = DEFAULT_USE,
     **hyperparameters: Any,
 ) -> Trace:
     """Runs one search.
@@ -109,7 +109,7 @@ def run(
     if isinstance(algorithm, str):
         taken, given = take(algorithm)
         hyperparameters = {**given, **hyperparameters}
-    warm_start = None if history is None else taken_history(history, use)
+    warm_start = start_of(history, use)
     with kept_generators():
         try:
             if warm_start is not None:

@@ -13,8 +13,27 @@ from nasbench_lab.results.result import Result
 from nasbench_lab.tables.table import Table
 from nasbench_lab.trace import Trace
 
+DEFAULT_USE = "prior"
+
 AnyHistory = str | Path | Trace | Result | Table | TableBenchmark | Sequence[Any]
 """A trace, a result or its folder, a table or its name, or several of these."""
+
+
+def start_of(history: AnyHistory | None, use: str) -> WarmStart | None:
+    """Takes what other searches have shown, if anything is given.
+
+    Raises:
+        ExperimentError: There is a use, but no history.
+        NasbenchLabError: As ``taken_history``.
+    """
+    if history is not None:
+        return taken_history(history, use)
+    if use != DEFAULT_USE:
+        raise ExperimentError(
+            f"A use of a history is given, {use!r}, but no history. Name results or tables to begin "
+            f"with: history=[…] in Python, --warm-start on the command line."
+        )
+    return None
 
 
 def taken_history(history: AnyHistory, use: str) -> WarmStart:

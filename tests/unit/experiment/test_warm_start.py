@@ -257,7 +257,11 @@ def test_a_comparison_goes_on_with_the_same_start_only(tmp_path):
     assert more.traces(CORA, "random_search")[0].equals(first.traces(CORA, "random_search")[0])
     assert more.traces(CORA, "random_search")[1].known.sum() == 10
     less = [run.trace for run in base.runs[:1]]
-    for changed in ({"history": less}, {"history": CS, "use": "candidates"}, {"history": None}):
+    for changed in (
+        {"history": less},
+        {"history": CS, "use": "candidates"},
+        {"history": None, "use": "prior"},
+    ):
         with pytest.raises(ExperimentError, match="warm_start"):
             compare("random_search", CORA, seeds=2, folder=folder, **{**settings, **changed})
 
@@ -305,6 +309,8 @@ def test_a_start_that_makes_no_sense_is_refused(benchmarks, make_table):
     ):
         with pytest.raises(error, match=words):
             run(Learns, task, 5, history=history, use=use)
+    with pytest.raises(ExperimentError, match="'results', but no history"):
+        run("random_search", task, 5, use="results")
     with pytest.raises(UnsuitedError, match="None of these algorithms learns"):
         run("random_search", task, 5, history=other)
     with pytest.raises(HyperparameterError, match="built already"):
