@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from nasbench_lab.benchmark import Objective
 from nasbench_lab.errors import QueryError, UnknownNameError
 from nasbench_lab.explanation.importance import Importance, Method, importance
-from nasbench_lab.explanation.incumbents import incumbent_chain
+from nasbench_lab.explanation.incumbents import incumbent_chain, near_by_chance
 from nasbench_lab.explanation.known import Known, known_of_runs, known_of_table
 from nasbench_lab.explanation.path import Path, shortest_path
 from nasbench_lab.explanation.winners import Winners, winners
@@ -45,6 +46,7 @@ class Explanation:
         seed: The seed of that run, or of a table the seed of the random start.
         incumbents: Of a result, the incumbents of all runs, with ``algorithm`` and ``seed``; see
             ``incumbent_chain``. None for a table.
+        near_by_chance: Of a result, see the function of this name; NaN for a table.
         evaluations: Of a result, ``evaluation`` (its number) and ``value`` of all that the run
             evaluated. None for a table.
     """
@@ -58,6 +60,7 @@ class Explanation:
     algorithm: str = ""
     seed: int = 0
     incumbents: pd.DataFrame | None = None
+    near_by_chance: float = math.nan
     evaluations: pd.DataFrame | None = None
 
     @property
@@ -114,6 +117,7 @@ class Explanation:
             else {
                 "algorithm": self.algorithm,
                 "seed": self.seed,
+                "near_by_chance": self.near_by_chance,
                 "incumbents": _records(chain.drop(columns=["algorithm", "seed"])),
             },
         }
@@ -233,10 +237,12 @@ def explain_result(
         QueryError: No run found anything, or all runs evaluated too little.
     """
     names = result.tables_with_runs
+    if not names:
+        raise QueryError("No run of the result evaluated anything, so there is nothing to explain.")
     if benchmark is None and len(names) == 1:
         benchmark = names[0]
     if benchmark not in result.benchmarks:
-        if benchmark is None and names:
+        if benchmark is None:
             raise QueryError(
                 f"Expected the benchmark to explain (--benchmark), as there are several: "
                 f"{', '.join(names)}."
@@ -276,6 +282,7 @@ def explain_result(
         run.algorithm,
         run.seed,
         _joined(every),
+        near_by_chance(run.trace),
         _evaluations(run.trace),
     )
 

@@ -84,6 +84,27 @@ def incumbent_chain(trace: Trace, benchmark: TableBenchmark) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
+def near_by_chance(trace: Trace, draws: int = 200) -> float:
+    """The share of random architectures that are one change or none from a known evaluation.
+
+    It is the mean over the incumbents of a run that came when something was known: what
+    ``incumbent_chain`` would show of a search that draws at random. NaN without such incumbents.
+    """
+    space = trace.space
+    drawn = space.sample(np.random.default_rng([0, 5]), draws)
+    evaluated = ~trace.derived & (trace.architecture >= 0).all(axis=1)
+    shares = []
+    for at in dict.fromkeys(trace.incumbents().tolist()):
+        known = evaluated & (trace.end <= trace.start[at]) & (np.arange(len(trace)) < at)
+        if at >= 0 and known.any():
+            earlier = np.unique(trace.architecture[known], axis=0)
+            near = [
+                different_decisions(space, earlier, tuple(one)).min() <= 1 for one in drawn.tolist()
+            ]
+            shares.append(np.mean(near))
+    return float(np.mean(shares)) if shares else math.nan
+
+
 COLUMNS = [
     "evaluation", "architecture", "epoch", "value", "gain", "reported", "origin", "changes",
     "changed", "from_evaluation", "from_architecture", "from_value",

@@ -60,7 +60,8 @@ def shortest_path(
         landscape: The table and its column.
         report: The column whose values stand beside; they decide nothing.
         start: Where the path begins; it has a value.
-        goal_rows: ``(k,)`` rows of the table where it may end.
+        goal_rows: ``(k,)`` rows of the table where it may end; of isomorphic architectures in a space
+            that is too large to enumerate, only the table's own.
 
     Returns:
         None if there is no path, or it is not known how far architectures are from the goal: the

@@ -156,7 +156,8 @@ def _incumbents(explanation: Explanation) -> str:
     if len(informed):
         text += (
             f"; {near} of {len(informed)} that came when something was known differ from a known "
-            f"evaluation in one decision or none"
+            f"evaluation in one decision or none, as {explanation.near_by_chance:.0%} of random "
+            f"architectures would"
         )
     all_informed = every.dropna(subset="changes")
     shares = all_informed.assign(near=all_informed["changes"] <= 1).groupby(

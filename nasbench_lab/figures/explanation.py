@@ -122,7 +122,7 @@ def _pairs(panel: Axes, explanation: Explanation) -> None:
     panel.set_xlim(-0.5, n - 1.5)
     panel.set_ylim(n - 0.5, 0.5)
     panel.grid(False)
-    panel.set_xlabel("variance that a pair explains beyond its two decisions (%)")
+    panel.set_xlabel("variance of pairs beyond their decisions (%)")
 
 
 def winners_figure(explanation: Explanation) -> Figure:

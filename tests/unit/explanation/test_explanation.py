@@ -20,7 +20,7 @@ from nasbench_lab.explanation.importance import (
     _tree_marginals,
     importance,
 )
-from nasbench_lab.explanation.incumbents import different_decisions, incumbent_chain
+from nasbench_lab.explanation.incumbents import different_decisions, incumbent_chain, near_by_chance
 from nasbench_lab.explanation.known import Known, known_of_runs
 from nasbench_lab.explanation.path import changes, shortest_path
 from nasbench_lab.explanation.sentences import sentences
@@ -384,6 +384,18 @@ def test_incumbents_come_from_the_nearest_that_was_known(made, workers):
         source = max(nearest, key=lambda j: (trace.values[j, 0], j))
         assert (line.changes, line.from_evaluation) == (apart[source], source + 1)
         assert line.from_architecture == PLAIN.to_string(tuple(trace.architecture[source].tolist()))
+
+
+def test_chance_is_that_of_random_architectures(made):
+    trace = lab.run("random_search", made, budget=20, seed=2)
+    wanted = []
+    for at in (incumbent_chain(trace, made)["evaluation"][1:] - 1).tolist():
+        near = set()
+        for one in map(tuple, trace.architecture[:at].tolist()):
+            near |= {one, *PLAIN.neighbours(one)}
+        wanted.append(len(near) / PLAIN.size)
+    # Of 200 draws; 0.036 is the largest standard deviation of a share.
+    assert near_by_chance(trace) == pytest.approx(np.mean(wanted), abs=0.1)
 
 
 def test_known_values_are_means_of_full_evaluations(made):
