@@ -89,23 +89,24 @@ def importance(known: Known, method: Method = "fanova", seed: int = 0) -> Import
     if method == "permutation":
         return _by_permutation(known, seed)
     limit = float(np.quantile(known.scores, 1 - GOOD))
-    good = np.maximum(known.scores, limit)
     space, at = known.space, _all_combinations(known)
     if at is not None:
-        alone, pairs = _decomposed(space, *_marginals(space, _values_at(known.scores, at)))
-        among_good, _ = _decomposed(space, *_marginals(space, _values_at(good, at)))
+        every = np.where(at >= 0, known.scores[at], np.nan)
+        alone, pairs = _decomposed(space, *_marginals(space, every))
+        among_good, _ = _decomposed(space, *_marginals(space, np.maximum(every, limit)))
         lines = _lines(space, {"importance": alone, "among_good": among_good})
         return Importance("exact", lines, _pairs(space, pairs), math.nan)
     kept = _sampled(known, seed)
-    trees, fit = _of_trees(space, known.architectures[kept], known.scores[kept], seed)
-    trees_of_good, _ = _of_trees(space, known.architectures[kept], good[kept], seed)
-    alone, pairs = (np.array(part) for part in zip(*trees, strict=True))
-    among_good = np.mean([one for one, _ in trees_of_good], axis=0)
-    lines = _lines(
-        space,
-        {"importance": alone.mean(axis=0), "std": alone.std(axis=0), "among_good": among_good},
-    )
-    return Importance("forest", lines, _pairs(space, pairs.mean(axis=0), pairs.std(axis=0)), fit)
+    columns, scores = _Columns(space), known.scores[kept]
+    if not np.ptp(scores):
+        nothing = np.full(len(space.decisions), np.nan)
+        lines = _lines(space, {"importance": nothing, "std": nothing, "among_good": nothing})
+        return Importance("forest", lines, None, math.nan)
+    forest = _forest(seed, oob_score=True).fit(columns.of(known.architectures[kept]), scores)
+    alone, std, pairs, pairs_std = _of_trees(forest, columns)
+    among_good = _of_trees(forest, columns, limit)[0]
+    lines = _lines(space, {"importance": alone, "std": std, "among_good": among_good})
+    return Importance("forest", lines, _pairs(space, pairs, pairs_std), float(forest.oob_score_))
 
 
 def _lines(space: SearchSpace, shares: dict[str, Floats]) -> pd.DataFrame:
@@ -153,11 +154,6 @@ def _all_combinations(known: Known) -> NDArray[np.int64] | None:
     return found if (found >= 0).mean() >= ALL_BUT else None
 
 
-def _values_at(values: Floats, positions: NDArray[np.int64]) -> Floats:
-    """The values at positions; NaN at -1."""
-    return np.where(positions >= 0, values[positions], np.nan)
-
-
 def _marginals(space: SearchSpace, values: Floats) -> tuple[float, float, Floats]:
     """Mean, variance, and ``(k, k)`` means of all combinations with two options.
 
@@ -179,7 +175,6 @@ def _marginals(space: SearchSpace, values: Floats) -> tuple[float, float, Floats
             others = tuple(axis for axis in range(grid.ndim) if axis not in kept)
             counts = valued.sum(axis=others)
             mean = filled.sum(axis=others) / np.maximum(counts, 1)
-            # A pair that is unknown altogether has no interaction that could be known.
             mean = np.where(counts > 0, mean, np.nan)
             block = np.diag(mean) if i == j and n > 1 else mean.reshape(n, space.n_options[j])
             means[offsets[i] : offsets[i + 1], offsets[j] : offsets[j + 1]] = block
@@ -210,7 +205,8 @@ def _decomposed(
         for j in range(i + 1, d):
             # What remains of a pair beyond its decisions.
             beyond = means[parts[i], parts[j]] - mean - effects[parts[i], None] - effects[parts[j]]
-            pairs[i, j] = pairs[j, i] = np.nanmean(beyond**2)
+            # Two options that are never known together show no interaction.
+            pairs[i, j] = pairs[j, i] = np.mean(np.nan_to_num(beyond) ** 2)
     return alone / variance, pairs / variance
 
 
@@ -262,24 +258,30 @@ def _sampled(known: Known, seed: int) -> NDArray[np.int64]:
 
 
 def _of_trees(
-    space: SearchSpace, architectures: Architectures, values: Floats, seed: int
-) -> tuple[list[tuple[Floats, Floats]], float]:
-    """The shares of each tree of a forest, and the forest's R² on what its trees did not learn."""
-    columns = _Columns(space)
-    if not np.ptp(values):
-        d = len(space.decisions)
-        return [(np.full(d, np.nan), np.full((d, d), np.nan))], math.nan
-    forest = _forest(seed, oob_score=True).fit(columns.of(architectures), values)
-    trees = [_decomposed(space, *_tree_marginals(one.tree_, columns)) for one in forest.estimators_]
-    # A tree of one leaf explains nothing.
-    return [one for one in trees if np.isfinite(one[0]).all()] or trees, float(forest.oob_score_)
+    forest: Any, columns: _Columns, limit: float = -math.inf
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Means and standard deviations over a forest's trees: ``(d,)`` of decisions, ``(d, d)`` of pairs.
+
+    What a tree predicts below the limit counts as the limit. Trees that then predict one value
+    everywhere explain nothing, and are left out.
+    """
+    shares = [
+        _decomposed(columns.space, *_tree_marginals(one.tree_, columns, limit))
+        for one in forest.estimators_
+    ]
+    alone, pairs = (np.array(part) for part in zip(*shares, strict=True))
+    if (varies := np.isfinite(alone).all(axis=1)).any():
+        alone, pairs = alone[varies], pairs[varies]
+    return alone.mean(axis=0), alone.std(axis=0), pairs.mean(axis=0), pairs.std(axis=0)
 
 
-def _tree_marginals(tree: Any, columns: _Columns) -> tuple[float, float, Floats]:
+def _tree_marginals(
+    tree: Any, columns: _Columns, limit: float = -math.inf
+) -> tuple[float, float, Floats]:
     """Mean, variance, and ``(k, k)`` means with two options, of a tree over all combinations.
 
     A leaf is a box: of each decision, it has some options. So a tree's means are sums over its leaves
-    (Hutter et al., algorithm 2).
+    (Hutter et al., algorithm 2). What it predicts below the limit counts as the limit.
     """
     boxes = np.ones((tree.node_count, columns.offsets[-1]), dtype=np.bool_)
     front = np.zeros(1, dtype=np.int64)
@@ -290,7 +292,7 @@ def _tree_marginals(tree: Any, columns: _Columns) -> tuple[float, float, Floats]
         boxes[right] = boxes[front] & (columns.high[column] > threshold)
         front = np.concatenate([left, right])
     leaves = tree.children_left < 0
-    boxes, values = boxes[leaves].astype(np.float64), tree.value[leaves, 0, 0]
+    boxes, values = boxes[leaves].astype(np.float64), np.maximum(tree.value[leaves, 0, 0], limit)
     counts = np.diff(columns.offsets)
     parts = np.add.reduceat(boxes, columns.offsets[:-1], axis=1) / counts
     weights = parts.prod(axis=1)

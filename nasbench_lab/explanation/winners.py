@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasbench_lab import stats
 from nasbench_lab.errors import QueryError
-from nasbench_lab.explanation.known import Known
+from nasbench_lab.explanation.known import Floats, Known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,43 +66,60 @@ def winners(known: Known, share: float = 0.05) -> Winners:
     limit = np.sort(scores)[-k]
     best = scores >= limit
     exists = space.active(known.architectures)
-    compared = sum(n for n in space.n_options if n > 1)
     lines: list[dict[str, Any]] = []
     for i, decision in enumerate(space.decisions):
-        n_best, n_rest = int((exists[:, i] & best).sum()), int((exists[:, i] & ~best).sum())
-        for j, option in enumerate(decision.options):
-            chosen = (known.architectures[:, i] == j) & exists[:, i]
-            a, b = int((chosen & best).sum()), int((chosen & ~best).sum())
-            low, high = stats.wilson_interval(a, n_best, LEVEL)
-            p, q = (a / n_best if n_best else math.nan), (b / n_rest if n_rest else math.nan)
-            least, most = _newcombe(a, n_best, b, n_rest, 1 - (1 - LEVEL) / max(compared, 1))
-            lines.append(
-                {
-                    "decision": decision.name,
-                    "option": option,
-                    "best_share": p,
-                    "best_low": low,
-                    "best_high": high,
-                    "rest_share": q,
-                    "difference": p - q,
-                    "low": least,
-                    "high": most,
-                    "outcome": "more" if least > 0 else "less" if most < 0 else "",
-                }
-            )
-    value = float(limit if known.objective.maximize else -limit)
-    return Winners(pd.DataFrame(lines), int(best.sum()), int((~best).sum()), value)
-
-
-def _newcombe(a: int, n: int, b: int, m: int, level: float) -> tuple[float, float]:
-    """Interval of ``a / n - b / m`` (Newcombe, Statistics in Medicine 17, 1998, method 10)."""
-    if not (n and m):
-        return -1.0, 1.0
-    p, q = a / n, b / m
-    (p_low, p_high), (q_low, q_high) = (
-        stats.wilson_interval(a, n, level),
-        stats.wilson_interval(b, m, level),
+        chosen, n = known.architectures[:, i], len(decision.options)
+        of_best = np.bincount(chosen[exists[:, i] & best], minlength=n)
+        of_rest = np.bincount(chosen[exists[:, i] & ~best], minlength=n)
+        names = {"decision": decision.name, "n": of_best.sum(), "m": of_rest.sum()}
+        for option, a, b in zip(decision.options, of_best, of_rest, strict=True):
+            lines.append({**names, "option": option, "a": a, "b": b})
+    frame = pd.DataFrame(lines)
+    in_best, all_best, in_rest, all_rest = (frame[key].to_numpy(float) for key in "anbm")
+    low, high = wilson(in_best, all_best, LEVEL)
+    compared = sum(options for options in space.n_options if options > 1)
+    together = 1 - (1 - LEVEL) / max(compared, 1)
+    least, most = newcombe(in_best, all_best, in_rest, all_rest, together)
+    with np.errstate(invalid="ignore"):
+        shares, others = in_best / all_best, in_rest / all_rest
+    options = frame[["decision", "option"]].assign(
+        best_share=shares,
+        best_low=low,
+        best_high=high,
+        rest_share=others,
+        difference=shares - others,
+        low=least,
+        high=most,
+        outcome=np.select([least > 0, most < 0], ["more", "less"], ""),
     )
-    below = math.hypot(p - p_low, q_high - q)
-    above = math.hypot(p_high - p, q - q_low)
-    return p - q - below, p - q + above
+    value = float(limit if known.objective.maximize else -limit)
+    return Winners(options, int(best.sum()), int((~best).sum()), value)
+
+
+def wilson(successes: Floats, n: Floats, level: float) -> tuple[Floats, Floats]:
+    """``(k,)`` ends of Wilson's intervals, for many shares at once; 0 and 1 where ``n`` is 0."""
+    from scipy.stats import norm
+
+    z = norm.ppf((1 + level) / 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = successes / n
+        middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        reach = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return (
+        np.where(n > 0, np.clip(middle - reach, 0, 1), 0.0),
+        np.where(n > 0, np.clip(middle + reach, 0, 1), 1.0),
+    )
+
+
+def newcombe(a: Floats, n: Floats, b: Floats, m: Floats, level: float) -> tuple[Floats, Floats]:
+    """Intervals of ``a / n - b / m`` (Newcombe, Statistics in Medicine 17, 1998, method 10).
+
+    -1 and 1 where there is no such share.
+    """
+    (p_low, p_high), (q_low, q_high) = wilson(a, n, level), wilson(b, m, level)
+    with np.errstate(invalid="ignore"):
+        p, q = a / n, b / m
+        low = p - q - np.hypot(p - p_low, q_high - q)
+        high = p - q + np.hypot(p_high - p, q - q_low)
+    known = (n > 0) & (m > 0)
+    return np.where(known, low, -1.0), np.where(known, high, 1.0)

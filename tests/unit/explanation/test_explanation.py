@@ -10,6 +10,7 @@ import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 import nasbench_lab as lab
+from nasbench_lab import stats
 from nasbench_lab.benchmark import Objective, TableBenchmark
 from nasbench_lab.errors import QueryError
 from nasbench_lab.explanation import explain_table
@@ -24,7 +25,7 @@ from nasbench_lab.explanation.incumbents import different_decisions, incumbent_c
 from nasbench_lab.explanation.known import Known, known_of_runs
 from nasbench_lab.explanation.path import changes, shortest_path
 from nasbench_lab.explanation.sentences import sentences
-from nasbench_lab.explanation.winners import _newcombe, winners
+from nasbench_lab.explanation.winners import newcombe, wilson, winners
 from nasbench_lab.landscape.landscape import survey
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
 from nasbench_lab.tables.columns import Column, TableInfo
@@ -152,9 +153,9 @@ def test_each_tree_is_decomposed_exactly():
     rng, columns = np.random.default_rng(2), _Columns(space)
     learnt = every[rng.integers(space.size, size=15)]
     forest = RandomForestRegressor(5, random_state=0).fit(columns.of(learnt), rng.normal(size=15))
-    for tree in forest.estimators_:
-        predicted = tree.predict(columns.of(every))
-        mean, variance, means = _tree_marginals(tree.tree_, columns)
+    for tree, limit in itertools.product(forest.estimators_, (-math.inf, 0.3)):
+        predicted = np.maximum(tree.predict(columns.of(every)), limit)
+        mean, variance, means = _tree_marginals(tree.tree_, columns, limit)
         assert (mean, variance) == pytest.approx((predicted.mean(), predicted.var()))
         whole = _decomposed(space, *_marginals(space, predicted))
         for part, exact in zip(_decomposed(space, mean, variance, means), whole, strict=True):
@@ -204,10 +205,16 @@ def test_few_unknown_combinations_leave_the_shares_exact_over_the_others():
 # Winners
 
 
-def test_intervals_are_those_of_statsmodels():
-    for a, n, b, m in ((7, 10, 30, 100), (0, 12, 5, 40), (12, 12, 1, 9)):
-        wanted = confint_proportions_2indep(a, n, b, m, method="newcomb", alpha=0.01)
-        assert _newcombe(a, n, b, m, 0.99) == pytest.approx(wanted)
+def test_intervals_are_those_of_scipy_and_statsmodels():
+    a, n, b, m = np.array([(7, 10, 30, 100), (0, 12, 5, 40), (12, 12, 1, 9)], float).T
+    differences, shares = newcombe(a, n, b, m, 0.99), wilson(a, n, 0.95)
+    for i in range(3):
+        wanted = confint_proportions_2indep(a[i], n[i], b[i], m[i], method="newcomb", alpha=0.01)
+        assert (differences[0][i], differences[1][i]) == pytest.approx(wanted)
+        wanted = stats.wilson_interval(int(a[i]), int(n[i]))
+        assert (shares[0][i], shares[1][i]) == pytest.approx(wanted)
+    zero = np.zeros(1)
+    assert newcombe(zero, zero, zero, zero + 5, 0.95) == (-1.0, 1.0)
 
 
 def test_winners_share_the_option_that_makes_them_win():
