@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +69,17 @@ def shortest_path(
         space is too large to enumerate and has decisions with conditions, or the start is in so many
         decisions different that the paths are too many.
     """
+    for distance in _distances(landscape, goal_rows):
+        if (way := _way(landscape, start, distance)) is not None:
+            return Path(_steps(landscape, report, way[0]), way[1])
+    return None
+
+
+def _way(
+    landscape: Landscape, start: Architecture, distance: Callable[[Architectures], Ints]
+) -> tuple[Architectures, float] | None:
+    """The best way on which each change leads one nearer to the goal, and what it loses."""
     table, space = landscape.table, landscape.table.space
-    distance = _distance(landscape, goal_rows)
-    if distance is None:
-        return None
     first = np.array([start])
     left = int(distance(first)[0])
     if left < 0:
@@ -107,30 +115,32 @@ def shortest_path(
     for layer, parent in zip(layers[-2::-1], parents[::-1], strict=True):
         at = int(parent[at])
         way.append(layer[at])
-    return Path(_steps(landscape, report, np.array(way[::-1])), loses)
+    return np.array(way[::-1]), loses
 
 
-def _distance(landscape: Landscape, goal_rows: Ints) -> Callable[[Architectures], Ints] | None:
-    """A function that says how many changes architectures are from the nearest goal, -1 for no way.
+def _distances(landscape: Landscape, goal_rows: Ints) -> Iterator[Callable[[Architectures], Ints]]:
+    """Functions that say how many changes architectures are from the nearest goal, -1 for no way.
 
-    None if nobody knows. Of a space that is too large to enumerate, it counts the decisions that
-    differ, and there may be no way of so few changes.
+    The first counts the decisions that differ, where a change is one of these. If it finds no way,
+    there may be a longer one around what is unknown, and the second knows it from all architectures.
+    Of a space that is too large to enumerate there is none, and none at all if it has conditions.
     """
     table, space = landscape.table, landscape.table.space
-    try:
-        every = space.at(np.arange(space.size if space.size <= LIMIT else 0))
-    except InvalidArchitectureError:  # not every combination of options is an architecture
-        every = np.empty((0, len(space.decisions)), np.int64)
-    if len(every):
-        rows = table.row(every)
-        allowed = (rows >= 0) & np.isfinite(landscape.fitness[rows])
-        goals = every[np.isin(rows, goal_rows) & allowed]
+    goals, allowed = table.architectures[goal_rows], None
+    with suppress(InvalidArchitectureError):  # not every combination of options is an architecture
+        if space.size <= LIMIT:
+            every = space.at(np.arange(space.size))
+            rows = table.row(every)
+            allowed = (rows >= 0) & np.isfinite(landscape.fitness[rows])
+            goals = every[np.isin(rows, goal_rows) & allowed]
+    if not len(goals):
+        return
+    plain = type(space).neighbours is SearchSpace.neighbours
+    if not space.conditional and (plain or allowed is None):
+        yield lambda some: np.min([(some != goal).sum(axis=1) for goal in goals], axis=0)
+    if allowed is not None:
         to_goal = moves_to(space, goals, allowed)
-        return lambda some: to_goal[space.index(some)]
-    goals = table.architectures[goal_rows]
-    if space.conditional:
-        return None
-    return lambda some: np.min([(some != goal).sum(axis=1) for goal in goals], axis=0)
+        yield lambda some: to_goal[space.index(some)]
 
 
 def _steps(landscape: Landscape, report: Query | str, way: Architectures) -> pd.DataFrame:

@@ -301,7 +301,13 @@ def test_a_path_goes_around_what_is_unknown_or_there_is_none():
     landscape = survey(table_of(space, values))
     path = shortest_path(landscape, "test_accuracy", (0, 0, 0), np.array([space.index((1, 1, 1))]))
     assert (path.changes, path.loses) == (3, 0)
-    values[space.index((0, 1, 1))] = NAN
+    # Both ways of two changes are unknown, and one of four is known.
+    values[space.index((1, 1, 0))] = 1.0
+    values[space.index((1, 0, 1))] = values[space.index((0, 1, 1))]
+    detour = survey(table_of(space, values))
+    path = shortest_path(detour, "test_accuracy", (0, 0, 0), np.array([space.index((1, 1, 0))]))
+    assert path.changes == 4
+    values[space.index((1, 0, 1))] = values[space.index((0, 1, 1))] = NAN
     landscape = survey(table_of(space, values))
     goal = np.array([space.index((1, 1, 1))])
     assert shortest_path(landscape, "test_accuracy", (0, 0, 0), goal) is None
