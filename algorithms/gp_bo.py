@@ -185,14 +185,20 @@ class GPBO(SearchAlgorithm):
 
     def _draw_from(self, prior: Prior) -> Architecture | None:
         """The architecture, not asked before, that is best in a draw of what tasks let expect."""
-        if self._whole:
-            candidates = all_candidates(self.space, self.kernel.name)
-        else:
-            sample = self.space.canonical(self.space.sample(self.rng, self.n_candidates))
-            candidates = Candidates(self.kernel, np.unique(sample, axis=0))
+        candidates = self._initial_candidates()
         mean, spread = prior.expected(candidates, self._whole)
-        drawn = mean + spread * self.rng.normal(size=len(mean))
-        for i in np.argsort(-drawn, kind="stable").tolist():
+        return self._best_new(candidates, mean + spread * self.rng.normal(size=len(mean)))
+
+    def _initial_candidates(self) -> Candidates:
+        """All architectures, or random ones, before there are results."""
+        if self._whole:
+            return all_candidates(self.space, self.kernel.name)
+        sample = self.space.canonical(self.space.sample(self.rng, self.n_candidates))
+        return Candidates(self.kernel, np.unique(sample, axis=0))
+
+    def _best_new(self, candidates: Candidates, values: NDArray[np.float64]) -> Architecture | None:
+        """The candidate of the greatest value that was not asked, or a random one if all were."""
+        for i in np.argsort(-values, kind="stable").tolist():
             architecture = tuple(candidates.architectures[i].tolist())
             if architecture not in self._taken:
                 return architecture

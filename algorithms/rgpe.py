@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from algorithms._surrogates import acquisition as acquisitions
 from algorithms._transfer import TaskModel, predicted, predicted_at_all, task_models
-from algorithms.gp_bo import GPBO, all_candidates
+from algorithms.gp_bo import GPBO
 from nasbench_lab.algorithm import History, check_choice, check_history, check_number
 from nasbench_lab.predictors.posterior import Posterior
 from nasbench_lab.spaces import Architecture, Architectures, SearchSpace
@@ -67,19 +67,12 @@ class RGPE(GPBO):
     def _draw_initial(self) -> Architecture | None:
         """The best by one of the other tasks that was not asked before."""
         chosen = int(self.rng.random() * len(self._models))
+        candidates = self._initial_candidates()
         if self._whole:
-            candidates = all_candidates(self.space, self.kernel.name)
-            architectures = candidates.architectures
             means = predicted_at_all(self._models, candidates)[0][chosen]
         else:
-            sample = self.space.canonical(self.space.sample(self.rng, self.n_candidates))
-            architectures = np.unique(sample, axis=0)
-            means = self._models[chosen].predict(architectures)[0]
-        for i in np.argsort(-means, kind="stable").tolist():
-            architecture = tuple(architectures[i].tolist())
-            if architecture not in self._taken:
-                return architecture
-        return self._draw()
+            means, _ = self._models[chosen].predict(candidates.architectures)
+        return self._best_new(candidates, means)
 
     def _acquire(self, posterior: Posterior, barred: NDArray[np.bool_]) -> int:
         """The position of the candidate at which the acquisition function is greatest."""
