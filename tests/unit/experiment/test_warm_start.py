@@ -240,7 +240,7 @@ def test_each_task_of_a_comparison_begins_with_the_others(tmp_path):
     again = lab.Result.open(tmp_path / "result")
     assert again.traces(CORA, "Learns")[0].settings["warm_start"] == started.to_json()
     assert "prior from" in again.setting(CORA)
-    sentence = f"were given what is known of these (from {CORA} and {CS})."
+    sentence = f"were given what is known of these, not of the task itself (from {CORA} and {CS})."
     assert sentence in " ".join(methods(again, []))
 
 
