@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache
 from typing import Any, overload
 
 import numpy as np
@@ -53,8 +53,6 @@ class NB201Space(SearchSpace):
 
     def __init__(self) -> None:
         super().__init__("nb201", [Decision(f"{s}->{t}", OPERATIONS) for s, t in EDGES])
-
-    _cached = (*SearchSpace._cached, "_graph_representatives", "_string_representatives")
 
     def _format(self, architecture: Architecture) -> str:
         a = [OPERATIONS[option] for option in architecture]
@@ -103,26 +101,12 @@ class NB201Space(SearchSpace):
             UnknownNameError: There is no such method.
         """
         if method == "graph":
-            representatives = self._graph_representatives
+            representatives = _representatives(_graph_form)
         elif method == "string":
-            representatives = self._string_representatives
+            representatives = _representatives(unique_string)
         else:
             raise UnknownNameError("canonical method", method, ("graph", "string"))
         return self.at(representatives[self.index(architecture)])
-
-    @cached_property
-    def _graph_representatives(self) -> NDArray[np.int64]:
-        return self._first_of_class(_graph_form)
-
-    @cached_property
-    def _string_representatives(self) -> NDArray[np.int64]:
-        return self._first_of_class(unique_string)
-
-    def _first_of_class(self, form: Callable[[Architecture], str]) -> NDArray[np.int64]:
-        """``(size,)``: the lowest index of a cell with the same form, for each index."""
-        first: dict[str, int] = {}
-        cells = itertools.product(range(len(OPERATIONS)), repeat=len(EDGES))
-        return np.array([first.setdefault(form(cell), i) for i, cell in enumerate(cells)])
 
     def _encode(self, architectures: Architectures, encoding: str) -> NDArray[np.float64]:
         if encoding == "adjacency":
@@ -141,6 +125,17 @@ class NB201Space(SearchSpace):
                 offset += (len(OPERATIONS) - 1) ** len(path)
             return indicators(np.stack(columns, axis=1), offset)
         return super()._encode(architectures, encoding)
+
+
+@cache
+def _representatives(form: Callable[[Architecture], str]) -> NDArray[np.int64]:
+    """``(15625,)``: the lowest index of a cell with the same form, for each index.
+
+    All copies of the space in a process share it.
+    """
+    first: dict[str, int] = {}
+    cells = itertools.product(range(len(OPERATIONS)), repeat=len(EDGES))
+    return np.array([first.setdefault(form(cell), i) for i, cell in enumerate(cells)])
 
 
 def unique_string(cell: Architecture) -> str:
