@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     from nasbench_lab.landscape.predictors import PredictorStudy
 
+NAMES = (
+    "random_forest, gradient_boosting, xgboost, lightgbm, ngboost, ridge, bayesian_ridge, gp, "
+    "mlp_ensemble, gcn, learning_curve and zero_cost"
+)
+
 PREDICT_EXAMPLES = """Examples:\n
     nasbench-lab predict nb201-digits --predictor random_forest --predictor "gp(kernel=wl)"\n
     nasbench-lab predict nas-bench-graph/cora --size 20 --size 200 --seeds 30"""
@@ -33,7 +38,7 @@ def predict(
             "--predictor",
             "-p",
             help="Name, or name(setting=value, …), several times; all that can learn from the table "
-            "if unset.",
+            f"if unset. There are {NAMES}.",
         ),
     ] = None,
     size: Annotated[

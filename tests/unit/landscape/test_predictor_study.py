@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 from sklearn.linear_model import RidgeCV
 
+from nasbench_lab.cli.predict import NAMES
 from nasbench_lab.errors import MissingPackageError, QueryError, UnknownNameError, UnsuitedError
 from nasbench_lab.figures.predictors import predictors_figure
 from nasbench_lab.landscape.predictors import METRICS, study_predictors
@@ -141,6 +142,10 @@ def test_the_figure_shows_each_predictor(table):
     assert first.get_title(loc="left") == "Kendall's τ"
     assert predictors_figure(study, title=False).axes[0].get_title(loc="left") == ""
     assert "regret of the best predicted, %" in [axes.get_ylabel() for axes in figure.axes]
+
+
+def test_the_help_names_all_predictors():
+    assert set(NAMES.replace(" and ", ", ").split(", ")) == set(PREDICTORS)
 
 
 @pytest.mark.long

@@ -180,6 +180,9 @@ def test_unknown_names_and_settings():
         made("gp", kernel="rbf")
     with pytest.raises(UnsuitedError, match="Take a kernel or predictor on decisions"):
         made("gp", CHAIN, kernel="wl")
+    if "gcn" in HERE:
+        with pytest.raises(UnsuitedError, match="architectures that are graphs"):
+            made("gcn", CHAIN)
     for name, settings in (
         ("random_forest", {"n_trees": 0}),
         ("gradient_boosting", {"learning_rate": -1}),
