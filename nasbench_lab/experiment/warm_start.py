@@ -39,8 +39,8 @@ N_CANDIDATES = 10
 """How many of other tasks' best are evaluated first."""
 
 STARTS = {
-    "prior": "Algorithms that learn from other tasks were given what is known of these, not of the task "
-    "itself",
+    "prior": "Algorithms that learn from other tasks were given what is known of these, not of the "
+    "task itself",
     "candidates": f"Each run began with up to {N_CANDIDATES} of the best architectures of other tasks",
     "results": "Each run began with earlier results on the same benchmark, at no cost",
 }
