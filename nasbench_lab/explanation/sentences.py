@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_lab.benchmark import Objective
+from nasbench_lab.explanation.known import Floats
+from nasbench_lab.landscape.analysis import bulk
 from nasbench_lab.words import counted, listed
 
 if TYPE_CHECKING:
@@ -16,8 +18,14 @@ if TYPE_CHECKING:
 _NAMED = 3
 """The most decisions or options that a sentence names."""
 
+_MOST_APART = 0.5
+"""If values far from all others make up more of the variance, it says little of the others."""
+
 WEAK = 0.5
 """A forest that explains less of the variance is called weak."""
+
+NO_UNIT = ("", "1")
+"""Units of plain numbers, which are not written."""
 
 QUESTIONS = {
     "importance": "Which decisions matter?",
@@ -42,12 +50,17 @@ def number(value: float, objective: Objective, *, signed: bool = False) -> str:
     """A value with its unit; a signed one is a difference."""
     text = f"{value:{'+' if signed else ''}.4g}".replace("-", "−")
     unit = "points" if signed and objective.unit == "%" else objective.unit
-    return f"{text} {unit}".rstrip()
+    return text if unit in NO_UNIT else f"{text} {unit}"
 
 
 def named(objective: Objective) -> str:
     """The objective's name in words."""
     return objective.name.replace("_", " ")
+
+
+def label(objective: Objective) -> str:
+    """The objective as an axis shows it, with its unit."""
+    return named(objective) + ("" if objective.unit in NO_UNIT else f" ({objective.unit})")
 
 
 def _importance(explanation: Explanation) -> str:
@@ -70,6 +83,12 @@ def _importance(explanation: Explanation) -> str:
     if found.pairs is not None and len(found.pairs):
         pair = found.pairs.iloc[0]
         text += f"; of pairs, by {pair['first']} with {pair['second']} ({pair['importance']:.0%})"
+    apart, variance = _apart(explanation.known.scores)
+    if variance > _MOST_APART:
+        text += (
+            f". But {counted(apart, 'architecture')} far from all others "
+            f"{'makes' if apart == 1 else 'make'} up {variance:.0%} of the variance"
+        )
     good = lines.dropna(subset="among_good")
     if len(good):
         good = good.sort_values("among_good", ascending=False, kind="stable").head(_NAMED)
@@ -80,6 +99,13 @@ def _importance(explanation: Explanation) -> str:
         f"{text}. This is what a random forest learnt; it explains {max(found.fit, 0):.0%} of the "
         f"variance of what it did not learn.{_weak(found.fit)}"
     )
+
+
+def _apart(scores: Floats) -> tuple[int, float]:
+    """How many values are far from all others, and their share of the variance."""
+    low, high = bulk(scores)
+    squares, far = (scores - scores.mean()) ** 2, (scores < low) | (scores > high)
+    return int(far.sum()), float(squares[far].sum() / squares.sum())
 
 
 def _weak(fit: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_lab.explanation.explanation import Explanation
-from nasbench_lab.explanation.sentences import QUESTIONS, named, number, sentences
+from nasbench_lab.explanation.sentences import QUESTIONS, label, named, number, sentences
 from nasbench_lab.figures.layout import PALETTE, WIDTHS, drawable, styled, wrapped
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def winners_figure(explanation: Explanation) -> Figure:
     panel.plot(
         100 * lines["rest_share"], places, "o", mfc="w", color=GREY, ms=4.5, label="the rest"
     )
-    for some, colour, label in (
+    for some, colour, who in (
         (~marked, GREY, "the best"),
         (marked, BLUE, "the best, where chance does not explain it"),
     ):
@@ -151,7 +151,7 @@ def winners_figure(explanation: Explanation) -> Figure:
             ends = np.abs(100 * lines[["best_low", "best_high"]].to_numpy().T - best)
             panel.errorbar(
                 best[some], places[some], xerr=ends[:, some], fmt="o", color=colour, ms=4.5,
-                elinewidth=1.0, label=label,
+                elinewidth=1.0, label=who,
             )  # fmt: skip
     names = [drawable(f"{line.decision}: {line.option}") for line in lines.itertuples()]
     panel.set_yticks(places, names)
@@ -174,8 +174,8 @@ def path_figure(explanation: Explanation) -> Figure:
     panel.plot(steps["value"], places, "-o", color=BLUE, ms=5, label=drawable(named(objective)))
     report = explanation.report
     if report is not None and report.unit == objective.unit and steps["reported"].notna().any():
-        label = drawable(f"{named(report)}, which decides nothing")
-        panel.plot(steps["reported"], places, ":s", color=GREY, ms=3.5, lw=1.0, label=label)
+        beside = drawable(f"{named(report)}, which decides nothing")
+        panel.plot(steps["reported"], places, ":s", color=GREY, ms=3.5, lw=1.0, label=beside)
     labels = ["start"]
     for line in steps.iloc[1:].itertuples():
         gain = number(float(line.gain), objective, signed=True)
@@ -184,7 +184,7 @@ def path_figure(explanation: Explanation) -> Figure:
     for text, gain in zip(panel.get_yticklabels(), steps["gain"], strict=True):
         text.set_color(RED if gain < 0 else "k")
     panel.set_ylim(n - 0.5, -0.5)
-    panel.set_xlabel(drawable(f"{named(objective)} ({objective.unit})".replace(" ()", "")))
+    panel.set_xlabel(drawable(label(objective)))
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
@@ -223,6 +223,6 @@ def incumbents_figure(explanation: Explanation) -> Figure:
                 textcoords="offset points", ha="center", **_SMALL,
             )  # fmt: skip
     panel.set_xlabel("evaluation; numbers: decisions changed since the nearest known evaluation")
-    panel.set_ylabel(drawable(f"{named(objective)} ({objective.unit})".replace(" ()", "")))
+    panel.set_ylabel(drawable(label(objective)))
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure

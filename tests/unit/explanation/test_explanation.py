@@ -24,7 +24,7 @@ from nasbench_lab.explanation.importance import (
 from nasbench_lab.explanation.incumbents import different_decisions, incumbent_chain, near_by_chance
 from nasbench_lab.explanation.known import Known, known_of_runs
 from nasbench_lab.explanation.path import changes, shortest_path
-from nasbench_lab.explanation.sentences import sentences
+from nasbench_lab.explanation.sentences import number, sentences
 from nasbench_lab.explanation.winners import newcombe, wilson, winners
 from nasbench_lab.landscape.landscape import survey
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
@@ -358,6 +358,21 @@ def test_the_start_is_random_by_the_seed_or_named():
     values[3] = NAN
     with pytest.raises(QueryError, match=r"has none for 'x:u:3'"):
         explain_table(table_of(PLAIN, values), start="x:u:3")
+
+
+def test_values_far_from_all_others_are_named():
+    values = np.random.default_rng(10).normal(size=24)
+    told = sentences(explain_table(table_of(PLAIN, values)))["importance"]
+    assert "far from all others" not in told
+    values[7] = -1e6
+    told = sentences(explain_table(table_of(PLAIN, values)))["importance"]
+    # Of n values, one that is far away has 1 - 1 / n of the variance, and the others' mean the rest.
+    assert "1 architecture far from all others makes up 96% of the variance" in told
+
+
+def test_plain_numbers_have_no_unit():
+    assert number(0.25, Objective("loss", "1")) == "0.25"
+    assert number(-0.25, Objective("accuracy", "%"), signed=True) == "−0.25 points"
 
 
 def test_too_little_is_refused():
