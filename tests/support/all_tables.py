@@ -4,14 +4,22 @@ import pytest
 
 from nasbench_lab.registry import table_sources
 
-FAMILIES = {"fcnet": "fcnet/protein_structure", "mlp": "mlp/car"}
-"""Families whose tables differ in nothing but values and take seconds to import, and one of each."""
+FEW = ("fcnet/protein_structure", "mlp/car")
+"""One of each family whose tables differ in nothing but values, and take seconds to import."""
 
 
-def tables():
-    """The names of all tables, as parameters; of some families, `make test` has one table."""
+def tables(*few):
+    """The names of all tables, as parameters; of some families, `make test` has few.
+
+    Args:
+        *few: Tables that stand for the others of their families, besides ``FEW``.
+    """
+    shown = {*FEW, *few}
+    families = {name.partition("/")[0] for name in shown}
     return [
-        pytest.param(name, marks=[pytest.mark.slow] * (FAMILIES.get(family, name) != name))
+        pytest.param(
+            name,
+            marks=[pytest.mark.slow] * (name.partition("/")[0] in families and name not in shown),
+        )
         for name in sorted(table_sources())
-        for family in [name.partition("/")[0]]
     ]
