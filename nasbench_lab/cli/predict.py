@@ -60,6 +60,13 @@ def predict(
         int | None,
         typer.Option(min=1, help="Epochs that learning_curve sees; a quarter of all if unset."),
     ] = None,
+    one_trial: Annotated[
+        bool,
+        typer.Option(
+            "--one-trial",
+            help="Learn the value of one random trial, which is what a search sees, not the mean.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -94,6 +101,7 @@ def predict(
             test=test,
             top=top,
             early=early,
+            one_trial=one_trial,
             progress=advance,
         )
     means = prediction_frame(study.frame, list(METRICS))

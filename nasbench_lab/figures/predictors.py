@@ -63,7 +63,7 @@ def predictors_figure(study: PredictorStudy, *, title: bool = True) -> Figure:
             panel.set_ylabel(drawable(text))
             if title:
                 panel.set_title(drawable(METRICS[metric]), loc="left")
-        figure.legend(loc="outside lower center", ncols=4, frameon=False)
+        figure.legend(loc="outside upper center", ncols=4, frameon=False)
         seeds = int(means["seeds"].min())
         figure.supxlabel(
             f"architectures learned from; {drawable(study.table)}, {drawable(study.column.name)}, "

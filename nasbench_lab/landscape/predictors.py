@@ -79,6 +79,7 @@ def study_predictors(
     test: int = 1000,
     top: int = 10,
     early: int | None = None,
+    one_trial: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> PredictorStudy:
     """Lets predictors learn from random architectures of a table, and predict others.
@@ -98,6 +99,8 @@ def study_predictors(
         test: How many architectures to predict, or fewer if the table has no more.
         top: How many architectures the top has.
         early: How many of the column's epochs ``learning_curve`` sees; a quarter by default.
+        one_trial: Whether predictors learn the value of one random trial of each architecture, which
+            is what a search sees, and not the mean. They are judged by means all the same.
         progress: Called with the number of finished fits, that of all, and what is going on.
 
     Raises:
@@ -128,14 +131,22 @@ def study_predictors(
     lines: list[dict[str, Any]] = []
     total = len(chosen) * len(learned) * seeds
     for label, (kind, settings) in chosen.items():
+        # The first fit imports libraries; it is not measured.
+        _measured(
+            make_predictor(kind, table.space, **settings),
+            *(table, values, values, more[label], rows[:5], rows[:5], 1, column),
+        )
         for n in learned:
             for seed in range(seeds):
                 if progress is not None:
                     progress(len(lines), total, f"{label}, {n}")
                 order = np.random.default_rng(seed).permutation(rows)
                 train, new = order[:n], order[learned[-1] : learned[-1] + n_test]
+                seen = _of_one_trial(table, column, values, seed) if one_trial else values
                 predictor = make_predictor(kind, table.space, seed, **settings)
-                measured = _measured(predictor, table, values, more[label], train, new, top, column)
+                measured = _measured(
+                    predictor, table, seen, values, more[label], train, new, top, column
+                )
                 line = {"predictor": label, "architectures": n, "seed": seed}
                 lines.append({**line, **measured})
     if progress is not None:
@@ -216,9 +227,19 @@ def _columns(
     return None
 
 
+def _of_one_trial(table: Table, column: Column, means: Floats, seed: int) -> Floats:
+    """``(rows,)`` values of a random trial of each row, among those that it has."""
+    trials = np.asarray(table.trials(column.name), np.float64)
+    order = np.random.default_rng([seed, 1]).random(trials.shape)
+    first = np.where(np.isfinite(trials), order, 2.0).argmin(axis=1)
+    chosen = np.take_along_axis(trials, first[:, None], axis=1)[:, 0]
+    return np.where(np.isfinite(chosen), chosen, means)
+
+
 def _measured(
     predictor: Predictor,
     table: Table,
+    seen: Floats,
     values: Floats,
     columns: Floats | None,
     train: NDArray[np.int64],
@@ -226,11 +247,11 @@ def _measured(
     top: int,
     column: Column,
 ) -> dict[str, float]:
-    """``METRICS`` of one predictor that learns once."""
+    """``METRICS`` of one predictor that learns what is seen once, judged by values."""
     more = (None, None) if columns is None else (columns[train], columns[new])
     with threadpool_limits(1):
         start = time.perf_counter()
-        predictor.fit(table.architectures[train], values[train], more[0])
+        predictor.fit(table.architectures[train], seen[train], more[0])
         fitted = time.perf_counter()
         predicted, _ = predictor.predict(table.architectures[new], more[1])
         ended = time.perf_counter()

@@ -1,10 +1,12 @@
 """The study of predictors on a table, and its command."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from figure_checks import nothing_overlaps
 from scipy.stats import kendalltau, spearmanr
 from sklearn.linear_model import RidgeCV
 
@@ -78,6 +80,34 @@ def test_numbers_are_those_of_scipy_and_a_loop(table):
     assert (study.frame[["fit_s", "query_ms"]] > 0).all().all()
 
 
+class Remembers(Constant):
+    """Keeps the values that it learned."""
+
+    learned: ClassVar[list] = []
+
+    def fit(self, architectures, values, columns=None):
+        self.learned.append((architectures, values))
+        super().fit(architectures, values, columns)
+
+
+def test_one_trial_of_each_may_be_learned(table, tmp_path):
+    options = np.indices((5, 5, 5)).reshape(3, -1).T
+    trials = options.sum(axis=1)[:, None] + [0.0, 100.0, np.nan]
+    trials[:60, 2] = trials[:60, 0] + 200.0
+    column = Column("valid_error", "error", "%", False, "valid", trials=(1, 2, 3))
+    noisy = Table.create(tmp_path / "noisy", table.info, {column: trials[:, :, None]})
+    Remembers.learned.clear()
+    study_predictors(
+        noisy, None, {"x": (Remembers, {})}, sizes=[50], seeds=2, test=20, top=2, one_trial=True
+    )
+    _, *fits = Remembers.learned  # the first is not measured
+    chosen = [values - architectures.sum(axis=1) for architectures, values in fits]
+    assert len(fits) == 2
+    for one in chosen:
+        assert set(one.tolist()) == {0.0, 100.0, 200.0}
+    assert not np.array_equal(*chosen)
+
+
 def test_what_predicts_nothing_is_worth_nothing(table):
     study = study_predictors(
         table, predictors={"none": (Constant, {})}, sizes=[10], seeds=100, test=60, top=6
@@ -133,6 +163,7 @@ def test_the_figure_shows_each_predictor(table):
     chosen = {name: (name, {}) for name in ("ridge", "bayesian_ridge")}
     study = study_predictors(table, predictors=chosen, sizes=[5, 20], seeds=2, test=30)
     figure = predictors_figure(study)
+    nothing_overlaps(figure, [*figure.axes, *figure.legends, figure._supxlabel])
     first = figure.axes[0]
     assert [line.get_label() for line in first.lines] == ["ridge", "bayesian_ridge"]
     means = prediction_frame(study.frame, ["kendall"])
