@@ -189,7 +189,7 @@ def _incumbents(explanation: Explanation) -> str:
     shares = all_informed.assign(near=all_informed["changes"] <= 1).groupby(
         "algorithm", sort=False
     )["near"]
-    told = [f"{share:.0%} of {name}" for name, share in shares.mean().items()]
+    told = [f"{share:.0%} of those of {name}" for name, share in shares.mean().items()]
     runs = len(every[["algorithm", "seed"]].drop_duplicates())
     if told and runs > 1:
         text += f". Over all runs, that holds for {listed(told)}"
