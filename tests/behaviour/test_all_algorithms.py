@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 from one_shot import BY_PREDICTORS, EVALUATING
 
-from nasbench_lab.registry import load_benchmark
+from nasbench_lab.registry import algorithm_class, load_benchmark
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.stats import bootstrap_interval, curves
 from nasbench_lab.workers import Workers
 
-ALGORITHMS = [name for name in sorted(EVALUATING) if name != "random_search"]
+# Controllers and DQN train a network in each run, and have seeds of their own: see test_agents.py.
+ALGORITHMS = [
+    name
+    for name in sorted(EVALUATING)
+    if name != "random_search" and not algorithm_class(name).needs_torch
+]
 FEW = 10
 """Seeds of the algorithms that learn a predictor, which take seconds per run."""
 # Table, clock, the two budgets, the axis along which they are, and the workers.

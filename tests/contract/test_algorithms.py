@@ -229,6 +229,16 @@ MORE_VARIANTS = [
     ("random_scalarization", {"scalarization": "linear"}),
     ("random_scalarization", {"n_initial": 1, "n_weights": 1}),
     *((name, small(name)) for name in RUNNABLE_ONE_SHOT),
+    ("q_learning", {"schedule": 10, "learning_rate": 0.1, "replays": 1}),
+    *(
+        (name, {**small(name), **changed})
+        for name, changed in (
+            ("lstm_controller", {"batch_size": 1, "layers": 2, "entropy_weight": 0.0}),
+            ("ppo_controller", {"batch_size": 3, "updates": 4, "clip": 1.0}),
+            ("dqn", {"batch_size": 1, "target_every": 1, "schedule": 10}),
+        )
+        if name in EVALUATING
+    ),
     ("gp_bo", {"kernel": "wl"}),
     ("bananas", {"predictor": "gp"}),
     ("pnas", {"predictor": "ridge", "beam_size": 3}),

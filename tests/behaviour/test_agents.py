@@ -1,0 +1,46 @@
+"""Agents learn: as many evaluations lead to better architectures than random search finds."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from nasbench_lab.registry import load_benchmark
+from nasbench_lab.running.comparison import compare
+from nasbench_lab.stats import anytime
+
+AGENTS = [
+    "q_learning",
+    *(("lstm_controller", "ppo_controller", "dqn") if find_spec("torch") else ()),
+]
+
+
+def final_regrets(algorithm, table, seeds):
+    """(seeds,) validation regrets after 200 evaluations."""
+    benchmark = load_benchmark(table)
+    result = compare([algorithm], benchmark, budget=200, seeds=seeds)
+    return np.array([anytime(run.trace, benchmark, "valid_regret")[-1] for run in result.runs])
+
+
+def standard_errors_below(ours, random):
+    """By how many standard errors of the difference our mean regret is below random search's."""
+    error = np.hypot(ours.std(ddof=1) / len(ours) ** 0.5, random.std(ddof=1) / len(random) ** 0.5)
+    return (random.mean() - ours.mean()) / error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ["nb201-digits", "nas-bench-graph/cora"])
+@pytest.mark.parametrize("agent", AGENTS)
+def test_agents_are_better_than_random_search(agent, table):
+    ours, random = (
+        final_regrets(*one) for one in ((agent, table, 60), ("random_search", table, 200))
+    )
+    print(f"{agent} on {table}: {ours.mean():.3f} against {random.mean():.3f}")
+    assert standard_errors_below(ours, random) > 2
+
+
+@pytest.mark.long
+def test_short_form():
+    ours = final_regrets("q_learning", "nb201-digits", 20)
+    # The long form's difference is about 4 of these standard errors; 1 is asked.
+    assert standard_errors_below(ours, final_regrets("random_search", "nb201-digits", 60)) > 1
