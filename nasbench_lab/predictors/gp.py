@@ -11,7 +11,6 @@ from nasbench_lab.predictors.gaussian_process import MOST_FITTED, fit_hyperparam
 from nasbench_lab.predictors.kernels import Kernel
 from nasbench_lab.predictors.posterior import Candidates, Posterior
 from nasbench_lab.predictors.predictor import Floats, Predictor
-from nasbench_lab.predictors.standardisation import Standardisation
 from nasbench_lab.spaces import Architectures, SearchSpace
 
 _AT_ONCE = 4096
@@ -21,13 +20,15 @@ _AT_ONCE = 4096
 class GaussianProcess(Predictor):
     """The Gaussian process of ``gp_bo``; the standard deviation is without the noise.
 
-    Values far below the others count as less far, as in ``gp_bo``. It takes no columns.
+    Values far off in the longer tail count as less far, as in ``gp_bo``. It takes no columns.
 
     Args:
         space: The space of the architectures.
         kernel: One of ``nasbench_lab.predictors.kernels.KERNELS``.
         **kwargs: ``seed`` of ``Predictor``; nothing is random.
     """
+
+    robust = True
 
     def __init__(self, space: SearchSpace, *, kernel: str = "ordinal", **kwargs: Any) -> None:
         super().__init__(space, **kwargs)
@@ -51,6 +52,3 @@ class GaussianProcess(Predictor):
             means.append(posterior.mean)
             variances.append(posterior.variance)
         return np.concatenate(means), np.sqrt(np.maximum(np.concatenate(variances), 0.0))
-
-    def _standardised(self, values: Floats) -> Standardisation:
-        return Standardisation.of(values)

@@ -35,7 +35,8 @@ _AT_ONCE = 4096
 class GraphConvolution(Predictor):
     """The network of BRP-NAS; it gives no standard deviations.
 
-    Columns are added to what it reads of the graph, each scaled to mean 0 and variance 1.
+    Columns are added to what it reads of the graph, each scaled to mean 0 and variance 1. Values far
+    off in the longer tail count as less far.
 
     Args:
         space: The space of the architectures.
@@ -53,7 +54,7 @@ class GraphConvolution(Predictor):
         MissingPackageError: PyTorch is not installed.
     """
 
-    uncertain = False
+    uncertain, robust = False, True
 
     def __init__(
         self,

@@ -26,6 +26,9 @@ _DECAY, _SQUARE_DECAY, _TINY = 0.9, 0.999, 1e-8  # of Adam
 class MLPEnsemble(FeaturePredictor):
     """Networks that differ in their first weights; the standard deviation is theirs.
 
+    Features that are the same in all learned architectures are left out, such as paths that none has.
+    The paper leaves out improbable paths; spaces have up to thousands.
+
     Args:
         space: The space of the architectures.
         n_networks: How many networks.
@@ -67,6 +70,8 @@ class MLPEnsemble(FeaturePredictor):
 
     def _fit_features(self, features: Floats, values: Floats) -> None:
         rng = np.random.default_rng(self.seed)
+        self._varying = np.ptp(features, axis=0) > 0
+        features = features[:, self._varying]
         sizes = [features.shape[1], *[self.width] * self.n_layers, 1]
         networks = self._networks = Networks(self.n_networks, sizes, rng)
         n, step = len(values), 0
@@ -85,7 +90,7 @@ class MLPEnsemble(FeaturePredictor):
                 networks.parameters -= size * mean / (np.sqrt(square) + _TINY)
 
     def _predict_features(self, features: Floats) -> tuple[Floats, Floats]:
-        each = self._networks.outputs(features)[-1][..., 0]
+        each = self._networks.outputs(features[:, self._varying])[-1][..., 0]
         return each.mean(axis=0), each.std(axis=0)
 
 

@@ -52,6 +52,12 @@ class Predictor(ABC):
     uncertain: ClassVar[bool] = True
     """Whether standard deviations say something; else they are 0."""
 
+    robust: ClassVar[bool] = False
+    """Whether values in the longer tail are drawn in, see ``Standardisation.of``.
+
+    Networks that learn nothing would otherwise decide what the model says of the good ones.
+    """
+
     needs_columns: ClassVar[bool] = False
     """Whether it cannot do without columns."""
 
@@ -61,6 +67,7 @@ class Predictor(ABC):
         self._n_columns = 0
         self._constant = False
         self._standardisation = Standardisation(-np.inf, 0.0, 1.0)
+        self._sign = 1.0  # by which values are multiplied, so that the longer tail is the lower one
 
     @abstractmethod
     def _fit(self, architectures: Architectures, values: Floats, columns: Floats) -> None:
@@ -75,9 +82,6 @@ class Predictor(ABC):
     @abstractmethod
     def _predict(self, architectures: Architectures, columns: Floats) -> tuple[Floats, Floats]:
         """``(m,)`` means and standard deviations of standardised values."""
-
-    def _standardised(self, values: Floats) -> Standardisation:
-        return Standardisation.plain(values)
 
     def fit(
         self, architectures: Architectures, values: Floats, columns: Floats | None = None
@@ -110,7 +114,12 @@ class Predictor(ABC):
                 f"zero-cost scores or early epochs. Pass columns of shape (n, k)."
             )
         self.fitted, self._n_columns = True, more.shape[1]
-        self._standardisation = self._standardised(known)
+        middle = float(np.median(known))
+        self._sign = -1.0 if self.robust and known.max() - middle > middle - known.min() else 1.0
+        known = self._sign * known
+        self._standardisation = (Standardisation.of if self.robust else Standardisation.plain)(
+            known
+        )
         self._constant = not np.ptp(known) > 0
         if not self._constant:
             self._fit(data, self._standardisation(known), more)
@@ -145,7 +154,7 @@ class Predictor(ABC):
         if self._constant or not len(data):
             return np.full(len(data), scale.shift), np.zeros(len(data))
         mean, std = self._predict(data, more)
-        return mean * scale.scale + scale.shift, std * scale.scale
+        return self._sign * (mean * scale.scale + scale.shift), std * scale.scale
 
     def _checked(
         self, architectures: Architectures, columns: Floats | None, n: int | None
