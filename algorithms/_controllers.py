@@ -97,7 +97,7 @@ class ControllerSearch(SearchAlgorithm):
 
         from nasbench_lab.trainer.controller import Controller
 
-        # In double precision, different processors draw the same.
+        # In double precision, rounding, which differs between processors, decides no draw.
         self.controller = Controller(
             alphabets(self.space),
             self.rng,
