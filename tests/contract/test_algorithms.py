@@ -96,8 +96,24 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr("nasbench_lab.testing.contract.differs_elsewhere", lambda *_: False)
 
 
-@pytest.mark.parametrize("check", ALGORITHM_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", [*EVALUATING, *BY_PROXIES])
+OTHER_NETWORKS = {"dqn", "ppo_controller"}
+"""Agents that differ from q_learning and lstm_controller in what they train only."""
+ASKING = {
+    *("check_asks_trials_of_the_space", "check_learning_curves", "check_outstanding_asks"),
+    *("check_tiny_spaces", "check_several_objectives", "check_unreliable_workers"),
+}
+"""Checks of how it is asked, which OTHER_NETWORKS have from their parents: the slow test has them."""
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        pytest.param(name, check, id=f"{name}-{check.__name__}")
+        for name in [*EVALUATING, *BY_PROXIES]
+        for check in ALGORITHM_CHECKS
+        if name not in OTHER_NETWORKS or check.__name__ not in ASKING
+    ],
+)
 def test_contract(in_this_process, name, check):
     hyperparameters = VARIANTS[name][1] if name in VARIANTS else {}
     check(lambda *a, **k: make_algorithm(name, *a, **hyperparameters, **k))
@@ -274,7 +290,7 @@ def test_no_algorithm_overflows(variant, weights):
 
 
 @pytest.mark.parametrize("table", tables("nas-bench-graph/cora", "nas-bench-graph/proteins"))
-@pytest.mark.parametrize("algorithm", EVALUATING)
+@pytest.mark.parametrize("algorithm", [name for name in EVALUATING if name not in OTHER_NETWORKS])
 def test_every_algorithm_on_every_table(algorithm, table):
     trace = run(algorithm, table, budget=25, seed=3, **small(algorithm))
     assert len(trace) == 25

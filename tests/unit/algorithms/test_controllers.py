@@ -180,6 +180,7 @@ def test_many_proximal_steps_stay_near_the_old_policy():
 def test_controllers_learn_what_is_good(name):
     space = get_space("nb201")
     settings = {"batch_size": 5, "learning_rate": 0.03, "hidden": 8, "layers": 1}
+    settings |= {"updates": 3} if name == "ppo_controller" else {}
     trace = simulate(
         make_algorithm(name, space, seed=1, **settings), SyntheticBenchmark(space), 200
     )
