@@ -180,7 +180,7 @@ def test_the_help_names_all_predictors():
 
 
 @pytest.mark.long
-def test_the_command(table, lab):
+def test_the_command(table, lab, undrawn):
     given = ("-p", "ridge", "-p", "gp(kernel=hamming)", "-n", "10", "-n", "20", "--seeds", "2")
     out = lab("predict", "toy", *given)
     assert out.code == 0, out.err
