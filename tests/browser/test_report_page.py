@@ -458,7 +458,7 @@ def test_sections_and_headings_are_in_order(open_page):
     ids = page.locator("main section[aria-labelledby]").evaluate_all("all => all.map((e) => e.id)")
     assert ids == [
         *("verdict", "search", "results", "targets", "tables", "architectures"),
-        *("experiment", "methods", "citations"),
+        *("explained", "experiment", "methods", "citations"),
     ]
     levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map((h) => +h.tagName[1])")
     assert levels.count(1) == 1
