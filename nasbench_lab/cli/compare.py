@@ -46,7 +46,8 @@ from nasbench_lab.words import counted
 from nasbench_lab.workers import Workers
 
 if TYPE_CHECKING:
-    from nasbench_lab.experiment.experiment import BenchmarkSetting, Cell, Experiment
+    from nasbench_lab.experiment.experiment import Cell, Experiment
+    from nasbench_lab.experiment.settings import BenchmarkSetting
     from nasbench_lab.processes import Executor
     from nasbench_lab.results.parts import Run
     from nasbench_lab.results.result import Result
@@ -192,7 +193,8 @@ def compare(
     Without options: random search, regularized evolution, REINFORCE and Gaussian-process Bayesian
     optimisation on NAS-Bench-201 (CIFAR-10), 200 evaluations, 100 seeds.
     """
-    from nasbench_lab.experiment.experiment import BenchmarkSetting, Experiment, taken_benchmark
+    from nasbench_lab.experiment.experiment import Experiment
+    from nasbench_lab.experiment.settings import BenchmarkSetting, taken_benchmark
     from nasbench_lab.registry import load_benchmark
     from nasbench_lab.running.warm_start import start_of
 

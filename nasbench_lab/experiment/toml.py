@@ -18,12 +18,11 @@ from nasbench_lab.budget import Budget, Phase
 from nasbench_lab.errors import ExperimentError, NasbenchLabError, UnknownNameError, quoted, text_of
 from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.experiment.building import trial_of_algorithms
-from nasbench_lab.experiment.experiment import (
+from nasbench_lab.experiment.experiment import Experiment, seeds_of
+from nasbench_lab.experiment.settings import (
     AlgorithmSetting,
     BenchmarkSetting,
-    Experiment,
     labels_of,
-    seeds_of,
     taken_benchmark,
 )
 from nasbench_lab.experiment.warm_start import USES, Source, WarmStart

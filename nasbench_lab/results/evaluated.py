@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import Objective, TableBenchmark
 from nasbench_lab.errors import QueryError
-from nasbench_lab.experiment.experiment import BenchmarkSetting
+from nasbench_lab.experiment.settings import BenchmarkSetting
 from nasbench_lab.results.parts import Run
 from nasbench_lab.spaces import Architecture, Architectures
 from nasbench_lab.tables.columns import Column, Query, TableInfo

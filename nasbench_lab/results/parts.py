@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from nasbench_lab.errors import ExperimentError, TableFileError, UnknownNameError
 from nasbench_lab.experiment.differences import code_differences, differences
-from nasbench_lab.experiment.experiment import AlgorithmSetting, BenchmarkSetting, Cell, Experiment
+from nasbench_lab.experiment.experiment import Cell, Experiment
+from nasbench_lab.experiment.settings import AlgorithmSetting, BenchmarkSetting
 from nasbench_lab.files import atomic_file
 from nasbench_lab.results.manifest import cannot_read
 from nasbench_lab.spaces import Architecture, SearchSpace

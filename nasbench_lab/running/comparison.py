@@ -20,7 +20,8 @@ from nasbench_lab.errors import (
     WorkerError,
 )
 from nasbench_lab.experiment import DEFAULT_SEEDS
-from nasbench_lab.experiment.experiment import Algorithm, Cell, Experiment
+from nasbench_lab.experiment.experiment import Cell, Experiment
+from nasbench_lab.experiment.settings import Algorithm
 from nasbench_lab.files import identity
 from nasbench_lab.guard import check_time_limit
 from nasbench_lab.processes import Executor, in_processes, is_here

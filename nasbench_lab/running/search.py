@@ -15,7 +15,7 @@ from nasbench_lab.benchmark import Benchmark, TableBenchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, AlgorithmWarning, HyperparameterError
 from nasbench_lab.experiment.building import AnyAlgorithm, build, load, name_of, titled, written
-from nasbench_lab.experiment.experiment import Algorithm, taken_benchmark
+from nasbench_lab.experiment.settings import Algorithm, taken_benchmark
 from nasbench_lab.experiment.warm_start import NOTHING, WarmStart
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import told

@@ -15,7 +15,8 @@ from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, NasbenchLabError
 from nasbench_lab.experiment.building import checksums_of
-from nasbench_lab.experiment.experiment import AlgorithmSetting, BenchmarkSetting, Cell, Experiment
+from nasbench_lab.experiment.experiment import Cell, Experiment
+from nasbench_lab.experiment.settings import AlgorithmSetting, BenchmarkSetting
 from nasbench_lab.experiment.warm_start import WarmStart
 from nasbench_lab.guard import TimeIsUp, contained, time_limit
 from nasbench_lab.mistakes import is_ours, place_in, told, users_place, whole_traceback

@@ -15,7 +15,8 @@ from nasbench_lab import stats
 from nasbench_lab.algorithm import takes_history
 from nasbench_lab.errors import ExperimentError, UnknownNameError, UnsuitedError
 from nasbench_lab.experiment.building import trial_of_algorithms
-from nasbench_lab.experiment.experiment import Algorithm, AlgorithmSetting, Experiment, labels_of
+from nasbench_lab.experiment.experiment import Experiment
+from nasbench_lab.experiment.settings import Algorithm, AlgorithmSetting, labels_of
 from nasbench_lab.experiment.warm_start import Evaluations
 from nasbench_lab.landscape.reliability import rank_correlation
 from nasbench_lab.registry import class_of, load_benchmark, open_table, table_names

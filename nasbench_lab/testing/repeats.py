@@ -16,7 +16,8 @@ from types import FrameType
 from typing import Any
 
 from nasbench_lab.errors import NasbenchLabError, WorkerError
-from nasbench_lab.experiment.experiment import AlgorithmSetting, BenchmarkSetting, Experiment
+from nasbench_lab.experiment.experiment import Experiment
+from nasbench_lab.experiment.settings import AlgorithmSetting, BenchmarkSetting
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import is_users
 from nasbench_lab.processes import in_new_process

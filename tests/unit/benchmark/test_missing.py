@@ -19,7 +19,8 @@ from nasbench_lab.errors import (
     UnknownNameError,
 )
 from nasbench_lab.experiment.differences import differences
-from nasbench_lab.experiment.experiment import BenchmarkSetting, Experiment
+from nasbench_lab.experiment.experiment import Experiment
+from nasbench_lab.experiment.settings import BenchmarkSetting
 from nasbench_lab.experiment.toml import read_experiment, to_toml
 from nasbench_lab.registry import load_benchmark, open_table, table_folder
 from nasbench_lab.report import write_report

@@ -28,7 +28,7 @@ from nasbench_lab import stats
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import DataFolderError, ExperimentError
-from nasbench_lab.experiment.experiment import AlgorithmSetting
+from nasbench_lab.experiment.settings import AlgorithmSetting
 from nasbench_lab.figures.comparison import ecdf_figure, rank_figure
 from nasbench_lab.figures.layout import PALETTE
 from nasbench_lab.report import render, write_report
