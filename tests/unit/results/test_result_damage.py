@@ -21,7 +21,7 @@ from nasbench_lab.errors import (
     UnknownNameError,
     WorkerError,
 )
-from nasbench_lab.experiment import experiment as experiments
+from nasbench_lab.experiment import settings
 from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.experiment.toml import read_experiment
 from nasbench_lab.registry import open_table
@@ -246,7 +246,7 @@ def test_a_space_that_is_missing_is_no_damage(folder, monkeypatch):
     def missing(name):
         raise UnknownNameError("space", name, ["nb201"])
 
-    monkeypatch.setattr(experiments, "get_space", missing)
+    monkeypatch.setattr(settings, "get_space", missing)
     with pytest.raises(UnknownNameError, match="Install the package that it comes from") as caught:
         Result.open(folder)
     assert "elete" not in str(caught.value)
