@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ from rich.markup import escape
 
 from nasbench_lab.cli.console import Json, console, print_json, print_rows, progress
 from nasbench_lab.cli.results import NoTitle
+from nasbench_lab.cli.studies import write_study
 from nasbench_lab.errors import QueryError
 from nasbench_lab.user_code import is_in_file
 from nasbench_lab.words import counted
@@ -63,6 +63,7 @@ def analyze(
     Leaves CSV files, figures and summary.json in a folder, in place of an earlier study's. Of a table
     that holds less than half of its space, optima and ruggedness are left out.
     """
+    from nasbench_lab.figures.landscape import analysis_figures
     from nasbench_lab.landscape.analysis import analyse
 
     opened, task = _open(table)
@@ -77,7 +78,8 @@ def analyze(
             progress=advance,
         )
         advance(1, 1, "figures")
-        files = _write(analysis, folder, title=not no_title)
+        figures = analysis_figures(analysis, title=not no_title)
+        files = write_study(analysis, figures, folder, _MAY_LACK)
     if as_json:
         print_json({**analysis.summary(), "files": [str(file) for file in files]})
         return
@@ -102,33 +104,6 @@ def _open(name: str) -> tuple[Table, Task | None]:
         if benchmark.task is not None:
             return benchmark.table, benchmark.table.info.tasks[benchmark.task]
     return open_table(name), None
-
-
-def _write(analysis: Analysis, folder: Path, *, title: bool) -> list[Path]:
-    """Writes tables, summary and figures; takes away what an earlier study has and this has not."""
-    from nasbench_lab.csv_files import write_csv
-    from nasbench_lab.figures.landscape import analysis_figures
-    from nasbench_lab.figures.saving import save_figure
-    from nasbench_lab.files import atomic_file, folder_errors
-
-    files = []
-    for name, frame in analysis.frames().items():
-        files.append(folder / f"{name}.csv")
-        with atomic_file(files[-1]) as path:
-            write_csv(frame, path)
-    # Numbers that there are none for become null.
-    summary = json.loads(json.dumps(analysis.summary()), parse_constant=lambda _: None)
-    files.append(folder / "summary.json")
-    with atomic_file(files[-1]) as path:
-        path.write_text(json.dumps(summary, indent=1) + "\n")
-    for name, figure in analysis_figures(analysis, title=title).items():
-        files += save_figure(figure, folder / name)
-    with folder_errors(folder):
-        for name in _MAY_LACK:
-            for ending in ("csv", "png", "svg"):
-                if (left := folder / f"{name}.{ending}") not in files:
-                    left.unlink(missing_ok=True)
-    return files
 
 
 def _show(analysis: Analysis) -> None:

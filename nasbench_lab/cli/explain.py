@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
@@ -11,6 +10,7 @@ from rich.markup import escape
 
 from nasbench_lab.cli.console import Json, console, one_of, print_json, print_rows
 from nasbench_lab.cli.results import NoTitle
+from nasbench_lab.cli.studies import write_study
 from nasbench_lab.errors import QueryError
 from nasbench_lab.user_code import is_in_file
 
@@ -86,6 +86,7 @@ def explain(
     figures and summary.json in a folder, in place of an earlier explanation's.
     """
     from nasbench_lab.explanation import explain_result, explain_table
+    from nasbench_lab.figures.explanation import explanation_figures
 
     measured = cast("Method", method)
     if _is_result(what):
@@ -119,7 +120,8 @@ def explain(
             seed=seed or 0,
         )
         folder = output or Path("results") / f"explanation-{what.replace('/', '-')}"
-    files = _write(explained, folder, title=not no_title)
+    figures = explanation_figures(explained, title=not no_title)
+    files = write_study(explained, figures, folder, _ALL)
     if as_json:
         print_json({**explained.summary(), "files": [str(file) for file in files]})
         return
@@ -144,33 +146,6 @@ def _is_result(what: str) -> bool:
 
 _ALL = ("importance", "interactions", "winners", "path", "incumbents")
 """What not every explanation has a table or figure of."""
-
-
-def _write(explanation: Explanation, folder: Path, *, title: bool) -> list[Path]:
-    """Writes tables, summary and figures; takes away what an earlier one has and this has not."""
-    from nasbench_lab.csv_files import write_csv
-    from nasbench_lab.figures.explanation import explanation_figures
-    from nasbench_lab.figures.saving import save_figure
-    from nasbench_lab.files import atomic_file, folder_errors
-
-    files = []
-    for name, frame in explanation.frames().items():
-        files.append(folder / f"{name}.csv")
-        with atomic_file(files[-1]) as path:
-            write_csv(frame, path)
-    # Numbers that there are none for become null.
-    summary = json.loads(json.dumps(explanation.summary()), parse_constant=lambda _: None)
-    files.append(folder / "summary.json")
-    with atomic_file(files[-1]) as path:
-        path.write_text(json.dumps(summary, indent=1) + "\n")
-    for name, figure in explanation_figures(explanation, title=title).items():
-        files += save_figure(figure, folder / name)
-    with folder_errors(folder):
-        for name in _ALL:
-            for ending in ("csv", "png", "svg"):
-                if (left := folder / f"{name}.{ending}") not in files:
-                    left.unlink(missing_ok=True)
-    return files
 
 
 def _show(explanation: Explanation) -> None:
