@@ -67,7 +67,11 @@ class Phase:
         ):
             if not fits:
                 raise BudgetError(f"Expected {name} in a phase of the budget but got {value!r}.")
-        if self.weights is not None:  # a list in files
+        # Plain numbers, which JSON has, and a tuple; files have lists.
+        object.__setattr__(self, "until", float(self.until))
+        if self.epoch is not None:
+            object.__setattr__(self, "epoch", int(self.epoch))
+        if self.weights is not None:
             object.__setattr__(self, "weights", tuple(map(float, self.weights)))
 
     def describe(self) -> dict[str, Any]:

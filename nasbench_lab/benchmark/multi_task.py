@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nasbench_lab.algorithm import Evaluation, Work
 from nasbench_lab.benchmark.interface import Benchmark, Objective
@@ -21,8 +23,6 @@ AGGREGATES = {
     "pareto": "the objective of each task, as several objectives",
 }
 """How several tasks are one benchmark, in words."""
-
-Floats = NDArray[np.float64]
 
 
 class MultiTask(Benchmark):
@@ -84,7 +84,7 @@ class MultiTask(Benchmark):
             what = aggregate.replace(" ", "_").removesuffix("_rank") + "_rank"
             self.objectives = (Objective(what, "", False),)
             self.reported = Objective(f"reported_{what}", "", False)
-        self._sorted: dict[tuple[int, Query | int | None], Floats] = {}
+        self._known: dict[tuple[int, Query | int | None], tuple[float, list[float]]] = {}
         self.best_value = self._best_value()
 
     def _check(self) -> None:
@@ -134,14 +134,13 @@ class MultiTask(Benchmark):
     ) -> Evaluation:
         """Evaluates an architecture on all tasks; see ``Benchmark.evaluate``."""
         parts = [task.evaluate(architecture, epoch, rng, since) for task in self.tasks]
-        values = np.array([part.values[0] for part in parts])
+        values = [part.values[0] for part in parts]
         if self.aggregate != "pareto":
-            ranks = [self._ranks(i, values[i : i + 1], epoch)[0] for i in range(len(parts))]
-            values = np.array([self._aggregated(np.array(ranks))])
-        if np.isnan(values).any():
-            values[:] = np.nan
+            values = [self._aggregated([self._rank(i, v, epoch) for i, v in enumerate(values)])]
+        if any(map(math.isnan, values)):
+            values = [math.nan] * len(values)
         return Evaluation(
-            tuple(values.tolist()),
+            tuple(values),
             sum(part.cost for part in parts),
             parts[0].epoch if self.epochs else None,
             violation=sum(part.violation for part in parts),
@@ -154,9 +153,9 @@ class MultiTask(Benchmark):
         ranks = []
         for i, task in enumerate(self.tasks):
             row = task.table.row(architecture)
-            value = task.table.values(task.report)[[row]] if row >= 0 else np.array([np.nan])
-            ranks.append(self._ranks(i, value, task.report)[0])
-        return float(self._aggregated(np.array(ranks)))
+            value = task.table.values(task.report).item(row) if row >= 0 else math.nan
+            ranks.append(self._rank(i, value, task.report))
+        return self._aggregated(ranks)
 
     def charge(self, work: Work) -> float:
         """The price of an algorithm's own work: its passes are those over the data of all tasks."""
@@ -164,43 +163,45 @@ class MultiTask(Benchmark):
             return super().charge(work)
         return sum(task.charge(work) for task in self.tasks)
 
-    def _aggregated(self, ranks: Floats) -> Floats:
-        """The aggregate of ``(tasks, …)`` ranks; NaN where one is missing."""
-        result: Floats = ranks.mean(axis=0) if self.aggregate == "mean rank" else ranks.max(axis=0)
-        return result
+    def _aggregated(self, ranks: Sequence[float]) -> float:
+        """The aggregate of the ranks on all tasks; NaN where one is missing."""
+        if any(map(math.isnan, ranks)):
+            return math.nan
+        return sum(ranks) / len(ranks) if self.aggregate == "mean rank" else max(ranks)
 
-    def _ranks(self, i: int, values: Floats, what: Query | int | None) -> Floats:
-        """The ranks of values on a task.
+    def _rank(self, i: int, value: float, what: Query | int | None) -> float:
+        """The rank of a value on a task.
 
         Args:
             i: The number of the task.
-            values: The values.
+            value: The value.
             what: A query; or the epoch after which the objective was measured.
         """
+        sign, known = self._known.get((i, what)) or self._learn(i, what)
+        return math.nan if math.isnan(value) else 1.0 + bisect_left(known, sign * value)
+
+    def _learn(self, i: int, what: Query | int | None) -> tuple[float, list[float]]:
+        """The sign by which less is better, and so turned the values of all entries, ascending."""
         task = self.tasks[i]
-        query = what if isinstance(what, Query) else task.queries[0]
+        if isinstance(what, Query):
+            query, known = what, task.table.values(what)
+        else:
+            query = task.queries[0]
+            known = task.evaluate_many(task.table.architectures, what)[0][:, 0]
         sign = -1.0 if task.table.column(query).maximize else 1.0
-        if (i, what) not in self._sorted:
-            if isinstance(what, Query):
-                known = task.table.values(what)
-            else:
-                known = task.evaluate_many(task.table.architectures, what)[0][:, 0]
-            if task.constraints:
-                known = known[task.feasible]
-            self._sorted[i, what] = np.sort(sign * known[~np.isnan(known)])
-        better = np.searchsorted(self._sorted[i, what], sign * values)
-        return np.where(np.isnan(values), np.nan, better + 1.0)
+        known = known[task.feasible & ~np.isnan(known)]
+        self._known[i, what] = sign, np.sort(sign * known).tolist()
+        return self._known[i, what]
 
     def _best_value(self) -> float:
         """The best possible value of the first objective, by means over trials."""
         members = _members(self.space, self.tasks[0])
         of_each = []
-        for i, task in enumerate(self.tasks):
+        for task in self.tasks:
             values = task.evaluate_many(members)[0][:, 0]
-            values = np.where(task.feasible[task.table.row(members)], values, np.nan)
-            of_each.append(values if self.aggregate == "pareto" else self._ranks(i, values, None))
-        values = np.array(of_each)
-        complete = values[:, ~np.isnan(values).any(axis=0)]
+            of_each.append(np.where(task.feasible[task.table.row(members)], values, np.nan))
+        complete = np.array(of_each)
+        complete = complete[:, ~np.isnan(complete).any(axis=0)]
         if not complete.size:
             raise BenchmarkError(
                 f"No architecture has a value on each of {', '.join(t.name for t in self.tasks)} and "
@@ -209,13 +210,18 @@ class MultiTask(Benchmark):
         if self.aggregate == "pareto":
             best = np.max if self.objectives[0].maximize else np.min
             return float(best(complete[0]))
-        return float(self._aggregated(complete).min())
+        ranks = []
+        for i, values in enumerate(complete):
+            sign, known = self._learn(i, None)
+            ranks.append(1.0 + np.searchsorted(known, sign * values))
+        together = np.mean if self.aggregate == "mean rank" else np.max
+        return float(together(ranks, axis=0).min())
 
 
 def _family(tasks: Sequence[TableBenchmark]) -> str:
     """What the names of tasks begin with, or all of them."""
-    parts = [task.name.split("/") for task in tasks]
-    same = [levels[0] for levels in zip(*parts, strict=False) if len(set(levels)) == 1]
+    levels = zip(*(task.name.split("/") for task in tasks), strict=False)
+    same = [level[0] for level in takewhile(lambda names: len(set(names)) == 1, levels)]
     return "/".join(same) or "+".join(task.name for task in tasks)
 
 

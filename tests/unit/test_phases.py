@@ -183,6 +183,15 @@ def test_an_experiment_file_has_phases_and_a_result_keeps_them(tmp_path):
     assert "until 25% of it are spent, after 3 epochs; then until 50%" in text
 
 
+def test_numbers_of_numpy_are_kept_as_plain_ones(tmp_path):
+    phases = Phase(np.float64(0.5), epoch=np.int64(3), weights=[np.float64(1)]), Phase()
+    budget = Budget(evaluations=10, phases=phases)
+    lab.compare(
+        ["random_search"], "nb201-digits", budget=budget, seeds=1, n_jobs=1, folder=tmp_path
+    )
+    assert Result.open(tmp_path).experiment.budget == budget
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -161,6 +161,18 @@ def test_the_price_of_own_work_is_that_of_all_tasks():
     assert both.charge(Work(seconds=3.0)) == 3.0
 
 
+def test_the_name_is_what_the_names_of_the_tasks_begin_with(tasks):
+    def named(*names):
+        parts = [task("x", 1), task("y", 2)]
+        for part, name in zip(parts, names, strict=True):
+            part.name = name
+        return lab.MultiTask(parts).name
+
+    assert named("family/one", "family/two") == "family/mean-rank"
+    assert named("one/same", "two/same") == "one/same+two/same/mean-rank"
+    assert lab.MultiTask(tasks, "worst").name == "one+two+three/worst"
+
+
 def test_what_does_not_go_together_is_refused(tasks):
     other = lab.load_benchmark("nb201-digits")
     for given, said in (
