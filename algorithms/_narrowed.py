@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from algorithms._base import make_base
-from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, Work
 from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces import Architecture, Narrowed, SearchSpace
+
+PATIENCE = 1000
+"""How many combinations of options in a row may be no architecture before one of all is drawn."""
 
 
 class NarrowedSearch(SearchAlgorithm):
@@ -45,6 +49,16 @@ class NarrowedSearch(SearchAlgorithm):
     def _base_on(self, space: SearchSpace, rng: np.random.Generator) -> SearchAlgorithm:
         base, hyperparameters = self._made_of
         return make_base(base, space, rng, True, self.fidelities, **hyperparameters)
+
+    def _ask_base(self) -> Trial | Work | None:
+        """What the base algorithm asks next; after many proposals that are none, one of all."""
+        assert self._base is not None
+        for _ in range(PATIENCE):
+            # In some spaces, not every combination of options is an architecture.
+            with contextlib.suppress(InvalidArchitectureError):
+                asked = self._base.ask()
+                return self._renumbered(asked) if isinstance(asked, Trial) else asked
+        return self.trial(self.space.sample(self.rng))
 
     def _renumbered(self, proposal: Trial) -> Trial:
         """A trial of the base algorithm, with a number of its own, which it keeps when it continues.

@@ -25,11 +25,10 @@ ENUMERABLE = 100_000
 
 
 class PredictorBased(SearchAlgorithm):
-    """Base of searches that ask for random architectures first, and then for batches by a predictor.
+    """Base of searches in which a predictor learns from the results.
 
-    A child overrides ``propose``. No class of isomorphic architectures is asked for twice; the search
-    ends when all were. A batch is chosen when the last one was asked for, from the results that are
-    known then. Results of other searches count like its own.
+    No class of isomorphic architectures is asked for twice. Results of other searches count like its
+    own.
 
     Args:
         space: The space to search.
@@ -41,15 +40,6 @@ class PredictorBased(SearchAlgorithm):
         UnsuitedError: The predictor needs columns, which a search does not have, or graphs.
         MissingPackageError: The predictor needs a package that is not installed.
     """
-
-    n_initial: int
-    """How many random architectures are asked for before the predictor is used."""
-
-    batch_size: int
-    """How many architectures are asked for before the predictor learns again."""
-
-    n_candidates: int
-    """How many candidates are compared for a batch."""
 
     def __init__(
         self,
@@ -71,36 +61,6 @@ class PredictorBased(SearchAlgorithm):
         self.taken: set[Architecture] = set()
         """Canonical architectures that are not asked any more."""
         self._queue: deque[Architecture] = deque()
-
-    def set_sizes(self, n_initial: int, batch_size: int, n_candidates: int) -> None:
-        """Checks and keeps the sizes.
-
-        Raises:
-            HyperparameterError: One is no whole number from 1 on.
-        """
-        check_number("n_initial", n_initial, whole=True, low=1)
-        check_number("batch_size", batch_size, whole=True, low=1)
-        check_number("n_candidates", n_candidates, whole=True, low=1)
-        self.n_initial, self.batch_size = n_initial, batch_size
-        self.n_candidates = n_candidates
-
-    @abstractmethod
-    def propose(self) -> Sequence[Architecture]:
-        """Canonical architectures to ask for, the best first; those that were taken are passed over.
-
-        It is called when there are results.
-        """
-
-    def ask(self) -> Trial | None:
-        if not self._queue and len(self.taken) >= self.n_initial and self.results:
-            proposed = [one for one in self.propose() if one not in self.taken]
-            self._queue.extend(dict.fromkeys(proposed[: self.batch_size]))
-        while self._queue:
-            architecture = self._queue.popleft()
-            if architecture not in self.taken:  # a result of another search may have come since
-                return self._trial_of(architecture)
-        drawn = self.draw()
-        return None if drawn is None else self._trial_of(drawn)
 
     def _trial_of(self, architecture: Architecture) -> Trial:
         self.taken.add(architecture)
@@ -138,6 +98,71 @@ class PredictorBased(SearchAlgorithm):
         ranked = sorted(self.results, key=lambda result: -result[1])
         return list(dict.fromkeys(architecture for architecture, _ in ranked))[:n]
 
+    def fitted(self) -> Predictor:
+        """A predictor that has learned the results."""
+        predictor = self._new_predictor(int(self.rng.integers(2**31)))
+        architectures = np.array([architecture for architecture, _ in self.results])
+        predictor.fit(architectures, np.array([score for _, score in self.results]))
+        return predictor
+
+    def _new_predictor(self, seed: int) -> Predictor:
+        return make_predictor(self.predictor, self.space, seed, **self.predictor_settings)
+
+
+class BatchesByPredictor(PredictorBased):
+    """Base of searches that ask for random architectures first, and then for batches by a predictor.
+
+    A child overrides ``propose``. A batch is chosen when the last one was asked for, from the results
+    that are known then. The search ends when all classes of architectures were asked for.
+
+    Args:
+        space: The space to search.
+        predictor: As of ``PredictorBased``.
+        predictor_settings: The predictor's settings.
+        n_initial: How many random architectures are asked for before the predictor is used.
+        batch_size: How many architectures are asked for before the predictor learns again.
+        n_candidates: How many candidates are compared for a batch.
+        **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        predictor: str | type[Predictor] = "mlp_ensemble",
+        predictor_settings: Mapping[str, Any] | None = None,
+        n_initial: int = 10,
+        batch_size: int = 10,
+        n_candidates: int = 100,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            space, predictor=predictor, predictor_settings=predictor_settings, **kwargs
+        )
+        check_number("n_initial", n_initial, whole=True, low=1)
+        check_number("batch_size", batch_size, whole=True, low=1)
+        check_number("n_candidates", n_candidates, whole=True, low=1)
+        self.n_initial, self.batch_size = n_initial, batch_size
+        self.n_candidates = n_candidates
+
+    @abstractmethod
+    def propose(self) -> Sequence[Architecture]:
+        """Canonical architectures to ask for, the best first; those that were taken are passed over.
+
+        It is called when there are results.
+        """
+
+    def ask(self) -> Trial | None:
+        if not self._queue and len(self.taken) >= self.n_initial and self.results:
+            proposed = [one for one in self.propose() if one not in self.taken]
+            self._queue.extend(dict.fromkeys(proposed[: self.batch_size]))
+        while self._queue:
+            architecture = self._queue.popleft()
+            if architecture not in self.taken:  # a result of another search may have come since
+                return self._trial_of(architecture)
+        drawn = self.draw()
+        return None if drawn is None else self._trial_of(drawn)
+
     def mutants(self, n: int) -> list[Architecture]:
         """``n`` new mutants of the best architectures, or fewer, those of the best first.
 
@@ -151,16 +176,6 @@ class PredictorBased(SearchAlgorithm):
             if len(found) >= n:
                 break
         return list(found)[:n]
-
-    def fitted(self) -> Predictor:
-        """A predictor that has learned the results."""
-        predictor = self._new_predictor(int(self.rng.integers(2**31)))
-        architectures = np.array([architecture for architecture, _ in self.results])
-        predictor.fit(architectures, np.array([score for _, score in self.results]))
-        return predictor
-
-    def _new_predictor(self, seed: int) -> Predictor:
-        return make_predictor(self.predictor, self.space, seed, **self.predictor_settings)
 
 
 _MOST_PARENTS = 50

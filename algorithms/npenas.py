@@ -7,46 +7,22 @@ search", IEEE Transactions on Neural Networks and Learning Systems 2022 (arXiv 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from algorithms._predicting import PredictorBased, array_of, ranked
-from nasbench_lab.predictors import Predictor
-from nasbench_lab.spaces import Architecture, SearchSpace
+from algorithms._predicting import BatchesByPredictor, array_of, ranked
+from nasbench_lab.spaces import Architecture
 
 
-class NPENAS(PredictorBased):
+class NPENAS(BatchesByPredictor):
     """Each generation has many children of the best, of which those predicted best are evaluated.
 
     The paper's predictor is a graph network; ``predictor="gcn"`` is one, and needs PyTorch and
-    architectures that are graphs. The default needs neither. See ``PredictorBased`` for what is asked
-    when.
+    architectures that are graphs. The default needs neither. See ``BatchesByPredictor`` for what
+    is asked when.
 
-    Args:
-        space: The space to search.
-        predictor: See ``nasbench_lab.predictors``; its standard deviations are not used.
-        predictor_settings: Its settings.
-        n_initial: Random architectures of the first generation.
-        batch_size: How many children of a generation are evaluated.
-        n_candidates: How many children a generation has.
-        **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
+    ``n_initial`` is the size of the first generation, ``n_candidates`` how many children a generation
+    has, and ``batch_size`` how many of them are evaluated.
     """
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        predictor: str | type[Predictor] = "mlp_ensemble",
-        predictor_settings: Mapping[str, Any] | None = None,
-        n_initial: int = 10,
-        batch_size: int = 10,
-        n_candidates: int = 100,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            space, predictor=predictor, predictor_settings=predictor_settings, **kwargs
-        )
-        self.set_sizes(n_initial, batch_size, n_candidates)
 
     def propose(self) -> Sequence[Architecture]:
         # The predictor learns all evaluated architectures anew.

@@ -8,28 +8,27 @@ of which it is one round.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from algorithms._predicting import ENUMERABLE, PredictorBased, array_of, ranked
+from algorithms._predicting import ENUMERABLE, BatchesByPredictor, array_of, ranked
 from nasbench_lab.predictors import Predictor
 from nasbench_lab.spaces import Architecture, SearchSpace
 
 
-class PredictorSearch(PredictorBased):
+class PredictorSearch(BatchesByPredictor):
     """Asks for the architectures with the best predictions, of random ones and mutants of the best.
 
-    See ``PredictorBased`` for what is asked when.
+    See ``BatchesByPredictor`` for what is asked when.
 
     Args:
         space: The space to search.
         predictor: See ``nasbench_lab.predictors``; its standard deviations are not used.
-        predictor_settings: Its settings.
         n_initial: Random architectures before the predictor is used.
-        batch_size: How many are asked for before the predictor learns again.
         n_candidates: How many random architectures are predicted for each batch, and a tenth as many
             mutants of the best; all architectures if the space has no more.
-        **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
+        **kwargs: Other hyperparameters of ``BatchesByPredictor``, and ``seed`` and ``maximize`` of
+            ``SearchAlgorithm``.
     """
 
     def __init__(
@@ -37,16 +36,13 @@ class PredictorSearch(PredictorBased):
         space: SearchSpace,
         *,
         predictor: str | type[Predictor] = "random_forest",
-        predictor_settings: Mapping[str, Any] | None = None,
         n_initial: int = 20,
-        batch_size: int = 10,
         n_candidates: int = 1000,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            space, predictor=predictor, predictor_settings=predictor_settings, **kwargs
+            space, predictor=predictor, n_initial=n_initial, n_candidates=n_candidates, **kwargs
         )
-        self.set_sizes(n_initial, batch_size, n_candidates)
 
     def propose(self) -> Sequence[Architecture]:
         predictor = self.fitted()

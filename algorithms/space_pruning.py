@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from algorithms._narrowed import NarrowedSearch
+from algorithms._narrowed import PATIENCE, NarrowedSearch
 from nasbench_lab.algorithm import (
     Evaluation,
     SearchAlgorithm,
@@ -26,9 +26,6 @@ from nasbench_lab.algorithm import (
 )
 from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces import CRITERIA, Architecture, SearchSpace, prune
-
-PATIENCE = 1000
-"""How many combinations of options in a row may be no architecture before one of all is drawn."""
 
 
 class SpacePruning(NarrowedSearch):
@@ -72,14 +69,12 @@ class SpacePruning(NarrowedSearch):
         self._told, self._narrowings = 0, 0
 
     def ask(self) -> Trial | Work | None:
+        if self._base is not None:
+            return self._ask_base()
         for _ in range(PATIENCE):
-            # In some spaces, not every combination of options is an architecture.
             with contextlib.suppress(InvalidArchitectureError):
-                if self._base is None:
-                    part = self.narrowed.space
-                    return self.trial(self.narrowed.restore(part.sample(self.rng)))
-                asked = self._base.ask()
-                return self._renumbered(asked) if isinstance(asked, Trial) else asked
+                drawn = self.narrowed.space.sample(self.rng)
+                return self.trial(self.narrowed.restore(drawn))
         return self.trial(self.space.sample(self.rng))
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:

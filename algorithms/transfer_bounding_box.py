@@ -7,7 +7,6 @@ unordered decisions as in Syne Tune (Salinas et al., AutoML 2022).
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,11 +22,7 @@ from nasbench_lab.algorithm import (
     check_history,
     check_number,
 )
-from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces import Architecture, Narrowed, SearchSpace
-
-PATIENCE = 1000
-"""How many proposals in a row may be no architectures before one of the whole space is drawn."""
 
 
 class TransferBoundingBox(NarrowedSearch):
@@ -63,17 +58,8 @@ class TransferBoundingBox(NarrowedSearch):
         self._base = self._base_on(self.narrowed.space, self.rng)
 
     def ask(self) -> Trial | Work | None:
-        assert self._base is not None
-        for _ in range(PATIENCE):
-            # Not every combination of options need be an architecture.
-            with contextlib.suppress(InvalidArchitectureError):
-                asked = self._base.ask()
-                if isinstance(asked, Trial):
-                    return self._renumbered(asked)
-                if asked is not None:
-                    return asked
-                break
-        return self.trial(self.space.sample(self.rng))
+        asked = self._ask_base()
+        return self.trial(self.space.sample(self.rng)) if asked is None else asked
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:
         if not self._tell_base(trial, evaluation):

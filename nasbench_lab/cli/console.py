@@ -212,3 +212,17 @@ def progress(unit: str = "runs") -> Iterator[Callable[[int, int, str], None]]:
             bar.update(task, completed=done, total=total or None, description=what)
 
         yield advance
+
+
+@contextmanager
+def continued_when_repeated() -> Iterator[None]:
+    """Ends work that is interrupted, and says that the same command goes on with it.
+
+    Raises:
+        Exit: With the status 130, if it was interrupted.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print("Interrupted. The same command goes on from here.")
+        raise typer.Exit(130) from None

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_lab.cli.console import Json, console, errors, print_json, print_rows, progress
+from nasbench_lab.cli.console import (
+    Json,
+    console,
+    continued_when_repeated,
+    print_json,
+    print_rows,
+    progress,
+)
 from nasbench_lab.trainer import need_torch
 from nasbench_lab.words import counted
 
@@ -81,20 +88,16 @@ def supernet(
     if table is None:
         table = next(name for name in DEFAULT_TABLES if name in table_names())
     folder = output or Path("results") / f"supernet-{table.replace('/', '-')}"
-    try:
-        with progress("steps") as advance:
-            study = study_supernets(
-                table,
-                list(dict.fromkeys(algorithm or DEFAULT_METHODS)),
-                seeds=seeds,
-                ranked=architectures,
-                folder=folder,
-                n_jobs=jobs,
-                progress=advance,
-            )
-    except KeyboardInterrupt:
-        errors.print("Interrupted. The same command goes on from here.")
-        raise typer.Exit(130) from None
+    with continued_when_repeated(), progress("steps") as advance:
+        study = study_supernets(
+            table,
+            list(dict.fromkeys(algorithm or DEFAULT_METHODS)),
+            seeds=seeds,
+            ranked=architectures,
+            folder=folder,
+            n_jobs=jobs,
+            progress=advance,
+        )
     files = study.save(folder)
     if as_json:
         rows = study.ends().to_dict(orient="records")

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from nasbench_lab.cli.console import Json, console, errors, print_json, print_rows, progress
+from nasbench_lab.cli.console import (
+    Json,
+    console,
+    continued_when_repeated,
+    errors,
+    print_json,
+    print_rows,
+    progress,
+)
 from nasbench_lab.errors import ExperimentError, UnknownNameError
 from nasbench_lab.trainer import need_torch
 from nasbench_lab.words import counted
@@ -64,13 +72,9 @@ def build_table(
     from nasbench_lab.trainer.table_recipe import read_recipe
 
     folder = output or table_folder(read_recipe(recipe).name)
-    try:
-        with progress("networks") as advance:
-            make = build.add_proxies if proxies_only else build.build_table
-            table = make(recipe, folder, data_folder=data_folder, n_jobs=jobs, progress=advance)
-    except KeyboardInterrupt:
-        errors.print("Interrupted. The same command goes on from here.")
-        raise typer.Exit(130) from None
+    with continued_when_repeated(), progress("networks") as advance:
+        make = build.add_proxies if proxies_only else build.build_table
+        table = make(recipe, folder, data_folder=data_folder, n_jobs=jobs, progress=advance)
     summary = table.info.details["build"]
     assert isinstance(summary, dict)
     scored = table.info.details.get("proxies")

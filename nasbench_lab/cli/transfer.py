@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_lab.cli.compare import algorithms_at_work
-from nasbench_lab.cli.console import Json, console, errors, one_of, print_json, print_rows, progress
+from nasbench_lab.cli.console import (
+    Json,
+    console,
+    continued_when_repeated,
+    one_of,
+    print_json,
+    print_rows,
+    progress,
+)
 from nasbench_lab.cli.options import JobsOption
 from nasbench_lab.words import counted
 
@@ -86,22 +94,18 @@ def transfer(
     from nasbench_lab.running.transfer import study_transfer
 
     folder = output or Path("results") / f"transfer-{family.replace('/', '-')}"
-    try:
-        with progress() as advance, algorithms_at_work():
-            study = study_transfer(
-                family,
-                algorithm or DEFAULT_ALGORITHMS,
-                budget=budget,
-                seeds=seeds,
-                use=use,
-                metric=metric,
-                folder=folder,
-                n_jobs=jobs,
-                progress=advance,
-            )
-    except KeyboardInterrupt:
-        errors.print("Interrupted. The same command goes on from here.")
-        raise typer.Exit(130) from None
+    with continued_when_repeated(), progress() as advance, algorithms_at_work():
+        study = study_transfer(
+            family,
+            algorithm or DEFAULT_ALGORITHMS,
+            budget=budget,
+            seeds=seeds,
+            use=use,
+            metric=metric,
+            folder=folder,
+            n_jobs=jobs,
+            progress=advance,
+        )
     files = study.save(folder)
     if as_json:
         frames = {"overall": study.overall(), "per_task": study.per_task()}
