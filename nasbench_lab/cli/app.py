@@ -10,23 +10,14 @@ import sys
 import threading
 from collections.abc import Collection
 from contextlib import suppress
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.markup import escape
 from typer.core import TyperCommand
 
 from nasbench_lab.cli.analyze import ANALYZE_EXAMPLES, analyze
-from nasbench_lab.cli.compare import (
-    COMPARE_EXAMPLES,
-    MERGE_EXAMPLES,
-    RUN_EXAMPLES,
-    compare,
-    merge,
-    run,
-)
-from nasbench_lab.cli.console import Json, console, errors, never_fail, print_json, print_rows
+from nasbench_lab.cli.compare import COMPARE_EXAMPLES, RUN_EXAMPLES, compare, run
+from nasbench_lab.cli.console import errors, never_fail
 from nasbench_lab.cli.draw import DRAW_EXAMPLES, draw
 from nasbench_lab.cli.explain import EXPLAIN_EXAMPLES, explain
 from nasbench_lab.cli.export import EXPORT_EXAMPLES, export
@@ -38,27 +29,31 @@ from nasbench_lab.cli.files import (
     import_,
     remove,
 )
+from nasbench_lab.cli.lists import list_app
+from nasbench_lab.cli.merge import MERGE_EXAMPLES, merge
 from nasbench_lab.cli.predict import PREDICT_EXAMPLES, predict
 from nasbench_lab.cli.proxies import PROXIES_EXAMPLES, proxies
 from nasbench_lab.cli.results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli.supernet import SUPERNET_EXAMPLES, supernet
+from nasbench_lab.cli.tables import (
+    BEST_EXAMPLES,
+    DESCRIBE_EXAMPLES,
+    QUERY_EXAMPLES,
+    best,
+    describe,
+    query,
+)
 from nasbench_lab.cli.train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.cli.transfer import TRANSFER_EXAMPLES, transfer
 from nasbench_lab.cli.verify import VERIFY_EXAMPLES, verify
 from nasbench_lab.errors import (
-    AlgorithmFileError,
-    DataFolderError,
-    MissingSourceError,
     NasbenchLabError,
-    QueryError,
-    TableFileError,
     text_of,
 )
 from nasbench_lab.processes import HASH_SEED, Terminated, lasting_threads, stop_workers
-from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
-    from nasbench_lab.tables.table import Table
+    pass
 
 app = typer.Typer(
     name="nasbench-lab",
@@ -78,7 +73,6 @@ class HeavyCommand(TyperCommand):
         return super().invoke(ctx)
 
 
-list_app = typer.Typer(help="List what there is.", no_args_is_help=True)
 app.add_typer(list_app, name="list")
 app.command("compare", epilog=COMPARE_EXAMPLES, cls=HeavyCommand)(compare)
 app.command("run", epilog=RUN_EXAMPLES, cls=HeavyCommand)(run)
@@ -99,283 +93,9 @@ app.command("build-table", epilog=BUILD_EXAMPLES, cls=HeavyCommand)(build_table)
 app.command("supernet", epilog=SUPERNET_EXAMPLES, cls=HeavyCommand)(supernet)
 app.command("transfer", epilog=TRANSFER_EXAMPLES, cls=HeavyCommand)(transfer)
 app.command("verify", epilog=VERIFY_EXAMPLES, cls=HeavyCommand)(verify)
-
-TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Such as nas-bench-graph/cora.")]
-
-
-@list_app.command("tables")
-def list_tables(as_json: Json = False) -> None:
-    """List all tables, and what the absent ones need."""
-    from nasbench_lab.benchmark import lacking_times
-    from nasbench_lab.registry import needed_files, table_folder, table_names, table_sources
-    from nasbench_lab.tables.table import Table
-
-    rows = []
-    for name in table_names():
-        source = table_sources().get(name)
-        folder = table_folder(name)
-        version = missing = None
-        try:
-            held = Table.open(folder)
-            version = held.info.source.get("version")
-            missing = [*held.info.missing, *lacking_times(held)]
-            state = "ready"
-        except DataFolderError as error:
-            state = str(error)
-        except TableFileError as error:
-            if (folder / "manifest.json").exists():
-                state = "of another version, see" if error.outdated else "damaged, see"
-                state += f" nasbench-lab verify {name}"
-            else:
-                needed = needed_files().get(name)
-                state = f"absent, needs {needed}: nasbench-lab import PATH"
-        if source:
-            try:
-                current = source.version()
-                if current != version:
-                    state = f"made at first use, from {current}"
-            except MissingSourceError:
-                state = state if version else f"absent, needs {source.needs}"
-            except TableFileError as error:
-                state = str(error)
-        if missing:
-            state += f" ({missing[0]}{', …' if len(missing) > 1 else ''})"
-        rows.append({"table": name, "state": state})
-    print_rows(rows, as_json)
-
-
-@list_app.command("algorithms")
-def list_algorithms(as_json: Json = False) -> None:
-    """List all search algorithms with their hyperparameters."""
-    from nasbench_lab.algorithm import all_hyperparameters
-    from nasbench_lab.registry import algorithm_class, algorithm_modules
-    from nasbench_lab.trainer import INSTALL_TORCH
-
-    rows = []
-    for name in sorted(algorithm_modules()):
-        try:
-            cls = algorithm_class(name)
-        except AlgorithmFileError as error:  # of a plug-in that is broken
-            errors.print(f"Warning: {error}", markup=False, highlight=False, soft_wrap=True)
-            continue
-        module, known = sys.modules[cls.__module__], all_hyperparameters(cls)
-        rows.append(
-            {
-                "algorithm": name,
-                "what": (module.__doc__ or "").strip().partition("\n")[0],
-                "needs": INSTALL_TORCH if cls.needs_torch and not find_spec("torch") else "",
-                "hyperparameters": known
-                if as_json
-                else ", ".join(f"{key}={value}" for key, value in known.items()),
-            }
-        )
-    print_rows(rows, as_json)
-
-
-@list_app.command("spaces")
-def list_spaces(as_json: Json = False) -> None:
-    """List all search spaces: ours, those of plug-ins, and those that tables keep."""
-    from nasbench_lab.registry import own_spaces
-    from nasbench_lab.spaces import get_space, space_names
-
-    own = own_spaces()
-    known = [(name, get_space(name)) for name in sorted(space_names())]
-    listed = [(name, space, own.pop(space, [])) for name, space in known]
-    rows: list[dict[str, Any]] = []
-    for name, space, tables in [*listed, *((one.name, one, kept) for one, kept in own.items())]:
-        row: dict[str, Any] = {
-            "space": name,
-            "architectures": space.size,
-            "decisions": len(space.decisions),
-            "encodings": list(space.encodings) if as_json else ", ".join(space.encodings),
-        }
-        if not as_json:
-            row["kept in"] = ", ".join(tables)
-        elif tables:
-            row["tables"] = tables
-        rows.append(row)
-    print_rows(rows, as_json)
-
-
-@app.command(epilog="Example:\n\n    nasbench-lab describe nas-bench-graph/cora")
-def describe(table: TableName, as_json: Json = False) -> None:
-    """Say what a table holds, where it comes from, and how to cite it."""
-    from dataclasses import asdict
-
-    import numpy as np
-
-    from nasbench_lab.benchmark import TableBenchmark, gaps, lacking_times
-    from nasbench_lab.registry import open_task
-    from nasbench_lab.spaces.conditions import in_words
-    from nasbench_lab.tables.columns import ranges
-    from nasbench_lab.tables.proxies import OF_PROXIES, SCORE
-
-    opened, _ = open_task(table)
-    info, tasks = opened.info, opened.info.tasks.items()
-    missing = [*info.missing, *lacking_times(opened)]
-    columns = []
-    for column in opened.columns.values():
-        held = not np.isnan(opened.values(column.name)).all()
-        columns.append({**asdict(column), "best": opened.optimum(column.name) if held else None})
-    benchmark = None
-    with suppress(QueryError):  # it names no objective
-        benchmark = TableBenchmark(opened)
-    if as_json:
-        print_json(
-            {
-                **asdict(info),
-                "missing": missing,
-                "rows": len(opened),
-                "coverage": opened.coverage._asdict(),
-                "policy": benchmark and benchmark.missing,
-                "columns": columns,
-            }
-        )
-        return
-    told = gaps(benchmark) if benchmark else []
-    coverage = " ".join(told or [f"the table holds {opened.coverage}."])
-    console.print(f"[bold]{escape(info.name)}[/bold]\n{escape(info.description)}\n")
-    print_rows(
-        [
-            {
-                "column": c["name"],
-                "unit": c["unit"],
-                "split": c["split"] or "",
-                "better": "more" if c["maximize"] else "less",
-                "best": "" if c["best"] is None else f"{c['best']:.6g}",
-                "trials": ranges(c["trials"]),
-                "epochs": ranges(c["epochs"]) if c["epochs"] else "the end",
-            }
-            for c in columns
-            if c["quantity"] not in OF_PROXIES
-        ],
-        False,
-    )
-    if scores := [
-        {
-            "score without training": c["name"],
-            "better": "more" if c["maximize"] else "less",
-            "best": "" if c["best"] is None else f"{c['best']:.6g}",
-            "seed": ranges(c["trials"]),
-            "took": _took(opened, c["name"]),
-        }
-        for c in columns
-        if c["quantity"] == SCORE
-    ]:
-        console.print()
-        print_rows(scores, False)
-    if info.decisions:
-        console.print()
-        print_rows(
-            [
-                {
-                    "decision": decision.name,
-                    "options": ", ".join(map(str, decision.options))
-                    + (" (ordered)" if decision.ordered else ""),
-                    "exists if": in_words(decision) or "always",
-                }
-                for decision in info.decisions
-            ],
-            False,
-        )
-    console.print(
-        f"\nSpace {info.space}: {counted(len(opened), 'entry')} for "
-        f"{counted(opened.space.size, 'architecture')}. {coverage[0].upper()}{coverage[1:]}\n"
-        + (
-            f"Searches see {'one training of ' * (info.trial == 'random')}{info.objective}; results "
-            f"are reported in {'the mean ' * (info.trial == 'random')}{info.report}; the clock is "
-            f"{benchmark.clock}.\n"
-            if benchmark
-            else ""
-        )
-        + "".join(f"Task {k}: {t.objective}, reported in {t.report}.\n" for k, t in tasks)
-        + "".join(f"Missing: {sentence.rstrip('.')}.\n" for sentence in missing)
-        + f"Licence: {info.licence}. Made from {info.source.get('version')}, file "
-        f"{info.source.get('file')}, SHA-256 {info.source.get('sha256')}.\n",
-        highlight=False,
-        markup=False,
-    )
-    console.print(info.citation, highlight=False, markup=False)
-
-
-def _took(table: Table, score: str) -> str:
-    """The median seconds of a score, if the table has them."""
-    import numpy as np
-
-    times = table.columns.get(f"{score}_time")
-    return f"{1000 * np.nanmedian(table.values(times.name)):.3g} ms" if times else ""
-
-
-@app.command(
-    epilog="""Example:\n
-    nasbench-lab query nas-bench-graph/cora "Arch([0, 1, 2, 1], ['gcn', 'gin', 'fc', 'cheb'])" """
-)
-def query(
-    table: TableName,
-    architecture: Annotated[
-        str, typer.Argument(metavar="ARCHITECTURE", help="In the benchmark's official syntax.")
-    ],
-    as_json: Json = False,
-) -> None:
-    """Look one architecture up: everything that the table holds of it."""
-    from nasbench_lab.registry import open_task
-    from nasbench_lab.tables.proxies import OF_PROXIES, SCORE
-
-    opened, _ = open_task(table)
-    parsed = opened.space.from_string(architecture)
-    values = {name: opened.query(parsed, name) for name in opened.columns}
-    counts = {name: int(opened.counts(name)[opened.row(parsed)]) for name in opened.columns}
-    canonical = opened.space.to_string(opened.space.canonical(parsed))
-    if as_json:
-        text = opened.space.to_string(parsed)
-        print_json(
-            {"architecture": text, "canonical": canonical, "values": values, "trials": counts}
-        )
-        return
-    console.print(f"Canonical form: {escape(canonical)}", highlight=False, soft_wrap=True)
-    rows = [
-        {
-            "column": name,
-            "value": f"{value:.6g}",
-            "unit": opened.columns[name].unit,
-            "split": opened.columns[name].split or "",
-            "mean of": f"{counts[name]} of {len(opened.columns[name].trials)}",
-        }
-        for name, value in values.items()
-        if opened.columns[name].quantity not in OF_PROXIES
-    ]
-    print_rows(rows, False)
-    if scores := [
-        {"score without training": name, "value": f"{value:.6g}"}
-        for name, value in values.items()
-        if opened.columns[name].quantity == SCORE
-    ]:
-        console.print()
-        print_rows(scores, False)
-
-
-@app.command(epilog="Example:\n\n    nasbench-lab best nas-bench-graph/cora --by test_accuracy")
-def best(
-    table: TableName,
-    by: Annotated[
-        str | None, typer.Option(help="The column to rank by; the table's objective by default.")
-    ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
-    as_json: Json = False,
-) -> None:
-    """Show the best entries of a table."""
-    from nasbench_lab.registry import open_task
-
-    opened, task = open_task(table)
-    ranked_by = opened.column(by or task.objective)
-    shown = list(dict.fromkeys([ranked_by.name, task.objective, task.report]))
-    rows: list[dict[str, Any]] = []
-    for row in opened.ranking(ranked_by.name)[:top].tolist():
-        values = {name: float(opened.values(name)[row]) for name in shown}
-        text = opened.space.to_string(tuple(opened.architectures[row].tolist()))
-        formatted = values if as_json else {name: f"{v:.6g}" for name, v in values.items()}
-        rows.append({**formatted, "architecture": text})
-    print_rows(rows, as_json)
+app.command("describe", epilog=DESCRIBE_EXAMPLES)(describe)
+app.command("query", epilog=QUERY_EXAMPLES)(query)
+app.command("best", epilog=BEST_EXAMPLES)(best)
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_lab.cli.compare import algorithms_at_work
 from nasbench_lab.cli.console import (
     Json,
     console,
@@ -18,6 +17,7 @@ from nasbench_lab.cli.console import (
     print_rows,
     progress,
 )
+from nasbench_lab.cli.execution import algorithms_at_work
 from nasbench_lab.cli.options import JobsOption
 from nasbench_lab.words import counted
 

@@ -10,6 +10,7 @@ import pytest
 
 from nasbench_lab import figures
 from nasbench_lab.cli import app as cli
+from nasbench_lab.cli import console
 from nasbench_lab.csv_files import write_csv
 from nasbench_lab.files import atomic_file
 from nasbench_lab.spaces import SPACES, Decision, SearchSpace, get_space
@@ -123,8 +124,8 @@ class Outcome(NamedTuple):
 def lab(monkeypatch, capsys, tmp_path):
     """Runs the command line in this process and an empty folder, as the console script does."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.console, "width", 200)
-    monkeypatch.setattr(cli.errors, "width", 200)
+    monkeypatch.setattr(console.console, "width", 200)
+    monkeypatch.setattr(console.errors, "width", 200)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["nasbench-lab", *map(str, arguments)])

@@ -19,7 +19,7 @@ import nasbench_lab
 from nasbench_lab import registry
 from nasbench_lab.budget import Budget
 from nasbench_lab.cli import app as cli
-from nasbench_lab.cli import compare as cli_compare
+from nasbench_lab.cli import execution as cli_execution
 from nasbench_lab.errors import MissingPackageError, MissingSourceError
 from nasbench_lab.files import sha256
 from nasbench_lab.registry import make_algorithm, open_table
@@ -147,7 +147,7 @@ def test_comparisons_of_one_second_have_folders_of_their_own(compare, monkeypatc
         def now(cls):
             return cls(2026, 2, 3, 4, 5, 6)
 
-    monkeypatch.setattr(cli_compare, "datetime", Stopped)
+    monkeypatch.setattr(cli_execution, "datetime", Stopped)
     for _ in range(3):
         assert compare("-a", "random_search").code == 0
     names = sorted(folder.name for folder in Path("results").iterdir())
@@ -253,7 +253,7 @@ def test_list_tables_names_all_of_ours(lab):
 
 
 def test_algorithms_that_need_pytorch_are_listed_without_it(lab, monkeypatch):
-    monkeypatch.setattr("nasbench_lab.cli.app.find_spec", lambda *_: None)
+    monkeypatch.setattr("nasbench_lab.cli.lists.find_spec", lambda *_: None)
     monkeypatch.setattr("nasbench_lab.trainer.find_spec", lambda *_: None)
     needs = {row["algorithm"]: row["needs"] for row in lab("list", "algorithms", "--json").data}
     assert needs["reinforce"] == ""

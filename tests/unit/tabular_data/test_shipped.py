@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from nasbench_lab.benchmark import TableBenchmark
-from nasbench_lab.cli import app as cli
+from nasbench_lab.cli import console
 from nasbench_lab.errors import MissingSourceError, QueryError
 from nasbench_lab.files import sha256
 from nasbench_lab.landscape.proxies import study_proxies
@@ -189,7 +189,7 @@ def test_scores_are_what_the_proxies_give(table, recipe, n):
 
 
 def test_the_data_card_says_what_the_command_prints(table, card, lab, monkeypatch, undrawn):
-    monkeypatch.setattr(cli.console, "width", 80)
+    monkeypatch.setattr(console.console, "width", 80)
     out = lab("analyze", table.name, "--output", "study")
     assert out.code == 0, out.err
     printed = out.out[: out.out.rindex("In study")]
