@@ -10,11 +10,11 @@ Every registered algorithm and table goes through these in nasbench-lab's own te
 from nasbench_lab.testing.contract import (
     ALGORITHM_CHECKS,
     ContractError,
-    SyntheticBenchmark,
     check_algorithm,
     check_benchmark,
 )
 from nasbench_lab.testing.exercises import Exercise, check_beats, check_function, exercise
+from nasbench_lab.testing.synthetic import SyntheticBenchmark
 
 __all__ = [
     "ALGORITHM_CHECKS",

@@ -28,7 +28,7 @@ from nasbench_lab.registry import make_algorithm
 from nasbench_lab.running.search import run
 from nasbench_lab.spaces import get_space
 from nasbench_lab.testing import SyntheticBenchmark
-from nasbench_lab.testing.contract import synthetic_history
+from nasbench_lab.testing.synthetic import synthetic_history
 
 NEEDING = ["quantile_transfer", "rgpe", "transfer_bounding_box", "transfer_zero_shot"]
 
