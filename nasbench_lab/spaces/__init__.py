@@ -23,6 +23,7 @@ from nasbench_lab.spaces.nb101 import NB101Space
 from nasbench_lab.spaces.nb201 import NB201Space
 from nasbench_lab.spaces.pool import PoolSpace
 from nasbench_lab.spaces.pruning import CRITERIA, Narrowed, prune
+from nasbench_lab.spaces.transnas import TransNASMacroSpace, TransNASMicroSpace
 
 __all__ = [
     "CRITERIA",
@@ -39,6 +40,8 @@ __all__ = [
     "Option",
     "PoolSpace",
     "SearchSpace",
+    "TransNASMacroSpace",
+    "TransNASMicroSpace",
     "get_space",
     "kept_decisions",
     "prune",
@@ -53,6 +56,8 @@ SPACES: dict[str, Callable[[], SearchSpace]] = {
     "nas-bench-graph-proteins": NASBenchGraphSpace.proteins,
     "fcnet": fcnet,
     "mlp": mlp,
+    "transnas-micro": TransNASMicroSpace,
+    "transnas-macro": TransNASMacroSpace,
 }
 """Makers of the named spaces of nasbench-lab itself.
 

@@ -1,4 +1,4 @@
-"""The cell space of NAS-Bench-201 and NATS-Bench's topology part.
+"""The cell space of NAS-Bench-201 and NATS-Bench's topology part, and cells of the same form.
 
 Dong and Yang, "NAS-Bench-201: Extending the scope of reproducible neural architecture search",
 ICLR 2020 (arXiv 2001.00326): a cell has 4 nodes; each of its 6 edges carries one of 5 operations,
@@ -38,32 +38,66 @@ _PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 _SYNTAX = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
 
 
-class NB201Space(SearchSpace):
+class CellSpace(SearchSpace):
+    """Cells of 4 nodes whose 6 edges carry operations: an operation for each of ``EDGES``.
+
+    Encodings of cells with ``n`` operations: ``one_hot``; ``adjacency`` (whether each of the 6 edges
+    carries each operation but ``none``); ``path`` (one entry per sequence of operations other than
+    ``none`` on a way from input to output).
+
+    Args:
+        name: The space's name.
+        operations: The first ``n`` of ``OPERATIONS``.
+    """
+
+    encodings = ("one_hot", "adjacency", "path")
+
+    def __init__(self, name: str, operations: tuple[str, ...]) -> None:
+        super().__init__(name, [Decision(f"{s}->{t}", operations) for s, t in EDGES])
+        self.operations = operations
+
+    def graph(self, architecture: Architecture) -> Graph:
+        """Four nodes that are sums; the operations are on the edges."""
+        names = [None, *self.operations[1:]]
+        cell = self.validate(architecture)
+        edges = [Edge(*ends, names[option]) for ends, option in zip(EDGES, cell, strict=True)]
+        return Graph(("input", "1", "2", "output"), tuple(edges), self.operations[1:])
+
+    def _encode(self, architectures: Architectures, encoding: str) -> NDArray[np.float64]:
+        carrying = len(self.operations) - 1
+        if encoding == "adjacency":
+            edges = np.arange(len(EDGES))
+            return indicators(
+                np.where(architectures == NONE, -1, (architectures - 1) * len(EDGES) + edges),
+                carrying * len(EDGES),
+            )
+        if encoding == "path":
+            columns, offset = [], 0
+            for path in _PATHS:
+                on_path = architectures[:, path]
+                places = carrying ** np.arange(len(path))[::-1]
+                blocked = (on_path == NONE).any(axis=1)
+                columns.append(np.where(blocked, -1, offset + (on_path - 1) @ places))
+                offset += carrying ** len(path)
+            return indicators(np.stack(columns, axis=1), offset)
+        return super()._encode(architectures, encoding)
+
+
+class NB201Space(CellSpace):
     """All 15,625 cells of NAS-Bench-201.
 
     ``index`` counts in base 5 along ``EDGES``. The order of the official files agrees with it in 1 of
     15,625 places, so an index from there is no index here.
 
-    Encodings: ``one_hot`` (30 entries); ``adjacency`` (24: whether each of the 6 edges carries each
-    operation but ``none``); ``path`` (100: one entry per sequence of operations other than ``none``
-    on a way from input to output, 4 + 16 + 16 + 64).
+    Encodings: ``one_hot`` (30 entries); ``adjacency`` (24); ``path`` (100: 4 + 16 + 16 + 64).
     """
 
-    encodings = ("one_hot", "adjacency", "path")
-
     def __init__(self) -> None:
-        super().__init__("nb201", [Decision(f"{s}->{t}", OPERATIONS) for s, t in EDGES])
+        super().__init__("nb201", OPERATIONS)
 
     def _format(self, architecture: Architecture) -> str:
         a = [OPERATIONS[option] for option in architecture]
         return f"|{a[0]}~0|+|{a[1]}~0|{a[2]}~1|+|{a[3]}~0|{a[4]}~1|{a[5]}~2|"
-
-    def graph(self, architecture: Architecture) -> Graph:
-        """Four nodes that are sums; the operations are on the edges."""
-        names = [None, *OPERATIONS[1:]]
-        cell = self.validate(architecture)
-        edges = [Edge(*ends, names[option]) for ends, option in zip(EDGES, cell, strict=True)]
-        return Graph(("input", "1", "2", "output"), tuple(edges), OPERATIONS[1:])
 
     def _parse(self, text: str) -> Architecture:
         nodes = text.strip().split("+")
@@ -101,40 +135,22 @@ class NB201Space(SearchSpace):
             UnknownNameError: There is no such method.
         """
         if method == "graph":
-            representatives = _representatives(_graph_form)
+            numbers = representatives(graph_form, len(OPERATIONS))
         elif method == "string":
-            representatives = _representatives(unique_string)
+            numbers = representatives(unique_string, len(OPERATIONS))
         else:
             raise UnknownNameError("canonical method", method, ("graph", "string"))
-        return self.at(representatives[self.index(architecture)])
-
-    def _encode(self, architectures: Architectures, encoding: str) -> NDArray[np.float64]:
-        if encoding == "adjacency":
-            edges = np.arange(len(EDGES))
-            return indicators(
-                np.where(architectures == NONE, -1, (architectures - 1) * len(EDGES) + edges),
-                (len(OPERATIONS) - 1) * len(EDGES),
-            )
-        if encoding == "path":
-            columns, offset = [], 0
-            for path in _PATHS:
-                on_path = architectures[:, path]
-                places = (len(OPERATIONS) - 1) ** np.arange(len(path))[::-1]
-                blocked = (on_path == NONE).any(axis=1)
-                columns.append(np.where(blocked, -1, offset + (on_path - 1) @ places))
-                offset += (len(OPERATIONS) - 1) ** len(path)
-            return indicators(np.stack(columns, axis=1), offset)
-        return super()._encode(architectures, encoding)
+        return self.at(numbers[self.index(architecture)])
 
 
 @cache
-def _representatives(form: Callable[[Architecture], str]) -> NDArray[np.int64]:
-    """``(15625,)``: the lowest index of a cell with the same form, for each index.
+def representatives(form: Callable[[Architecture], str], n_operations: int) -> NDArray[np.int64]:
+    """``(cells,)``: the lowest index of a cell with the same form, for each index.
 
-    All copies of the space in a process share it.
+    All copies of a space in a process share it.
     """
     first: dict[str, int] = {}
-    cells = itertools.product(range(len(OPERATIONS)), repeat=len(EDGES))
+    cells = itertools.product(range(n_operations), repeat=len(EDGES))
     return np.array([first.setdefault(form(cell), i) for i, cell in enumerate(cells)])
 
 
@@ -162,7 +178,14 @@ _Term = tuple[Any, ...]
 _Sum = tuple[_Term, ...]
 
 
-def _graph_form(cell: Architecture) -> str:
+def graph_form(cell: Architecture, reducing: bool = False) -> str:
+    """The text that cells have in common if they are the same network.
+
+    Args:
+        cell: The cell.
+        reducing: Whether the edges from the input halve the resolution or double the channels, so
+            that a skip connection there has weights, as a convolution has.
+    """
     nodes: list[_Sum] = [(("input",),)]
     convolutions: dict[int, tuple[int, _Sum]] = {}
     for target in (1, 2, 3):
@@ -171,7 +194,7 @@ def _graph_form(cell: Architecture) -> str:
             if end != target or option == NONE or not nodes[source]:
                 continue
             inner = nodes[source]
-            if option == SKIP:
+            if option == SKIP and not (reducing and source == 0):
                 terms.extend(inner)
             elif option == POOL:
                 terms.append(("pool", inner))

@@ -140,6 +140,15 @@ def test_every_colour_has_enough_contrast_with_black():
         assert (linear @ [0.2126, 0.7152, 0.0722] + 0.05) / 0.05 > 4.5
 
 
+def test_modules_of_a_network_are_a_chain():
+    drawing = draw("64-1242-basic")
+    assert texts(drawing) == [
+        *("input", "normal", "channels x2", "channels x2, resolution /2", "channels x2", "output")
+    ]
+    assert edges(drawing, unused=False) == {(i, i + 1) for i in range(5)}
+    assert repr(drawing) == "<Drawing of 64-1242-basic of transnas-macro: 6 nodes, 5 edges>"
+
+
 def test_sizes_are_bars_in_proportion():
     drawing = draw("8:16:32:64:24")
     widths = [float(r.get("width")) for r in parsed(drawing).iter(f"{SVG}rect")]
@@ -165,7 +174,7 @@ def test_any_other_space_is_a_list_of_decisions():
 # Text
 
 
-@pytest.mark.parametrize("name", [*GRAPHS, "nats-sss"])
+@pytest.mark.parametrize("name", [*GRAPHS, "nats-sss", "transnas-micro", "transnas-macro"])
 def test_a_text_finds_its_space(name):
     for drawing in samples(name, 5):
         found = draw(drawing.space.to_string(drawing.architecture))

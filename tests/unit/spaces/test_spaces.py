@@ -25,6 +25,7 @@ SIZES = {
     "nats-sss": 32_768,
     "nas-bench-graph": 59_049,
     "nas-bench-graph-proteins": 5_625,
+    "transnas-micro": 4_096,
 }
 GRAPH_SPACES = ("nas-bench-graph", "nas-bench-graph-proteins")
 
@@ -59,7 +60,8 @@ def changed_decision(before, after):
 
 
 def test_every_registered_space_is_tested_here():
-    assert set(SPACES) == {*SIZES, "nb101"}  # which is no product, and has test_nb101.py
+    # These two are no products, and have test_nb101.py and test_transnas.py.
+    assert set(SPACES) == {*SIZES, "nb101", "transnas-macro"}
 
 
 # Numbering and text
@@ -119,6 +121,8 @@ def test_strings_are_those_of_the_official_packages():
         "Arch([0, 1, 1, 2], ['gcn', 'cheb', 'gin', 'fc'])"
     )
     assert get_space("nats-sss").to_string((0, 1, 7, 3, 4)) == "8:16:64:32:40"
+    assert get_space("transnas-micro").to_string((1, 0, 2, 3, 3, 3)) == "64-41414-1_02_333"
+    assert get_space("transnas-macro").to_string((2, 0, 0, 1, 2, 0, 3)) == "64-112314-basic"
 
 
 # Moves
@@ -255,7 +259,9 @@ def test_sampling_many_is_uniform_over_the_whole_space(space):
 def test_sampling_one_is_uniform(space):
     rng = np.random.default_rng(5)
     numbers = np.array([space.index(space.sample(rng)) for _ in range(40_000)])
-    n = {15_625: 125, 32_768: 64, 59_049: 81, 5_625: 45, 62_208: 72, 30_000: 100}[space.size]
+    n = {4_096: 64, 15_625: 125, 32_768: 64, 59_049: 81, 5_625: 45, 62_208: 72, 30_000: 100}[
+        space.size
+    ]
     assert_uniform(numbers // (space.size // n), n)  # the first decisions together
     assert_uniform(numbers % n, n)  # the last ones
 
@@ -352,11 +358,13 @@ def test_graph_nodes_may_be_listed_in_any_order():
 
 DIM = 4
 INPUT = np.random.default_rng(7).normal(size=DIM)
+REDUCTION = 5  # what a skip connection is where it halves the resolution: it has weights
 WEIGHTS = {  # up to six convolutions of each type, each with its own weights
     CONV_1X1: np.random.default_rng(8).normal(size=(6, DIM, DIM)),
     CONV_3X3: np.random.default_rng(9).normal(size=(6, DIM, DIM)),
+    REDUCTION: np.random.default_rng(14).normal(size=(6, DIM, DIM)),
 }
-ACTIVATION = {CONV_1X1: np.tanh, CONV_3X3: np.arctan}  # f(0) = 0
+ACTIVATION = {CONV_1X1: np.tanh, CONV_3X3: np.arctan, REDUCTION: np.sinh}  # f(0) = 0
 POOLING = np.random.default_rng(10).normal(size=(DIM, DIM))
 
 
@@ -434,12 +442,23 @@ def test_a_cell_and_its_canonical_cell_compute_the_same_function():
         assert same_function(cell, canonical, linear_pooling), (cell, canonical)
 
 
-def test_the_classes_are_exactly_the_functions_where_pooling_is_any_map():
-    space = get_space("nb201")
+def reducing(cell):
+    """The operations of a cell whose edges from the input halve the resolution."""
+    return tuple(
+        REDUCTION if option == SKIP and source == 0 else option
+        for (source, _), option in zip(EDGES, cell, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "operations", "n"), [("nb201", tuple, 5_260), ("transnas-micro", reducing, 1_376)]
+)
+def test_the_classes_are_exactly_the_functions_where_pooling_is_any_map(name, operations, n):
+    space = get_space(name)
     cells = list(map(tuple, space.at(np.arange(space.size)).tolist()))
     # A number that does not depend on which convolution has which weights.
     direction = np.random.default_rng(12).normal(size=DIM)
-    value = np.array([np.mean(outputs(cell, any_pooling) @ direction) for cell in cells])
+    value = np.array([np.mean(outputs(operations(c), any_pooling) @ direction) for c in cells])
     # Rounding spreads one function's values by some 1e-15, while 5,260 numbers of size 10 lie some
     # 1e-7 apart where they are closest.
     order = np.argsort(value)
@@ -447,7 +466,7 @@ def test_the_classes_are_exactly_the_functions_where_pooling_is_any_map():
     function[order] = np.cumsum(np.diff(value[order], prepend=value[order[0]]) > 1e-11)
     canonical = space.index(space.canonical(np.array(cells)))
     together = len(set(zip(function.tolist(), canonical.tolist(), strict=True)))
-    assert len(set(function.tolist())) == len(set(canonical.tolist())) == together == 5_260
+    assert len(set(function.tolist())) == len(set(canonical.tolist())) == together == n
 
 
 def test_one_convolution_used_twice_is_told_apart_from_two():
@@ -489,19 +508,25 @@ def test_encoding_one_agrees_with_encoding_many(space):
     assert (space.encode(some) == space.encode(some, "one_hot")).all()
 
 
-def test_nb201_adjacency_says_which_edges_carry_which_operation():
-    space = get_space("nb201")
+CELLS = pytest.mark.parametrize(("name", "n"), [("nb201", 5), ("transnas-micro", 4)])
+"""Spaces of cells whose edges carry one of ``n`` operations."""
+
+
+@CELLS
+def test_adjacency_of_a_cell_says_which_edges_carry_which_operation(name, n):
+    space = get_space(name)
     every = space.at(np.arange(space.size))
     expected = [
-        [float(cell[edge] == option) for option in range(1, 5) for edge in range(6)]
+        [float(cell[edge] == option) for option in range(1, n) for edge in range(6)]
         for cell in every.tolist()
     ]
     assert space.encode(every, "adjacency").tolist() == expected
-    assert len(expected[0]) == 24
+    assert len(expected[0]) == 6 * (n - 1)
 
 
-def test_nb201_paths_are_those_found_by_walking():
-    space = get_space("nb201")
+@CELLS
+def test_paths_of_a_cell_are_those_found_by_walking(name, n):
+    space = get_space(name)
 
     def walks(node, seen=(0,)):
         """Every way from a node to the output, as node numbers."""
@@ -514,12 +539,12 @@ def test_nb201_paths_are_those_found_by_walking():
     features = [
         (way, options)
         for way in ways
-        for options in itertools.product(range(1, 5), repeat=len(way) - 1)
+        for options in itertools.product(range(1, n), repeat=len(way) - 1)
     ]
-    assert len(features) == 4 + 16 + 16 + 64
+    assert len(features) == {"nb201": 4 + 16 + 16 + 64, "transnas-micro": 3 + 9 + 9 + 27}[name]
     every = space.at(np.arange(space.size))
     encoded = space.encode(every, "path")
-    assert encoded.shape == (space.size, 100)
+    assert encoded.shape == (space.size, len(features))
     for cell, row in zip(every.tolist(), encoded, strict=True):
         on_edge = dict(zip(EDGES, cell, strict=True))
         there = {(way, tuple(on_edge[e] for e in itertools.pairwise(way))) for way in ways}
