@@ -62,6 +62,7 @@ _CITATION = """@inproceedings{duan2021transnas,
 }"""
 
 _KINDS = {MICRO: "cells", MACRO: "networks of 4 to 6 modules"}
+"""What each table is of, in words."""
 _HEAD = 1 << 16
 _SYNTAX = re.compile(rb"64-[1-4]{4,6}-(basic)?")
 
@@ -132,13 +133,12 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     options.progress(len(architectures), len(architectures))
 
 
-def _needed(name: str) -> str:
-    return f"a CSV file of the {_KINDS[name]}, with the columns {ARCHITECTURE}, {', '.join(TASKS)}"
-
-
 FORMAT = FileFormat(
     name="TransNAS-Bench-101",
-    tables={name: _needed(name) for name in _KINDS},
+    tables={
+        name: f"a CSV file of the {kind}: {ARCHITECTURE}, and a value for each of the 7 tasks"
+        for name, kind in _KINDS.items()
+    },
     recognise=recognise,
     convert=convert,
 )

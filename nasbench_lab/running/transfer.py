@@ -354,18 +354,33 @@ def agreement_of(tasks: Sequence[str]) -> pd.DataFrame:
     """Spearman's rank correlation of each pair of tasks, by what searches see of them."""
     import pandas as pd
 
-    benchmarks = [load_benchmark(task) for task in tasks]
-    every = [Evaluations.of_table(benchmark) for benchmark in benchmarks]
+    every = [Evaluations.of_table(load_benchmark(task)) for task in tasks]
     result = np.eye(len(tasks))
-    for i, benchmark in enumerate(benchmarks):
-        space = benchmark.space
-        for j in range(i):
-            one, other = every[i].scored(space), every[j].scored(space)
-            if one is None or other is None:
-                result[i, j] = result[j, i] = np.nan
-                continue
-            places = space.index(one.architectures), space.index(other.architectures)
-            _, here, there = np.intersect1d(*places, return_indices=True)
-            found, _ = rank_correlation(one.scores[here], other.scores[there])
-            result[i, j] = result[j, i] = found
+    for i, one in enumerate(every):
+        for j, other in enumerate(every[:i]):
+            shared = _shared_scores(one, other)
+            result[i, j] = result[j, i] = np.nan if shared is None else rank_correlation(*shared)[0]
     return pd.DataFrame(result, index=pd.Index(tasks, name="task"), columns=list(tasks))
+
+
+def _shared_scores(one: Evaluations, other: Evaluations) -> tuple[Floats, Floats] | None:
+    """``(n,)`` each: the scores of the architectures that two tables have; None if they have none.
+
+    Tables over different spaces have the classes of architectures in common that both spaces have.
+    """
+    space = one.space
+    if space == other.space:
+        here, there = ((table.architectures, _scores(table)) for table in (one, other))
+    else:
+        known = one.scored(space), other.scored(space)
+        if known[0] is None or known[1] is None:
+            return None
+        here, there = ((task.architectures, task.scores) for task in known if task is not None)
+    places = space.index(here[0]), space.index(there[0])
+    _, rows, others = np.intersect1d(places[0], places[1], return_indices=True)
+    return here[1][rows], there[1][others]
+
+
+def _scores(table: Evaluations) -> Floats:
+    """``(n,)``: the first objective, of which more is better."""
+    return table.values[:, 0] * (1.0 if table.objectives[0].maximize else -1.0)

@@ -72,7 +72,7 @@ def test_every_value_is_read_for_its_task(name, tmp_path):
         assert table.query(architectures, column.name).tolist() == found[task].tolist()
         assert table.optimum(column.name) == found[task].max()
         assert (benchmark.clock, benchmark.epochs) == ("evaluations", None)
-    with pytest.raises(UnknownNameError, match="mean .segmentsemantic"):
+    with pytest.raises(UnknownNameError, match="mean 'segmentsemantic'"):
         load_benchmark(f"{name}/segmentation")
 
 
@@ -208,7 +208,9 @@ def test_the_real_tasks_agree_as_is_known(real):
 
 
 @NEEDS_REAL
-@pytest.mark.parametrize("name", ["transnas-micro", "transnas-macro"])
+@pytest.mark.parametrize(
+    "name", ["transnas-micro", pytest.param("transnas-macro", marks=pytest.mark.slow)]
+)
 def test_a_transfer_study_runs_on_the_real_tasks(real, name, tmp_path):
     study = study_transfer(
         name,
