@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from one_shot import EVALUATING, small
 from scipy.stats import chisquare
 
 from nasbench_lab.errors import InvalidArchitectureError
+from nasbench_lab.registry import make_algorithm
+from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import get_space
 from nasbench_lab.testing import SyntheticBenchmark, check_benchmark
 
@@ -165,6 +168,15 @@ def test_one_hot_is_zero_where_there_is_no_module(every):
 
 def test_a_search_on_it_keeps_the_contract_of_benchmarks():
     check_benchmark(SyntheticBenchmark(SPACE))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("algorithm", EVALUATING)
+def test_every_algorithm_searches_the_space(algorithm):
+    search = make_algorithm(algorithm, SPACE, seed=1, **small(algorithm))
+    trace = simulate(search, SyntheticBenchmark(SPACE), 25, workers=2)
+    assert len(trace) == 25
+    assert (SPACE.index(trace.architecture) >= 0).all()
 
 
 @pytest.mark.skipif(not FILES.exists(), reason=f"needs the real data in {FILES}")
