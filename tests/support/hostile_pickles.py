@@ -48,6 +48,13 @@ def _torch(folder, data):
     return path
 
 
+def _transnas(folder, data):
+    path = folder / "transnas.pth"
+    head = b"".join(pickle.dumps(part, protocol=2) for part in _TORCH_HEAD)
+    path.write_bytes(head + _said("class_scene", "64-41414-0_00_000") + data + b".")
+    return path
+
+
 def _hardware(folder, data):
     path = folder / "hw.pickle"
     path.write_bytes(_said("nasbench201", "edgegpu_latency") + data + b".")
@@ -177,6 +184,16 @@ def what_outlives_a_record(folder):
     return _single(folder, one * 60 + b"N")
 
 
+def metrics_of_one_list(folder):
+    """Dicts whose values are all one list, which is made smaller for each of them anew."""
+    values = body([0.5] * 1_000) + b"q\x000" + body("valid_top1") + b"q\x010"
+    return _transnas(folder, values + b"(" + b"}h\1h\0s" * 100_000 + b"l")
+
+
+def empty_sets_of_transnas(folder):
+    return _transnas(folder, b"(" + b"\x8f" * 15_000_000 + b"l")
+
+
 # Keys
 
 
@@ -250,6 +267,8 @@ HOSTILE = {
         nested_records,
         records_of_one_training,
         what_outlives_a_record,
+        metrics_of_one_list,
+        empty_sets_of_transnas,
         frozensets_as_keys,
         long_tuples_as_keys,
         wide_tuples_as_keys,
