@@ -137,6 +137,8 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     name, official = recognise(path) or MICRO, is_official(path)
     if official and options.name and options.name.endswith(MACRO):
         name = MACRO
+    if options.name in _KINDS and options.name != name:
+        raise TableFileError(f"{path} is of {_KINDS[name]}: expected the name {name} or another.")
     space = get_space(name)
     content = (_of_official if official else _of_csv)(path, space, options)
     architectures = parsed_architectures(space, content.texts, content.place)

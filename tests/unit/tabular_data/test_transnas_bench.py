@@ -164,6 +164,12 @@ def test_a_part_says_what_is_missing_and_searches_move_in_it(tmp_path):
     assert load_benchmark("part/normal").space.size == 40
 
 
+def test_cells_do_not_take_the_name_of_the_networks(tmp_path):
+    path = write(tmp_path / "micro.csv", SMALL, values(40))
+    with pytest.raises(TableFileError, match="is of cells: expected the name transnas-micro"):
+        import_file(path, name="transnas-macro")
+
+
 def test_other_files_are_left_to_others(tmp_path):
     path = write(tmp_path / "micro.csv", SMALL, values(40))
     assert recognise(path) == "transnas-micro"
