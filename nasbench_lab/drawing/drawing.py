@@ -100,7 +100,8 @@ def _space_of(text: str) -> SearchSpace:
         except InvalidArchitectureError:
             continue
         graph = space.graph(architecture)
-        fitting.append((space, graph[:2] if graph else (space.name, architecture)))
+        whole = graph is not None and not graph.besides
+        fitting.append((space, graph[:2] if graph and whole else space.options(architecture)))
     if fitting and all(picture == fitting[0][1] for _, picture in fitting):
         return fitting[0][0]
     if fitting:
@@ -150,13 +151,19 @@ class Drawing:
 
     @cached_property
     def _shapes(self) -> list[Shape]:
-        if self._graph:
-            return _graph_shapes(self._graph)
-        return _list_shapes(self._chosen)
+        if not self._graph:
+            return _list_shapes(self._listed, MARGIN)
+        shapes = _graph_shapes(self._graph)
+        if self._listed:
+            shapes += _list_shapes(self._listed, max(s.bottom for s in shapes) + _LAYER_GAP)
+        return shapes
 
     @property
-    def _chosen(self) -> list[tuple[Decision, int]]:
-        """The decisions that exist, with their options."""
+    def _listed(self) -> list[tuple[Decision, int]]:
+        """The decisions that exist and that no graph shows, with their options."""
+        if self._graph:
+            of_each = zip(self.space.decisions, self.architecture, strict=True)
+            return [(d, option) for d, option in of_each if d.name in self._graph.besides]
         exists = self.space.active(np.array([self.architecture]))[0]
         pairs = zip(self.space.decisions, self.architecture, strict=True)
         return list(itertools.compress(pairs, exists.tolist()))
@@ -170,9 +177,10 @@ class Drawing:
 
     def describe(self) -> str:
         """The picture in words, for those who cannot see it."""
-        if self._graph:
-            return _graph_words(self._graph)
-        return ", ".join(f"{d.name}: {d.options[option]}" for d, option in self._chosen) + "."
+        words = [_graph_words(self._graph)] if self._graph else []
+        if listed := ", ".join(f"{d.name}: {d.options[option]}" for d, option in self._listed):
+            words.append(f"{listed}.")
+        return " ".join(words)
 
     def svg(self) -> str:
         """The picture as an SVG element, without background, in the colour of the text around it.
@@ -234,13 +242,13 @@ class Drawing:
 # Lists
 
 
-def _list_shapes(chosen: Sequence[tuple[Decision, int]]) -> list[Shape]:
+def _list_shapes(chosen: Sequence[tuple[Decision, int]], top: float) -> list[Shape]:
     """A line per decision: a bar if options are amounts, else the option and their number."""
     shapes: list[Shape] = []
     left = MARGIN + max(text_width(decision.name) for decision, _ in chosen)
     start = left + SIDE_GAP
     for i, (decision, option) in enumerate(chosen):
-        y = MARGIN + HEIGHT / 2 + i * (HEIGHT + _LINE_GAP)
+        y = top + HEIGHT / 2 + i * (HEIGHT + _LINE_GAP)
         value, most = decision.options[option], _most(decision)
         shapes.append(Words(left, y, decision.name, "end"))
         if most:

@@ -31,14 +31,16 @@ class OperationGraph(NamedTuple):
 
 
 def check_graphs(space: SearchSpace) -> None:
-    """Refuses a space whose architectures are no graphs.
+    """Refuses a space whose architectures are no graphs, or more than that.
 
     Raises:
-        UnsuitedError: They are none.
+        UnsuitedError: They are none, or have decisions besides.
     """
-    if space.graph(space.sample(np.random.default_rng(0))) is None:
+    graph = space.graph(space.sample(np.random.default_rng(0)))
+    if graph is None or graph.besides:
+        why = "are none" if graph is None else f"have {', '.join(graph.besides)} besides"
         raise UnsuitedError(
-            f"This needs architectures that are graphs, and those of {space.name!r} are none. Take a "
+            f"This needs architectures that are graphs, and those of {space.name!r} {why}. Take a "
             f"kernel or predictor on decisions, such as ordinal or random_forest."
         )
 

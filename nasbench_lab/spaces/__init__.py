@@ -14,6 +14,7 @@ from nasbench_lab.spaces.base import (
     Graph,
     SearchSpace,
 )
+from nasbench_lab.spaces.chain import ChainSpace
 from nasbench_lab.spaces.decisions import Decision, Option
 from nasbench_lab.spaces.fcnet import fcnet
 from nasbench_lab.spaces.mlp import mlp
@@ -30,6 +31,7 @@ __all__ = [
     "SPACES",
     "Architecture",
     "Architectures",
+    "ChainSpace",
     "Decision",
     "Edge",
     "Graph",
@@ -58,6 +60,8 @@ SPACES: dict[str, Callable[[], SearchSpace]] = {
     "mlp": mlp,
     "transnas-micro": TransNASMicroSpace,
     "transnas-macro": TransNASMacroSpace,
+    "chain": ChainSpace,
+    "chain-signals": ChainSpace.signals,
 }
 """Makers of the named spaces of nasbench-lab itself.
 

@@ -20,6 +20,7 @@ from nasbench_lab.errors import (
 from nasbench_lab.spaces.conditions import Conditions, in_words
 from nasbench_lab.spaces.decisions import (
     Decision,
+    Option,
     check_near,
     is_blank,
     other_option,
@@ -57,11 +58,13 @@ class Graph(NamedTuple):
         nodes: The name or operation of each node. The first is the input and the last the output.
         edges: The edges.
         operations: All operations of edges or nodes of the space; nodes may have other names too.
+        besides: The names of decisions of the space that the graph does not show.
     """
 
     nodes: tuple[str, ...]
     edges: tuple[Edge, ...]
     operations: tuple[str, ...]
+    besides: tuple[str, ...] = ()
 
 
 class SearchSpace:
@@ -313,6 +316,16 @@ class SearchSpace:
             return self._conditions.active(architectures)
         return np.ones(architectures.shape, dtype=np.bool_)
 
+    def options(self, architecture: Sequence[int]) -> dict[str, Option]:
+        """The options of the decisions that exist in an architecture, by the decisions' names."""
+        architecture = self.validate(architecture)
+        exists = self._conditions.active_one(architecture) if self._conditions else None
+        return {
+            decision.name: decision.options[option]
+            for i, (decision, option) in enumerate(zip(self.decisions, architecture, strict=True))
+            if exists is None or exists[i]
+        }
+
     # Moves
 
     @overload
@@ -483,7 +496,7 @@ class SearchSpace:
     def _parse(self, text: str) -> Architecture:
         return self._options_from_names(parted(text.strip()), text, "option:option:…")
 
-    def _options_from_names(self, names: Sequence[str], text: str, syntax: str) -> Architecture:
+    def _options_from_names(self, names: Sequence[object], text: str, syntax: str) -> Architecture:
         """Turns option names into an architecture; errors quote ``text``."""
         if len(names) != len(self.decisions):
             raise InvalidArchitectureError(

@@ -60,8 +60,9 @@ def changed_decision(before, after):
 
 
 def test_every_registered_space_is_tested_here():
-    # These two are no products, and have test_nb101.py and test_transnas.py.
-    assert set(SPACES) == {*SIZES, "nb101", "transnas-macro"}
+    # These are no products, and have test_nb101.py, test_transnas.py and test_chain.py.
+    others = {"nb101", "transnas-macro", "chain", "chain-signals"}
+    assert set(SPACES) == {*SIZES, *others}
 
 
 # Numbering and text
