@@ -103,11 +103,11 @@ def taken_class(cls: type[SearchAlgorithm]) -> FileClass | LiveClass:
     return LiveClass(cls, *made_of(cls))
 
 
-def made_of(cls: type, held: Iterable[Any] = ()) -> tuple[Code, dict[str, str]]:
+def made_of(cls: type | FunctionType, held: Iterable[Any] = ()) -> tuple[Code, dict[str, str]]:
     """The user's modules that a class refers to, and the checksums of the sources of its own.
 
     Args:
-        cls: The class.
+        cls: The class, or a function.
         held: What an object of it holds; the modules that this refers to are taken too.
     """
     definitions: dict[str, str] = {}
