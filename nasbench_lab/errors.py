@@ -138,6 +138,10 @@ class BenchmarkError(NasbenchLabError, RuntimeError):
     """A benchmark gave an answer that cannot be."""
 
 
+class DataError(NasbenchLabError, ValueError):
+    """Images or signals of a user's own that cannot be trained on: shapes, types, labels, keys."""
+
+
 class TrainingError(NasbenchLabError, RuntimeError):
     """A training that cannot be done as asked: no such device, too little memory, no seeds."""
 

@@ -47,6 +47,19 @@ def kept_generators() -> Iterator[None]:
                 torch.set_rng_state(state)
 
 
+def seed_generators(seed: int) -> None:
+    """Seeds the global generators, only within ``kept_generators``.
+
+    Args:
+        seed: At least 0, of 64 bits.
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    if (torch := _torch()) is not None:
+        # Not torch.manual_seed, which wakes up every device.
+        torch.default_generator.manual_seed(seed % 2**63)
+
+
 class SeededGenerators:
     """Seeds the global generators, and says afterwards which were used.
 
@@ -65,11 +78,7 @@ class SeededGenerators:
         self._torch_state = None if self._torch is None else self._torch.get_rng_state()
 
     def _sow(self) -> None:
-        random.seed(self._seed)
-        np.random.seed(self._seed % 2**32)  # noqa: NPY002
-        if (torch := _torch()) is not None:
-            # Not torch.manual_seed, which wakes up every device.
-            torch.default_generator.manual_seed(self._seed % 2**63)
+        seed_generators(self._seed)
 
     @staticmethod
     def _next() -> tuple[float, float]:

@@ -30,6 +30,8 @@ from torch.nn import functional
 from nasbench_lab.files import DATA_VARIABLE
 from nasbench_lab.registry import algorithm_class
 from nasbench_lab.spaces import get_space
+from nasbench_lab.trainer.built import SideBySide, built_network
+from nasbench_lab.trainer.data import image_data
 from nasbench_lab.trainer.datasets import ImageData, load_data
 from nasbench_lab.trainer.networks import build_network, initialise
 from nasbench_lab.trainer.recipe import RECIPES
@@ -39,6 +41,11 @@ from nasbench_lab.trainer.training import Images, one_thread, train
 SPACE = get_space("nb201")
 CELL = SPACE.from_string(
     "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+)
+CHAINS = get_space("chain")
+CHAIN_TEXTS = (
+    "conv3-16+avg+conv5-8+max+dense-32 gelu norm dropout=0.0 adam lr=0.003 batch=64 decay=0.0001",
+    "conv5-8+avg+avg+max tanh dropout=0.0 sgd lr=0.03 batch=64 decay=0.0",
 )
 SEEDS = (0, 1, 2)
 SETS = ("digits", "mnist1d")
@@ -211,6 +218,41 @@ def networks(device: str, short: bool) -> Iterator[Compared]:
         yield from in_single_precision(device, f"{name}, network", tiny)
 
 
+def chains(device: str, short: bool) -> Iterator[Compared]:
+    """Chains on images of odd sizes, and trained on the digits."""
+    rng = np.random.default_rng(0)
+    n = 8 if short else 64
+    odd = image_data({"x_train": rng.normal(size=(n, 7, 5, 2)), "y_train": np.arange(n) % 3})
+    digits = few(load_data("digits"), 64) if short else load_data("digits")
+    epochs = 1 if short else RECIPES["digits"].epochs
+    for number, text in enumerate(CHAIN_TEXTS, start=1):
+        chain = CHAINS.from_string(text)
+
+        def scored(where: str, chain=chain) -> dict[str, torch.Tensor]:
+            of_seeds = [built_network(CHAINS, chain, None, odd, seed) for seed in SEEDS]
+            network = SideBySide(of_seeds).to(where, memory_format=torch.channels_last)
+            which = torch.arange(len(odd.labels["train"]), device=where)[:, None]
+            images = Images(odd, "train", 0, torch.device(where))
+            x, y = images.batch(which.expand(-1, len(SEEDS)))
+            scores = network(x)
+            loss = functional.cross_entropy(scores.flatten(0, 1), y.flatten())
+            return {"scores": scores, "gradient": gradient(loss, network.parameters())}
+
+        yield from in_single_precision(device, f"chain {number}, odd sizes", scored)
+
+        def task(where: str, chain=chain) -> Any:
+            recipe = RECIPES["digits"]
+            return train(CHAINS, chain, recipe, digits, seeds=SEEDS, device=where, epochs=epochs)
+
+        cpu, other, seconds = on_both(device, task)
+        for curve, what, at, tolerance in (
+            ("train_loss", "loss of epoch 1 (nats)", 0, 0.05),
+            ("valid_accuracy", f"valid accuracy of epoch {epochs} (%)", -1, 4.0),
+        ):
+            means = [training.curves[curve][:, at].mean() for training in (cpu, other)]
+            yield Compared(f"chain {number}, training, {what}", *means, tolerance, seconds)
+
+
 def supernets(device: str, short: bool) -> Iterator[Compared]:
     """A mixture of a supernet, as darts and as pc_darts use it, and an epoch of each method."""
     for name in SETS:
@@ -268,7 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wrong = 0
     # Checkpoints of searches are kept apart from those of the user's.
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {DATA_VARIABLE: folder}):
-        for check in (trainings, networks, supernets):
+        for check in (trainings, networks, chains, supernets):
             for line in check(device, options.short):
                 wrong += not line.close
                 took = "".join(f" {s:7.2f}" for s in line.seconds or ())

@@ -14,6 +14,7 @@ from nasbench_lab.errors import MissingPackageError
 if TYPE_CHECKING:
     from nasbench_lab.trainer.benchmark import TrainingBenchmark
     from nasbench_lab.trainer.build import build_table
+    from nasbench_lab.trainer.data import image_data
     from nasbench_lab.trainer.datasets import ImageData, load_data
     from nasbench_lab.trainer.networks import build_network
     from nasbench_lab.trainer.recipe import NORMALISATIONS, RECIPES, Recipe
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_TORCH = {
     "ImageData": "datasets",
+    "image_data": "data",
     "load_data": "datasets",
     "NORMALISATIONS": "recipe",
     "RECIPES": "recipe",
@@ -43,6 +45,7 @@ __all__ = [
     "TrainingBenchmark",
     "build_network",
     "build_table",
+    "image_data",
     "load_data",
     "train",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import Benchmark, Objective
 from nasbench_lab.clock import CLOCKS, counts_seconds, resumes
 from nasbench_lab.errors import QueryError, TableFileError, UnknownNameError
-from nasbench_lab.files import data_folder
+from nasbench_lab.files import content_checksum, data_folder
 from nasbench_lab.spaces import Architecture, SearchSpace, get_space
 from nasbench_lab.tables.sources import silent
-from nasbench_lab.trainer.datasets import ImageData, load_data
+from nasbench_lab.trainer.built import check_networks
+from nasbench_lab.trainer.data import AnyData, image_data
+from nasbench_lab.trainer.datasets import DATASETS
 from nasbench_lab.trainer.entries import check_possible, read_entry, tell, write_entry
-from nasbench_lab.trainer.recipe import RECIPES, Recipe
+from nasbench_lab.trainer.recipe import RECIPES, Recipe, usual_recipe
 from nasbench_lab.trainer.training import (
     Training,
     choose_device,
@@ -25,6 +28,7 @@ from nasbench_lab.trainer.training import (
     trained_as,
     training_key,
 )
+from nasbench_lab.user_code.functions import TakenFunction, taken_function
 
 
 class TrainingBenchmark(Benchmark):
@@ -36,9 +40,15 @@ class TrainingBenchmark(Benchmark):
     evaluation after fewer epochs is an intermediate value of the whole schedule.
 
     Args:
-        space: ``nb201`` or ``nats-sss``, or its name.
-        recipe: The recipe of the training, or the name of a data set, for its usual recipe.
-        data: The images; by default read from ``files``.
+        space: ``nb201``, ``nats-sss`` or a chain, or its name; or any space, with ``build``.
+        recipe: The recipe of the training, or the name of a data set, for its usual recipe. By default
+            the usual recipe of the data. What a space decides itself, such as ``chain`` the learning
+            rate, takes the place of the recipe's setting, see ``trained_by``.
+        data: The images: the name of a data set, which is read from ``files`` if it is not in every
+            install; an ``.npz`` file; ``path/to/file.py:NAME`` of a function; ``ImageData``; or arrays
+            by name, see ``image_data``. By default those of the recipe.
+        build: A function that builds the network of an architecture, or ``path/to/file.py:NAME`` of
+            one, see ``built_network``.
         seeds: The seeds of the trainings; the accuracy is the mean over them.
         device: ``auto``, ``cpu``, ``cuda``, …
         clock: One of ``CLOCKS``. All but ``evaluations`` charge the measured seconds of the training,
@@ -51,16 +61,19 @@ class TrainingBenchmark(Benchmark):
 
     Raises:
         UnknownNameError: There is no such space, data set or clock.
-        TrainingError: There is no such device.
+        TrainingError: There is no such device, or there are no networks of the space.
+        DataError: The data are not what can be trained on.
+        AlgorithmFileError: The user's file cannot be read or executed, or lacks the function.
         QueryError: The data have no validation images to search on.
     """
 
     def __init__(
         self,
         space: SearchSpace | str = "nb201",
-        recipe: Recipe | str = "digits",
+        recipe: Recipe | str | None = None,
         *,
-        data: ImageData | None = None,
+        data: AnyData | None = None,
+        build: str | Callable[..., Any] | TakenFunction | None = None,
         seeds: Sequence[int] = (0,),
         device: str = "auto",
         clock: str = "evaluations",
@@ -69,14 +82,22 @@ class TrainingBenchmark(Benchmark):
         progress: Callable[[int, int], None] = silent,
     ) -> None:
         self.space = get_space(space) if isinstance(space, str) else space
+        self.build = None if build is None else taken_function(build)
+        check_networks(self.space, self.build)
         if isinstance(recipe, str):
             if recipe not in RECIPES:
                 raise UnknownNameError("recipe", recipe, RECIPES)
             recipe = RECIPES[recipe]
         if clock not in CLOCKS:
             raise UnknownNameError("clock", clock, CLOCKS)
+        if data is None:
+            data = "digits" if recipe is None else recipe.data
+        trained_on = "train" if recipe is None else recipe.trained_on
+        self.data = image_data(data, files, trained_on=trained_on)
+        recipe = usual_recipe(self.data.name) if recipe is None else recipe
+        if recipe.data != self.data.name:
+            recipe = recipe.replace(data=self.data.name)
         self.recipe, self.clock, self.seeds = recipe, clock, tuple(seeds)
-        self.data = data or load_data(recipe.data, files, trained_on=recipe.trained_on)
         if "valid" not in self.data.images:
             raise QueryError(
                 f"{self.data.name!r} was read without validation images, so there is nothing that a "
@@ -92,6 +113,12 @@ class TrainingBenchmark(Benchmark):
         self.objectives = (Objective("valid_accuracy", "%"),)
         self.reported = Objective("test_accuracy", "%") if "test" in self.data.images else None
         self.measured = counts_seconds(clock)
+        # Comparisons note what they are, so that none goes on with other networks or images.
+        if self.build is not None:
+            self.networks = content_checksum(self.build.checksums)
+        if self.data.name not in DATASETS:
+            self.images = self.data.checksum
+        self._keys: dict[Architecture, str] = {}
         self._trainings: dict[Architecture, Training] = {}
 
     def evaluate(
@@ -109,7 +136,8 @@ class TrainingBenchmark(Benchmark):
         epoch = self.recipe.epochs if epoch is None else epoch
         training = self.training(architecture, epoch)
         value = float(training.curves["valid_accuracy"][:, epoch - 1].mean())
-        row = self.space.index(trained_as(self.space, architecture, self.recipe))
+        trained = trained_as(self.space, architecture, self.recipe, self.build)
+        row = self.space.index(trained) if self.space.size <= np.iinfo(np.int64).max else -1
         return Evaluation((value,), self._cost(training, epoch, since), epoch, row)
 
     def report_value(self, architecture: Architecture) -> float:
@@ -132,7 +160,7 @@ class TrainingBenchmark(Benchmark):
         epochs = last if epochs is None else epochs
         if not 1 <= epochs <= last:
             raise QueryError(f"{self.name!r} has epochs 1 to {last}, not {epochs}.")
-        built = trained_as(self.space, architecture, self.recipe)
+        built = trained_as(self.space, architecture, self.recipe, self.build)
         file = self._file(built)
         result = self._trainings.get(built)
         if result is None or result.epochs < epochs:
@@ -143,6 +171,7 @@ class TrainingBenchmark(Benchmark):
                 built,
                 self.recipe,
                 self.data,
+                build=self.build,
                 seeds=self.seeds,
                 device=self.device,
                 epochs=epochs,
@@ -156,9 +185,13 @@ class TrainingBenchmark(Benchmark):
         return result
 
     def _key(self, architecture: Architecture) -> str:
-        key = training_key(self.space, architecture, self.recipe, self.data, self.seeds)
-        # A GPU and the CPU round differently.
-        return f"{key}-{self.device.partition(':')[0]}"
+        if architecture not in self._keys:
+            key = training_key(
+                self.space, architecture, self.recipe, self.data, self.seeds, self.build
+            )
+            # A GPU and the CPU round differently.
+            self._keys[architecture] = f"{key}-{self.device.partition(':')[0]}"
+        return self._keys[architecture]
 
     def _file(self, architecture: Architecture) -> Path:
         key, _, device = self._key(architecture).partition("-")

@@ -22,6 +22,9 @@ from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.spaces.nats_sss import CELL, CHANNELS
 from nasbench_lab.spaces.nb201 import CONV_3X3, EDGES, NONE, POOL, SKIP, NB201Space
 
+WITH_NETWORKS = ("nb201", "nats-sss")
+"""The spaces whose networks ``build_network`` builds."""
+
 STAGES = 3
 """Stages of cells; each halves height and width of the one before."""
 
@@ -252,7 +255,7 @@ def build_network(
         raise UnknownNameError(
             "space of networks to train",
             space.name,
-            ("nb201", "nats-sss"),
+            WITH_NETWORKS,
             "Others have tables only.",
         )
     step = square(2 if tiny and signals else 1, signals)

@@ -5,28 +5,39 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from nasbench_lab.errors import RecipeError, quoted
+from nasbench_lab.spaces import Architecture, SearchSpace
 
 
 class Recipe(BaseModel):
     """The settings of a training. The defaults are those of NAS-Bench-201 on CIFAR-10.
 
-    Networks are trained by stochastic gradient descent with momentum. Weight decay acts on all
-    parameters, also those of batch normalisation, as in the official code (Dong and Yang 2020, section
-    2.3). Unlike there, the learning rate falls with every step, not with every epoch.
+    Weight decay acts on all parameters, also those of batch normalisation, as in the official code
+    (Dong and Yang 2020, section 2.3). Unlike there, the learning rate falls with every step, not with
+    every epoch.
+
+    A space may decide some of the settings: see ``trained_by``.
 
     Attributes:
-        data: A data set of ``nasbench_lab.trainer.datasets``.
+        data: A data set of ``nasbench_lab.trainer.datasets``, or the name of the user's own.
         trained_on: ``train``, or for CIFAR-10 also ``train+valid``.
         skeleton: ``paper``, the network around the cells as published, or ``tiny``, a small one for
             images of few pixels.
         epochs: Passes over the training data; the learning rate falls over all of them.
         batch_size: Images per step.
         lr: The learning rate at the start.
+        optimizer: ``sgd``, stochastic gradient descent with momentum, or ``adam``.
         lr_schedule: ``cosine``, to zero after the last step, or ``constant``.
-        momentum: The momentum of the gradient.
+        momentum: The momentum of the gradient; Adam has its own.
         nesterov: Whether the momentum is Nesterov's.
         weight_decay: The L2 penalty.
         label_smoothing: The share of the target that is spread over all classes.
@@ -41,6 +52,7 @@ class Recipe(BaseModel):
     skeleton: Literal["paper", "tiny"] = "paper"
     epochs: int = Field(200, ge=1)
     batch_size: int = Field(256, ge=2)
+    optimizer: Literal["sgd", "adam"] = "sgd"
     lr: float = Field(0.1, gt=0)
     lr_schedule: Literal["cosine", "constant"] = "cosine"
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -49,6 +61,14 @@ class Recipe(BaseModel):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     shift: int = Field(4, ge=0)
     flip: float = Field(0.5, ge=0, le=1)
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out the usual optimizer, which recipes of earlier versions do not name."""
+        settings: dict[str, Any] = write(self)
+        if self.optimizer == "sgd":
+            del settings["optimizer"]
+        return settings
 
     @property
     def key(self) -> str:
@@ -75,6 +95,42 @@ def explain(error: ValidationError) -> str:
     )
 
 
+SETTINGS = {
+    "optimiser": "optimizer",
+    "optimizer": "optimizer",
+    "learning rate": "lr",
+    "lr": "lr",
+    "batch size": "batch_size",
+    "weight decay": "weight_decay",
+    "momentum": "momentum",
+    "label smoothing": "label_smoothing",
+}
+"""The settings that decisions of these names make; ``_`` and ``-`` count as spaces."""
+
+_SPACES = str.maketrans("_-", "  ")
+
+
+def trained_by(space: SearchSpace, architecture: Architecture, recipe: Recipe) -> Recipe:
+    """The recipe of an architecture: with the settings that it decides in place of the recipe's.
+
+    Raises:
+        RecipeError: A decision named in ``SETTINGS`` has an option that its setting cannot have.
+    """
+    settings = {
+        SETTINGS[key]: option
+        for name, option in space.options(architecture).items()
+        if (key := name.lower().translate(_SPACES)) in SETTINGS
+    }
+    try:
+        return recipe.replace(**settings) if settings else recipe
+    except RecipeError as error:
+        raise RecipeError(
+            f"{space.to_string(architecture)} of {space.name!r} cannot be trained: {error}. Decisions "
+            f"named {', '.join(SETTINGS)} are settings of the training; change the options, or the "
+            f"name of the decision."
+        ) from error
+
+
 NORMALISATIONS = ("batch", "running", "recalibrated")
 """Which statistics batch normalisation uses when a supernet is evaluated.
 
@@ -91,3 +147,8 @@ RECIPES = {
     "ImageNet16-120": Recipe(data="ImageNet16-120", shift=2),
 }
 """The recipe of each data set: that of NAS-Bench-201, and ours for the digits and MNIST-1D."""
+
+
+def usual_recipe(data: str) -> Recipe:
+    """The recipe of a data set; of a user's own that of the digits, without moved images."""
+    return RECIPES.get(data) or RECIPES["digits"].replace(data=data, shift=0)

@@ -13,24 +13,28 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nasbench_lab.errors import TrainingError
+from nasbench_lab.guard import kept_generators
 from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.tables.sources import silent
+from nasbench_lab.trainer.built import SideBySide, built_network, description, is_built, size
 from nasbench_lab.trainer.checkpoints import read_checkpoint, write_checkpoint
 from nasbench_lab.trainer.datasets import SPLITS, ImageData
 from nasbench_lab.trainer.networks import build_network, count, initialise
-from nasbench_lab.trainer.recipe import Recipe
+from nasbench_lab.trainer.recipe import Recipe, trained_by
+from nasbench_lab.user_code.functions import TakenFunction
 from nasbench_lab.words import counted
 
 FORMAT = 1
@@ -40,7 +44,7 @@ FORMAT = 1
 _NO_MEMORY = ("out of memory", "alloc")
 
 # The purposes of the streams of a seed.
-WEIGHTS, _IMAGES = 0, 1
+WEIGHTS, _IMAGES, _DROPOUT = 0, 1, 3
 
 Floats = NDArray[np.float64]
 
@@ -103,6 +107,7 @@ def train(
     recipe: Recipe,
     data: ImageData,
     *,
+    build: TakenFunction | None = None,
     seeds: Sequence[int] = (0,),
     device: str = "auto",
     epochs: int | None = None,
@@ -117,10 +122,11 @@ def train(
 
     Args:
         space: The architecture's space.
-        architecture: The architecture. With the skeleton ``tiny``, isomorphic cells have the same
-            network, that of the canonical cell.
-        recipe: The recipe of the training.
+        architecture: The architecture. See ``trained_as``.
+        recipe: The recipe of the training; what the architecture decides takes the place of its
+            settings, see ``trained_by``.
         data: The images of the recipe's data set.
+        build: The user's function that builds the networks, if the space is not one of ours.
         seeds: One seed or several different ones.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         epochs: The last epoch, if not the recipe's; the learning rate does not depend on it.
@@ -130,7 +136,9 @@ def train(
         progress: Called with the number of finished epochs and of all epochs.
 
     Raises:
-        TrainingError: There are no seeds or no such device, or memory runs out.
+        TrainingError: There are no seeds or no such device, memory runs out, or the user's function
+            or network fails.
+        RecipeError: The architecture decides an impossible setting.
         TableFileError: The checkpoint is damaged, or of another training.
         InvalidArchitectureError: The architecture is not of the space.
         DataFolderError: The checkpoint cannot be written.
@@ -142,21 +150,35 @@ def train(
     if not 1 <= until <= recipe.epochs:
         raise TrainingError(f"Expected 1 to {recipe.epochs} epochs but got {until}.")
     where = choose_device(device)
+    architecture = trained_as(space, architecture, recipe, build)
+    batch_size = trained_by(space, architecture, recipe).batch_size
     what = (
-        f"{space.to_string(architecture)} with batch_size {recipe.batch_size} and "
+        f"{space.to_string(architecture)} with batch_size {batch_size} and "
         f"{counted(len(seeds), 'seed')} at once. Train fewer seeds at once, lower batch_size in the "
         f"recipe, or name another device."
     )
     with one_thread(where), memory_errors(where, what):
-        run = _Run(space, trained_as(space, architecture, recipe), recipe, data, seeds, where)
-        run.go(until, checkpoint, checkpoint_every_s, progress)
+        run = _Run(space, architecture, recipe, data, seeds, where, build)
+        with kept_generators() if run.built else nullcontext():
+            run.go(until, checkpoint, checkpoint_every_s, progress)
         return run.result(until)
 
 
-def trained_as(space: SearchSpace, architecture: Architecture, recipe: Recipe) -> Architecture:
-    """The architecture whose network is trained; the canonical one if dead edges are not built."""
+def trained_as(
+    space: SearchSpace,
+    architecture: Architecture,
+    recipe: Recipe,
+    build: TakenFunction | None = None,
+) -> Architecture:
+    """The architecture whose network is trained.
+
+    It is the canonical one of chains, and of cells if dead edges are not built, that is, with the
+    skeleton ``tiny``. What a user's function builds is not known, so it is given each as it is.
+    """
     architecture = space.validate(architecture)
-    return space.canonical(architecture) if recipe.skeleton == "tiny" else architecture
+    if build is None and (recipe.skeleton == "tiny" or is_built(space, None)):
+        return space.canonical(architecture)
+    return architecture
 
 
 def training_key(
@@ -165,10 +187,17 @@ def training_key(
     recipe: Recipe,
     data: ImageData,
     seeds: Sequence[int],
+    build: TakenFunction | None = None,
 ) -> str:
     """A checksum of everything that a training's result depends on, except the processor."""
     images = [data.checksum, data.shape, data.classes, data.mean, data.std]
     what = [FORMAT, torch.__version__, space.name, architecture, recipe.key, images, tuple(seeds)]
+    if is_built(space, build):
+        what.append([[d.name, d.options, d.conditions] for d in space.decisions])
+    if build is not None:
+        # A function may depend on values that are in none of its files.
+        network = built_network(space, architecture, build, data, 0)
+        what += [build.checksums, description(network)]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
@@ -215,34 +244,37 @@ class _Run:
         data: ImageData,
         seeds: tuple[int, ...],
         device: torch.device,
+        build: TakenFunction | None = None,
     ) -> None:
-        self.recipe, self.seeds, self.device = recipe, seeds, device
+        self.recipe = trained_by(space, architecture, recipe)
+        self.seeds, self.device = seeds, device
+        self.key = training_key(space, architecture, recipe, data, seeds, build)
         # It takes half the memory, and at least doubles the speed if the processor supports it.
         self.mixed = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         self.splits = tuple(split for split in SPLITS if split in data.images)
-        self.key = training_key(space, architecture, recipe, data, seeds)
-        settings: dict[str, Any] = {
-            "classes": data.classes,
-            "image_channels": data.shape[2],
-            "skeleton": recipe.skeleton,
-            "signals": data.shape[0] == 1,
-        }
-        with torch.device("meta"):  # no memory, and no draws from PyTorch's global generator
-            plain = build_network(space, architecture, **settings)
-            network = build_network(space, architecture, **settings, groups=len(seeds))
-            self.parameters, self.flops = count(plain, data.shape)
-        network.to_empty(device="cpu")
-        initialise(network, [stream_of(seed, WEIGHTS) for seed in seeds])
+        self.built = is_built(space, build)
+        network: nn.Module
+        if self.built:
+            weights = [_number(stream_of(seed, WEIGHTS)) for seed in seeds]
+            networks = [built_network(space, architecture, build, data, one) for one in weights]
+            self.parameters, self.flops = size(networks[0], data.shape)
+            network = SideBySide(networks)
+        else:
+            settings: dict[str, Any] = {
+                "classes": data.classes,
+                "image_channels": data.shape[2],
+                "skeleton": recipe.skeleton,
+                "signals": data.shape[0] == 1,
+            }
+            with torch.device("meta"):  # no memory, and no draws from PyTorch's global generator
+                plain = build_network(space, architecture, **settings)
+                network = build_network(space, architecture, **settings, groups=len(seeds))
+                self.parameters, self.flops = count(plain, data.shape)
+            network.to_empty(device="cpu")
+            initialise(network, [stream_of(seed, WEIGHTS) for seed in seeds])
         # PyTorch's stubs lack this overload, and types for backward() below.
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov and recipe.momentum > 0,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
+        self.optimizer = _optimizer(self.network, self.recipe)
         self.images = {
             split: Images(data, split, recipe.shift if split == "train" else 0, device)
             for split in self.splits
@@ -298,10 +330,16 @@ class _Run:
         )
         flips = self._stacked([stream.random(n) < recipe.flip for stream in streams])
         total = torch.zeros(2, groups, dtype=torch.float64, device=self.device)
-        steps = math.ceil(n / recipe.batch_size)
+        ends = [*range(recipe.batch_size, n, recipe.batch_size), n]
+        if self.built and len(ends) > 1 and n - ends[-2] == 1:
+            del ends[-2]  # a single image cannot be normalised
+        steps = len(ends)
         self.network.train()
-        for step in range(steps):
-            part = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
+        sowing = [stream_of(seed, _DROPOUT, epoch) for seed in self.seeds]
+        for step, (start, end) in enumerate(pairwise([0, *ends])):
+            if isinstance(self.network, SideBySide):
+                self.network.sown = list(map(_number, sowing))
+            part = slice(start, end)
             x, y = images.batch(order[part], moves[part], flips[part])
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate(epoch * steps + step, recipe.epochs * steps)
@@ -377,6 +415,20 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.sums = {split: list(sums.cpu().numpy()) for split, sums in state["sums"].items()}
         self.seconds = state["seconds"]
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = [one for one in network.parameters() if one.requires_grad]
+    settings: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(parameters, **settings)
+    nesterov = recipe.nesterov and recipe.momentum > 0
+    return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=nesterov, **settings)
+
+
+def _number(stream: np.random.Generator) -> int:
+    """A number to seed other generators with."""
+    return int(stream.integers(2**63))
 
 
 def stream_of(seed: int, *purpose: int) -> np.random.Generator:

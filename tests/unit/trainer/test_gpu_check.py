@@ -24,7 +24,7 @@ def test_a_cpu_agrees_with_itself(check, capsys):
     assert lines[-1].startswith("all close")
     values = [re.search(r"\s{2,}(\S+)\s+(\S+)", line).groups() for line in lines[2:-1]]
     # To the bit, and compared with something above 0.
-    assert len(values) == 36
+    assert len(values) == 44
     assert {difference for difference, _ in values} == {"0"}
     assert min(float(tolerance) for _, tolerance in values) > 0
 
@@ -35,7 +35,7 @@ def test_what_is_too_far_is_told(check, capsys, monkeypatch):
         yield check.Compared("far", [1.0, 2.0], [1.0, 2.3], 0.2, (1.0, 2.0))
         yield check.Compared("not a number", 1.0, np.nan, 0.2)
 
-    for name in ("networks", "supernets"):
+    for name in ("networks", "chains", "supernets"):
         monkeypatch.setattr(check, name, lambda *_: [])
     monkeypatch.setattr(check, "trainings", checks)
     assert check.main(["--device", "cpu"]) == 1

@@ -192,6 +192,7 @@ def test_plain_pytorch_gives_the_same(changes):
 def test_every_setting_of_the_recipe_counts():
     changes = {
         "batch_size": 30,
+        "optimizer": "adam",
         "lr": 0.05,
         "lr_schedule": "constant",
         "momentum": 0.5,
