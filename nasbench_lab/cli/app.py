@@ -34,6 +34,7 @@ from nasbench_lab.cli.merge import MERGE_EXAMPLES, merge
 from nasbench_lab.cli.predict import PREDICT_EXAMPLES, predict
 from nasbench_lab.cli.proxies import PROXIES_EXAMPLES, proxies
 from nasbench_lab.cli.results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
+from nasbench_lab.cli.search import SEARCH_EXAMPLES, search
 from nasbench_lab.cli.supernet import SUPERNET_EXAMPLES, supernet
 from nasbench_lab.cli.tables import (
     BEST_EXAMPLES,
@@ -89,6 +90,7 @@ app.command("explain", epilog=EXPLAIN_EXAMPLES, cls=HeavyCommand)(explain)
 app.command("proxies", epilog=PROXIES_EXAMPLES, cls=HeavyCommand)(proxies)
 app.command("predict", epilog=PREDICT_EXAMPLES, cls=HeavyCommand)(predict)
 app.command("validate", epilog=VALIDATE_EXAMPLES, cls=HeavyCommand)(validate)
+app.command("search", epilog=SEARCH_EXAMPLES, cls=HeavyCommand)(search)
 app.command("build-table", epilog=BUILD_EXAMPLES, cls=HeavyCommand)(build_table)
 app.command("supernet", epilog=SUPERNET_EXAMPLES, cls=HeavyCommand)(supernet)
 app.command("transfer", epilog=TRANSFER_EXAMPLES, cls=HeavyCommand)(transfer)

@@ -40,8 +40,7 @@ def transfer(
     family: Annotated[
         str,
         typer.Argument(
-            metavar="FAMILY",
-            help="Such as nas-bench-graph, nas-bench-201-final, fcnet or transnas-micro.",
+            metavar="FAMILY", help="Such as nas-bench-graph, nas-bench-201-final, fcnet or mlp."
         ),
     ],
     algorithm: Annotated[

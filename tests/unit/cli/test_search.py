@@ -1,0 +1,138 @@
+"""``search``: live training from the command line, of our spaces and of one's own."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs PyTorch")
+
+from nasbench_lab.spaces import get_space
+from nasbench_lab.trainer import benchmark, data
+
+pytestmark = pytest.mark.long
+
+OWN = """
+from torch import nn
+
+from nasbench_lab import Decision, SearchSpace
+
+space = SearchSpace(
+    "mine", [Decision("width", (4, 8), ordered=True), Decision("learning rate", (0.1, 0.01), True)]
+)
+
+
+def build(architecture, shape, classes):
+    width = space.options(architecture)["width"]
+    return nn.Sequential(nn.Flatten(), nn.Linear(shape[1], width), nn.ReLU(), nn.Linear(width, classes))
+
+
+def wide(architecture):
+    return nn.Linear(3, 3)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """The options that name one's own space, networks and data."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    signals = rng.normal(size=(60, 12)) + labels[:, None]
+    np.savez(tmp_path / "my.npz", x_train=signals, y_train=labels, x_test=signals, y_test=labels)
+    (tmp_path / "my.py").write_text(OWN)
+    return ("--space", "my.py:space", "--build", "my.py:build", "--data", "my.npz")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The texts of the architectures that are really trained."""
+    done = []
+
+    def counting(space, architecture, *arguments, train=benchmark.train, **options):
+        done.append(space.to_string(architecture))
+        return train(space, architecture, *arguments, **options)
+
+    monkeypatch.setattr(benchmark, "train", counting)
+    return done
+
+
+def test_one_s_own_space_and_data(lab, mine, trained):
+    told = lab("search", *mine, "--budget", "3", "--epochs", "2", "--trials", "2", "--json")
+    assert told.code == 0, told.err
+    assert told.data["best"] in trained
+    assert (told.data["space"], told.data["data"]) == ("mine", "my")
+    assert (told.data["evaluations"], told.data["epochs"]) == (3, 2)
+    width = int(told.data["best"].split(":")[0])
+    assert told.data["parameters"] == pytest.approx((13 * width + (width + 1) * 3) / 1e6)
+    done = len(trained)
+    again = lab("search", *mine, "--budget", "3", "--epochs", "2", "--trials", "2", "--json")
+    assert again.data == told.data
+    assert len(trained) == done  # what was trained is kept
+    shown = lab("search", *mine, "--budget", "3", "--epochs", "2", "--trials", "2").words
+    assert f"3 evaluations of 2 epochs, on cpu. The best: {told.data['best']} valid (%)" in shown
+    assert f"{told.data['test_accuracy']:.2f}" in shown
+
+
+def test_chains_on_the_digits(lab, monkeypatch):
+    digits = data.load_data("digits").first(40)
+    monkeypatch.setattr(data, "load_data", lambda *_, **__: digits)
+    told = lab("search", "--budget", "2", "--epochs", "1", "--device", "cpu", "--json")
+    assert told.code == 0, told.err
+    assert get_space("chain").from_string(told.data["best"])
+
+
+def test_an_interrupted_search_goes_on(lab, mine, trained, monkeypatch, tmp_path):
+    options = ("search", *mine, "-a", "random_search", "--budget", "6", "--epochs", "1", "--json")
+    whole = lab(*options).data
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "other"))
+    trained.clear()
+
+    def interrupted(*arguments, train=benchmark.train, **options):
+        if len(trained) == 1:
+            raise KeyboardInterrupt
+        return train(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(benchmark, "train", interrupted)
+        told = lab(*options)
+    assert told.code == 130
+    assert "The same command goes on from here." in told.err
+    assert len(trained) == 1
+    assert lab(*options).data == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("--build", "my.py:wide"), "fails on images of shape (n, 1, 1, 12)"),
+        (("--build", "my.py:bild"), "define a function 'bild', but it defines build, wide."),
+        (("--build", "your.py:build"), "Cannot read your.py"),
+        (("--space", "my.py"), "Name the space too. In that file: my.py:space."),
+        (("--space", "chains"), "Unknown space 'chains'. Did you mean 'chain'?"),
+        (("--data", "our.npz"), "There is no file our.npz."),
+        (("--data", "digit"), "Unknown data set 'digit'. Did you mean 'digits'?"),
+        (("--algorithm", "random"), "Did you mean 'random_search'?"),
+        (("--budget", "many"), "many"),
+        (("--device", "abacus"), "Expected auto, cpu, cuda"),
+    ],
+)
+def test_what_is_wrong_is_said(lab, mine, change, words):
+    told = lab("search", *mine, "--budget", "2", "--epochs", "1", *change)
+    assert told.code == 1
+    assert words in " ".join(told.err.split())
+    assert "Traceback" not in told.err
+
+
+def test_a_space_of_one_s_own_needs_networks(lab, mine):
+    told = lab("search", *mine[:2], "--data", "my.npz")
+    assert told.code == 1
+    assert "There are no networks of the space 'mine' here." in " ".join(told.err.split())
+
+
+def test_a_budget_for_no_training_is_said(lab, mine):
+    told = lab("search", *mine, "--budget", "1e-9s", "--epochs", "1")
+    assert told.code == 1
+    assert "did not suffice for one training" in told.err
