@@ -40,7 +40,8 @@ def transfer(
     family: Annotated[
         str,
         typer.Argument(
-            metavar="FAMILY", help="Such as nas-bench-graph, nas-bench-201-final, fcnet or mlp."
+            metavar="FAMILY",
+            help="Such as nas-bench-graph, nas-bench-201-final, fcnet or transnas-micro.",
         ),
     ],
     algorithm: Annotated[

@@ -30,8 +30,10 @@ from nasbench_lab.files import sha256
 from nasbench_lab.spaces import SearchSpace, get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.proxies import proxy_columns
+from nasbench_lab.tables.rows import LARGEST_DENSE
 from nasbench_lab.tables.table import Table
 from nasbench_lab.trainer.datasets import ImageData, load_data
+from nasbench_lab.trainer.recipe import trained_by
 from nasbench_lab.trainer.scoring import IMAGES, score_architecture
 from nasbench_lab.trainer.table_recipe import SETTINGS, TableRecipe, read_recipe
 from nasbench_lab.trainer.training import train
@@ -190,6 +192,8 @@ def _check_output(output: Path, recipe: TableRecipe) -> None:
 def _networks(recipe: TableRecipe) -> list[int]:
     """The indices in the space of the architectures that are trained, in ascending order."""
     space = get_space(recipe.space)
+    if space.size > LARGEST_DENSE:
+        return _drawn(space, recipe.architectures or 0)
     every = _trained_as(space, recipe)
     distinct = np.unique(every)
     if recipe.architectures is None or recipe.architectures >= len(distinct):
@@ -197,6 +201,16 @@ def _networks(recipe: TableRecipe) -> list[int]:
         return chosen
     drawn = np.random.default_rng(0).choice(distinct, recipe.architectures, replace=False)
     return sorted(drawn.tolist())
+
+
+def _drawn(space: SearchSpace, n: int) -> list[int]:
+    """The indices of ``n`` different networks of a large space; of more, the first are the same."""
+    rng, drawn = np.random.default_rng(0), np.empty(0, dtype=np.int64)
+    while len(drawn) < n:
+        more = space.index(space.canonical(space.sample(rng, 1000)))
+        first = np.unique(joined := np.concatenate([drawn, more]), return_index=True)[1]
+        drawn = joined[np.sort(first)]
+    return sorted(drawn[:n].tolist())
 
 
 def _trained_as(space: SearchSpace, recipe: TableRecipe) -> NDArray[np.int64]:
@@ -235,7 +249,8 @@ def _time_one(recipe: TableRecipe, data: ImageData, index: int) -> dict[str, Any
     A few batches are timed, and their time is scaled to the whole split.
     """
     space = get_space(recipe.space)
-    part = data.first(TIMED_BATCHES * recipe.training.batch_size)
+    batch_size = trained_by(space, space.at(index), recipe.training).batch_size
+    part = data.first(TIMED_BATCHES * batch_size)
     training = train(
         space,
         space.at(index),
@@ -302,8 +317,10 @@ def _assemble(
             times = np.array([entry[split] for entry in timed])
             columns[Column(name, name, "s", False, **once)] = times
     columns |= _scores(recipe, work, networks)
-    row_of_index = None
-    if len(networks) < space.size:
+    row_of_index = keys = None
+    if space.size > LARGEST_DENSE:
+        keys = np.array(networks, dtype=np.int64)
+    elif len(networks) < space.size:
         stands_for = _trained_as(space, recipe)
         position = np.minimum(np.searchsorted(networks, stands_for), len(networks) - 1)
         held = np.asarray(networks)[position] == stands_for
@@ -332,7 +349,7 @@ def _assemble(
             **(_about_scores(work) if recipe.proxies else {}),
         },
     )
-    return Table.create(output, info, columns, row_of_index)
+    return Table.create(output, info, columns, row_of_index, keys=keys)
 
 
 def _scores(

@@ -6,10 +6,18 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from nasbench_lab.errors import RecipeError, UnknownNameError, text_of
 from nasbench_lab.files import nearest_file, read_text
+from nasbench_lab.spaces import ChainSpace, get_space
 from nasbench_lab.tables.proxies import PROXIES
 from nasbench_lab.trainer.recipe import Recipe, explain
 
@@ -23,21 +31,22 @@ class TableRecipe(BaseModel):
     Attributes:
         name: The table's name.
         version: The table's version; raise it when its values change.
-        space: ``nb201`` or ``nats-sss``.
+        space: ``nb201``, ``nats-sss``, ``chain`` or ``chain-signals``.
         seeds: The seeds of the trials.
-        architectures: How many random architectures are trained; all if unset.
+        architectures: How many random architectures are trained; all if unset. Chains are too many
+            for that.
         description: A description in words.
         citation: BibTeX.
         licence: SPDX identifier.
-        proxies: The zero-cost proxies that the networks are scored by, of ``PROXIES``.
-        training: The recipe of each network's training.
+        proxies: The zero-cost proxies that the networks are scored by, of ``PROXIES``; none of chains.
+        training: The recipe of each network's training; chains decide some of its settings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^\w[\w.+-]*(/\w[\w.+-]*)?$")
     version: str = "1"
-    space: Literal["nb201", "nats-sss"]
+    space: Literal["nb201", "nats-sss", "chain", "chain-signals"]
     seeds: tuple[int, ...] = Field(min_length=1)
     architectures: int | None = Field(None, ge=1)
     description: str = ""
@@ -53,6 +62,18 @@ class TableRecipe(BaseModel):
             if name not in PROXIES:
                 raise ValueError(str(UnknownNameError("zero-cost proxy", name, PROXIES)))
         return tuple(name for name in PROXIES if name in names)
+
+    @model_validator(mode="after")
+    def _fits_the_space(self) -> TableRecipe:
+        if isinstance(space := get_space(self.space), ChainSpace):
+            if self.architectures is None:
+                raise ValueError(
+                    f"{self.space} has {space.size:,} architectures; say how many of them are trained: "
+                    f"architectures = 1000"
+                )
+            if self.proxies:
+                raise ValueError(f"there are no zero-cost proxies of {self.space}; leave them out")
+        return self
 
 
 def read_recipe(path: Path) -> TableRecipe:

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from waiting import wait_for
 
+import nasbench_lab as lab
 from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import DataFolderError, NasbenchLabError, RecipeError, TrainingError
 from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Query
 
 torch = pytest.importorskip("torch", reason="building needs PyTorch")
-from nasbench_lab.trainer import build
+from nasbench_lab.trainer import build, unfinished
 from nasbench_lab.trainer.build import build_table, read_recipe
 from nasbench_lab.trainer.datasets import load_data
 from nasbench_lab.trainer.training import train
@@ -241,7 +242,7 @@ def test_no_processes(recipe, tmp_path):
     [
         ("epochs = 2", "epochs = 0", r"training.epochs.*greater than or equal to 1.*got 0"),
         ("epochs = 2", "epoch = 2", r"training.epoch: Extra inputs"),
-        ('space = "nb201"', 'space = "nb202"', "'nb201' or 'nats-sss'.*got 'nb202'"),
+        ('space = "nb201"', 'space = "nb202"', "'nb201', 'nats-sss', 'chain' or .*got 'nb202'"),
         ("seeds = [4, 7]", "seeds = []", "seeds"),
         ('name = "mine/few"', 'name = "../few"', "name"),
         ("[training]", "[training", "cannot be read as a recipe"),
@@ -270,3 +271,48 @@ def test_other_spaces_and_all_architectures(tmp_path, recipe):
     assert table.space.name == "nats-sss"
     every = read_recipe(recipe).model_copy(update={"architectures": None, "space": "nb201"})
     assert len(build._networks(every)) == 5_260
+
+
+def test_a_sample_of_chains(tmp_path, recipe, monkeypatch):
+    """Too many to number all: the table holds a sample, and searches move in that."""
+    text = RECIPE.replace('"nb201"', '"chain"').replace("epochs = 2", "epochs = 1")
+    recipe.write_text(text.replace("architectures = 3", "architectures = 12"))
+    few = load_data("digits").first(64)
+    monkeypatch.setattr(build, "load_data", lambda *_, **__: few)
+    monkeypatch.setattr(unfinished, "load_data", lambda *_, **__: few)
+    build._data.cache_clear()
+    table = build_table(recipe, tmp_path / "t", n_jobs=1)
+    build._data.cache_clear()
+    space = get_space("chain")
+    architectures = table.architectures
+    assert (space.canonical(architectures) == architectures).all()
+    assert len(np.unique(architectures, axis=0)) == len(table) == 12
+    some = tuple(architectures[5].tolist())
+    training = train(space, some, read_recipe(recipe).training, few, seeds=(4, 7), device="cpu")
+    for trial, value in zip((4, 7), training.curves["valid_accuracy"][:, 0], strict=True):
+        assert table.query(some, Query("valid_accuracy", epoch=1, trial=trial)) == value
+    assert table.query(some, "parameters") == training.parameters
+    assert table.row(space.from_string("max relu dropout=0 sgd lr=0.1 batch=32 decay=0")) == -1
+    benchmark = TableBenchmark(table)
+    assert benchmark.missing == "pool"
+    trace = lab.run("regularized_evolution(population_size=3)", benchmark, budget=8, seed=0)
+    assert (trace.row >= 0).all()
+    # More of them are the same and others.
+    recipe.write_text(recipe.read_text().replace("architectures = 12", "architectures = 40"))
+    more = build._networks(read_recipe(recipe))
+    assert set(space.index(architectures).tolist()) < set(more)
+    assert more == sorted(set(more))
+    assert len(more) == 40
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("architectures = 3", ""), "262,020,096 architectures; say how many"),
+        (("licence", 'proxies = ["snip"]\nlicence'), "no zero-cost proxies of chain"),
+    ],
+)
+def test_recipes_of_chains_with_mistakes(recipe, change, words):
+    recipe.write_text(RECIPE.replace('"nb201"', '"chain"').replace(*change))
+    with pytest.raises(RecipeError, match=words):
+        read_recipe(recipe)
