@@ -66,6 +66,6 @@ TABLES = [
         convert=partial(convert, name),
         shipped=True,
     )
-    for name in ("nb201-digits",)
+    for name in ("nb201-digits", "nb201-mnist1d")
 ]
 """One for each table."""
