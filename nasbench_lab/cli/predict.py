@@ -87,7 +87,7 @@ def predict(
     from nasbench_lab.files import atomic_file
     from nasbench_lab.landscape.predictors import METRICS, study_predictors
     from nasbench_lab.registry import open_task
-    from nasbench_lab.stats.predictions import prediction_frame
+    from nasbench_lab.stats.predictions import prediction_frame, prediction_lines
 
     chosen = _parsed(predictor)
     opened, task = open_task(table)
@@ -119,6 +119,7 @@ def predict(
                 "test": study.test,
                 "top": study.top,
                 "predictors": means.to_dict(orient="records"),
+                "words": prediction_lines(study.frame, study.column.unit),
                 "left_out": dict(study.left_out),
                 "files": [str(file) for file in files],
             }
@@ -142,6 +143,8 @@ def _parsed(given: list[str] | None) -> dict[str, tuple[str, dict[str, Any]]] | 
 
 
 def _show(study: PredictorStudy, means: pd.DataFrame) -> None:
+    from nasbench_lab.stats.predictions import prediction_lines
+
     unit = "" if study.column.unit == "1" else f" in {study.column.unit}"
     console.print(
         f"[bold]{escape(study.table)}[/bold], {escape(study.column.name)}: predictions of "
@@ -166,6 +169,8 @@ def _show(study: PredictorStudy, means: pd.DataFrame) -> None:
         ],
         False,
     )
+    for line in prediction_lines(study.frame, study.column.unit):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for name, reason in study.left_out.items():
         console.print(f"Left out {name}: {reason}", style="dim", highlight=False, markup=False)
 

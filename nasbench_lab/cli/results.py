@@ -347,12 +347,22 @@ def _several_objectives(result: Result) -> bool:
 
 REPORT_EXAMPLES = """Examples:\n
     nasbench-lab report results/my-run\n
+    nasbench-lab report results/my-run --predictor random_forest --predictor "gp(kernel=wl)"\n
     nasbench-lab report results/my-run --output report.html --open"""
 
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
     reference: ReferenceOption = None,
+    predictor: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--predictor",
+            "-p",
+            help="Name, or name(setting=value, …), several times: show how well it ranks the tables' "
+            "architectures, beside the predictors of the searches. Each takes seconds.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The page; report.html in the folder if unset."),
@@ -363,7 +373,9 @@ def report(
     from nasbench_lab.report import write_report
     from nasbench_lab.results.result import Result
 
-    page = write_report(Result.open(folder), output or folder / "report.html", reference)
+    page = write_report(
+        *(Result.open(folder), output or folder / "report.html", reference), predictor or ()
+    )
     console.print(f"Report: {page}", soft_wrap=True, markup=False, highlight=False)
     if show_it:
         typer.launch(page.absolute().as_uri())

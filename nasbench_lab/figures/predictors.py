@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nasbench_lab.figures.layout import PALETTE, STYLE, STYLES, drawable
@@ -12,34 +13,39 @@ from nasbench_lab.words import counted
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_PANELS = ("kendall", "precision", "regret", "fit_s")
+PANELS = ("kendall", "precision", "regret", "fit_s")
+"""What the panels show by default."""
 
 
-def predictors_figure(study: PredictorStudy, *, title: bool = True) -> Figure:
+def predictors_figure(
+    study: PredictorStudy, panels: Sequence[str] = PANELS, *, title: bool = True
+) -> Figure:
     """Rank correlation, precision, regret and time of a fit.
 
     Args:
         study: What predictors learned.
+        panels: An even number of ``METRICS``, one for each panel, in rows of two.
         title: Whether the panels have titles.
 
     Returns:
-        A figure of four panels, with a line for each predictor: means over seeds, with 95 % bootstrap
+        A figure of panels with a line for each predictor: means over seeds, with 95 % bootstrap
         intervals.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    means = prediction_frame(study.frame, _PANELS)
+    means = prediction_frame(study.frame, panels)
+    rows = len(panels) // 2
     with rc_context(STYLE):
-        figure = Figure(figsize=(7.0, 5.0), layout="constrained")
-        for panel, metric in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
+        figure = Figure(figsize=(7.0, 0.4 + 2.3 * rows), layout="constrained")
+        for panel, metric in zip(figure.subplots(rows, 2).flat, panels, strict=True):
             for i, (name, part) in enumerate(means.groupby("predictor", sort=False)):
                 style = {
                     "color": PALETTE[i % len(PALETTE)],
                     "linestyle": STYLES[i // len(PALETTE) % len(STYLES)],
                 }
                 n = part["architectures"]
-                label = drawable(str(name)) if metric == _PANELS[0] else None
+                label = drawable(str(name)) if metric == panels[0] else None
                 panel.plot(n, part[metric], marker="o", markersize=3, label=label, **style)
                 panel.fill_between(
                     n,

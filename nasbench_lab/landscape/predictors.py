@@ -80,6 +80,7 @@ def study_predictors(
     top: int = 10,
     early: int | None = None,
     one_trial: bool = False,
+    leave_out: bool | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> PredictorStudy:
     """Lets predictors learn from random architectures of a table, and predict others.
@@ -101,14 +102,16 @@ def study_predictors(
         early: How many of the column's epochs ``learning_curve`` sees; a quarter by default.
         one_trial: Whether predictors learn the value of one random trial of each architecture, which
             is what a search sees, and not the mean. They are judged by means all the same.
+        leave_out: Whether a predictor that cannot learn from the table, or whose package is not
+            installed, is left out and not an error; by default only if no predictors are named.
         progress: Called with the number of finished fits, that of all, and what is going on.
 
     Raises:
         QueryError: The table is too small for the numbers, names no objective, or has no columns for
             a named predictor.
         UnknownNameError: There is no such predictor or setting.
-        UnsuitedError: A named predictor cannot learn from the table.
-        MissingPackageError: A named predictor needs a package that is not installed.
+        UnsuitedError: A predictor cannot learn from the table, and is not to be left out.
+        MissingPackageError: A predictor needs a package that is not installed, likewise.
     """
     import pandas as pd
 
@@ -126,7 +129,10 @@ def study_predictors(
                 f"of {counted(len(rows), 'row')} in {name}. Learn from fewer, or make the top smaller."
             )
     early_epochs = _early(column, early)
-    chosen, left_out = _chosen(table, column, predictors, early_epochs)
+    chosen, left_out = _chosen(
+        *(table, column, predictors, early_epochs),
+        leave_out=predictors is None if leave_out is None else leave_out,
+    )
     more = {label: _columns(table, column, early_epochs, one) for label, one in chosen.items()}
     lines: list[dict[str, Any]] = []
     total = len(chosen) * len(learned) * seeds
@@ -188,6 +194,7 @@ def _chosen(
     column: Column,
     predictors: Mapping[str, tuple[str | type[Predictor], Mapping[str, Any]]] | None,
     early: tuple[int, ...],
+    leave_out: bool,
 ) -> tuple[_Chosen, dict[str, str]]:
     """The predictors with their settings, and why others were left out."""
     given = predictors or {name: (name, {}) for name in PREDICTORS}
@@ -204,7 +211,7 @@ def _chosen(
             if kind == "zero_cost" and not held_proxies(table):
                 raise UnsuitedError(f"Table {table.name!r} holds no scores by zero-cost proxies.")
         except (MissingPackageError, UnsuitedError) as error:
-            if predictors is not None:
+            if not leave_out:
                 raise
             left_out[label] = str(error)
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -26,33 +27,40 @@ __all__ = ["render", "write_report"]
 _HERE = Path(__file__).parent
 
 
-def write_report(result: Result, path: Path | str, reference: str | None = None) -> Path:
+def write_report(
+    result: Result,
+    path: Path | str,
+    reference: str | None = None,
+    predictors: Sequence[str] = (),
+) -> Path:
     """Writes the report of a result as one HTML file, all or nothing.
 
     Args:
         result: The finished runs of the experiment.
         path: The file.
         reference: The algorithm that the others are tested against; by default the best.
+        predictors: Predictors that are judged on the tables beside those of the searches, each as
+            ``name`` or ``name(setting=value, …)``.
 
     Returns:
         The file.
 
     Raises:
         ExperimentError: No run is finished.
-        UnknownNameError: There is no such reference.
+        UnknownNameError: There is no such reference or predictor.
+        HyperparameterError: A predictor's settings do not fit.
         DataFolderError: The file cannot be written.
     """
-    path, page = Path(path), render(result, reference)
+    path, page = Path(path), render(result, reference, predictors)
     with atomic_file(path) as new:
         new.write_text(page, encoding="utf-8", newline="\n")
     return path
 
 
-def render(result: Result, reference: str | None = None) -> str:
+def render(result: Result, reference: str | None = None, predictors: Sequence[str] = ()) -> str:
     """The report of a result as HTML; the same result gives the same text.
 
-    Raises:
-        ExperimentError: No run is finished.
+    See ``write_report``.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -72,7 +80,7 @@ def render(result: Result, reference: str | None = None) -> str:
         script=Markup(script),
         policy=f"default-src 'none'; style-src '{_sum(style)}'; script-src '{_sum(script)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'",
-        **_contents(result, reference),
+        **_contents(result, reference, predictors),
     )
 
 
@@ -88,7 +96,7 @@ def _sum(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _contents(result: Result, reference: str | None) -> dict[str, Any]:
+def _contents(result: Result, reference: str | None, predictors: Sequence[str]) -> dict[str, Any]:
     from markupsafe import Markup
 
     from nasbench_lab.experiment.toml import to_toml
@@ -96,6 +104,7 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
     from nasbench_lab.report.citations import citations
     from nasbench_lab.report.data import page_data, to_json
     from nasbench_lab.report.explained import explanations
+    from nasbench_lab.report.predicted import predictions
     from nasbench_lab.stats import Axis
 
     if not result.tables_with_runs:
@@ -103,7 +112,8 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
     data = page_data(result)
     diagrams = contents.friedman_diagrams(result)
     explained = explanations(result)
-    statistics = methods.statistics_used(result, bool(diagrams), bool(explained))
+    predicted = predictions(result, predictors)
+    statistics = methods.statistics_used(result, bool(diagrams), bool(explained), bool(predicted))
     ranked_on = diagrams[0]["friedman"].tables if diagrams else []
     return {
         "title": f"{counted(len(result.algorithms), 'algorithm')} on "
@@ -126,7 +136,8 @@ def _contents(result: Result, reference: str | None) -> dict[str, Any]:
         "diagrams": diagrams,
         "best": contents.best_architectures(result),
         "explained": explained,
+        "predicted": predicted,
         "figures": contents.static_figures(result),
-        "methods": methods.methods(result, ranked_on, reference, bool(explained)),
+        "methods": methods.methods(result, ranked_on, reference, bool(explained), bool(predicted)),
         "citations": citations(result, statistics),
     }

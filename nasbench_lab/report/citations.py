@@ -68,6 +68,12 @@ STATISTICS = {
   booktitle = {Proceedings of the 31st International Conference on Machine Learning},
   year = {2014}
 }""",
+    "white2021powerful": """@inproceedings{white2021powerful,
+  title = {How Powerful are Performance Predictors in Neural Architecture Search?},
+  author = {White, Colin and Zela, Arber and Ru, Robin and Liu, Yang and Hutter, Frank},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2021}
+}""",
     "demsar2006statistical": """@article{demsar2006statistical,
   title = {Statistical Comparisons of Classifiers over Multiple Data Sets},
   author = {Dem{\\v{s}}ar, Janez},

@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -355,7 +355,7 @@ def static_figures(result: Result) -> list[dict[str, str]]:
                 "title": "Pareto fronts",
                 "explained": "The front that the run of median hypervolume found, and the hypervolume "
                 "that was still missing over the course of the search.",
-                **_as_image(pareto_figure, result),
+                **as_image(pareto_figure, result),
             }
         )
     if result.experiment.workers.count > 1:
@@ -365,14 +365,19 @@ def static_figures(result: Result) -> list[dict[str, str]]:
                 "title": "Schedule of the workers",
                 "explained": "What each worker did when, in one run of every algorithm. A bar is an "
                 "evaluation.",
-                **_as_image(schedule_figure, result),
+                **as_image(schedule_figure, result),
             }
         )
     return figures
 
 
-def _as_image(figure: Any, result: Result) -> dict[str, str]:
-    """A figure as a separate SVG image, so its names and styles cannot clash with the page's."""
+def as_image(figure: Callable[..., Figure], *shown: Any) -> dict[str, str]:
+    """A figure as a separate SVG image, so its names and styles cannot clash with the page's.
+
+    Args:
+        figure: What draws it.
+        *shown: What is drawn.
+    """
     from matplotlib import rc_context
 
     from nasbench_lab.figures.layout import STYLE
@@ -380,7 +385,7 @@ def _as_image(figure: Any, result: Result) -> dict[str, str]:
     file = io.BytesIO()
     # A label may hold dollar signs.
     with rc_context({**STYLE, "text.parse_math": False}):
-        drawn: Figure = figure(result)
+        drawn = figure(*shown)
         drawn.savefig(file, format="svg", metadata={"Date": None})
         width, height = drawn.get_size_inches()
     return {

@@ -24,6 +24,7 @@ def methods(
     ranked_on: Sequence[str],
     reference: str | None = None,
     explained: bool = False,
+    predicted: bool = False,
 ) -> list[str]:
     """Paragraphs on the comparison, the runs, the reported values and the statistics.
 
@@ -32,10 +33,12 @@ def methods(
         ranked_on: The benchmarks over which algorithms are ranked; none if they are not.
         reference: The algorithm that the others are tested against, if it is not the best.
         explained: Whether the report explains what was found.
+        predicted: Whether it judges predictors.
     """
     summarised = _statistics(result, ranked_on, reference)
     paragraphs = [_compared(result), _runs(result), _reported(result), summarised]
     paragraphs += [_EXPLAINED] if explained else []
+    paragraphs += [_PREDICTED] if predicted else []
     return [" ".join(filter(None, sentences)) for sentences in paragraphs]
 
 
@@ -47,8 +50,17 @@ _EXPLAINED = [
     "with Bonferroni's correction over all options.",
 ]
 
+_PREDICTED = [
+    "Predictors are judged as by White et al. (2021): they learn the values of random architectures, "
+    "as searches see them, and predict others, of which they are told nothing; they are judged by the "
+    "means over trainings. All predictors get the same architectures. Two are not told apart if the "
+    "95 % bootstrap interval of their mean difference holds 0.",
+]
 
-def statistics_used(result: Result, friedman: bool, explained: bool = False) -> dict[str, str]:
+
+def statistics_used(
+    result: Result, friedman: bool, explained: bool = False, predicted: bool = False
+) -> dict[str, str]:
     """The keys of ``citations.STATISTICS`` that the methods need, and their uses."""
     used = {
         "efron1993bootstrap": "bootstrap",
@@ -59,6 +71,8 @@ def statistics_used(result: Result, friedman: bool, explained: bool = False) -> 
     used["hansen2021coco"] = "expected running time, run-time distributions"
     if explained:
         used["hutter2014efficient"] = "importance of decisions"
+    if predicted:
+        used["white2021powerful"] = "judging predictors"
     if friedman:
         used["demsar2006statistical"] = "Friedman and Nemenyi tests, critical differences"
     return used

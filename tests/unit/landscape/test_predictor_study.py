@@ -17,7 +17,7 @@ from nasbench_lab.landscape.predictors import METRICS, study_predictors
 from nasbench_lab.predictors import PREDICTORS, Predictor
 from nasbench_lab.registry import table_folder
 from nasbench_lab.spaces import Decision
-from nasbench_lab.stats.predictions import prediction_frame
+from nasbench_lab.stats.predictions import prediction_frame, prediction_lines
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.proxies import proxy_columns
 from nasbench_lab.tables.table import Table
@@ -175,6 +175,40 @@ def test_the_figure_shows_each_predictor(table):
     assert "regret of the best predicted, %" in [axes.get_ylabel() for axes in figure.axes]
 
 
+def frame_of(kendall, regret=2.0):
+    """A study's frame from rank correlations by predictor, number of architectures and seed."""
+    return pd.DataFrame(
+        {"predictor": name, "architectures": n, "seed": seed, "kendall": value, "regret": regret}
+        for (name, n), values in kendall.items()
+        for seed, value in enumerate(values)
+    )
+
+
+def test_sentences_say_what_is_best_by_how_much():
+    above = {("a", 10): [0.1, 0.2], ("a", 100): [0.5, 0.7, 0.6]}
+    lines = prediction_lines(frame_of({**above, ("b", 100): [0.4, 0.59, 0.51]}), "%")
+    assert lines[0].startswith("Having learned from 100 architectures, a ranks others with")
+    assert "τ of 0.60 [" in lines[0]
+    # Each seed has other architectures: the difference is the same in all, the values are not.
+    assert lines[0].endswith("; the next best is b with 0.50.")
+    assert lines[1].startswith("Having learned from 10 architectures, a has 0.15 [")
+    assert "worse than their best by 2 [2, 2] points." in lines[2]
+    alike = prediction_lines(frame_of({**above, ("b", 100): [0.8, 0.1, 0.6]}), "ms")
+    assert alike[0].endswith("b with 0.50, and the two cannot be told apart.")
+    assert alike[2].endswith(" 2 [2, 2] ms.")
+
+
+def test_sentences_of_one_predictor_or_one_seed():
+    first, last = prediction_lines(frame_of({("a", 1): [-0.25]}), "1")
+    assert first == (
+        "Having learned from 1 architecture, a ranks others with a Kendall's τ of "
+        "−0.25 [−0.25, −0.25]."
+    )
+    assert last.endswith("2 [2, 2].")
+    one_seed = prediction_lines(frame_of({("a", 9): [0.9], ("b", 9): [0.1]}), "1")
+    assert one_seed[0].endswith("cannot be told apart.")
+
+
 def test_the_help_names_all_predictors():
     assert set(NAMES.replace(" and ", ", ").split(", ")) == set(PREDICTORS)
 
@@ -185,6 +219,7 @@ def test_the_command(table, lab, undrawn):
     out = lab("predict", "toy", *given)
     assert out.code == 0, out.err
     assert "toy, valid_error: predictions of 104 architectures, 2 seeds" in out.words
+    assert "Having learned from 20 architectures, " in out.words
     folder = Path("results") / "predict-toy"
     assert {file.name for file in folder.iterdir()} == {
         *(f"predictors.{ending}" for ending in ("csv", "png", "svg")),
