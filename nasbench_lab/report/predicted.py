@@ -12,7 +12,12 @@ from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.figures.predictors import predictors_figure
 from nasbench_lab.landscape.predictors import study_predictors
 from nasbench_lab.predictors import PREDICTORS
-from nasbench_lab.registry import algorithm_class, algorithm_modules, parse_algorithm
+from nasbench_lab.registry import (
+    algorithm_class,
+    algorithm_modules,
+    make_algorithm,
+    parse_algorithm,
+)
 from nasbench_lab.report.contents import as_image
 from nasbench_lab.stats.predictions import interval_of, prediction_frame, prediction_lines
 from nasbench_lab.words import listed
@@ -20,6 +25,7 @@ from nasbench_lab.words import listed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from nasbench_lab.benchmark import TableBenchmark
     from nasbench_lab.landscape.predictors import PredictorStudy
     from nasbench_lab.results.result import Result
 
@@ -49,48 +55,25 @@ def predictions(result: Result, given: Sequence[str] = ()) -> list[dict[str, Any
         UnknownNameError: There is no such predictor or setting.
         HyperparameterError: What is given is no predictor with settings.
     """
-    searches = _of_searches(result)
-    chosen = {label: settings for label, (settings, _) in searches.items()}
-    chosen |= {text: parse_algorithm(text) for text in given if text not in chosen}
+    more = {text: parse_algorithm(text) for text in given}
     found: list[dict[str, Any]] = []
-    for name in result.tables_with_runs if chosen else ():
+    for name in result.tables_with_runs:
         if result.experiment.benchmark(name).program is None and len(found) < MOST:
-            one = _of_table(result, name, chosen)
+            one = _of_table(result, name, more)
             found += [] if one is None else [one]
-    for one in found:
-        for row in one["rows"]:
-            _, names = searches.get(row["predictor"], (None, []))
-            row["searches"] = listed(names)
     return found
 
 
-def _of_searches(result: Result) -> dict[str, tuple[Settings, list[str]]]:
-    """The predictors of installed algorithms by what to show, with the algorithms that have them."""
-    found: dict[str, tuple[Settings, list[str]]] = {}
-    for algorithm in result.experiment.algorithms:
-        try:
-            name, set_here = parse_algorithm(algorithm.algorithm)
-            if name not in algorithm_modules():  # a result must not make us load other code
-                continue
-            known = all_hyperparameters(algorithm_class(name)) | set_here
-        except NasbenchLabError:
-            continue
-        kind, settings = known.get("predictor"), dict(known.get("predictor_settings") or {})
-        if isinstance(kind, str) and kind in PREDICTORS:
-            values = ", ".join(f"{key}={value}" for key, value in settings.items())
-            label = f"{kind}({values})" if values else kind
-            found.setdefault(label, ((kind, settings), []))[1].append(algorithm.name)
-    return found
-
-
-def _of_table(result: Result, name: str, chosen: Mapping[str, Settings]) -> dict[str, Any] | None:
-    """What predictors achieve on one table; None if it has too few values, or suits none of them."""
+def _of_table(result: Result, name: str, given: Mapping[str, Settings]) -> dict[str, Any] | None:
+    """What predictors achieve on one table; None without predictors that suit it, or enough values."""
     benchmark = result.benchmark(name)
     table = benchmark.table
     objective = table.column(benchmark.first_objective).name
     n_known = int(np.isfinite(table.values(objective)).sum())
     sizes = [n for n in SIZES if n <= n_known // 2]
-    if not sizes:
+    searches = _of_searches(result, benchmark)
+    chosen = {label: settings for label, (settings, _) in searches.items()} | {**given}
+    if not sizes or not chosen:
         return None
     study = study_predictors(
         *(table, objective, chosen),
@@ -103,20 +86,50 @@ def _of_table(result: Result, name: str, chosen: Mapping[str, Settings]) -> dict
     )
     if not len(study.frame):
         return None
-    kendall = {
-        (line["predictor"], line["architectures"]): interval_of(line, "kendall")
-        for line in prediction_frame(study.frame, ["kendall"]).to_dict(orient="records")
-    }
-    shown = dict.fromkeys(predictor for predictor, _ in kendall)
+    cells: dict[str, list[str]] = {}
+    for line in prediction_frame(study.frame, ["kendall"]).to_dict(orient="records"):
+        cells.setdefault(line["predictor"], []).append(interval_of(line, "kendall"))
     return {
         "benchmark": name,
         "lines": prediction_lines(study.frame, study.column.unit),
         "sizes": sizes,
         "seeds": SEEDS,
-        "rows": [{"predictor": one, "cells": [kendall[one, n] for n in sizes]} for one in shown],
+        "rows": [
+            {
+                "predictor": label,
+                "searches": listed(searches[label][1]) if label in searches else "",
+                "cells": row,
+            }
+            for label, row in cells.items()
+        ],
         "left_out": study.left_out,
         **as_image(_figure, study),
     }
+
+
+def _of_searches(
+    result: Result, benchmark: TableBenchmark
+) -> dict[str, tuple[Settings, list[str]]]:
+    """The predictors of installed algorithms by what to show, with the algorithms that have them."""
+    found: dict[str, tuple[Settings, list[str]]] = {}
+    for setting in result.experiment.algorithms:
+        try:
+            name, hyperparameters = parse_algorithm(setting.algorithm)
+            if (
+                name not in algorithm_modules()  # a result must not make us load other code
+                or "predictor" not in all_hyperparameters(algorithm_class(name))
+            ):
+                continue
+            algorithm = make_algorithm(name, benchmark.space, **hyperparameters)
+        except NasbenchLabError:  # a result of another version may have settings that are no more
+            continue
+        kind = getattr(algorithm, "predictor", None)
+        settings = dict(getattr(algorithm, "predictor_settings", {}))
+        if isinstance(kind, str) and kind in PREDICTORS:
+            values = ", ".join(f"{key}={value}" for key, value in settings.items())
+            label = f"{kind}({values})" if values else kind
+            found.setdefault(label, ((kind, settings), []))[1].append(setting.name)
+    return found
 
 
 def _figure(study: PredictorStudy) -> Figure:

@@ -1,5 +1,7 @@
 """The report's section on predictors: whose they are, and that its numbers are those of the study."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from own_benchmarks import Hill
@@ -119,3 +121,12 @@ def test_small_tables_and_programs_have_no_section(make_table):
     for benchmark in (few, Hill()):
         result = compare([BY_RIDGE], benchmark, budget=2, seeds=1, n_jobs=1)
         assert predictions(result) == []
+
+
+def test_the_command_judges_more_predictors(lab, result):
+    result.of([CORA]).save("r")
+    assert lab("report", "r", "-p", "gp(kernel=hamming)").code == 0
+    words = Page(Path("r/report.html").read_text("utf-8")).words
+    assert "gp(kernel=hamming)" in words
+    assert "random_forest(n_trees=2)" in words
+    assert "Did you mean 'ridge'" in lab("report", "r", "-p", "rigde").err
