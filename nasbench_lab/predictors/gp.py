@@ -13,9 +13,6 @@ from nasbench_lab.predictors.posterior import Candidates, Posterior
 from nasbench_lab.predictors.predictor import Floats, Predictor
 from nasbench_lab.spaces import Architectures, SearchSpace
 
-_AT_ONCE = 4096
-"""Architectures that are predicted together."""
-
 
 class GaussianProcess(Predictor):
     """The Gaussian process of ``gp_bo``; the standard deviation is without the noise.
@@ -45,10 +42,5 @@ class GaussianProcess(Predictor):
         self._data = architectures, values
 
     def _predict(self, architectures: Architectures, columns: Floats) -> tuple[Floats, Floats]:
-        means, variances = [], []
-        for i in range(0, len(architectures), _AT_ONCE):
-            candidates = Candidates(self.kernel, architectures[i : i + _AT_ONCE])
-            posterior = Posterior(candidates, self.hyper, *self._data)
-            means.append(posterior.mean)
-            variances.append(posterior.variance)
-        return np.concatenate(means), np.sqrt(np.maximum(np.concatenate(variances), 0.0))
+        posterior = Posterior(Candidates(self.kernel, architectures), self.hyper, *self._data)
+        return posterior.mean, np.sqrt(np.maximum(posterior.variance, 0.0))

@@ -30,6 +30,12 @@ class OperationGraph(NamedTuple):
     sources: tuple[tuple[int, ...], ...]
 
 
+def has_graphs(space: SearchSpace) -> bool:
+    """Whether the architectures of a space are graphs and nothing besides."""
+    graph = space.graph(space.sample(np.random.default_rng(0)))
+    return graph is not None and not graph.besides
+
+
 def check_graphs(space: SearchSpace) -> None:
     """Refuses a space whose architectures are no graphs, or more than that.
 

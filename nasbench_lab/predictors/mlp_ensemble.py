@@ -3,7 +3,7 @@
 White, Neiswanger and Savani, "BANANAS", AAAI 2021 (arXiv 1910.11858), section 4: five networks of ten
 layers of 20 units. Absolute errors, 150 epochs and batches of 32 are those of the authors' later code
 (naszilla, ``naszilla/params.py``); the paper divides the errors by the distance from a bound, which
-needs to know what is better. Adam: Kingma and Ba, ICLR 2015 (arXiv 1412.6980).
+needs to know what is better.
 
 The networks learn in step, as one product of matrices each layer, which takes far less time than one
 after the other.
@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 from nasbench_lab.algorithm import check_number
+from nasbench_lab.predictors.adam import Adam
 from nasbench_lab.predictors.predictor import FeaturePredictor, Floats
 from nasbench_lab.spaces import SearchSpace
-
-_DECAY, _SQUARE_DECAY, _TINY = 0.9, 0.999, 1e-8  # of Adam
 
 
 class MLPEnsemble(FeaturePredictor):
@@ -74,20 +73,12 @@ class MLPEnsemble(FeaturePredictor):
         features = features[:, self._varying]
         sizes = [features.shape[1], *[self.width] * self.n_layers, 1]
         networks = self._networks = Networks(self.n_networks, sizes, rng)
-        n, step = len(values), 0
-        mean, square = np.zeros_like(networks.parameters), np.zeros_like(networks.parameters)
+        adam = Adam(networks.parameters, self.learning_rate)
         for _ in range(self.epochs):
-            order = rng.permutation(n)
-            for i in range(0, n, self.batch_size):
+            order = rng.permutation(len(values))
+            for i in range(0, len(values), self.batch_size):
                 batch = order[i : i + self.batch_size]
-                gradient = networks.gradient(features[batch], values[batch])
-                step += 1
-                mean += (1.0 - _DECAY) * (gradient - mean)
-                square += (1.0 - _SQUARE_DECAY) * (gradient * gradient - square)
-                size = (
-                    self.learning_rate * (1.0 - _SQUARE_DECAY**step) ** 0.5 / (1.0 - _DECAY**step)
-                )
-                networks.parameters -= size * mean / (np.sqrt(square) + _TINY)
+                adam.step(networks.gradient(features[batch], values[batch]))
 
     def _predict_features(self, features: Floats) -> tuple[Floats, Floats]:
         each = self._networks.outputs(features[:, self._varying])[-1][..., 0]

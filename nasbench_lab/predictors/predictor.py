@@ -61,6 +61,9 @@ class Predictor(ABC):
     needs_columns: ClassVar[bool] = False
     """Whether it cannot do without columns."""
 
+    at_once: ClassVar[int] = 4096
+    """The most architectures that are predicted together; encodings have up to thousands of numbers."""
+
     def __init__(self, space: SearchSpace, *, seed: int = 0) -> None:
         self.space, self.seed = space, seed
         self.fitted = False
@@ -153,7 +156,11 @@ class Predictor(ABC):
         scale = self._standardisation
         if self._constant or not len(data):
             return np.full(len(data), scale.shift), np.zeros(len(data))
-        mean, std = self._predict(data, more)
+        starts = range(0, len(data), self.at_once)
+        parts = [
+            self._predict(data[i : i + self.at_once], more[i : i + self.at_once]) for i in starts
+        ]
+        mean, std = (np.concatenate(part) for part in zip(*parts, strict=True))
         return self._sign * (mean * scale.scale + scale.shift), std * scale.scale
 
     def _checked(

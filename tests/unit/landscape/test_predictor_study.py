@@ -173,6 +173,12 @@ def test_the_figure_shows_each_predictor(table):
     assert first.get_title(loc="left") == "Kendall's τ"
     assert predictors_figure(study, title=False).axes[0].get_title(loc="left") == ""
     assert "regret of the best predicted, %" in [axes.get_ylabel() for axes in figure.axes]
+    two = predictors_figure(study, ("kendall", "regret"))
+    nothing_overlaps(two, [*two.axes, *two.legends, two._supxlabel])
+    assert [axes.get_ylabel() for axes in two.axes] == [
+        "Kendall's τ",
+        "regret of the best predicted, %",
+    ]
 
 
 def frame_of(kendall, regret=2.0):

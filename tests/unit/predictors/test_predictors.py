@@ -7,9 +7,12 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from scipy.special import expit
+from scipy.stats import kendalltau
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import BayesianRidge as SklearnBayesianRidge
 from sklearn.linear_model import RidgeCV
+from sklearn.metrics import log_loss
 
 from nasbench_lab.errors import (
     HyperparameterError,
@@ -20,7 +23,8 @@ from nasbench_lab.errors import (
     UnsuitedError,
 )
 from nasbench_lab.predictors import PREDICTORS, make_predictor, settings_of
-from nasbench_lab.predictors.graph_convolution import GraphConvolution
+from nasbench_lab.predictors.adam import Adam
+from nasbench_lab.predictors.graph_convolution import LOSSES, GraphConvolution, pairwise_loss
 from nasbench_lab.predictors.kernels import Kernel
 from nasbench_lab.predictors.mlp_ensemble import Networks
 from nasbench_lab.predictors.predictor import library
@@ -42,7 +46,7 @@ SMALL = {
     "mlp_ensemble": {"n_layers": 2, "epochs": 5},
     "gcn": {"width": 8, "n_layers": 2, "epochs": 3},
 }
-PACKAGES = {"xgboost": "xgboost", "lightgbm": "lightgbm", "ngboost": "ngboost", "gcn": "torch"}
+PACKAGES = {"xgboost": "xgboost", "lightgbm": "lightgbm", "ngboost": "ngboost"}
 HERE = [name for name in PREDICTORS if find_spec(PACKAGES.get(name, "numpy"))]
 
 
@@ -98,6 +102,19 @@ def test_every_predictor_keeps_the_interface(name):
 
 
 @pytest.mark.parametrize("name", HERE)
+def test_predictions_do_not_depend_on_how_many_are_made_at_once(name, monkeypatch):
+    architectures, values, columns = data()
+    more = columns_of(name, columns)
+    predictor = made(name)
+    predictor.fit(architectures, values, more)
+    mean, std = predictor.predict(architectures, more)
+    monkeypatch.setattr(type(predictor), "at_once", 7)
+    in_parts = predictor.predict(architectures, more)
+    np.testing.assert_allclose(in_parts[0], mean, rtol=1e-9)
+    np.testing.assert_allclose(in_parts[1], std, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", HERE)
 def test_what_is_ordered_is_learned(name):
     if name == "gcn":
         return  # its few steps here learn too little; see the test of its own
@@ -112,7 +129,7 @@ def test_what_is_ordered_is_learned(name):
     assert np.corrcoef(mirrored, -values[80:])[0, 1] > 0.6
 
 
-@pytest.mark.parametrize("name", [name for name in ("gp", "gcn") if name in HERE])
+@pytest.mark.parametrize("name", ["gp", "gcn"])
 def test_the_longer_tail_is_drawn_in_whatever_is_better(name):
     architectures, values, _ = data()
     values[:4] -= 1000.0
@@ -134,7 +151,7 @@ def test_spaces_without_graphs_and_few_values(name, n):
     assert np.isfinite(predictor.predict(architectures, more)).all()
 
 
-@pytest.mark.parametrize("name", [name for name in HERE if name != "gcn"])
+@pytest.mark.parametrize("name", HERE)
 def test_values_of_any_size_are_learned_from(name):
     architectures, _, columns = data(n=20)
     more = columns_of(name, columns)
@@ -192,9 +209,8 @@ def test_unknown_names_and_settings():
         made("gp", kernel="rbf")
     with pytest.raises(UnsuitedError, match="Take a kernel or predictor on decisions"):
         made("gp", CHAIN, kernel="wl")
-    if "gcn" in HERE:
-        with pytest.raises(UnsuitedError, match="architectures that are graphs"):
-            made("gcn", CHAIN)
+    with pytest.raises(UnsuitedError, match="architectures that are graphs"):
+        made("gcn", CHAIN)
     for name, settings in (
         ("random_forest", {"n_trees": 0}),
         ("gradient_boosting", {"learning_rate": -1}),
@@ -214,12 +230,6 @@ def test_a_missing_package_is_named(monkeypatch, name):
         MissingPackageError, match=rf"needs the package .* pip install .*{'boosting'}"
     ):
         made(name)
-
-
-def test_without_pytorch_graph_convolution_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("nasbench_lab.trainer.find_spec", lambda name: None)
-    with pytest.raises(MissingPackageError, match="pip install 'nasbench-lab"):
-        made("gcn")
 
 
 def test_what_draws_when_it_is_imported_leaves_the_generator_as_it_was(tmp_path, monkeypatch):
@@ -282,14 +292,13 @@ def test_a_line_from_extrapolated_curves_to_values():
     assert predictor.predict(architectures[20:], unknown)[1][0] > std[0]
 
 
-@pytest.mark.skipif("gcn" not in HERE, reason="PyTorch is not installed")
 def test_graph_convolution_is_relu_of_ways_nodes_weights():
     predictor = GraphConvolution(SPACE, seed=1, **SMALL["gcn"])
     architectures, values, columns = data()
     predictor.fit(architectures, values, columns)
     new, more = architectures[:4], columns[:4]
     mean, _ = predictor.predict(new, more)
-    *layers, last = predictor._parameters
+    *layers, last = predictor._network.layers
     for i, graph in enumerate(predictor._graphs(new)):
         n = len(graph.labels) + 1
         state = np.zeros((n, len(predictor._operations)))
@@ -303,10 +312,103 @@ def test_graph_convolution_is_relu_of_ways_nodes_weights():
         for weights in layers:
             state = np.maximum(ways @ state @ weights, 0.0)
         scaled = (more[i] - columns.mean(axis=0)) / columns.std(axis=0)
-        output = np.concatenate([state[0], scaled]) @ last
+        output = float(np.concatenate([state[0], scaled]) @ last[:, 0])
         scale = predictor._standardisation
         output = predictor._sign * (output * scale.scale + scale.shift)
-        assert output == pytest.approx(mean[i], rel=1e-4)
+        assert output == pytest.approx(mean[i], rel=1e-9)
+
+
+def test_the_pairwise_loss_is_the_log_loss_of_all_duels():
+    rng = np.random.default_rng(0)
+    scores, values = rng.normal(scale=3.0, size=9), np.array([3, 1, 4, 1, 5, 9, 2, 6, 5.0])
+    one, other = np.nonzero(values[:, None] != values)  # both orders of each pair
+    chances = expit(scores[one] - scores[other])
+    np.testing.assert_allclose(chances + expit(scores[other] - scores[one]), 1.0)
+    expected = log_loss(values[one] > values[other], chances)
+    assert pairwise_loss(scores, values)[0] == pytest.approx(expected)
+    assert pairwise_loss(-scores, -values)[0] == pytest.approx(expected)
+    by_hand, _ = pairwise_loss(np.array([0.0, np.log(3)]), np.array([7.0, 8.0]))
+    assert by_hand == pytest.approx(np.log(4 / 3))
+    assert pairwise_loss(scores, np.ones(9))[0] == 0.0
+    assert pairwise_loss(np.array([1e6, -1e6]), np.array([1.0, 2.0]))[0] == pytest.approx(2e6)
+
+
+def test_no_layer_on_both_embeddings_beats_scores_in_both_orders():
+    # The paper's layer is on the embeddings of both, side by side; each pair is seen in both orders.
+    rng = np.random.default_rng(1)
+    embeddings, values = rng.normal(size=(12, 5)), rng.normal(size=12)
+    one, other = np.nonzero(values[:, None] != values)
+    both = np.hstack([embeddings[one], embeddings[other]])
+    for _ in range(20):
+        weights, bias = rng.normal(size=10), rng.normal()
+        loss = log_loss(values[one] > values[other], expit(both @ weights + bias))
+        score = (weights[:5] - weights[5:]) / 2
+        assert pairwise_loss(embeddings @ score, values)[0] <= loss
+    loss = log_loss(values[one] > values[other], expit(both @ np.concatenate([score, -score])))
+    assert pairwise_loss(embeddings @ score, values)[0] == pytest.approx(loss)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+@pytest.mark.parametrize("loss", [*LOSSES])
+def test_the_gradient_of_graph_convolution_is_the_slope_of_its_loss(loss, n_layers):
+    rng = np.random.default_rng(0)
+    predictor = GraphConvolution(SPACE, width=4, n_layers=n_layers, epochs=1)
+    architectures, values, columns = data(n=6)
+    predictor.fit(architectures, values, columns)
+    network, values = predictor._network, predictor._standardisation(values)
+    batch = predictor._batch(predictor._graphs(architectures), columns)
+    network.parameters[:] = rng.normal(size=len(network.parameters))
+    before, kept = network.parameters.copy(), 2.0 * (rng.random((6, network.n_read)) < 0.5)
+
+    def error(i, change):
+        network.parameters[:] = before
+        network.parameters[i] += change
+        *_, read = network._states(batch)
+        return LOSSES[loss](((read * kept) @ network.layers[-1])[:, 0], values)[0]
+
+    gradient = network.gradient(batch, values, LOSSES[loss], kept).copy()
+    slopes = [(error(i, 1e-6) - error(i, -1e-6)) / 2e-6 for i in range(len(before))]
+    assert np.count_nonzero(gradient) > len(before) / 4
+    np.testing.assert_allclose(gradient, slopes, atol=1e-6 * np.abs(gradient).max())
+
+
+@pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed")
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_adam_is_that_of_pytorch(decay):
+    import torch
+
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=5), rng.normal(size=(20, 5))
+    theirs = torch.tensor(start, requires_grad=True)
+    optimizer = torch.optim.AdamW([theirs], 0.01, weight_decay=decay)
+    ours = Adam(start.copy(), 0.01, decay)
+    for gradient in gradients:
+        ours.step(gradient)
+        theirs.grad = torch.tensor(gradient)
+        optimizer.step()
+    np.testing.assert_allclose(ours.parameters, theirs.detach().numpy(), rtol=1e-6)
+
+
+def test_pairwise_scores_order_and_have_the_mean_and_spread_of_the_values():
+    architectures, values, _ = data(n=60)
+    predictor = made("gcn", loss="pairwise", width=16, epochs=100)
+    predictor.fit(architectures, values)
+    mean, std = predictor.predict(architectures)
+    scale = predictor._standardisation
+    assert mean.mean() == pytest.approx(predictor._sign * scale.shift)
+    assert mean.std() == pytest.approx(scale.scale)
+    assert kendalltau(mean, values).statistic > 0.6
+    assert not std.any()
+    mirrored = made("gcn", loss="pairwise", width=16, epochs=100)
+    mirrored.fit(architectures, -values)
+    assert kendalltau(mirrored.predict(architectures)[0], -values).statistic > 0.6
+
+
+def test_losses_that_cannot_be_are_refused():
+    with pytest.raises(UnknownNameError, match="Did you mean 'pairwise'"):
+        made("gcn", loss="pairwse")
+    with pytest.raises(HyperparameterError, match="at least 2 for batch_size"):
+        made("gcn", loss="pairwise", batch_size=1)
 
 
 def test_the_kernel_of_a_predictor_is_that_of_gp_bo():
