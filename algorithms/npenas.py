@@ -8,21 +8,35 @@ search", IEEE Transactions on Neural Networks and Learning Systems 2022 (arXiv 2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from algorithms._predicting import BatchesByPredictor, array_of, ranked
-from nasbench_lab.spaces import Architecture
+from nasbench_lab.predictors import Predictor
+from nasbench_lab.predictors.graphs import has_graphs
+from nasbench_lab.spaces import Architecture, SearchSpace
 
 
 class NPENAS(BatchesByPredictor):
     """Each generation has many children of the best, of which those predicted best are evaluated.
 
-    The paper's predictor is a graph network; ``predictor="gcn"`` is one, and needs PyTorch and
-    architectures that are graphs. The default needs neither. See ``BatchesByPredictor`` for what
-    is asked when.
+    See ``BatchesByPredictor`` for what is asked when. ``n_initial`` is the size of the first
+    generation, ``n_candidates`` how many children a generation has, and ``batch_size`` how many of
+    them are evaluated.
 
-    ``n_initial`` is the size of the first generation, ``n_candidates`` how many children a generation
-    has, and ``batch_size`` how many of them are evaluated.
+    Args:
+        space: The space to search.
+        predictor: The paper's is a graph network. None is one, ``gcn``, where architectures are graphs,
+            and ``mlp_ensemble``, as of BANANAS, where they are not.
+        **kwargs: Other hyperparameters of ``BatchesByPredictor``, and ``seed`` and ``maximize`` of
+            ``SearchAlgorithm``.
     """
+
+    def __init__(
+        self, space: SearchSpace, *, predictor: str | type[Predictor] | None = None, **kwargs: Any
+    ) -> None:
+        if predictor is None:
+            predictor = "gcn" if has_graphs(space) else "mlp_ensemble"
+        super().__init__(space, predictor=predictor, **kwargs)
 
     def propose(self) -> Sequence[Architecture]:
         # The predictor learns all evaluated architectures anew.

@@ -33,6 +33,10 @@ class PNAS(PredictorBased):
     the next decision. The predictor, which has learned all results, ranks the extensions; the best are
     evaluated, and are the next beam. An extension that was evaluated before is not evaluated again.
 
+    Partial architectures that are the same as long as all other decisions are skip connections, such as
+    all wirings of four skip connections, are evaluated once and extended each for itself; of more than
+    ``beam_size`` such, as many are drawn.
+
     The paper's search is over when all decisions are made. Here it goes on from the best architecture
     with another pass, in random order, in which what is not decided is as in the best. While the
     results of a step are outstanding, it waits.
@@ -62,7 +66,8 @@ class PNAS(PredictorBased):
         self._rest: Architecture = tuple(map(_plain, space.decisions))
         self._order = list(range(len(space.decisions)))
         self._made = 0
-        self._beam: list[Prefix] = [()]
+        # The beam: architectures, each with the decisions that lead to it.
+        self._beam: dict[Architecture, list[Prefix]] = {(): [()]}
         self._scores: dict[Architecture, float] = {}
         self._outstanding = 0
         self._new_in_pass = False
@@ -91,13 +96,10 @@ class PNAS(PredictorBased):
         self._made += 1
         options = range(self.space.n_options[decision])
         # Algorithm 1, expand-by-one: each member of the beam, by all options.
-        members: dict[Architecture, Prefix] = {}
-        for prefix in self._kept():
-            for option in options:
-                architecture = self._whole((*prefix, option))
-                if architecture is not None:
-                    members.setdefault(architecture, (*prefix, option))
-        candidates = list(members)
+        extensions = self._whole(
+            [(*prefix, option) for prefix in self._kept() for option in options]
+        )
+        candidates = list(extensions)
         if len(candidates) > self.beam_size and self.results:
             # The surrogate predicts what is not known, and the best K are kept.
             mean, _ = self.fitted().predict(array_of(candidates))
@@ -106,24 +108,45 @@ class PNAS(PredictorBased):
             ]
             best = np.argsort(-np.array(values), kind="stable")[: self.beam_size]
             candidates = [candidates[i] for i in best.tolist()]
-        self._beam = [members[architecture] for architecture in candidates]
+        self._beam = {one: self._some(extensions[one]) for one in candidates}
         return candidates
 
     def _kept(self) -> list[Prefix]:
         """The beam, without what failed if anything did not."""
-        scored = [p for p in self._beam if self._scores.get(self._whole(p) or ()) is not None]
-        return scored or self._beam or [self._prefix_of(self._rest)]
+        scored = {a: prefixes for a, prefixes in self._beam.items() if a in self._scores}
+        kept = scored or self._beam
+        if not kept:
+            return [tuple(self._rest[i] for i in self._order[: self._made - 1])]
+        return [prefix for prefixes in kept.values() for prefix in prefixes]
 
-    def _prefix_of(self, architecture: Architecture) -> Prefix:
-        return tuple(architecture[i] for i in self._order[: self._made - 1])
+    def _some(self, prefixes: list[Prefix]) -> list[Prefix]:
+        """As many of the prefixes as the beam may have members, at random."""
+        if len(prefixes) <= self.beam_size:
+            return prefixes
+        drawn = self.rng.permutation(len(prefixes))[: self.beam_size]
+        return [prefixes[i] for i in np.sort(drawn).tolist()]
 
-    def _whole(self, prefix: Prefix) -> Architecture | None:
-        """The canonical architecture of some decisions and the rest; None if there is none."""
-        options = list(self._rest)
-        for decision, option in zip(self._order, prefix, strict=False):
-            options[decision] = option
-        architecture = valid_child(self.space, options)
-        return None if architecture is None else self.space.canonical(architecture)
+    def _whole(self, prefixes: Sequence[Prefix]) -> dict[Architecture, list[Prefix]]:
+        """Canonical architectures of the decisions made and the rest, each with all that give it.
+
+        What is no architecture of the space is left out.
+        """
+        found: list[Architecture] = []
+        valid: list[Prefix] = []
+        for prefix in prefixes:
+            options = list(self._rest)
+            for decision, option in zip(self._order, prefix, strict=False):
+                options[decision] = option
+            architecture = valid_child(self.space, options)
+            if architecture is not None:
+                found.append(architecture)
+                valid.append(prefix)
+        whole: dict[Architecture, list[Prefix]] = {}
+        if found:
+            canonical = self.space.canonical(array_of(found)).tolist()
+            for architecture, prefix in zip(map(tuple, canonical), valid, strict=True):
+                whole.setdefault(architecture, []).append(prefix)
+        return whole
 
     def _begin_pass(self) -> bool:
         """Begins a pass around the best; False if the last one found nothing new."""
@@ -132,7 +155,7 @@ class PNAS(PredictorBased):
         self._new_in_pass = False
         (self._rest,) = self.best(1)
         self._order = self.rng.permutation(len(self._order)).tolist()
-        self._made, self._beam = 0, [()]
+        self._made, self._beam = 0, {(): [()]}
         return True
 
     def tell(self, trial: Trial, evaluation: Evaluation) -> None:

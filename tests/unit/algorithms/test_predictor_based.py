@@ -1,6 +1,7 @@
 """Searches with a predictor: what they learn from, and what they ask for."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -128,8 +129,9 @@ def test_the_beam_of_pnas_is_that_of_brute_force():
         whole = {prefix: (*prefix, *[0] * (4 - step)) for prefix in extended}
         if step:
             extended = sorted(extended, key=lambda p: -sum(p))[:3]
-            assert sorted(sum(p) for p in algorithm._beam) == sorted(sum(p) for p in extended)
-            extended = algorithm._beam
+            kept = [prefix for prefixes in algorithm._beam.values() for prefix in prefixes]
+            assert sorted(map(sum, kept)) == sorted(map(sum, extended))
+            extended = kept
         new = {whole[p] for p in extended} - seen
         assert {trial.architecture for trial in batch} == new
         seen |= new
@@ -141,6 +143,20 @@ def test_the_beam_of_pnas_is_that_of_brute_force():
     assert max(sum(a) for a in seen) == 12  # all d but the last letter
 
 
+def test_partial_architectures_that_are_the_same_so_far_are_extended_each_for_itself():
+    # Skip connections have one wiring only, so the first step has one architecture for all nine.
+    space = get_space("nas-bench-graph")
+    algorithm = PNAS(space, predictor=Oracle, beam_size=9, seed=0)
+    skip = space.operations.index("skip")
+    assert answer(algorithm, algorithm.ask()) == space.canonical((0, *[skip] * 4))
+    (wirings,) = algorithm._beam.values()
+    assert sorted(wirings) == [(wiring,) for wiring in range(9)]
+    asked(algorithm, 2 * 9)  # the operations of the first two nodes
+    wirings = {prefix[0] for prefixes in algorithm._beam.values() for prefix in prefixes}
+    assert len(wirings) > 1
+    assert all(len(prefixes) <= 9 for prefixes in algorithm._beam.values())
+
+
 def test_pnas_waits_for_its_step_and_goes_on_after_the_last():
     algorithm = PNAS(LETTERS, predictor=Oracle, beam_size=3, seed=0)
     first = [algorithm.ask() for _ in range(4)]
@@ -150,6 +166,22 @@ def test_pnas_waits_for_its_step_and_goes_on_after_the_last():
     more = asked(algorithm, 60)
     assert (3, 3, 3, 3, 3) in more
     assert len(set(more)) == 60
+
+
+@pytest.mark.parametrize("loss", ["squared", "pairwise"])
+def test_npenas_with_the_graph_network_of_its_paper(loss):
+    space = PoolSpace(SPACE, SPACE.sample(np.random.default_rng(0), 150))
+    settings = {"loss": loss, "width": 8, "n_layers": 2, "epochs": 3}
+    algorithm = NPENAS(space, predictor_settings=settings, batch_size=5, seed=0)
+    assert algorithm.predictor == "gcn"
+    asked(algorithm, 10)
+    predictor = pickle.loads(pickle.dumps(algorithm)).fitted()  # that of the next batch
+    mean, _ = predictor.predict(np.array(asked(algorithm, 5)))
+    assert mean.tolist() == sorted(mean.tolist(), reverse=True)
+    assert len(set(mean.tolist())) > 1
+    assert NPENAS(LETTERS).predictor == "mlp_ensemble"
+    with pytest.raises(UnsuitedError, match="such as ordinal or random_forest"):
+        NPENAS(LETTERS, predictor="gcn")
 
 
 @pytest.mark.parametrize("name", BY_PREDICTORS)
