@@ -35,12 +35,13 @@ class GraphConvolution(Predictor):
     Columns are added to what it reads of the graph, each scaled to mean 0 and variance 1. Values far
     off in the longer tail count as less far.
 
-    The paper predicts which of two architectures is better, with a linear layer on what is read of
-    both, and cross entropy. If the layer learns each pair in both orders, a layer of least loss gives
-    each architecture a score, and the logit of "the first is better" is the difference of the scores:
-    the loss is convex in the layer, and two architectures may change places. This is what
-    ``loss="pairwise"`` learns. It is consistent: a greater score wins more duels. Scores are scaled so
-    that those of the learned architectures have the mean and the variance of their values.
+    The paper predicts which of two architectures is better: a linear layer reads both graphs, and
+    learns by cross entropy. If it sees each pair in both orders, the loss stays the same where the two
+    halves of the layer are exchanged and negated. It is convex, so the mean of a layer and its exchange
+    is at least as good. That mean gives each architecture one score, and the logit of "the first is
+    better" is the difference of two scores. ``loss="pairwise"`` learns such scores. They are
+    consistent: a greater score wins more duels. They are scaled so that those of the learned
+    architectures have the mean and the variance of their values.
 
     Args:
         space: The space of the architectures.
@@ -70,7 +71,7 @@ class GraphConvolution(Predictor):
         width: int = 64,
         n_layers: int = 4,
         epochs: int = 100,
-        batch_size: int = 32,
+        batch_size: int = 16,
         learning_rate: float = 0.002,
         weight_decay: float = 5e-4,
         dropout: float = 0.1,
