@@ -4,7 +4,7 @@ Dudziak, Chau, Abdelfattah, Lee, Kim and Lane, "BRP-NAS: prediction-based NAS us
 (arXiv 2007.08668), sections 3 and 4: four layers of graph convolution, of which the whole graph is read
 at a node that all others feed. Graph convolution: Kipf and Welling, ICLR 2017 (arXiv 1609.02907).
 
-The network is so small that NumPy is faster than PyTorch, which it would need otherwise.
+The network is so small that NumPy takes less time for it than PyTorch, which it then does not need.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ class GraphConvolution(Predictor):
     better" is the difference of two scores. ``loss="pairwise"`` learns such scores. They are
     consistent: a greater score wins more duels. They are scaled so that those of the learned
     architectures have the mean and the variance of their values.
+
+    The default is the loss that was no worse: Kendall's tau with 40 and 100 architectures, means over 6
+    seeds with standard errors up to 0.02, is 0.545 and 0.617 on ``nb201-digits`` (pairwise: 0.540 and
+    0.608), and 0.600 and 0.654 on ``nas-bench-201-final/cifar10`` (pairwise: 0.589 and 0.652).
 
     Args:
         space: The space of the architectures.
