@@ -130,7 +130,9 @@ def _this_machine() -> AbstractContextManager[Any]:
 
     backend = LokyBackend()
     # Not first with a task: a process that never gets one would wait for it after our end.
-    backend.configure = partial(backend.configure, initializer=_begin, initargs=(os.getpid(),))
+    backend.configure = partial(
+        backend.configure, initializer=begin_worker, initargs=(os.getpid(),)
+    )
     config: AbstractContextManager[Any] = joblib.parallel_config(backend)
     return config
 
@@ -154,10 +156,23 @@ _ANSWER_S = 10.0
 
 @contextmanager
 def _dask(scheduler: str | None) -> Iterator[None]:
-    """Makes joblib work on a Dask cluster.
+    """Makes joblib work on a Dask cluster."""
+    import joblib
+
+    with dask_client(scheduler) as client, joblib.parallel_config(_cluster(client)):
+        yield
+
+
+@contextmanager
+def dask_client(scheduler: str | None) -> Iterator[Any]:
+    """The client of a Dask cluster that has workers which can work.
 
     Whoever reaches a scheduler or its workers can have them run what they like: they have no
     password, and belong into a network that is trusted.
+
+    Raises:
+        ExperimentError: The cluster cannot be reached or has no workers.
+        WorkerError: The connection was lost in the block.
     """
     try:
         import distributed
@@ -165,8 +180,6 @@ def _dask(scheduler: str | None) -> Iterator[None]:
         raise ExperimentError(
             "The executor 'dask' needs Dask: pip install 'nasbench-lab[dask]'."
         ) from error
-    import joblib
-
     if scheduler is None:
         raise ExperimentError(
             "The executor 'dask' needs the address of a scheduler, such as tcp://10.0.0.1:8786. "
@@ -202,8 +215,7 @@ def _dask(scheduler: str | None) -> Iterator[None]:
                 f"need nasbench-lab too."
             ) from error
         try:
-            with joblib.parallel_config(_cluster(client)):
-                yield
+            yield client
         except CancelledError as error:
             raise WorkerError(
                 f"The connection to the Dask scheduler at {scheduler!r} was lost."
@@ -338,7 +350,7 @@ def _can_be_sent(error: BaseException) -> bool:
         return False
 
 
-def _begin(parent: int) -> None:
+def begin_worker(parent: int) -> None:
     """Begins a worker process, before its first task."""
     # These reach all processes of a terminal; the parent stops its workers itself.
     for sent in _TO_ALL:

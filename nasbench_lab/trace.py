@@ -63,6 +63,7 @@ class Trace:
             have had; their values and violations are NaN, as nobody saw them.
         passes: ``(n,)`` how many epochs own work is worth (``Work.epochs``); 0 for evaluations, and
             by default.
+        reasons: Why evaluations failed, by their position, as far as somebody said.
     """
 
     trial: NDArray[np.int64]
@@ -83,6 +84,7 @@ class Trace:
     settings: Mapping[str, Any] = field(default_factory=dict)
     cut_off: Trace | None = None
     passes: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    reasons: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.trial)
@@ -216,6 +218,8 @@ class Trace:
             for name in ("violation", "cost", "start", "end", "worker", "charged", "passes")
         }
         columns["status"] = np.array(STATUSES)[self.status]
+        if self.reasons:
+            columns["reason"] = [self.reasons.get(i, "") for i in range(len(self))]
         return pd.DataFrame(columns)
 
 
@@ -228,6 +232,6 @@ def architecture_texts(space: SearchSpace, architectures: NDArray[np.int64]) -> 
     return texts
 
 
-_NO_COLUMNS = ("space", "objectives", "settings", "cut_off")
+_NO_COLUMNS = ("space", "objectives", "settings", "cut_off", "reasons")
 COLUMNS = tuple(f.name for f in fields(Trace) if f.name not in _NO_COLUMNS)
 """The names of a trace's columns."""

@@ -147,6 +147,7 @@ def write_shard(folder: Path, experiment: Experiment, name: str, runs: Sequence[
             "table": run.table,
             **({"error": run.error} if run.error is not None else {}),
             **({"warnings": run.warnings} if run.warnings else {}),
+            **({"reasons": dict(run.trace.reasons)} if run.trace.reasons else {}),
         }
         for run, length in zip(runs, lengths, strict=True)
     ]
@@ -394,6 +395,7 @@ def _decoded(
             **policies,
         }
         parts, begin = [], first
+        reasons = {int(i): reason for i, reason in about.get("reasons", {}).items()}
         for length in (about["evaluations"], about["cut_off"]):
             part = slice(first, first + length)
             first = part.stop
@@ -412,7 +414,7 @@ def _decoded(
                 about["benchmark"],
                 about["algorithm"],
                 about["seed"],
-                replace(parts[0], cut_off=parts[1]),
+                replace(parts[0], cut_off=parts[1], reasons=reasons),
                 about["wall_s"],
                 head["made_with"][about["made_with"]],
                 head["code"][about["code"]],

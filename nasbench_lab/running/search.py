@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,31 @@ import numpy as np
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.benchmark import Benchmark, TableBenchmark
 from nasbench_lab.budget import Budget
-from nasbench_lab.errors import AlgorithmError, AlgorithmWarning, HyperparameterError
+from nasbench_lab.errors import (
+    AlgorithmError,
+    AlgorithmWarning,
+    ExperimentError,
+    HyperparameterError,
+)
 from nasbench_lab.experiment.building import AnyAlgorithm, build, load, name_of, titled, written
 from nasbench_lab.experiment.settings import Algorithm, taken_benchmark
 from nasbench_lab.experiment.warm_start import NOTHING, WarmStart
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import told
-from nasbench_lab.processes import Terminated
+from nasbench_lab.processes import Executor, Terminated
 from nasbench_lab.registry import running, take
+from nasbench_lab.running.live import (
+    LiveSearch,
+    RealTime,
+    Watch,
+    experiment_of,
+    in_real_time,
+    unwatched,
+)
 from nasbench_lab.running.warm_start import DEFAULT_USE, AnyHistory, start_of
 from nasbench_lab.simulator import simulate
 from nasbench_lab.trace import Trace
-from nasbench_lab.user_code.benchmarks import FileBenchmark
+from nasbench_lab.user_code.benchmarks import TakenBenchmark
 from nasbench_lab.user_code.classes import FileClass
 from nasbench_lab.workers import Workers
 
@@ -49,6 +63,23 @@ def random_streams(
     return search, noise, faults
 
 
+Loop = Callable[..., Trace]
+"""What asks, evaluates and tells: ``simulated`` or a ``LiveSearch``."""
+
+
+def simulated(
+    algorithm: SearchAlgorithm,
+    benchmark: Benchmark,
+    budget: Budget | int | str,
+    *,
+    streams: tuple[np.random.SeedSequence, np.random.SeedSequence],
+    **options: Any,
+) -> Trace:
+    """Searches in simulated time; the streams are those of noise and faults."""
+    noise, faults = map(np.random.default_rng, streams)
+    return simulate(algorithm, benchmark, budget, noise=noise, faults=faults, **options)
+
+
 def _global_seed(benchmark: str, algorithm: str, seed: int) -> int:
     """What a run seeds the global generators with; independent of its own streams."""
     return _digest("global", benchmark, algorithm, str(seed))
@@ -69,9 +100,20 @@ def run(
     charge_repeats: bool = True,
     history: AnyHistory | None = None,
     use: str = DEFAULT_USE,
+    executor: Executor | None = None,
+    scheduler: str | None = None,
+    folder: Path | str | None = None,
+    watch: Watch = unwatched,
     **hyperparameters: Any,
 ) -> Trace:
-    """Runs one search.
+    """Runs one search, in simulated time or, with an executor, in real time.
+
+    In real time, workers evaluate at once, and the algorithm is asked as they fall free, by the rules
+    of the simulator. Times are real seconds, and the clock is ``resume``: a trial that continues goes
+    on from its checkpoint, on whichever worker. An evaluation that fails, for lack of memory, an error
+    or a worker that dies of it again and again, is a failed one, with its reason in ``Trace.reasons``.
+    With a folder, a search that was killed goes on when it is called again: what was evaluated is
+    not evaluated again, and what was in training goes on from its checkpoint.
 
     Args:
         algorithm: A name, ``name(key=value)``, ``path/to/file.py:ClassName``, a class, or an
@@ -80,7 +122,7 @@ def run(
         budget: As for ``Budget.of``: ``200`` evaluations, ``"12000s"``, …
         seed: Different seeds give independent runs, equal seeds equal ones.
         workers: How many evaluations run at once on the simulated clock, or ``Workers`` that are
-            synchronous, fail or straggle.
+            synchronous, fail or straggle; in real time, how many workers there are.
         charge_repeats: Whether evaluating the same again costs again.
         history: What other searches have shown: traces, results, result folders, tables or their
             names, one or several.
@@ -88,6 +130,14 @@ def run(
             algorithm, which must be one that learns from other tasks. ``candidates``: the best of
             other tasks are evaluated first, up to ten of them by turns. ``results``: what it holds of
             this same benchmark counts as results of this run, and costs nothing.
+        executor: What evaluates in real time: ``processes`` of this machine, one for each worker, which
+            share out its GPUs, or else have a core each; or a ``dask`` cluster, whose workers need
+            nasbench-lab and the same data folder. A Dask cluster runs whatever it is sent: it belongs
+            into a network that is trusted. By default, time is simulated.
+        scheduler: The address of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``.
+        folder: Where a search in real time is kept as it goes: a result folder, which can be opened at
+            any time. Searches with other seeds or algorithms may join it.
+        watch: Called about twice a second with the ``Standing`` of a search in real time.
         **hyperparameters: Of the algorithm.
 
     Raises:
@@ -98,8 +148,20 @@ def run(
         >>> len(trace)
         20
     """
-    taken_as = taken_benchmark(benchmark)
-    opened = taken_as.benchmark if isinstance(taken_as, FileBenchmark) else taken_as
+    real_time = None
+    if executor is not None:
+        real_time = RealTime(executor, scheduler, None if folder is None else Path(folder), watch)
+    elif scheduler is not None or folder is not None:
+        raise ExperimentError(
+            "A scheduler or folder is given, but no executor. Say who evaluates in real time: "
+            "executor='processes' or 'dask'."
+        )
+    taken_as: Benchmark | TakenBenchmark = (
+        taken_benchmark(benchmark)
+        if real_time is None
+        else in_real_time(taken_benchmark(benchmark))
+    )
+    opened = taken_as if isinstance(taken_as, Benchmark) else taken_as.benchmark
     if isinstance(algorithm, SearchAlgorithm) and hyperparameters:
         raise HyperparameterError(
             f"{type(algorithm).__name__} is built already, so {', '.join(hyperparameters)} cannot "
@@ -110,6 +172,13 @@ def run(
         taken, given = take(algorithm)
         hyperparameters = {**given, **hyperparameters}
     warm_start = start_of(history, use)
+    loop: Loop = simulated
+    if real_time is not None and not isinstance(taken_as, Benchmark):
+        experiment = None
+        if real_time.folder is not None:
+            policies = budget, seed, workers, charge_repeats, warm_start
+            experiment = experiment_of(taken, hyperparameters, taken_as, *policies)
+        loop = LiveSearch(real_time, taken_as, experiment)
     with kept_generators():
         try:
             if warm_start is not None:
@@ -123,6 +192,7 @@ def run(
                 charge_repeats,
                 hyperparameters,
                 warm_start,
+                loop,
             )
         except Terminated:
             raise
@@ -164,6 +234,7 @@ def search(
     charge_repeats: bool,
     hyperparameters: Mapping[str, Any],
     warm_start: WarmStart | None = None,
+    loop: Loop = simulated,
 ) -> tuple[Trace, tuple[str, ...]]:
     """Runs one search, and says what the algorithm did that it should not.
 
@@ -179,7 +250,7 @@ def search(
         load(algorithm)
         for _ in range(3):
             generators = SeededGenerators(_global_seed(benchmark.name, name, seed))
-            trace = simulate(
+            trace = loop(
                 algorithm
                 if isinstance(algorithm, SearchAlgorithm)
                 else build(algorithm, benchmark, search, hyperparameters, start.history),
@@ -187,8 +258,7 @@ def search(
                 budget,
                 workers=workers,
                 charge_repeats=charge_repeats,
-                noise=np.random.default_rng(noise),
-                faults=np.random.default_rng(faults),
+                streams=(noise, faults),
                 known=start.known,
                 candidates=start.candidates,
                 settings=settings,
@@ -196,7 +266,8 @@ def search(
             used = generators.used()
             # Where others work in other threads, as on a cluster, one of them may have drawn. What
             # the algorithm draws, it draws every time.
-            if not used or alone or isinstance(algorithm, SearchAlgorithm):
+            repeats = loop is simulated and not isinstance(algorithm, SearchAlgorithm)
+            if not used or alone or not repeats:
                 break
     return trace, (_drew(used),) if used else ()
 

@@ -8,9 +8,6 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, NasbenchLabError
@@ -29,10 +26,9 @@ from nasbench_lab.processes import (
 )
 from nasbench_lab.results.folder import made_with
 from nasbench_lab.results.parts import Run, shard_file, shard_name
+from nasbench_lab.running.reported import reported_of
 from nasbench_lab.running.search import search, settings_of
 from nasbench_lab.simulator import empty_trace
-from nasbench_lab.spaces import Architecture
-from nasbench_lab.trace import Trace
 from nasbench_lab.workers import Workers
 
 _LEAVE_S = 0.5
@@ -111,7 +107,7 @@ class Task:
                     hyperparameters,
                     self.warm_start,
                 )
-                reported = _reported(trace, self.benchmark)
+                reported = reported_of(trace, self.benchmark)
         except Terminated:
             raise
         except TimeIsUp as error:
@@ -185,20 +181,6 @@ class Task:
             self.failed_run(seed, reason, dump) if marked else None,
             self.failure(seed, reason, dump),
         )
-
-
-def _reported(trace: Trace, benchmark: Benchmark) -> NDArray[np.float64] | None:
-    """``(n,)`` what a benchmark reports of the incumbents of a run, NaN of all else."""
-    if benchmark.reported is None:
-        return None
-    values, known = np.full(len(trace), np.nan), dict[Architecture, float]()
-    for position in np.unique(trace.incumbents()):
-        if position >= 0:
-            architecture = tuple(trace.architecture[position].tolist())
-            if architecture not in known:
-                known[architecture] = float(benchmark.report_value(architecture))
-            values[position] = known[architecture]
-    return values
 
 
 def tasks_of(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -61,7 +63,11 @@ class Job:
 
 
 def trace_of(
-    jobs: list[Job], benchmark: Benchmark, settings: dict[str, Any], cut_off: bool = False
+    jobs: list[Job],
+    benchmark: Benchmark,
+    settings: dict[str, Any],
+    cut_off: bool = False,
+    reasons: Mapping[int, str] = MappingProxyType({}),
 ) -> Trace:
     """The trace of evaluations and work, in the order in which they ended.
 
@@ -70,6 +76,7 @@ def trace_of(
         benchmark: What evaluated.
         settings: What the trace notes.
         cut_off: Whether the budget cut them off, so that nobody knows what would have come of them.
+        reasons: Why evaluations failed, by the number of the ask.
     """
     n, d, m = len(jobs), len(benchmark.space.decisions), len(benchmark.objectives)
     evaluations = [job.evaluation for job in jobs]
@@ -100,6 +107,7 @@ def trace_of(
         objectives=benchmark.objectives,
         settings=settings,
         passes=np.array([0.0 if j.work is None else j.passes for j in jobs], np.float64),
+        reasons={i: reasons[j.number] for i, j in enumerate(jobs) if j.number in reasons},
     )
 
 

@@ -88,31 +88,16 @@ def simulate(
         BudgetError: The budget is not positive, or in a unit that the benchmark does not know.
     """
     budget = Budget.of(budget)
-    budget.check(benchmark)
     workers = Workers.of(workers)
     if faults is None and (workers.fail or workers.straggle):
         raise BudgetError("Workers that fail or straggle need a generator: simulate(…, faults=…).")
-    maximize = tuple(objective.maximize for objective in benchmark.objectives)
-    if algorithm.space != benchmark.space or algorithm.maximize != maximize:
-        raise AlgorithmError(
-            f"{type(algorithm).__name__} was built for {algorithm.space!r} with "
-            f"maximize={algorithm.maximize}, but {benchmark.name!r} has {benchmark.space!r} and "
-            f"needs maximize={maximize}."
-        )
-    run = _Run(algorithm, benchmark, budget, workers, charge_repeats, noise, faults)
-    run.known, run.candidates = known, deque(candidates)
-    # One thread for linear algebra: sums come out in another order on more, and on matrices as small
-    # as a search has, more are slower.
-    with threadpool_limits(1), closed_tables(EVALUATING):
-        run.loop()
-    notes = notes_of(benchmark, budget, workers, charge_repeats, settings)
-    trace = trace_of(run.done, benchmark, notes)
-    cut_off = sorted(run.cut_off, key=lambda job: (job.end, job.number))
-    return replace(trace, cut_off=trace_of(cut_off, benchmark, notes, cut_off=True))
+    run = Run(algorithm, benchmark, budget, workers, charge_repeats, noise, faults)
+    run.known, run.candidates, run.settings = known, deque(candidates), settings
+    return run.trace()
 
 
-class _Run:
-    """The state of a simulation."""
+class Run:
+    """The state of a search: what was asked, what runs, and what came of it."""
 
     def __init__(
         self,
@@ -124,6 +109,14 @@ class _Run:
         noise: np.random.Generator | None,
         faults: np.random.Generator | None,
     ) -> None:
+        budget.check(benchmark)
+        maximize = tuple(objective.maximize for objective in benchmark.objectives)
+        if algorithm.space != benchmark.space or algorithm.maximize != maximize:
+            raise AlgorithmError(
+                f"{type(algorithm).__name__} was built for {algorithm.space!r} with "
+                f"maximize={algorithm.maximize}, but {benchmark.name!r} has {benchmark.space!r} and "
+                f"needs maximize={maximize}."
+            )
         self.algorithm, self.benchmark, self.workers = algorithm, benchmark, workers
         self.budget, self.charge_repeats, self.noise = budget, charge_repeats, noise
         self.faults = faults if workers.fail or workers.straggle else None
@@ -134,6 +127,7 @@ class _Run:
         self.shown = benchmark.fidelities if watching else ()
         self.known: Sequence[tuple[Architecture, Evaluation]] = ()
         self.candidates: deque[Architecture] = deque()
+        self.settings: dict[str, Any] | None = None
         self.done: list[Job] = []
         self.cut_off: list[Job] = []
         # By (time of the next event, number of the ask).
@@ -144,8 +138,26 @@ class _Run:
         # Of each trial the state in which its noise is drawn, and a generator to draw it again.
         self.noise_before: dict[int, Any] = {}
         self.noise_again: np.random.Generator | None = None
+        # Why evaluations failed, by the number of the ask.
+        self.reasons: dict[int, str] = {}
         self.asked = self.n_candidates = 0
         self.phase = -1  # of the budget, by its number
+
+    def trace(self) -> Trace:
+        """Searches, and returns what came of it."""
+        # One thread for linear algebra: sums come out in another order on more, and on matrices as
+        # small as a search has, more are slower.
+        with threadpool_limits(1), closed_tables(EVALUATING):
+            self.loop()
+        return self.so_far()
+
+    def so_far(self) -> Trace:
+        """The trace of what is done."""
+        benchmark, policies = self.benchmark, (self.budget, self.workers, self.charge_repeats)
+        notes = notes_of(benchmark, *policies, self.settings)
+        trace = trace_of(self.done, benchmark, notes, reasons=self.reasons)
+        cut_off = sorted(self.cut_off, key=lambda job: (job.end, job.number))
+        return replace(trace, cut_off=trace_of(cut_off, benchmark, notes, cut_off=True))
 
     def loop(self) -> None:
         """Asks, evaluates and tells until the budget is spent."""
@@ -195,10 +207,10 @@ class _Run:
                 if job.work is not None:
                     working = True
                     break
-            if not running or running[0][0] > max_seconds:
+            now = self._next_moment()
+            if now > max_seconds or not running:
                 break
             # All that happens at one moment is told before anybody asks again.
-            now = running[0][0]
             while running and running[0][0] == now:
                 job = heapq.heappop(running)[2]
                 if job.seen is not None:
@@ -221,6 +233,10 @@ class _Run:
                 break
             self.done.pop()
         self.cut_off += [job for _, _, job in running]
+
+    def _next_moment(self) -> float:
+        """When the next evaluation is shown or ends; nothing is left to wait for if none runs."""
+        return self.running[0][0] if self.running else math.inf
 
     def _enter(self, spent: float) -> None:
         """Enters the phase that is on when a share of the budget is spent."""
@@ -472,7 +488,7 @@ class _Run:
         return self.noise_again
 
 
-EVALUATING = _Run._evaluate.__code__, _Run._work.__code__
+EVALUATING = Run._evaluate.__code__, Run._work.__code__
 """The code that asks benchmarks, which may open tables while a search may not."""
 
 

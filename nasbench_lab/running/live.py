@@ -1,0 +1,249 @@
+"""Searches in real time: who evaluates for them, and the folder that keeps them."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_lab.algorithm import Evaluation, SearchAlgorithm
+from nasbench_lab.benchmark import Benchmark, TableBenchmark
+from nasbench_lab.budget import Budget
+from nasbench_lab.errors import ExperimentError, HyperparameterError, UnknownNameError
+from nasbench_lab.experiment.building import AnyAlgorithm, checksums_of, written
+from nasbench_lab.experiment.experiment import Experiment
+from nasbench_lab.experiment.settings import AlgorithmSetting, BenchmarkSetting
+from nasbench_lab.experiment.warm_start import WarmStart
+from nasbench_lab.processes import Executor
+from nasbench_lab.registry import take
+from nasbench_lab.results.folder import made_with, working_on
+from nasbench_lab.results.parts import Run, shard_name, write_shard
+from nasbench_lab.running.journal import Journal
+from nasbench_lab.running.pools import DaskPool, ProcessPool, gpus_of
+from nasbench_lab.running.reported import reported_of
+from nasbench_lab.simulator import Outcome, Standing, search_live
+from nasbench_lab.spaces import Architecture
+from nasbench_lab.trace import Trace
+from nasbench_lab.user_code.benchmarks import FileBenchmark, LiveBenchmark, TakenBenchmark
+from nasbench_lab.user_code.classes import FileClass
+from nasbench_lab.workers import Workers
+
+WRITE_S = 1.0
+"""The least seconds between two times that the trace so far is written."""
+
+Watch = Callable[[Standing], None]
+
+
+def unwatched(standing: Standing) -> None:
+    """Watches nothing."""
+
+
+@dataclass(frozen=True)
+class RealTime:
+    """How a search runs in real time.
+
+    Args:
+        executor: ``processes`` of this machine, or a ``dask`` cluster.
+        scheduler: The address of Dask's scheduler.
+        folder: The result folder; None to keep nothing.
+        watch: Called with how the search stands, about twice a second.
+
+    Raises:
+        UnknownNameError: There is no such executor.
+        ExperimentError: A scheduler is named, but not Dask.
+    """
+
+    executor: Executor
+    scheduler: str | None = None
+    folder: Path | None = None
+    watch: Watch = unwatched
+
+    def __post_init__(self) -> None:
+        if self.executor not in get_args(Executor):
+            raise UnknownNameError("executor", self.executor, get_args(Executor))
+        if self.executor == "processes" and self.scheduler is not None:
+            raise ExperimentError(
+                f"Expected the executor 'dask' with the scheduler {self.scheduler!r} but got "
+                f"{self.executor!r}."
+            )
+
+    def pool(self, taken: TakenBenchmark, count: int) -> ProcessPool | DaskPool:
+        """Who evaluates."""
+        if self.executor == "dask":
+            return DaskPool(taken, self.scheduler)
+        return ProcessPool(taken, count, gpus_of(taken.benchmark))
+
+
+def in_real_time(given: Benchmark | FileBenchmark) -> TakenBenchmark:
+    """A benchmark as a search in real time has it: it charges what evaluations really take.
+
+    Trials continue from their checkpoints, so the clock is ``resume``.
+
+    Raises:
+        ExperimentError: It is a table.
+    """
+    opened = given.benchmark if isinstance(given, FileBenchmark) else given
+    if isinstance(opened, TableBenchmark):
+        raise ExperimentError(
+            f"{opened.name!r} is a table, which answers at once, so there is nothing to evaluate in "
+            f"real time. Leave the executor out, or give a benchmark that trains."
+        )
+    timed = copy.copy(opened)
+    timed.clock, timed.measured = "resume", True
+    if not isinstance(given, FileBenchmark):
+        return LiveBenchmark.of(timed)
+    taken = FileBenchmark(given.code, given.name)
+    vars(taken)["benchmark"] = timed  # where the cached property keeps it
+    return taken
+
+
+def experiment_of(
+    algorithm: AnyAlgorithm,
+    hyperparameters: Mapping[str, Any],
+    taken: TakenBenchmark,
+    budget: Budget | int | str,
+    seed: int,
+    workers: Workers | int,
+    charge_repeats: bool = True,
+    warm_start: WarmStart | None = None,
+) -> Experiment:
+    """The experiment that a single search is, for its folder.
+
+    Raises:
+        HyperparameterError: The algorithm is built already.
+    """
+    if isinstance(algorithm, SearchAlgorithm):
+        raise HyperparameterError(
+            f"{type(algorithm).__name__} is built already, so a folder cannot say how. Give its class "
+            f"instead, or no folder."
+        )
+    if isinstance(algorithm, type):
+        algorithm, _ = take(algorithm)
+    name = written(algorithm, hyperparameters)
+    file = algorithm.file if isinstance(algorithm, FileClass) else None
+    setting = AlgorithmSetting(name, name, file, checksums_of(algorithm))
+    vars(setting)["taken"] = algorithm, dict(hyperparameters)
+    return Experiment.made(
+        [setting],
+        [BenchmarkSetting.of(taken)],
+        Budget.of(budget),
+        [seed],
+        Workers.of(workers),
+        charge_repeats,
+        warm_start,
+    )
+
+
+@dataclass
+class LiveSearch:
+    """A search in real time, in the place of ``simulate``.
+
+    Args:
+        real_time: How it runs.
+        taken: What it searches on.
+        experiment: What its folder says of it; None without a folder.
+    """
+
+    real_time: RealTime
+    taken: TakenBenchmark
+    experiment: Experiment | None
+    written_at: float = field(default=-WRITE_S, init=False)
+    written: int = field(default=0, init=False)
+
+    def __call__(
+        self,
+        algorithm: SearchAlgorithm,
+        benchmark: Benchmark,
+        budget: Budget | int | str,
+        *,
+        workers: Workers,
+        charge_repeats: bool,
+        streams: Sequence[np.random.SeedSequence],
+        known: Sequence[tuple[Architecture, Evaluation]],
+        candidates: Sequence[Architecture],
+        settings: dict[str, Any],
+    ) -> Trace:
+        """Searches; arguments as of ``simulate``."""
+        pool = self.real_time.pool(self.taken, workers.count)
+        with ExitStack() as stack:
+            stack.callback(pool.close)
+            journal = self._journal(stack)
+            trace = search_live(
+                algorithm,
+                benchmark,
+                budget,
+                pool,
+                workers=workers,
+                charge_repeats=charge_repeats,
+                noise=int(streams[0].generate_state(1)[0]),
+                known=known,
+                candidates=candidates,
+                settings=settings,
+                recorded=() if journal is None else journal.outcomes,
+                record=_forget if journal is None else journal.write,
+                watch=self._watch,
+            )
+            if journal is not None:
+                self._write(trace, reported_of(trace, benchmark, trained_only=True))
+        return trace
+
+    def _journal(self, stack: ExitStack) -> Journal | None:
+        """The journal in the folder, which is this search's until the stack ends."""
+        if self.experiment is None or self.real_time.folder is None:
+            return None
+        import pyarrow.parquet  # noqa: F401 (now, while no worker waits)
+
+        folder, experiment = self.real_time.folder, self.experiment
+        stack.enter_context(working_on(folder, experiment))
+        setting = experiment.setting(experiment.tables[0], experiment.labels[0])
+        of = {**setting, "seed": experiment.seeds[0]}
+        journal = Journal(folder / "live" / f"{self.name}.jsonl", of)
+        stack.callback(journal.close)
+        return journal
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        assert self.experiment is not None
+        return shard_name("live", self.experiment.cells)
+
+    def _watch(self, standing: Standing) -> None:
+        """Writes what there is, and shows how the search stands."""
+        if self.experiment is not None and standing.finished > self.written:
+            now = time.monotonic()
+            if now - self.written_at >= WRITE_S:
+                self._write(standing.trace(), None)
+                self.written_at, self.written = time.monotonic(), standing.finished
+        self.real_time.watch(standing)
+
+    def _write(self, trace: Trace, reported: NDArray[np.float64] | None) -> None:
+        """Writes the trace, finished or so far, as the run of the folder."""
+        folder, experiment = self.real_time.folder, self.experiment
+        assert folder is not None
+        assert experiment is not None
+        benchmark, algorithm, seed = next(iter(experiment.cells))
+        setting = experiment.algorithms[0]
+        wall_s = float(trace.end[-1]) if len(trace) else 0.0
+        run = Run(
+            benchmark,
+            algorithm,
+            seed,
+            trace,
+            wall_s,
+            made_with=made_with(),
+            code=setting.code,
+            table=self.taken.benchmark.fingerprint,
+            reported=reported,
+        )
+        write_shard(folder, experiment, self.name, [run])
+
+
+def _forget(outcomes: Sequence[Outcome]) -> None:
+    """Keeps nothing."""

@@ -1,0 +1,272 @@
+"""Workers that evaluate architectures at once: processes of this machine, or a Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import re
+import time
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.benchmark import Benchmark
+from nasbench_lab.errors import DataFolderError, TableFileError, WorkerError
+from nasbench_lab.guard import SeededGenerators, contained
+from nasbench_lab.mistakes import told
+from nasbench_lab.processes import HASH_SEED, begin_worker, dask_client
+from nasbench_lab.simulator import Finished, Order
+from nasbench_lab.user_code.benchmarks import TakenBenchmark
+from nasbench_lab.words import counted
+
+Answer = tuple[Evaluation | None, str]
+"""An evaluation, or None and why it failed."""
+
+DEATHS = 3
+"""An evaluation has failed when this many processes have died of it."""
+
+
+class _Pool:
+    """Workers behind futures."""
+
+    def __init__(self) -> None:
+        self.at_work: dict[Future[Answer], Order] = {}
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> Sequence[Finished]:
+        done, _ = wait(self.at_work, timeout=seconds, return_when=FIRST_COMPLETED)
+        finished: list[Finished] = []
+        for future in done:
+            order = self.at_work.pop(future)
+            answer = self.answer(order, future)
+            if answer is not None:
+                finished.append((order.ask, *answer))
+        return finished
+
+    def answer(self, order: Order, future: Future[Answer]) -> Answer | None:
+        """What came of an order; None if it was given out again."""
+        raise NotImplementedError
+
+
+class ProcessPool(_Pool):
+    """Processes of this machine, each with a GPU or a core of its own.
+
+    One that dies is replaced, and what it was at is done again: a training goes on from its
+    checkpoint.
+
+    Args:
+        taken: The benchmark.
+        count: How many processes.
+        gpus: The GPUs that they share out among them, as ``CUDA_VISIBLE_DEVICES`` names them; none if
+            they work on the CPU, or on a device that is named to all.
+    """
+
+    def __init__(self, taken: TakenBenchmark, count: int, gpus: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.taken, self.count, self.gpus = taken, count, gpus
+        self.executors: list[Executor] = []
+        self.deaths: Counter[int] = Counter()  # by the number of the ask
+        self.stack = ExitStack()
+
+    def start(self) -> None:
+        self.stack.enter_context(warnings.catch_warnings())
+        # One that imports PyTorch grows so much that it is taken for one that leaks memory.
+        warnings.filterwarnings("ignore", "A worker stopped while", UserWarning)
+        notes = TemporaryDirectory(prefix="nasbench-lab-", ignore_cleanup_errors=True)
+        self.notes = Path(self.stack.enter_context(notes))
+        self.sent = _dumped(self.taken)
+        self.executors = [self._executor(worker) for worker in range(self.count)]
+        self.stack.callback(self._shut_down)
+        ready = [executor.submit(os.getpid) for executor in self.executors]
+        for future in ready:
+            try:
+                future.result()
+            except BrokenProcessPool as error:
+                raise WorkerError(
+                    f"Processes that evaluate cannot be started: {told(error)}"
+                ) from error
+
+    def _executor(self, worker: int) -> Executor:
+        """A process; an executor with several would lose all of them with one."""
+        from joblib.externals.loky.process_executor import ProcessPoolExecutor
+
+        hash_seed = os.environ.get("PYTHONHASHSEED", HASH_SEED)
+        environment = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": hash_seed}
+        if self.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[worker % len(self.gpus)]
+        executor: Executor = ProcessPoolExecutor(
+            1,
+            initializer=_begin,
+            initargs=(os.getpid(), self.sent, self._note(worker)),
+            env=environment,
+        )
+        return executor
+
+    def submit(self, order: Order) -> None:
+        self._note(order.worker).unlink(missing_ok=True)
+        try:
+            future = self.executors[order.worker].submit(_evaluate_here, order)
+        except BrokenProcessPool:  # it died with nothing to do
+            self._replace(order.worker)
+            future = self.executors[order.worker].submit(_evaluate_here, order)
+        self.at_work[future] = order
+
+    def answer(self, order: Order, future: Future[Answer]) -> Answer | None:
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            self.deaths[order.ask] += 1
+            self._replace(order.worker)
+            if self.deaths[order.ask] < DEATHS:
+                self.submit(order)
+                return None
+            code = re.search(r"\{(.*)\}", str(error))
+            said = code[1] if code else told(error)
+            return None, (
+                f"the process died of it {counted(DEATHS, 'time')} ({said}); memory may be lacking"
+            )
+
+    def _replace(self, worker: int) -> None:
+        """Puts a new process in the place of one that died."""
+        self.executors[worker].shutdown(wait=True)
+        self.executors[worker] = self._executor(worker)
+
+    def epochs(self) -> dict[int, int]:
+        done = {}
+        for order in self.at_work.values():
+            with contextlib.suppress(OSError, ValueError):
+                done[order.worker] = int(self._note(order.worker).read_text())
+        return done
+
+    def _note(self, worker: int) -> Path:
+        """Where a process notes how many epochs it has done."""
+        return self.notes / str(worker)
+
+    def close(self) -> None:
+        """Ends the processes, whatever they are at."""
+        self.stack.close()
+
+    def _shut_down(self) -> None:
+        for executor in self.executors:
+            executor.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]
+
+
+class DaskPool(_Pool):
+    """The workers of a Dask cluster, which have the same data folder.
+
+    What one was at that died is done again by another, until ``distributed`` gives up.
+
+    Args:
+        taken: The benchmark.
+        scheduler: The address of the scheduler.
+    """
+
+    def __init__(self, taken: TakenBenchmark, scheduler: str | None) -> None:
+        super().__init__()
+        self.taken, self.scheduler = taken, scheduler
+        self.stack = ExitStack()
+
+    def start(self) -> None:
+        self.client = self.stack.enter_context(dask_client(self.scheduler))
+        # Not scattered: that would be lost with the worker that has it.
+        self.benchmark = self.client.submit(_loaded, _dumped(self.taken))
+        self.executor = self.client.get_executor(pure=False)
+        self.stack.callback(self.executor.shutdown, wait=False)
+
+    def submit(self, order: Order) -> None:
+        future = self.executor.submit(_evaluate, self.benchmark, order)
+        self.at_work[future] = order
+
+    def answer(self, order: Order, future: Future[Answer]) -> Answer | None:
+        from distributed import KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker as error:
+            return None, (
+                f"workers of the cluster died of it again and again, the last at "
+                f"{error.last_worker.address}; memory may be lacking"
+            )
+        except CancelledError as error:
+            raise WorkerError(
+                f"The connection to the Dask scheduler at {self.scheduler!r} was lost. The same "
+                f"command goes on from here."
+            ) from error
+
+    def epochs(self) -> dict[int, int]:
+        return {}
+
+    def close(self) -> None:
+        """Takes back what the cluster is at."""
+        self.stack.close()
+
+
+def gpus_of(benchmark: Benchmark, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The GPUs that processes share out among them, if a benchmark trains on any of them."""
+    if getattr(benchmark, "device", None) != "cuda":
+        return []
+    if named := environment.get("CUDA_VISIBLE_DEVICES"):
+        return named.split(",")
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def _dumped(taken: TakenBenchmark) -> bytes:
+    from joblib.externals.loky.backend.reduction import dumps
+
+    taken.check_sendable()
+    return bytes(dumps(taken))
+
+
+def _loaded(sent: bytes) -> Benchmark:
+    taken: TakenBenchmark = pickle.loads(sent)
+    return taken.benchmark
+
+
+_here: Any = None
+"""The benchmark of this process."""
+
+
+def _begin(parent: int, sent: bytes, note: Path) -> None:
+    """Begins a process, before its first order."""
+    global _here
+    begin_worker(parent)
+    _here = _loaded(sent)
+    if hasattr(_here, "progress"):
+        _here.progress = lambda done, total: note.write_text(str(done))
+
+
+def _evaluate_here(order: Order) -> Answer:
+    return _evaluate(_here, order)
+
+
+def _evaluate(benchmark: Benchmark, order: Order) -> Answer:
+    """Evaluates; what goes wrong with one architecture is no error, but what came of it.
+
+    Raises:
+        DataFolderError: Nothing can be written, such as a checkpoint.
+        TableFileError: A checkpoint is damaged.
+    """
+    trial = order.trial
+    with contained():
+        SeededGenerators(order.seed)  # whatever draws from these repeats
+        try:
+            rng = np.random.default_rng(order.seed)
+            return benchmark.evaluate(trial.architecture, trial.epoch, rng), ""
+        except (DataFolderError, TableFileError):
+            raise
+        except (Exception, SystemExit) as error:  # whatever the code that builds a network raises
+            return None, told(error)

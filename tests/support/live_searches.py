@@ -1,0 +1,78 @@
+"""A benchmark whose evaluations take given times, and workers on whose clock they do."""
+
+import heapq
+import math
+
+from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.benchmark import Benchmark, Objective
+from nasbench_lab.spaces import Decision, SearchSpace
+
+SPACE = SearchSpace("live", [Decision(name, tuple(range(4)), ordered=True) for name in "abc"])
+TICK_S = 2.0**-10
+
+
+class Given(Benchmark):
+    """Each architecture has a curve and a time of its own; an epoch takes some ticks, often equal."""
+
+    name = "given times"
+    space = SPACE
+    objectives = (Objective("height", "m"),)
+    clock, measured = "resume", True
+    epochs, fidelities = 9, tuple(range(1, 10))
+
+    def seconds(self, architecture, epoch):
+        a, b, c = architecture
+        return epoch * (1 + (a + 2 * b + c) % 4) * TICK_S
+
+    def entry(self, architecture):
+        return SPACE.index(architecture), 0.0
+
+    def evaluate(self, architecture, epoch=None, rng=None, since=None):
+        epoch = epoch or self.epochs
+        best = 10.0 - sum((option - 2) ** 2 for option in architecture)
+        value = best - sum(architecture[:2]) / epoch
+        if architecture == (3, 3, 3):
+            value = math.nan
+        cost = self.seconds(architecture, epoch) - self.seconds(architecture, since or 0)
+        return Evaluation((value,), cost, epoch, self.entry(architecture)[0])
+
+
+class GivenTimes:
+    """Workers on a clock that shows the times that a benchmark gives."""
+
+    def __init__(self, benchmark):
+        self.benchmark, self.clock, self.running, self.orders = benchmark, 0.0, [], []
+        self.trained = {}  # of each trial the epoch
+
+    def start(self):
+        pass
+
+    def now(self):
+        return self.clock
+
+    def submit(self, order):
+        assert order.worker not in [running.worker for _, _, running in self.running]
+        self.orders.append(order)
+        architecture, epoch = order.trial.architecture, order.trial.epoch or self.benchmark.epochs
+        since = self.trained.get(order.trial.number, 0)
+        self.trained[order.trial.number] = max(since, epoch)
+        took = self.benchmark.seconds(architecture, epoch)
+        took -= self.benchmark.seconds(architecture, since)
+        heapq.heappush(self.running, (self.clock + took, order.ask, order))
+
+    def wait(self, seconds):
+        if not self.running or self.running[0][0] > self.clock + seconds:
+            self.clock += seconds
+            return []
+        self.clock = self.running[0][0]
+        finished = []
+        while self.running and self.running[0][0] == self.clock:
+            finished.append(self.answer(heapq.heappop(self.running)[2]))
+        return finished[::-1]  # whichever comes in first
+
+    def epochs(self):
+        return {order.worker: 1 for _, _, order in self.running}
+
+    def answer(self, order):
+        trial = order.trial
+        return order.ask, self.benchmark.evaluate(trial.architecture, trial.epoch), ""
