@@ -44,12 +44,14 @@ class Order(NamedTuple):
         ask: The number of the ask.
         worker: Who evaluates it.
         trial: The trial; its epoch is the one to train to.
+        since: The epoch that it has been trained to.
         seed: Of the trial's noise, if the benchmark draws any.
     """
 
     ask: int
     worker: int
     trial: Trial
+    since: int
     seed: int
 
 
@@ -215,7 +217,7 @@ class LiveRun(Run):
             now = max(now, self.pool.now() - self.began)
             epoch = self.pool.epochs()
         at_work = {
-            order.worker: AtWork(order.trial, job.since, job.start, epoch.get(order.worker))
+            order.worker: AtWork(order.trial, order.since, job.start, epoch.get(order.worker))
             for job, order, _ in self.at_work.values()
         }
         return Standing(now, len(self.done), at_work, self.so_far)
@@ -241,12 +243,13 @@ class LiveRun(Run):
                 self._explain(job.number, job.evaluation)
             heapq.heappush(self.running, (job.end, job.number, job))
             return
-        job.seen = None
+        before, job.seen = job.seen, None
         ends = not job.upcoming
         epoch = job.trial.epoch if ends else job.upcoming.pop()
         seed = np.random.SeedSequence([self.noise_seed, job.trial.number % 2**32])
         trial = job.trial._replace(epoch=epoch)
-        order = Order(job.number, job.worker, trial, int(seed.generate_state(1)[0]))
+        since = job.since if before is None else before.epoch or 0
+        order = Order(job.number, job.worker, trial, since, int(seed.generate_state(1)[0]))
         self.at_work[job.number] = job, order, ends
         self.to_submit.append(order)
 
@@ -284,8 +287,7 @@ class LiveRun(Run):
         """What has come in, once there is any, or that the budget's seconds are over."""
         began = self._start_clock()
         for order in self.to_submit:
-            if order.ask in self.at_work:  # and is not recorded
-                self.pool.submit(order)
+            self.pool.submit(order)
         self.to_submit.clear()
         end, finished = self.budget.seconds or math.inf, list[Finished]()
         while not finished and (left := end - (self.pool.now() - began)) > 0:
@@ -324,6 +326,8 @@ class LiveRun(Run):
             if outcome.ask not in self.at_work:
                 raise self._changed("other trials", outcome)
             job, order, ends = self.at_work.pop(outcome.ask)
+            if order in self.to_submit:
+                self.to_submit.remove(order)  # as its outcome is recorded
             if order.trial != outcome.trial:
                 raise self._changed(str(order.trial), outcome)
             self._answer(job, outcome, ends)

@@ -42,7 +42,6 @@ class GivenTimes:
 
     def __init__(self, benchmark):
         self.benchmark, self.clock, self.running, self.orders = benchmark, 0.0, [], []
-        self.trained = {}  # of each trial the epoch
 
     def start(self):
         pass
@@ -54,10 +53,8 @@ class GivenTimes:
         assert order.worker not in [running.worker for _, _, running in self.running]
         self.orders.append(order)
         architecture, epoch = order.trial.architecture, order.trial.epoch or self.benchmark.epochs
-        since = self.trained.get(order.trial.number, 0)
-        self.trained[order.trial.number] = max(since, epoch)
         took = self.benchmark.seconds(architecture, epoch)
-        took -= self.benchmark.seconds(architecture, since)
+        took -= self.benchmark.seconds(architecture, order.since)
         heapq.heappush(self.running, (self.clock + took, order.ask, order))
 
     def wait(self, seconds):
