@@ -2,6 +2,10 @@
 
 import heapq
 import math
+import os
+import signal
+import sys
+from pathlib import Path
 
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import Benchmark, Objective
@@ -73,3 +77,42 @@ class GivenTimes:
     def answer(self, order):
         trial = order.trial
         return order.ask, self.benchmark.evaluate(trial.architecture, trial.epoch), ""
+
+
+class GivenTimesOfProcesses(GivenTimes):
+    """Processes evaluate for real; when they have finished, the clock shows the given times."""
+
+    def __init__(self, benchmark, pool):
+        super().__init__(benchmark)
+        self.pool, self.answers = pool, {}
+
+    def submit(self, order):
+        super().submit(order)
+        self.pool.submit(order)
+
+    def answer(self, order):
+        while order.ask not in self.answers:
+            self.answers.update({ask: more for ask, *more in self.pool.wait(60.0)})
+        return order.ask, *self.answers.pop(order.ask)
+
+
+class Trouble(Given):
+    """Some architectures fail in ways of their own; ``folder`` has a file for each evaluation."""
+
+    name = "trouble"
+
+    def __init__(self, folder, deaths=0):
+        self.folder, self.deaths = str(folder), deaths
+
+    def evaluate(self, architecture, epoch=None, rng=None, since=None):
+        text = "".join(map(str, architecture))
+        begun = len(list(Path(self.folder).glob(f"{text}-*")))
+        Path(self.folder, f"{text}-{begun}").touch()
+        if architecture[0] == 1:
+            raise MemoryError("no room for that many filters")
+        if architecture[0] == 2:
+            sys.exit("the builder gave up")
+        if architecture[0] == 3 and begun < self.deaths:
+            os.kill(os.getpid(), signal.SIGKILL)
+        print("noise on standard output")
+        return super().evaluate(architecture, epoch, rng)

@@ -1,0 +1,236 @@
+"""Searches in real time, on processes: results, failures, what is kept, and going on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from live_searches import SPACE, Given, GivenTimesOfProcesses, Trouble
+from waiting import wait_for
+
+import nasbench_lab as lab
+from nasbench_lab.algorithm import SearchAlgorithm
+from nasbench_lab.errors import (
+    BudgetError,
+    ExperimentError,
+    HyperparameterError,
+    TableFileError,
+    UnknownNameError,
+)
+from nasbench_lab.registry import make_algorithm
+from nasbench_lab.results.result import Result
+from nasbench_lab.running.live import in_real_time
+from nasbench_lab.running.pools import ProcessPool, gpus_of
+from nasbench_lab.simulator import search_live, simulate
+from nasbench_lab.trace import STATUSES
+
+pytestmark = pytest.mark.long
+
+BENCHMARK = Given()
+ALGORITHMS = ("random_search", "regularized_evolution", "asha", "hyperband")
+LIVE = {"executor": "processes"}
+
+
+def same_search(one, other):
+    """Whether the same was asked and answered in the same order, whenever."""
+    timed = ("start", "end", "cost")
+    columns = [c for c in one.to_frame() if c not in timed]
+    return one.to_frame()[columns].equals(other.to_frame()[columns])
+
+
+@pytest.fixture(scope="module")
+def processes():
+    pool = ProcessPool(in_real_time(BENCHMARK), 3)
+    pool.start()
+    yield pool
+    pool.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_processes_and_the_simulator_agree_on_given_times(processes, name, workers):
+    def made():
+        return make_algorithm(name, SPACE, seed=1, fidelities=BENCHMARK.fidelities)
+
+    pool = GivenTimesOfProcesses(BENCHMARK, processes)
+    trace = search_live(made(), BENCHMARK, 15, pool, workers=workers)
+    assert trace.equals(simulate(made(), BENCHMARK, 15, workers=workers))
+    assert set(trace.worker.tolist()) == set(range(workers))
+
+
+class Repeating(SearchAlgorithm):
+    """Asks for one architecture after the other, in their order."""
+
+    architectures = ((0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0), (3, 3, 3), (0, 0, 1))
+
+    def ask(self):
+        if self._n_trials == len(self.architectures):
+            return None
+        return self.trial(self.architectures[self._n_trials])
+
+
+def test_what_fails_is_a_failed_evaluation_with_its_reason(tmp_path, capfd):
+    benchmark = Trouble(tmp_path, deaths=9)
+    trace = lab.run(Repeating, benchmark, 6, workers=2, folder=tmp_path / "r", **LIVE)
+    by_trial = dict(zip(trace.trial.tolist(), range(6), strict=True))
+    status = [STATUSES[trace.status[by_trial[n]]] for n in range(6)]
+    assert status == ["done", "failed", "failed", "failed", "failed", "done"]
+    reasons = [trace.reasons.get(by_trial[n], "") for n in range(6)]
+    assert reasons[0] == reasons[5] == ""
+    assert "MemoryError: no room for that many filters" in reasons[1]
+    assert "the builder gave up" in reasons[2]
+    for n in (3, 4):
+        assert "the process died of it 3 times (SIGKILL(-9)" in reasons[n]
+    assert len(list(tmp_path.glob("300-*"))) == 3
+    assert Result.open(tmp_path / "r").runs[0].trace.reasons == trace.reasons
+    assert capfd.readouterr().out == ""
+
+
+def test_a_worker_that_dies_is_replaced_and_its_evaluation_done_again(tmp_path):
+    for n in (0, 1):
+        (tmp_path / str(n)).mkdir()
+    died, sound = (Trouble(tmp_path / str(n), deaths=2 - 2 * n) for n in (0, 1))
+    one = lab.run(Repeating, died, 6, workers=1, **LIVE)
+    other = lab.run(Repeating, sound, 6, workers=1, **LIVE)
+    assert len(list((tmp_path / "0").glob("300-*"))) == 3
+    assert same_search(one, other)
+    assert "a value is not a number (NaN)" in one.reasons.values()
+
+
+SEARCH = """
+import sys, threading
+from pathlib import Path
+sys.path[:0] = {path!r}
+import nasbench_lab as lab
+from live_searches import Trouble
+
+class Slow(Trouble):
+    def evaluate(self, architecture, epoch=None, rng=None, since=None):
+        evaluation = super().evaluate(architecture, epoch, rng)
+        while Path(self.folder, "stop").exists() and len(list(Path(self.folder).iterdir())) >= 6:
+            threading.Event().wait(0.01)  # until everybody is killed
+        return evaluation
+
+lab.run("regularized_evolution(population_size=3)", Slow({folder!r}), 9, seed=1, workers={workers},
+        executor="processes", folder={output!r})
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_search_that_is_killed_goes_on(tmp_path, workers):
+    made, output = tmp_path / "made", tmp_path / "r"
+    made.mkdir()
+    script = tmp_path / "script.py"
+    path = [str(Path(__file__).parents[2] / "support")]
+
+    text = SEARCH.format(path=path, folder=str(made), output=str(output), workers=workers)
+    script.write_text(text)
+    (made / "stop").touch()
+    first = subprocess.Popen([sys.executable, str(script)], cwd=tmp_path)
+
+    def journal():
+        return next(output.glob("live/*.jsonl")).read_text().splitlines()
+
+    wait_for(lambda: len(list(made.iterdir())) == 6, first)
+    wait_for(lambda: len(journal()) == 6 - workers, first)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    before = journal()
+    with open(next(output.glob("live/*.jsonl")), "ab") as torn:
+        torn.write(b'{"moment": 1.0, "as')
+    (made / "stop").unlink()
+    subprocess.run([sys.executable, str(script)], cwd=tmp_path, check=True)
+    after = journal()
+    assert after[: len(before)] == before
+    (run,) = Result.open(output).runs
+    assert len(run.trace) == 9 == len(after) - 1
+    architectures = [tuple(json.loads(line)["architecture"]) for line in after[1:]]
+    assert architectures == [tuple(a) for a in run.trace.architecture.tolist()]
+    # Only what was at work is evaluated twice.
+    assert len(list(made.iterdir())) <= 9 + workers
+    if workers == 1:
+        alone = tmp_path / "alone"
+        alone.mkdir()
+        whole = lab.run(
+            "regularized_evolution(population_size=3)", Trouble(alone), 9, seed=1, **LIVE
+        )
+        assert whole.architecture.tolist() == run.trace.architecture.tolist()
+
+
+def test_the_same_command_finds_what_is_done_and_evaluates_nothing(tmp_path):
+    made = tmp_path / "made"
+    made.mkdir()
+    options = {"budget": 5, "seed": 1, "folder": tmp_path / "r", **LIVE}
+    first = lab.run("asha", Trouble(made), workers=2, **options)
+    count = len(list(made.iterdir()))
+    again = lab.run("asha", Trouble(made), workers=2, **options)
+    assert again.equals(first)
+    assert again.reasons == first.reasons
+    assert len(list(made.iterdir())) == count
+    result = Result.open(tmp_path / "r")
+    assert result.runs[0].trace.equals(first)
+    assert result.experiment.benchmarks[0].clock == "resume"
+    with pytest.raises(ExperimentError, match="holds another"):
+        lab.run("asha", Trouble(made), **{**options, "budget": 6}, workers=2)
+    # Another seed joins.
+    lab.run("asha", Trouble(made), **{**options, "seed": 2}, workers=2)
+    assert [run.seed for run in Result.open(tmp_path / "r").runs] == [1, 2]
+
+
+def test_a_damaged_journal_is_named(tmp_path):
+    options = {"budget": 4, "folder": tmp_path / "r", **LIVE}
+    lab.run("random_search", BENCHMARK, **options)
+    (journal,) = (tmp_path / "r" / "live").iterdir()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 5
+    journal.write_bytes(b"".join([*lines[:2], lines[2].replace(b"moment", b"momemt"), *lines[3:]]))
+    with pytest.raises(TableFileError, match="is damaged in line 3"):
+        lab.run("random_search", BENCHMARK, **options)
+    journal.write_bytes(b"".join(lines[:2]))
+    assert len(lab.run("random_search", BENCHMARK, **options)) == 4
+
+
+def test_one_process_at_a_time_is_at_a_search(tmp_path):
+    def again(standing):
+        if not seen:
+            seen.append(standing)
+            with pytest.raises(ExperimentError, match="Another process is at this search"):
+                lab.run("random_search", BENCHMARK, **options)
+
+    seen = []
+    options = {"budget": 2, "folder": tmp_path / "r", **LIVE}
+    lab.run("random_search", BENCHMARK, **options, watch=again)
+    assert seen
+
+
+def test_what_makes_no_sense_is_refused(tmp_path):
+    with pytest.raises(ExperimentError, match="is a table, which answers at once"):
+        lab.run("random_search", "nb201-digits", 5, **LIVE)
+    with pytest.raises(UnknownNameError, match="executor"):
+        lab.run("random_search", BENCHMARK, 5, executor="process")
+    with pytest.raises(ExperimentError, match="Expected the executor 'dask'"):
+        lab.run("random_search", BENCHMARK, 5, executor="processes", scheduler="tcp://a:1")
+    with pytest.raises(ExperimentError, match="but no executor"):
+        lab.run("random_search", BENCHMARK, 5, folder=tmp_path)
+    with pytest.raises(BudgetError, match="Real workers fail and straggle by themselves"):
+        lab.run("random_search", BENCHMARK, 5, workers=lab.Workers(2, fail=0.5), **LIVE)
+    with pytest.raises(HyperparameterError, match="is built already"):
+        lab.run(Repeating(SPACE), BENCHMARK, 5, folder=tmp_path, **LIVE)
+
+
+def test_processes_share_out_the_gpus():
+    class OnGPU(Given):
+        device = "cuda"
+
+    assert gpus_of(BENCHMARK, {"CUDA_VISIBLE_DEVICES": "0,3"}) == []
+    assert gpus_of(OnGPU(), {"CUDA_VISIBLE_DEVICES": "0,3"}) == ["0", "3"]
+    pool = ProcessPool(in_real_time(BENCHMARK), 3, ["0", "3"])
+    pool.start()
+    try:
+        seen = [e.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() for e in pool.executors]
+        assert seen == ["0", "3", "0"]
+    finally:
+        pool.close()
