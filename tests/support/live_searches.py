@@ -107,7 +107,7 @@ class Trouble(Given):
     def evaluate(self, architecture, epoch=None, rng=None, since=None):
         text = "".join(map(str, architecture))
         begun = len(list(Path(self.folder).glob(f"{text}-*")))
-        Path(self.folder, f"{text}-{begun}").touch()
+        Path(self.folder, f"{text}-{begun}-{os.getpid()}").touch()
         if architecture[0] == 1:
             raise MemoryError("no room for that many filters")
         if architecture[0] == 2:
