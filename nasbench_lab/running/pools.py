@@ -245,8 +245,13 @@ def _begin(parent: int, sent: bytes, note: Path) -> None:
     global _here
     begin_worker(parent)
     _here = _loaded(sent)
-    if hasattr(_here, "progress"):
-        _here.progress = lambda done, total: note.write_text(str(done))
+    if (before := getattr(_here, "progress", None)) is not None:
+
+        def progress(done: int, total: int) -> None:
+            note.write_text(str(done))
+            before(done, total)
+
+        _here.progress = progress
 
 
 def _evaluate_here(order: Order) -> Answer:

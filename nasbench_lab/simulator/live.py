@@ -33,6 +33,9 @@ from nasbench_lab.workers import Workers
 TICK_S = 2.0**-10
 """Moments are multiples of this, so that their sums and differences are exact."""
 
+NOT_A_NUMBER = "a value is not a number (NaN), such as of a training that diverged"
+"""Why an evaluation counts as failed that gave such a value."""
+
 _LOOK_S = 0.5
 """How often somebody who watches is shown how things stand."""
 
@@ -360,7 +363,7 @@ class LiveRun(Run):
         """Says why an evaluation counts as failed, if it does."""
         self.reasons.pop(number, None)
         if any(map(math.isnan, evaluation.values)):
-            self.reasons[number] = "a value is not a number (NaN)"
+            self.reasons[number] = NOT_A_NUMBER
 
     def _changed(self, asked: str, outcome: Outcome) -> ExperimentError:
         """The error of a search that is not the one that is recorded."""

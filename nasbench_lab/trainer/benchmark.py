@@ -58,6 +58,7 @@ class TrainingBenchmark(Benchmark):
         folder: The folder of kept trainings; by default ``trainings`` in the data folder.
         files: The folder with the data set's files.
         progress: Called with (epochs done, all epochs) while a network is trained.
+        checkpoint_every_s: The least seconds between two checkpoints of a training.
 
     Raises:
         UnknownNameError: There is no such space, data set or clock.
@@ -80,6 +81,7 @@ class TrainingBenchmark(Benchmark):
         folder: Path | None = None,
         files: Path | None = None,
         progress: Callable[[int, int], None] = silent,
+        checkpoint_every_s: float = 60.0,
     ) -> None:
         self.space = get_space(space) if isinstance(space, str) else space
         self.build = None if build is None else taken_function(build)
@@ -108,6 +110,7 @@ class TrainingBenchmark(Benchmark):
         self.fidelities = tuple(range(1, recipe.epochs + 1))
         self.folder = folder or data_folder() / "trainings"
         self.progress = progress
+        self._checkpoint_every_s = checkpoint_every_s
         self.name = f"training {self.space.name} on {recipe.data}"
         self.dataset = recipe.data
         self.objectives = (Objective("valid_accuracy", "%"),)
@@ -131,14 +134,23 @@ class TrainingBenchmark(Benchmark):
         """Trains an architecture, or looks up its earlier training.
 
         There is no table, so the row is the index of the trained architecture in the space.
-        Isomorphic cells with the same training count as repeats.
+        Isomorphic cells with the same training count as repeats. An evaluation has failed if the loss
+        of one of the seeds is not a number any more.
         """
         epoch = self.recipe.epochs if epoch is None else epoch
         training = self.training(architecture, epoch)
         value = float(training.curves["valid_accuracy"][:, epoch - 1].mean())
-        trained = trained_as(self.space, architecture, self.recipe, self.build)
-        row = self.space.index(trained) if self.space.size <= np.iinfo(np.int64).max else -1
+        loss = training.curves.get("valid_loss")
+        if loss is not None and np.isnan(loss[:, epoch - 1]).any():
+            value = math.nan
+        row, _ = self.entry(architecture)
         return Evaluation((value,), self._cost(training, epoch, since), epoch, row)
+
+    def entry(self, architecture: Architecture) -> tuple[int, float]:
+        """The index of the trained architecture in the space, as evaluations have it."""
+        trained = trained_as(self.space, architecture, self.recipe, self.build)
+        fits = self.space.size <= np.iinfo(np.int64).max
+        return self.space.index(trained) if fits else -1, 0.0
 
     def report_value(self, architecture: Architecture) -> float:
         """The test accuracy after the whole training in per cent, NaN if the data have no test images.
@@ -176,6 +188,7 @@ class TrainingBenchmark(Benchmark):
                 device=self.device,
                 epochs=epochs,
                 checkpoint=file.with_suffix(".pt"),
+                checkpoint_every_s=self._checkpoint_every_s,
                 progress=self.progress,
             )
             _write(file, self._key(built), result, self.space.to_string(built))
