@@ -185,7 +185,7 @@ def plot(
     result, where, files = Result.open(folder), output or folder, []
     look.lines(result.algorithms)
     if everything or not kinds:
-        files.append(_draw_anytime(result, where, metric, axis, statistic, width, look))
+        files.append(draw_anytime(result, where, metric, axis, statistic, width, look))
     left_out = []
     for kind in kinds:
         asked = flags[kind] or (kind == "schedule" and seed is not None)
@@ -282,7 +282,7 @@ def show(
     as_json: bool,
 ) -> list[Path]:
     """Prints the summary and writes the anytime figure for the screen; returns its files."""
-    files = _draw_anytime(result, folder, metric, axis, statistic)
+    files = draw_anytime(result, folder, metric, axis, statistic)
     if as_json:
         print_json({**summary_of(result, reference), "figures": [str(file) for file in files]})
     else:
@@ -290,7 +290,7 @@ def show(
     return files
 
 
-def _draw_anytime(
+def draw_anytime(
     result: Result,
     folder: Path,
     metric: str | None,

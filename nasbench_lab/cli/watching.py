@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from nasbench_lab.cli.console import errors
+from nasbench_lab.cli.console import continued_when_repeated, errors
+from nasbench_lab.cli.execution import RESULTS, algorithms_at_work
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nasbench_lab.benchmark import Benchmark
     from nasbench_lab.budget import Budget
+    from nasbench_lab.processes import Executor
     from nasbench_lab.simulator import AtWork, Standing
     from nasbench_lab.trace import Trace
 
@@ -113,6 +119,57 @@ class Watcher:
         sound = trace.charged & (trace.status < 2)  # done or stopped
         epochs = (trace.epoch - trace.since)[sound] if per_epoch else sound[sound]
         return float(trace.cost[sound].sum() / epochs.sum()) if epochs.sum() else math.nan
+
+
+def search_watched(
+    algorithm: str,
+    benchmark: Benchmark,
+    budget: str,
+    seed: int,
+    workers: int,
+    executor: Executor,
+    scheduler: str | None,
+    folder: Path | None,
+) -> tuple[Trace, Path]:
+    """Searches in real time and shows how it stands; arguments as of ``run``.
+
+    Without a folder, that of the same search in ``results`` is gone on with, or made.
+
+    Returns:
+        The trace, and the folder.
+    """
+    from nasbench_lab.budget import Budget
+    from nasbench_lab.files import content_checksum
+    from nasbench_lab.registry import take
+    from nasbench_lab.running.live import experiment_of, in_real_time
+    from nasbench_lab.running.search import run
+
+    if folder is None:
+        taken = in_real_time(benchmark)
+        experiment = experiment_of(*take(algorithm), taken, budget, seed, workers)
+        checksum = content_checksum(experiment.to_json())[:8]
+        name = re.sub(r"\W+", "-", experiment.labels[0]).strip("-")
+        folder = RESULTS / f"search-{name}-{seed}-{checksum}"
+    if (folder / "live").is_dir():
+        errors.print(f"Going on in {folder}.", soft_wrap=True, markup=False)
+    watcher = Watcher(Budget.of(budget), workers, benchmark.epochs)
+    with (
+        continued_when_repeated(),
+        watching(watcher) as watch,
+        algorithms_at_work(),
+    ):
+        trace = run(
+            algorithm,
+            benchmark,
+            budget,
+            seed,
+            workers=workers,
+            executor=executor,
+            scheduler=scheduler,
+            folder=folder,
+            watch=watch,
+        )
+    return trace, folder
 
 
 @contextmanager

@@ -48,7 +48,8 @@ class Run:
             installed one.
         error: Why the run failed, if it did: the reason in the first line, and below it all that
             Python says of it. Its trace is then empty.
-        warnings: What the algorithm does that it should not, such as "drew from numpy.random".
+        warnings: What the algorithm does that it should not, such as "drew from numpy.random"; or that
+            a search in real time has not ended.
         table: The fingerprint of the table that the process opened; empty if nobody noted it.
         reported: ``(n,)`` what the benchmark reports of each evaluation that became the incumbent, NaN
             of others; None if it reports nothing besides its objectives, or looks it up in a table.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm
 from nasbench_lab.benchmark import Benchmark, TableBenchmark
@@ -37,6 +37,9 @@ from nasbench_lab.workers import Workers
 
 WRITE_S = 1.0
 """The least seconds between two times that the trace so far is written."""
+
+UNFINISHED = "has not come to the end of its search in real time; the same command goes on with it."
+"""What is noted of a run that is written before its end."""
 
 Watch = Callable[[Standing], None]
 
@@ -154,8 +157,9 @@ class LiveSearch:
     real_time: RealTime
     taken: TakenBenchmark
     experiment: Experiment | None
-    written_at: float = field(default=-WRITE_S, init=False)
+    written_at: float = field(default=-math.inf, init=False)
     written: int = field(default=0, init=False)
+    standing: Standing | None = field(default=None, init=False)
 
     def __call__(
         self,
@@ -191,7 +195,8 @@ class LiveSearch:
                 watch=self._watch,
             )
             if journal is not None:
-                self._write(trace, reported_of(trace, benchmark, trained_only=True))
+                self._write(trace, ended=True)
+                self.written = len(trace)
         return trace
 
     def _journal(self, stack: ExitStack) -> Journal | None:
@@ -206,6 +211,7 @@ class LiveSearch:
         of = {**setting, "seed": experiment.seeds[0]}
         journal = Journal(folder / "live" / f"{self.name}.jsonl", of)
         stack.callback(journal.close)
+        stack.callback(self._write_rest)
         return journal
 
     @property
@@ -216,18 +222,27 @@ class LiveSearch:
 
     def _watch(self, standing: Standing) -> None:
         """Writes what there is, and shows how the search stands."""
-        if self.experiment is not None and standing.finished > self.written:
-            now = time.monotonic()
-            if now - self.written_at >= WRITE_S:
-                self._write(standing.trace(), None)
-                self.written_at, self.written = time.monotonic(), standing.finished
+        self.standing = standing
+        if time.monotonic() - self.written_at >= WRITE_S:
+            self._write_rest()
+            self.written_at = time.monotonic()
         self.real_time.watch(standing)
 
-    def _write(self, trace: Trace, reported: NDArray[np.float64] | None) -> None:
-        """Writes the trace, finished or so far, as the run of the folder."""
+    def _write_rest(self) -> None:
+        """Writes the trace so far, if it has grown."""
+        standing = self.standing
+        if self.experiment is not None and standing and standing.finished > self.written:
+            self._write(standing.trace(), ended=False)
+            self.written = standing.finished
+
+    def _write(self, trace: Trace, *, ended: bool) -> None:
+        """Writes the trace, or what there is of it, as the run of the folder."""
         folder, experiment = self.real_time.folder, self.experiment
         assert folder is not None
         assert experiment is not None
+        reported = None
+        if ended:
+            reported = reported_of(trace, self.taken.benchmark, trained_only=True)
         benchmark, algorithm, seed = next(iter(experiment.cells))
         setting = experiment.algorithms[0]
         wall_s = float(trace.end[-1]) if len(trace) else 0.0
@@ -239,6 +254,7 @@ class LiveSearch:
             wall_s,
             made_with=made_with(),
             code=setting.code,
+            warnings=() if ended else (UNFINISHED,),
             table=self.taken.benchmark.fingerprint,
             reported=reported,
         )
