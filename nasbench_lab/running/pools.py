@@ -182,6 +182,13 @@ class DaskPool(_Pool):
         self.client = self.stack.enter_context(dask_client(self.scheduler))
         # Not scattered: that would be lost with the worker that has it.
         self.benchmark = self.client.submit(_loaded, _dumped(self.taken))
+        try:
+            self.client.submit(_is_there, self.benchmark).result()
+        except Exception as error:  # whatever comes of what they lack
+            raise WorkerError(
+                f"The workers of the Dask scheduler at {self.scheduler!r} cannot make the benchmark: "
+                f"{told(error)}"
+            ) from error
         self.executor = self.client.get_executor(pure=False)
         self.stack.callback(self.executor.shutdown, wait=False)
 
@@ -234,6 +241,11 @@ def _dumped(taken: TakenBenchmark) -> bytes:
 def _loaded(sent: bytes) -> Benchmark:
     taken: TakenBenchmark = pickle.loads(sent)
     return taken.benchmark
+
+
+def _is_there(benchmark: Benchmark) -> bool:
+    """Asks a worker of a cluster whether it has the benchmark."""
+    return True
 
 
 _here: Any = None

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from live_searches import SPACE, Given, GivenTimesOfProcesses, Trouble
 from waiting import wait_for
@@ -60,6 +61,28 @@ def test_processes_and_the_simulator_agree_on_given_times(processes, name, worke
     trace = search_live(made(), BENCHMARK, 15, pool, workers=workers)
     assert trace.equals(simulate(made(), BENCHMARK, 15, workers=workers))
     assert set(trace.worker.tolist()) == set(range(workers))
+
+
+class Timed(Given):
+    """Answers as ``Given``, but evaluations take what they took in a trace, in the order of the asks."""
+
+    def __init__(self, trace):
+        self.costs = trace.cost[np.lexsort((trace.worker, trace.start))].tolist()
+
+    def evaluate(self, architecture, epoch=None, rng=None, since=None):
+        return super().evaluate(architecture, epoch, rng, since)._replace(cost=self.costs.pop(0))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_simulator_repeats_what_really_happened(processes, name, workers):
+    """The times are real, and whatever they were, the simulator asks and tells in the same order."""
+
+    def made():
+        return make_algorithm(name, SPACE, seed=2, fidelities=BENCHMARK.fidelities)
+
+    trace = search_live(made(), BENCHMARK, 15, processes, workers=workers)
+    assert trace.equals(simulate(made(), Timed(trace), 15, workers=workers))
 
 
 class Repeating(SearchAlgorithm):
