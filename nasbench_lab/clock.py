@@ -20,6 +20,9 @@ CLOCKS = {
 }
 """What each clock charges for an evaluation. All but ``evaluations`` count seconds."""
 
+REAL = "real"
+"""The clock of searches in real time. Nobody asks for it: these have it."""
+
 SENTENCES = {
     "evaluations": "each evaluation counts as one unit, as the table holds no training times",
     "train_only": "an evaluation takes the training time that the table holds",
@@ -28,6 +31,8 @@ SENTENCES = {
     "the table has them",
     "resume": "an evaluation takes the training time and one validation pass, as the table has them, "
     "and a trial that continues pays for its new epochs only",
+    REAL: "an evaluation takes from the moment when it is asked until it has come in, and a trial that "
+    "continues goes on from its checkpoint",
 }
 """What each clock charges, as a part of a sentence."""
 
@@ -39,7 +44,7 @@ def counts_seconds(clock: str) -> bool:
 
 def resumes(clock: str) -> bool:
     """Whether a trial that continues pays for its new epochs only."""
-    return clock == "resume"
+    return clock in ("resume", REAL)
 
 
 class Times:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from nasbench_lab.benchmark.interface import Benchmark, Objective
-from nasbench_lab.clock import CLOCKS
+from nasbench_lab.clock import CLOCKS, REAL
 from nasbench_lab.errors import BenchmarkError
 from nasbench_lab.spaces import SearchSpace
 
@@ -50,7 +50,7 @@ def check_benchmark(benchmark: Benchmark) -> None:
         raise BenchmarkError(
             f"{who} says that it reports {reported.name}, but has no report_value."
         )
-    require(benchmark.clock in CLOCKS, "clock", f"one of {', '.join(CLOCKS)}")
+    require(benchmark.clock in (*CLOCKS, REAL), "clock", f"one of {', '.join(CLOCKS)}")
     epochs = benchmark.epochs
     require(epochs is None or (type(epochs) is int and epochs > 0), "epochs", "a number or None")
     known = tuple(benchmark.fidelities)

@@ -121,7 +121,7 @@ class BenchmarkSetting:
         report: What results are reported in.
         objectives: Name, unit and direction of each query.
         constraints: What architectures must keep to.
-        clock: One of ``nasbench_lab.clock.CLOCKS``.
+        clock: One of ``nasbench_lab.clock.CLOCKS``, or ``REAL``.
         source: What the table was made from, with its version.
         table: The fingerprint of what is read of the table.
         decisions: Those of the table's own space; empty if the space has a registered name.

@@ -104,7 +104,7 @@ def anytime_figure(
                     name,
                     len(drawn_tables(result)),
                 ),
-                axis_label(axis, panel),
+                axis_label(axis, panel, result.experiment.benchmark(name).clock),
                 stats.metric_label(result.benchmark(name), curve_metric),
             )
         name_curves(figure, panels, result.algorithms, size)

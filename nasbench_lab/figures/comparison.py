@@ -159,7 +159,8 @@ def _curves(
             title, along = f"{short}{_seeds(result, of_table)}, {said}", "share of the budget"
             if name != stats.ALL:
                 scale_axis(panel, axis)
-                title, along = f"{title}, {result.setting(name)}", axis_label(axis, panel)
+                clock = result.experiment.benchmark(name).clock
+                title, along = f"{title}, {result.setting(name)}", axis_label(axis, panel, clock)
             label_panel(panel, size, look.heading(title, short, len(names)), along, label)
             if best_is_low:
                 panel.invert_yaxis()

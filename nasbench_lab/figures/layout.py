@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_lab import words
+from nasbench_lab.clock import REAL
 from nasbench_lab.errors import FigureError, UnknownNameError, did_you_mean
 from nasbench_lab.landscape.landscape import ROUNDING
 from nasbench_lab.words import counted
@@ -419,11 +420,12 @@ LONG_S = 10 * 3600.0
 """From so many simulated seconds on, an axis shows hours or days."""
 
 
-def axis_label(axis: str, panel: Axes) -> str:
-    """The label of a panel's axis of costs, which is drawn."""
+def axis_label(axis: str, panel: Axes, clock: str) -> str:
+    """The label of a panel's axis of costs, which is drawn, by the benchmark's clock."""
     if axis != "seconds":
         return axis
-    return "simulated time" if panel.get_xlim()[1] >= LONG_S else "simulated seconds"
+    unit = "time" if panel.get_xlim()[1] >= LONG_S else "seconds"
+    return unit if clock == REAL else f"simulated {unit}"
 
 
 def plain(value: float, _: float = 0) -> str:

@@ -172,7 +172,13 @@ def pareto_figure(
             mean = shown_as(stats.STATISTICS["mean"], len(result.algorithms))
             said = look.heading(f"{name}, {runs_in_words(result, name)}, {mean}", name, len(names))
             missing = f"missing hypervolume (share of {result.benchmark(name).whose})"
-            label_panel(right, size, said, axis_label(along, right), missing)
+            label_panel(
+                right,
+                size,
+                said,
+                axis_label(along, right, result.experiment.benchmark(name).clock),
+                missing,
+            )
             handles |= {str(line.get_label()): line for line in left.get_lines()}
         legend_above(figure, handles)
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab import stats
-from nasbench_lab.clock import counts_seconds
+from nasbench_lab.clock import REAL, counts_seconds
 from nasbench_lab.errors import ExperimentError
 from nasbench_lab.figures.layout import DEFAULT, PALETTE, Look, legend_above, styled, wrapped
 from nasbench_lab.tables.columns import ranges
@@ -218,8 +218,9 @@ def _draw_schedules(
     *above, (panel, (trace, _)) = panels.items()
     for other, _ in above:
         other.tick_params(labelbottom=False)
-    in_seconds = counts_seconds(trace.settings["clock"])
-    panel.set_xlabel("simulated seconds" if in_seconds else "simulated time (evaluations)")
+    clock = trace.settings["clock"]
+    unit = "seconds" if counts_seconds(clock) else "time (evaluations)"
+    panel.set_xlabel(unit if clock == REAL else f"simulated {unit}")
     if colours is not None:
         # Up to six of the epochs, about evenly spaced.
         near = np.searchsorted(epochs, np.geomspace(epochs[0], epochs[-1], 6).round(6))

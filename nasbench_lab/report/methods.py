@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_lab import stats
 from nasbench_lab.benchmark import TableBenchmark, gaps
-from nasbench_lab.clock import SENTENCES, counts_seconds
+from nasbench_lab.clock import REAL, SENTENCES, counts_seconds
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.experiment.warm_start import STARTS
 from nasbench_lab.registry import parse_algorithm
@@ -195,6 +195,9 @@ def _runs(result: Result) -> list[str]:
     for clock, names in clocks.items():
         where = f" on {listed(names)}" if len(clocks) > 1 else ""
         said = SENTENCES[clock]
+        if clock == REAL:
+            sentences.append(f"Time is real{where}: {said}.")
+            continue
         if any(name in _programs(result) for name in names):
             said = _CHARGED if counts_seconds(clock) else _COUNTED
         sentences.append(f"On the simulated clock{where}, {said}.")
@@ -203,14 +206,14 @@ def _runs(result: Result) -> list[str]:
         if experiment.charge_repeats
         else "Evaluating an architecture again costs nothing."
     )
-    return [*sentences, *_workers(experiment.workers)]
+    return [*sentences, *_workers(experiment.workers, REAL in clocks)]
 
 
 _CHARGED = "an evaluation takes the seconds that the benchmark charges for it"
 _COUNTED = "each evaluation counts as one unit"
 
 
-def _workers(workers: Workers) -> list[str]:
+def _workers(workers: Workers, real: bool) -> list[str]:
     """Sentences about several workers, failures and stragglers."""
     sentences = []
     if workers.count > 1:
@@ -219,7 +222,8 @@ def _workers(workers: Workers) -> list[str]:
             if workers.synchronous
             else "asynchronously: each starts another evaluation as soon as it is free"
         )
-        sentences.append(f"{workers.count} simulated workers evaluate {waiting}.")
+        kind = "" if real else "simulated "
+        sentences.append(f"{workers.count} {kind}workers evaluate {waiting}.")
     if workers.fail:
         sentences.append(
             f"An evaluation fails with a chance of {workers.fail:g}, at a random moment of its time."

@@ -16,6 +16,7 @@ import numpy as np
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm
 from nasbench_lab.benchmark import Benchmark, TableBenchmark
 from nasbench_lab.budget import Budget
+from nasbench_lab.clock import REAL
 from nasbench_lab.errors import ExperimentError, HyperparameterError, UnknownNameError
 from nasbench_lab.experiment.building import AnyAlgorithm, checksums_of, written
 from nasbench_lab.experiment.experiment import Experiment
@@ -85,9 +86,7 @@ class RealTime:
 
 
 def in_real_time(given: Benchmark | FileBenchmark) -> TakenBenchmark:
-    """A benchmark as a search in real time has it: it charges what evaluations really take.
-
-    Trials continue from their checkpoints, so the clock is ``resume``.
+    """A benchmark as a search in real time has it: its costs are what evaluations really take.
 
     Raises:
         ExperimentError: It is a table.
@@ -99,7 +98,7 @@ def in_real_time(given: Benchmark | FileBenchmark) -> TakenBenchmark:
             f"real time. Leave the executor out, or give a benchmark that trains."
         )
     timed = copy.copy(opened)
-    timed.clock, timed.measured = "resume", True
+    timed.clock, timed.measured = REAL, True
     if not isinstance(given, FileBenchmark):
         return LiveBenchmark.of(timed)
     taken = FileBenchmark(given.code, given.name)

@@ -28,6 +28,7 @@ from nasbench_lab.processes import HASH_SEED, begin_worker, dask_client
 from nasbench_lab.simulator import Finished, Order
 from nasbench_lab.user_code.benchmarks import TakenBenchmark
 from nasbench_lab.words import counted
+from nasbench_lab.workers import Workers
 
 Answer = tuple[Evaluation | None, str]
 """An evaluation, or None and why it failed."""
@@ -229,6 +230,19 @@ def gpus_of(benchmark: Benchmark, environment: Mapping[str, str] = os.environ) -
     import torch
 
     return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def workers_of(benchmark: Benchmark, workers: int) -> int:
+    """How many workers a number stands for: -1 is one on each GPU, or on the CPU one on each core.
+
+    Raises:
+        BudgetError: It is neither -1 nor at least 1.
+    """
+    import joblib
+
+    return Workers(
+        workers if workers != -1 else len(gpus_of(benchmark)) or joblib.cpu_count()
+    ).count
 
 
 def _dumped(taken: TakenBenchmark) -> bytes:

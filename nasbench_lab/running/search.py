@@ -109,8 +109,8 @@ def run(
     """Runs one search, in simulated time or, with an executor, in real time.
 
     In real time, workers evaluate at once, and the algorithm is asked as they fall free, by the rules
-    of the simulator. Times are real seconds, and the clock is ``resume``: a trial that continues goes
-    on from its checkpoint, on whichever worker. An evaluation that fails, for lack of memory, an error
+    of the simulator. Times are real seconds, and a trial that continues goes on from its checkpoint, on
+    whichever worker. An evaluation that fails, for lack of memory, an error
     or a worker that dies of it again and again, is a failed one, with its reason in ``Trace.reasons``.
     With a folder, a search that was killed goes on when it is called again: what was evaluated is
     not evaluated again, and what was in training goes on from its checkpoint.

@@ -158,7 +158,7 @@ def search_live(
 
     Args:
         algorithm: What is to search.
-        benchmark: What is searched on. Its clock is ``resume``: trials continue.
+        benchmark: What is searched on; its clock is ``REAL``, or another that counts seconds.
         budget: When to stop; seconds are real. What is trained when they are over is cut off.
         pool: What evaluates.
         workers: How many evaluate at once. That they fail or straggle is not simulated.

@@ -64,7 +64,7 @@ def test_processes_and_the_simulator_agree_on_given_times(processes, name, worke
 
 
 class Timed(Given):
-    """Answers as ``Given``, but evaluations take what they took in a trace, in the order of the asks."""
+    """Answers as ``Given``, and in the time that it took in a trace, in the order of the asks."""
 
     def __init__(self, trace):
         self.costs = trace.cost[np.lexsort((trace.worker, trace.start))].tolist()
@@ -203,7 +203,7 @@ def test_the_same_command_finds_what_is_done_and_evaluates_nothing(tmp_path):
     assert len(list(made.iterdir())) == count
     result = Result.open(tmp_path / "r")
     assert result.runs[0].trace.equals(first)
-    assert result.experiment.benchmarks[0].clock == "resume"
+    assert result.experiment.benchmarks[0].clock == "real"
     with pytest.raises(ExperimentError, match="holds another"):
         lab.run("asha", Trouble(made), **{**options, "budget": 6}, workers=2)
     # Another seed joins.
