@@ -300,7 +300,7 @@ class LiveRun(Run):
             moment = self._moment()
             outcomes = [
                 Outcome(moment, ask, self.at_work[ask][1].trial, evaluation, reason)
-                for ask, evaluation, reason in finished
+                for ask, evaluation, reason in sorted(finished, key=lambda one: one[0])
             ]
         else:
             outcomes = [Outcome(end, _OVER, Trial(_OVER, ()), None)]
