@@ -130,7 +130,7 @@ class Log:
         self.folder, self.name = str(folder), ""
 
     def __call__(self, done, total):
-        if not self.name or self.before >= total or done < self.before:
+        if not self.name or done <= self.before:
             self.name = f"{time.monotonic_ns():020}-{os.getpid()}"
         self.before = done
         with open(Path(self.folder, self.name), "a") as file:
