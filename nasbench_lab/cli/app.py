@@ -215,7 +215,7 @@ def _fix_hash_seed() -> None:
     is_this = given and sys.orig_argv[-len(given) :] == given  # and not a program that calls main()
     if (
         not is_this
-        or given[0] not in ("compare", "run", "transfer")
+        or given[0] not in ("compare", "run", "search", "transfer")
         or "PYTHONHASHSEED" in os.environ
     ):
         return

@@ -1,9 +1,9 @@
-"""The command that searches by real training: ``search``."""
+"""The command that searches by real training, in real time: ``search``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -11,18 +11,27 @@ from nasbench_lab.cli.console import (
     Json,
     console,
     continued_when_repeated,
-    one_of,
     print_json,
     print_rows,
     progress,
 )
-from nasbench_lab.clock import CLOCKS
+from nasbench_lab.cli.options import ExecutorOption, SchedulerOption
+from nasbench_lab.cli.results import draw_anytime
+from nasbench_lab.cli.watching import search_watched
 from nasbench_lab.trainer import need_torch
 from nasbench_lab.words import counted
 
+if TYPE_CHECKING:
+    from nasbench_lab.processes import Executor
+
+CHECKPOINT_S = 10.0
+"""The least seconds between two checkpoints of a training: so much is lost if it is killed."""
+
 SEARCH_EXAMPLES = """Examples:\n
     nasbench-lab search --space chain --data digits --budget 20\n
+    nasbench-lab search -a asha --space nb201 --data mnist1d --budget 10min --workers 4\n
     nasbench-lab search -a gp_bo --space nb201 --data cifar10 --data-folder ~/cifar --epochs 12\n
+    nasbench-lab search --budget 200 --workers 16 --executor dask --scheduler tcp://HOST:8786\n
     nasbench-lab search --space my.py:space --build my.py:build --data my.npz --budget 50"""
 
 
@@ -69,13 +78,22 @@ def search(
         typer.Option(min=1, metavar="N", help="Trainings of an architecture, whose mean counts."),
     ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
-    clock: Annotated[
-        str | None,
+    workers: Annotated[
+        int,
         typer.Option(
-            parser=one_of("clock", lambda: CLOCKS),
-            metavar="CLOCK",
-            help="What an evaluation costs; measured seconds (official) if the budget has some, else "
-            "1 each.",
+            metavar="N",
+            help="Trainings at once; -1 for one on each GPU, or on the CPU one on each core.",
+        ),
+    ] = 1,
+    executor: ExecutorOption = "processes",
+    scheduler: SchedulerOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The result folder; that of the same search in results if unset. Searches by other "
+            "algorithms or seeds may join.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
@@ -86,15 +104,20 @@ def search(
 ) -> None:
     """Search for a network by training, with its hyperparameters if the space has them.
 
-    Trainings are kept in the data folder, so a command that was stopped goes on when it is given
-    again, also in the middle of a training. The search sees validation accuracies; the test accuracy
-    of what it found is shown at the end.
+    Workers train at once, and the algorithm is asked as they fall free. What comes of each training
+    is kept in the result folder, which can be looked at meanwhile (report, plot), and trainings in the
+    data folder. So a command that was stopped or killed goes on when it is given again, also in the
+    middle of trainings. The search sees validation accuracies; the test accuracy of what it found is
+    shown at the end.
+
+    A Dask cluster runs whatever it is sent, by whomever: keep it in a network that you trust. Its
+    workers need nasbench-lab and the same data folder, and one thread each (--nthreads 1).
     """
     need_torch()
-    from nasbench_lab.budget import Budget
-    from nasbench_lab.errors import BudgetError
+    from nasbench_lab.errors import BudgetError, TrainingError
     from nasbench_lab.registry import find_space
-    from nasbench_lab.running.search import run
+    from nasbench_lab.results.result import Result
+    from nasbench_lab.running.pools import workers_of
     from nasbench_lab.trainer.benchmark import TrainingBenchmark
     from nasbench_lab.trainer.data import image_data
     from nasbench_lab.trainer.recipe import usual_recipe
@@ -102,29 +125,30 @@ def search(
     searched = find_space(space)
     images = image_data(data, data_folder)
     recipe = usual_recipe(images.name)
-    begun = 0
-    with continued_when_repeated(), progress("epochs") as advance:
-
-        def show(done: int, total: int) -> None:
-            nonlocal begun
-            begun += done == 0
-            advance(done, total, f"training {max(begun, 1)}")
-
-        benchmark = TrainingBenchmark(
-            searched,
-            recipe if epochs is None else recipe.replace(epochs=epochs),
-            data=images,
-            build=build,
-            seeds=range(trials),
-            device=device,
-            clock=clock or ("official" if Budget.of(budget).seconds is not None else "evaluations"),
-            progress=show,
+    benchmark = TrainingBenchmark(
+        searched,
+        recipe if epochs is None else recipe.replace(epochs=epochs),
+        data=images,
+        build=build,
+        seeds=range(trials),
+        device=device,
+        checkpoint_every_s=CHECKPOINT_S,
+    )
+    count = workers_of(benchmark, workers)
+    trace, folder = search_watched(
+        algorithm, benchmark, budget, seed, count, cast("Executor", executor), scheduler, output
+    )
+    if not len(trace):
+        raise BudgetError(f"The budget {budget} did not suffice for one training. Give more.")
+    if (trace.incumbents()[-1]) < 0:
+        raise TrainingError(
+            f"All trainings failed. The first: {next(iter(trace.reasons.values()))}"
         )
-        trace = run(algorithm, benchmark, budget, seed=seed)
-        if not len(trace):
-            raise BudgetError(f"The budget {budget} did not suffice for one training. Give more.")
-        best = trace.best()
+    best = trace.best()
+    with continued_when_repeated(), progress("epochs") as advance:
+        benchmark.progress = lambda done, total: advance(done, total, "training the best in full")
         found = benchmark.training(benchmark.space.from_string(best))
+    files = draw_anytime(Result.open(folder), folder, None, "seconds", "mean")
     ends = {name: float(values[:, -1].mean()) for name, values in found.curves.items()}
     if as_json:
         about = {"space": searched.name, "data": images.name, "algorithm": algorithm, "seed": seed}
@@ -138,12 +162,16 @@ def search(
                 "test_accuracy": ends.get("test_accuracy"),
                 "parameters": found.parameters,
                 "flops": found.flops,
+                "failed": len(trace.reasons),
+                "seconds": float(trace.end[-1]),
+                "folder": str(folder),
             }
         )
         return
+    failed = f", of which {len(trace.reasons)} failed" if trace.reasons else ""
     console.print(
-        f"{algorithm} on {benchmark.name}: {counted(len(trace), 'evaluation')} of "
-        f"{counted(benchmark.epochs or 0, 'epoch')}, on {benchmark.device}. The best:",
+        f"{algorithm} on {benchmark.name}: {counted(len(trace), 'evaluation')}{failed}, in "
+        f"{trace.end[-1]:.0f} s by {counted(count, 'worker')}, on {benchmark.device}. The best:",
         soft_wrap=True,
         highlight=False,
         markup=False,
@@ -159,4 +187,10 @@ def search(
             }
         ],
         False,
+    )
+    console.print(
+        f"Figure: {' and '.join(map(str, files))}\nAll of it on one page: nasbench-lab report {folder}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
     )

@@ -124,6 +124,14 @@ class TrainingBenchmark(Benchmark):
         self._keys: dict[Architecture, str] = {}
         self._trainings: dict[Architecture, Training] = {}
 
+    @property
+    def fingerprint(self) -> str:
+        """A checksum of all that trainings depend on besides the architecture and the processor."""
+        code = {} if self.build is None else self.build.checksums
+        return content_checksum(
+            [training_key(self.space, (), self.recipe, self.data, self.seeds), code]
+        )
+
     def evaluate(
         self,
         architecture: Architecture,

@@ -1,12 +1,17 @@
 """``search``: live training from the command line, of our spaces and of one's own."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="training needs PyTorch")
 
+from nasbench_lab.cli.watching import Watcher
+from nasbench_lab.results.result import Result
 from nasbench_lab.spaces import get_space
-from nasbench_lab.trainer import benchmark, data
+from nasbench_lab.trainer import data
 
 pytestmark = pytest.mark.long
 
@@ -47,32 +52,27 @@ def mine(tmp_path):
 
 
 @pytest.fixture
-def trained(monkeypatch):
-    """The texts of the architectures that are really trained."""
-    done = []
-
-    def counting(space, architecture, *arguments, train=benchmark.train, **options):
-        done.append(space.to_string(architecture))
-        return train(space, architecture, *arguments, **options)
-
-    monkeypatch.setattr(benchmark, "train", counting)
-    return done
+def trained(tmp_path):
+    """Tells the texts of the architectures whose trainings are kept."""
+    kept = tmp_path / "data" / "trainings"
+    return lambda: [json.loads(file.read_text())["architecture"] for file in kept.glob("*.json")]
 
 
 def test_one_s_own_space_and_data(lab, mine, trained):
     told = lab("search", *mine, "--budget", "3", "--epochs", "2", "--trials", "2", "--json")
     assert told.code == 0, told.err
-    assert told.data["best"] in trained
+    assert told.data["best"] in trained()
     assert (told.data["space"], told.data["data"]) == ("mine", "my")
     assert (told.data["evaluations"], told.data["epochs"]) == (3, 2)
     width = int(told.data["best"].split(":")[0])
     assert told.data["parameters"] == pytest.approx((13 * width + (width + 1) * 3) / 1e6)
-    done = len(trained)
     again = lab("search", *mine, "--budget", "3", "--epochs", "2", "--trials", "2", "--json")
     assert again.data == told.data
-    assert len(trained) == done  # what was trained is kept
-    shown = lab("search", *mine, "--budget", "3", "--epochs", "2", "--trials", "2").words
-    assert f"3 evaluations of 2 epochs, on cpu. The best: {told.data['best']} valid (%)" in shown
+    told_again = lab("search", *mine, "--budget", "3", "--epochs", "2", "--trials", "2")
+    assert "Going on in results/search-regularized_evolution-0-" in told_again.err
+    shown = told_again.words
+    assert "3 evaluations, in " in shown
+    assert f"s by 1 worker, on cpu. The best: {told.data['best']} valid (%)" in shown
     assert f"{told.data['test_accuracy']:.2f}" in shown
 
 
@@ -84,24 +84,36 @@ def test_chains_on_the_digits(lab, monkeypatch):
     assert get_space("chain").from_string(told.data["best"])
 
 
-def test_an_interrupted_search_goes_on(lab, mine, trained, monkeypatch, tmp_path):
-    options = ("search", *mine, "-a", "random_search", "--budget", "6", "--epochs", "1", "--json")
-    whole = lab(*options).data
-    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "other"))
-    trained.clear()
+def test_an_interrupted_search_goes_on_and_can_be_reported(lab, mine, trained, monkeypatch):
+    options = ("search", *mine, "-a", "random_search", "--budget", "4", "--epochs", "1", "--json")
+    options += ("--workers", "2", "--output", "r", "--seed", "1")
 
-    def interrupted(*arguments, train=benchmark.train, **options):
-        if len(trained) == 1:
+    def interrupted(watcher, standing, lines=Watcher.lines):
+        if standing.finished >= 2:
             raise KeyboardInterrupt
-        return train(*arguments, **options)
+        return lines(watcher, standing)
 
     with monkeypatch.context() as patch:
-        patch.setattr(benchmark, "train", interrupted)
+        patch.setattr(Watcher, "lines", interrupted)
         told = lab(*options)
     assert told.code == 130
     assert "The same command goes on from here." in told.err
-    assert len(trained) == 1
-    assert lab(*options).data == whole
+    (run,) = Result.open("r").runs
+    assert 2 <= len(run.trace) < 4
+    assert "has not come to the end" in run.warnings[0]
+    whole = lab(*options)
+    assert whole.code == 0, whole.err
+    (run,) = Result.open("r").runs
+    assert len(run.trace) == whole.data["evaluations"] == 4
+    assert not run.warnings
+    assert whole.data["best"] == run.trace.best()
+    assert set(trained()) <= set(run.trace.texts())
+    assert Path("r", "anytime_regret_seconds_mean.png").exists()
+    told = lab("report", "r")
+    assert told.code == 0, told.err
+    page = Path("r", "report.html").read_text()
+    assert "Time is real" in page
+    assert "simulated workers" not in page
 
 
 @pytest.mark.parametrize(
