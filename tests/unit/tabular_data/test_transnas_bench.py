@@ -98,7 +98,7 @@ def test_tasks_are_a_family_and_agree_over_all_cells(tmp_path):
 
 def test_before_the_import_both_are_known_and_say_what_they_need():
     for name in FORMAT.tables:
-        with pytest.raises(MissingSourceError, match=r"architecture.*nasbench-lab import PATH"):
+        with pytest.raises(MissingSourceError, match=r"v10141024.pth.*CSV file.*lab import PATH"):
             open_table(name)
         with pytest.raises(MissingSourceError, match="nasbench-lab import PATH"):
             tasks_of_family(name)
