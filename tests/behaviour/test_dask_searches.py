@@ -16,6 +16,8 @@ from small_data import short, small_digits
 
 from nasbench_lab.trainer.benchmark import TrainingBenchmark
 
+pytestmark = pytest.mark.long
+
 SUPPORT = str(Path(__file__).parents[1] / "support")
 
 
@@ -60,6 +62,7 @@ def test_a_worker_is_killed_in_a_training_which_another_goes_on_with(cluster, tm
     assert run.trace.equals(trace)
 
 
+@pytest.mark.slow  # the short form is the test above
 def test_what_kills_worker_after_worker_has_failed(tmp_path):
     strict = Cluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     try:
@@ -80,6 +83,7 @@ def test_what_kills_worker_after_worker_has_failed(tmp_path):
     assert "died of it again and again" in trace.reasons[int(deadly.argmax())]
 
 
+@pytest.mark.slow  # the short form is that of comparisons
 def test_a_scheduler_that_is_lost_is_an_error_that_loses_nothing(tmp_path):
     cluster = Cluster(tmp_path)
     (tmp_path / "made").mkdir()

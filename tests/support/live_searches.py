@@ -113,7 +113,7 @@ class Trouble(Given):
             raise MemoryError("no room for that many filters")
         if architecture[0] == 2:
             sys.exit("the builder gave up")
-        if architecture[0] == 3 and begun < self.deaths:
+        if architecture[:2] == (3, 0) and begun < self.deaths:
             os.kill(os.getpid(), signal.SIGKILL)
         print("noise on standard output")
         return super().evaluate(architecture, epoch, rng)

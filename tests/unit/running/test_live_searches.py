@@ -73,8 +73,10 @@ class Timed(Given):
         return super().evaluate(architecture, epoch, rng, since)._replace(cost=self.costs.pop(0))
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("name", "workers"),
+    [(name, 2) for name in ALGORITHMS] + [("asha", 1), ("asha", 3)],
+)
 def test_the_simulator_repeats_what_really_happened(processes, name, workers):
     """The times are real, and whatever they were, the simulator asks and tells in the same order."""
 
@@ -106,13 +108,14 @@ def test_what_fails_is_a_failed_evaluation_with_its_reason(tmp_path, capfd):
     assert reasons[0] == reasons[5] == ""
     assert "MemoryError: no room for that many filters" in reasons[1]
     assert "the builder gave up" in reasons[2]
-    for n in (3, 4):
-        assert "the process died of it 3 times (SIGKILL(-9)" in reasons[n]
+    assert "the process died of it 3 times (SIGKILL(-9)" in reasons[3]
+    assert reasons[4] == NOT_A_NUMBER
     assert len(list(tmp_path.glob("300-*"))) == 3
     assert Result.open(tmp_path / "r").runs[0].trace.reasons == trace.reasons
     assert capfd.readouterr().out == ""
 
 
+@pytest.mark.slow  # the short form trains, in test_live_training.py
 def test_a_worker_that_dies_is_replaced_and_its_evaluation_done_again(tmp_path):
     for n in (0, 1):
         (tmp_path / str(n)).mkdir()
@@ -153,7 +156,7 @@ lab.run("regularized_evolution(population_size=3)", Slow({folder!r}), 9, seed=1,
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_search_that_is_killed_goes_on(tmp_path, workers):
     made, output = tmp_path / "made", tmp_path / "r"
     made.mkdir()
@@ -258,10 +261,10 @@ def test_processes_share_out_the_gpus():
 
     assert gpus_of(BENCHMARK, {"CUDA_VISIBLE_DEVICES": "0,3"}) == []
     assert gpus_of(OnGPU(), {"CUDA_VISIBLE_DEVICES": "0,3"}) == ["0", "3"]
-    pool = ProcessPool(in_real_time(BENCHMARK), 3, ["0", "3"])
+    pool = ProcessPool(in_real_time(BENCHMARK), 2, ["3"])
     pool.start()
     try:
         seen = [e.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() for e in pool.executors]
-        assert seen == ["0", "3", "0"]
+        assert seen == ["3", "3"]
     finally:
         pool.close()
