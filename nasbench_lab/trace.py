@@ -50,7 +50,7 @@ class Trace:
         violation: ``(n,)`` by how much the constraints were violated, 0 where they held, NaN where
             only a full training would have told, or the table lacks what own work led to.
         cost: ``(n,)`` what each evaluation took, in the unit of the clock.
-        start: ``(n,)`` when it began, on the simulated clock.
+        start: ``(n,)`` when it began, on the simulated clock, or in real time.
         end: ``(n,)`` when it ended.
         worker: ``(n,)`` which worker did it.
         charged: ``(n,)`` whether it counted as an evaluation for the budget: all but free repeats,

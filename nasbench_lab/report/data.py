@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab import stats
+from nasbench_lab.clock import REAL
 from nasbench_lab.errors import BudgetError
 from nasbench_lab.results.result import Result
 
@@ -43,7 +44,8 @@ def page_data(result: Result) -> dict[str, Any]:
     """The data of all plots, by table, axis and goal.
 
     Returns:
-        ``algorithms`` (labels), ``seeds`` (the number of the experiment's), ``tables`` (for each with
+        ``algorithms`` (labels), ``seeds`` (the number of the experiment's), ``axis`` (the budget's),
+        ``seconds`` (what the axis of that name is called), ``tables`` (for each with
         runs: name, axes, budget's axis, goals, ``curves``, ``ranks``, ``ecdf``, ``finals``), ``all``
         (ranks and ECDF over all tables) and ``statistics`` (names of those that a curve and its band
         can show).
@@ -74,10 +76,12 @@ def page_data(result: Result) -> dict[str, Any]:
         if len(having) < len(names):
             every["ranks"].pop(axis, None)
             every["ecdf"].pop(axis, None)
+    real = all(benchmark.clock == REAL for benchmark in result.experiment.benchmarks)
     return {
         "algorithms": result.algorithms,
         "seeds": len(result.experiment.seeds),
         "axis": result.axis,
+        "seconds": "seconds" if real else "simulated seconds",
         "tables": tables,
         "all": every,
         "statistics": stats.STATISTICS,

@@ -258,7 +258,7 @@
       : { centre: turn(centre), low: turn(low), high: turn(high) };
   }
 
-  const axisLabel = (axis) => (axis === "seconds" ? "simulated seconds" : axis);
+  const axisLabel = (axis) => (axis === "seconds" ? data.seconds : axis);
 
   function curves(now) {
     const part = now.table.curves[now.axis];

@@ -1,6 +1,7 @@
 """``search``: live training from the command line, of our spaces and of one's own."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,23 @@ def test_an_interrupted_search_goes_on_and_can_be_reported(lab, mine, trained, m
     assert told.code == 0, told.err
     page = Path("r", "report.html").read_text()
     assert "Time is real" in page
-    assert "simulated workers" not in page
+    assert "simulated" not in re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.S)
+
+
+def test_what_fails_in_training_is_told(lab, mine, tmp_path):
+    picky = "        raise ValueError('no such width')\n    width = "
+    picky = f"    if space.options(architecture)['learning rate'] == 0.01:\n{picky}"
+    (tmp_path / "my.py").write_text(OWN.replace("    width = ", picky))
+    told = lab("search", *mine, "-a", "random_search", "--budget", "6", "--epochs", "1", "-o", "r")
+    assert told.code == 0, told.err
+    (run,) = Result.open("r").runs
+    failed = run.trace.architecture[:, 1] == 1
+    assert 0 < failed.sum() < 6
+    assert list(run.trace.reasons) == failed.nonzero()[0].tolist()
+    for reason in run.trace.reasons.values():
+        assert re.search(r"ValueError: no such width.*my\.py, line \d+, in build", reason)
+    assert f"6 evaluations, of which {failed.sum()} failed, in" in told.words
+    assert len(re.findall(r"Trial \d failed: .*no such width", told.err)) == failed.sum()
 
 
 @pytest.mark.parametrize(
