@@ -121,6 +121,7 @@ def search(
     from nasbench_lab.trainer.benchmark import TrainingBenchmark
     from nasbench_lab.trainer.data import image_data
     from nasbench_lab.trainer.recipe import usual_recipe
+    from nasbench_lab.trainer.training import trained_as
 
     searched = find_space(space)
     images = image_data(data, data_folder)
@@ -144,10 +145,11 @@ def search(
         raise TrainingError(
             f"All trainings failed. The first: {next(iter(trace.reasons.values()))}"
         )
-    best = trace.best()
+    chosen = searched.from_string(trace.best())
+    best = searched.to_string(trained_as(searched, chosen, benchmark.recipe, benchmark.build))
     with continued_when_repeated(), progress("epochs") as advance:
         benchmark.progress = lambda done, total: advance(done, total, "training the best in full")
-        found = benchmark.training(benchmark.space.from_string(best))
+        found = benchmark.training(chosen)
     files = draw_anytime(Result.open(folder), folder, None, "seconds", "mean")
     ends = {name: float(values[:, -1].mean()) for name, values in found.curves.items()}
     if as_json:

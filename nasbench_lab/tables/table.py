@@ -431,7 +431,8 @@ class Table:
         """
         space, n = self.space, len(self)
         if self._keys is not None and type(space).canonical is not SearchSpace.canonical:
-            drawn = space.sample(np.random.default_rng(0), DRAWS)
+            # By a seed that nobody draws the rows of a table with.
+            drawn = space.sample(np.random.default_rng([DRAWS, 1]), DRAWS)
             return Coverage(float((self.row(drawn) >= 0).mean()), space.size, None)
         if self._row_of_index is not None:
             n = int(np.count_nonzero(self._row_of_index >= 0))

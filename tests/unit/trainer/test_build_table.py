@@ -297,6 +297,7 @@ def test_a_sample_of_chains(tmp_path, recipe, monkeypatch):
     assert benchmark.missing == "pool"
     trace = lab.run("regularized_evolution(population_size=3)", benchmark, budget=8, seed=0)
     assert (trace.row >= 0).all()
+    assert str(table.coverage).startswith("an estimated less than 0.1 %")
     # More of them are the same and others.
     recipe.write_text(recipe.read_text().replace("architectures = 12", "architectures = 40"))
     more = build._networks(read_recipe(recipe))
