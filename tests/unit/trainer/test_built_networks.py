@@ -3,6 +3,8 @@
 import math
 import pickle
 import random
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 
@@ -395,10 +397,8 @@ def test_only_functions_are_functions(tmp_path):
     assert taken_function(f"{file}:make").checksums != first.checksums
 
 
-def compared(benchmark, folder, n_jobs=1):
-    return lab.compare(
-        ["random_search"], benchmark, budget=3, seeds=2, n_jobs=n_jobs, folder=folder
-    )
+def compared(benchmark, folder):
+    return lab.compare(["random_search"], benchmark, budget=3, seeds=2, n_jobs=1, folder=folder)
 
 
 def test_a_comparison_does_not_go_on_with_other_networks_or_data(tmp_path):
@@ -413,22 +413,45 @@ def test_a_comparison_does_not_go_on_with_other_networks_or_data(tmp_path):
         compared(own(kept, build_for, data=other), tmp_path / "s")
 
 
+IN_PROCESSES = """
+import sys
+import nasbench_lab as lab
+from nasbench_lab import Decision, SearchSpace
+from nasbench_lab.trainer import RECIPES, TrainingBenchmark
+import helper
+
+space = SearchSpace("mine", [Decision("width", (4, 8))])
+
+
+def build(architecture):
+    return helper.net(space.options(architecture)["width"])
+
+
+if __name__ == "__main__":
+    recipe = RECIPES["digits"].replace(epochs=1)
+    traces = []
+    for n_jobs, function in ((1, build), (2, build), (2, "file.py:build")):
+        benchmark = TrainingBenchmark(space, recipe, build=function, device="cpu")
+        result = lab.compare(["random_search"], benchmark, budget=2, seeds=2, n_jobs=n_jobs)
+        traces.append([run.trace for run in result.runs])
+    print(all(one.equals(two) for more in traces for one, two in zip(traces[0], more, strict=True)))
+"""
+
+
 @pytest.mark.slow  # in other processes; test_own_networks_are_trained_in_the_same_way sends a copy
-@pytest.mark.parametrize("kind", ["live", "file"])
-def test_other_processes_build_the_same_networks(kind, tmp_path):
-    function = build
-    if kind == "file":
-        (tmp_path / "net.py").write_text(
-            "from helper import LAYERS\nfrom torch import nn\n\n\ndef build(architecture):\n"
-            "    return nn.Sequential(*LAYERS, nn.Linear(64, 4 + architecture[0]), nn.Linear(4 + "
-            "architecture[0], 10))\n"
-        )
-        (tmp_path / "helper.py").write_text("from torch import nn\nLAYERS = [nn.Flatten()]\n")
-        function = f"{tmp_path / 'net.py'}:build"
-    here = compared(own(tmp_path / "a", function), tmp_path / "r1")
-    there = compared(own(tmp_path / "b", function), tmp_path / "r2", n_jobs=2)
-    for one, two in zip(here.runs, there.runs, strict=True):
-        assert one.trace.equals(two.trace)
+def test_other_processes_build_the_same_networks(tmp_path):
+    (tmp_path / "main.py").write_text(IN_PROCESSES)
+    (tmp_path / "file.py").write_text(
+        "import helper\n\n\ndef build(architecture):\n"
+        "    return helper.net((4, 8)[architecture[0]])\n"
+    )
+    (tmp_path / "helper.py").write_text(
+        "from torch import nn\n\n\ndef net(width):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, 10))\n"
+    )
+    command = [sys.executable, "-W", "error::UserWarning", "main.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
 
 
 # Recipes

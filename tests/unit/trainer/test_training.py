@@ -251,24 +251,37 @@ from pathlib import Path
 from small_data import short, small_digits
 from nasbench_lab.spaces import get_space
 from nasbench_lab.trainer.training import train
-space = get_space("nb201")
-train(space, space.at({cell}), short(epochs=400), small_digits(), seeds=(0, 1), device="cpu",
+space = get_space({space!r})
+train(space, space.from_string({text!r}), short(epochs=400), small_digits(), seeds=(0, 1), device="cpu",
       checkpoint=Path({file!r}), checkpoint_every_s=0.0)
 """
 
 
-def test_a_killed_training_goes_on_to_the_same_end(tmp_path):
+CHAIN = "conv3-8+max+dense-32 gelu norm dropout=0.5 adam lr=0.01 batch=64 decay=0.0001"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("nb201", SPACE.to_string(CELL)),
+        pytest.param("chain", CHAIN, marks=pytest.mark.slow),  # short: test_built_networks.py
+    ],
+)
+def test_a_killed_training_goes_on_to_the_same_end(name, text, tmp_path):
     file = tmp_path / "checkpoint.pt"
     support = str(Path(__file__).parents[2] / "support")
-    script = _KILLED.format(support=support, cell=SPACE.index(CELL), file=str(file))
+    script = _KILLED.format(support=support, space=name, text=text, file=str(file))
     with subprocess.Popen([sys.executable, "-c", script]) as process:
         wait_for(file.exists, process)
         process.kill()
-    recipe, seen = short(epochs=400), []
-    until = 60
-    resumed = go(recipe, epochs=until, checkpoint=file, progress=lambda done, _: seen.append(done))
+    seen = []
+    space = get_space(name)
+    what = space, space.from_string(text), short(epochs=400), DATA
+    settings = {"seeds": (0, 1), "device": "cpu", "epochs": 60}
+    note = {"progress": lambda done, _: seen.append(done)}
+    resumed = train(*what, **settings, checkpoint=file, **note)
     assert seen[0] > 0
-    assert same(resumed, go(recipe, epochs=until))
+    assert same(resumed, train(*what, **settings))
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
