@@ -120,7 +120,8 @@ def _of_searches(
                 or "predictor" not in all_hyperparameters(algorithm_class(name))
             ):
                 continue
-            algorithm = make_algorithm(name, benchmark.space, **hyperparameters)
+            maximize = [objective.maximize for objective in benchmark.objectives]
+            algorithm = make_algorithm(name, benchmark.space, maximize=maximize, **hyperparameters)
         except NasbenchLabError:  # a result of another version may have settings that are no more
             continue
         kind = getattr(algorithm, "predictor", None)
