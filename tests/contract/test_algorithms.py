@@ -257,7 +257,13 @@ MORE_VARIANTS = [
     ),
     ("gp_bo", {"kernel": "wl"}),
     ("bananas", {"predictor": "gp"}),
-    ("npenas", {"predictor_settings": {"loss": "pairwise", "epochs": 2, "width": 8}}),
+    (
+        "npenas",
+        {
+            "predictor": "gcn",
+            "predictor_settings": {"loss": "pairwise", "epochs": 2, "width": 8},
+        },
+    ),
     ("npenas", {"predictor": "random_forest", "predictor_settings": {"n_trees": 2}}),
     ("pnas", {"predictor": "ridge", "beam_size": 3}),
     *(("predictor_search", {"predictor": name}) for name in ("gradient_boosting", "ridge")),
