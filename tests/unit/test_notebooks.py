@@ -48,7 +48,7 @@ SHORTER = {
     "05_scores_without_training": [
         ("[:60]", "[:15]"),
         ("some[:40]", "some[:8]"),
-        ('budget="100s", seeds=50', 'budget="20s", seeds=4'),
+        ('budget="500s", seeds=50', 'budget="50s", seeds=4'),
     ],
     "06_predictors_and_transfer": [
         ("sizes = [10, 20, 40, 80, 160, 320]", "sizes = [10, 40]"),
