@@ -122,16 +122,26 @@ def _mnist1d() -> ImageData:
     )
 
 
+FEW = 1000
+"""Signals of each split of the small MNIST-1D, on which a network is trained in a second."""
+
+
+def _few_of_mnist1d() -> ImageData:
+    """The first signals of each split of MNIST-1D, normalised as all are."""
+    return replace(_mnist1d().first(FEW), name=f"mnist1d-{FEW}")
+
+
 DATASETS = {
     "digits": "scikit-learn's handwritten digits, 8 by 8 pixels",
     "mnist1d": "MNIST-1D, signals of 40 values, drawn by a program",
+    f"mnist1d-{FEW}": f"the first {FEW:,} signals of each split of MNIST-1D",
     "cifar10": "CIFAR-10, 32 by 32 pixels, from its authors' files",
     "cifar100": "CIFAR-100, 32 by 32 pixels, from its authors' files",
     "ImageNet16-120": "the first 120 classes of ImageNet16, 16 by 16 pixels, from its authors' files",
 }
 """The data sets by name."""
 
-_WITHOUT_FILES = {"digits": _digits, "mnist1d": _mnist1d}
+_WITHOUT_FILES = {"digits": _digits, "mnist1d": _mnist1d, f"mnist1d-{FEW}": _few_of_mnist1d}
 
 
 def load_data(

@@ -77,6 +77,19 @@ def test_the_data_set_is_pinned_and_its_parts_differ():
         assert np.ptp(np.bincount(labels, minlength=10)) <= 1, split
 
 
+def test_the_small_data_set_is_a_part_of_the_large_one():
+    whole, few = load_data("mnist1d"), load_data("mnist1d-1000")
+    assert (few.name, few.shape, few.mean, few.std) == (
+        *("mnist1d-1000", whole.shape),
+        *(whole.mean, whole.std),
+    )
+    for split in ("train", "valid", "test"):
+        assert (few.images[split] == whole.images[split][:1000]).all()
+        assert (few.labels[split] == whole.labels[split][:1000]).all()
+        counts = np.bincount(few.labels[split], minlength=10)
+        assert abs(counts - 100).max() < 40  # 4 standard deviations of a draw without order
+
+
 def test_another_seed_gives_other_signals():
     assert not np.array_equal(mnist1d.split(50, 0)[0], mnist1d.split(50, 1)[0])
     assert np.array_equal(mnist1d.split(50, 0)[0], mnist1d.split(50, 0)[0])

@@ -326,7 +326,7 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path, name, trained_on, known)
 def test_other_names_are_unknown(tmp_path, name):
     with pytest.raises(UnknownNameError, match="Unknown data set"):
         load_data(name, tmp_path)
-    assert sorted(DATASETS) == sorted(["digits", "mnist1d", *NAMES])
+    assert sorted(DATASETS) == sorted(["digits", "mnist1d", "mnist1d-1000", *NAMES])
 
 
 def split_text(name, n, form=str):
