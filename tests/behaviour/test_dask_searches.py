@@ -70,7 +70,7 @@ def test_what_kills_worker_after_worker_has_failed(tmp_path):
         (tmp_path / "made").mkdir()
         trace = lab.run(
             "random_search",
-            Trouble(tmp_path / "made", deaths=1),
+            Trouble(tmp_path / "made", deaths=1, deadly=(3,)),
             3,
             seed=1,
             executor="dask",

@@ -102,8 +102,8 @@ class Trouble(Given):
 
     name = "trouble"
 
-    def __init__(self, folder, deaths=0):
-        self.folder, self.deaths = str(folder), deaths
+    def __init__(self, folder, deaths=0, deadly=(3, 0)):
+        self.folder, self.deaths, self.deadly = str(folder), deaths, deadly
 
     def evaluate(self, architecture, epoch=None, rng=None, since=None):
         text = "".join(map(str, architecture))
@@ -113,7 +113,7 @@ class Trouble(Given):
             raise MemoryError("no room for that many filters")
         if architecture[0] == 2:
             sys.exit("the builder gave up")
-        if architecture[:2] == (3, 0) and begun < self.deaths:
+        if architecture[: len(self.deadly)] == self.deadly and begun < self.deaths:
             os.kill(os.getpid(), signal.SIGKILL)
         print("noise on standard output")
         return super().evaluate(architecture, epoch, rng)
