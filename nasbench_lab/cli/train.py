@@ -261,8 +261,8 @@ def _meaning(validation: Validation) -> str:
         )
     words = (
         "Mean ± standard deviation (trials). Difference ± half of its 95 % interval: so far from the "
-        "table may the truth be. Searches chose by valid, so the table's valid is too good on "
-        "average; its test much less so."
+        "table may the truth be. Searches chose by the table's valid, so it is too good on average. "
+        "Its test is of the same trainings, and too good as far as these were lucky."
     )
     if validation.other_images:
         words += (
