@@ -145,6 +145,7 @@ def search(
         raise TrainingError(
             f"All trainings failed. The first: {next(iter(trace.reasons.values()))}"
         )
+    evaluations = int((~trace.derived).sum())
     chosen = searched.from_string(trace.best())
     best = searched.to_string(trained_as(searched, chosen, benchmark.recipe, benchmark.build))
     with continued_when_repeated(), progress("epochs") as advance:
@@ -157,7 +158,7 @@ def search(
         print_json(
             {
                 **about,
-                "evaluations": len(trace),
+                "evaluations": evaluations,
                 "epochs": found.epochs,
                 "best": best,
                 "valid_accuracy": ends["valid_accuracy"],
@@ -172,7 +173,7 @@ def search(
         return
     failed = f", of which {len(trace.reasons)} failed" if trace.reasons else ""
     console.print(
-        f"{algorithm} on {benchmark.name}: {counted(len(trace), 'evaluation')}{failed}, in "
+        f"{algorithm} on {benchmark.name}: {counted(evaluations, 'evaluation')}{failed}, in "
         f"{trace.end[-1]:.0f} s by {counted(count, 'worker')}, on {benchmark.device}. The best:",
         soft_wrap=True,
         highlight=False,

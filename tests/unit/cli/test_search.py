@@ -77,6 +77,15 @@ def test_one_s_own_space_and_data(lab, mine, trained):
     assert f"{told.data['test_accuracy']:.2f}" in shown
 
 
+def test_an_algorithm_s_own_work_is_no_evaluation(lab):
+    algorithm = "zero_cost_search(proxy=params, pool_size=5)"
+    told = lab(
+        "search", "-a", algorithm, "--space", "nb201", "--budget", 2, "--epochs", 1, "--json"
+    )
+    assert told.code == 0, told.err
+    assert told.data["evaluations"] == 2
+
+
 def test_chains_on_the_digits(lab, monkeypatch):
     digits = data.load_data("digits").first(40)
     monkeypatch.setattr(data, "load_data", lambda *_, **__: digits)
