@@ -8,9 +8,10 @@ import pickle
 import re
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,7 @@ from nasbench_lab.mistakes import told
 from nasbench_lab.processes import HASH_SEED, begin_worker, dask_client
 from nasbench_lab.simulator import Finished, Order
 from nasbench_lab.user_code.benchmarks import TakenBenchmark
+from nasbench_lab.user_code.code import sent
 from nasbench_lab.words import counted
 from nasbench_lab.workers import Workers
 
@@ -37,7 +39,7 @@ DEATHS = 3
 """An evaluation has failed when this many processes have died of it."""
 
 
-class _Pool:
+class _Pool(ABC):
     """Workers behind futures."""
 
     def __init__(self) -> None:
@@ -56,9 +58,9 @@ class _Pool:
                 finished.append((order.ask, *answer))
         return finished
 
+    @abstractmethod
     def answer(self, order: Order, future: Future[Answer]) -> Answer | None:
         """What came of an order; None if it was given out again."""
-        raise NotImplementedError
 
 
 class ProcessPool(_Pool):
@@ -77,7 +79,7 @@ class ProcessPool(_Pool):
     def __init__(self, taken: TakenBenchmark, count: int, gpus: Sequence[str] = ()) -> None:
         super().__init__()
         self.taken, self.count, self.gpus = taken, count, gpus
-        self.executors: list[Executor] = []
+        self.executors: list[Any] = []  # loky's, which can end processes at work and has no types
         self.deaths: Counter[int] = Counter()  # by the number of the ask
         self.stack = ExitStack()
 
@@ -99,7 +101,7 @@ class ProcessPool(_Pool):
                     f"Processes that evaluate cannot be started: {told(error)}"
                 ) from error
 
-    def _executor(self, worker: int) -> Executor:
+    def _executor(self, worker: int) -> Any:
         """A process; an executor with several would lose all of them with one."""
         from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
@@ -107,13 +109,12 @@ class ProcessPool(_Pool):
         environment = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": hash_seed}
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[worker % len(self.gpus)]
-        executor: Executor = ProcessPoolExecutor(
+        return ProcessPoolExecutor(
             1,
             initializer=_begin,
             initargs=(os.getpid(), self.sent, self._note(worker)),
             env=environment,
         )
-        return executor
 
     def submit(self, order: Order) -> None:
         self._note(order.worker).unlink(missing_ok=True)
@@ -161,7 +162,7 @@ class ProcessPool(_Pool):
 
     def _shut_down(self) -> None:
         for executor in self.executors:
-            executor.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]
+            executor.shutdown(wait=True, kill_workers=True)
 
 
 class DaskPool(_Pool):
@@ -246,10 +247,8 @@ def workers_of(benchmark: Benchmark, workers: int) -> int:
 
 
 def _dumped(taken: TakenBenchmark) -> bytes:
-    from joblib.externals.loky.backend.reduction import dumps
-
     taken.check_sendable()
-    return bytes(dumps(taken))
+    return sent(taken)
 
 
 def _loaded(sent: bytes) -> Benchmark:

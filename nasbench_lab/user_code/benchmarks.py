@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
@@ -14,7 +13,7 @@ from nasbench_lab.errors import BenchmarkError, ExperimentError, text_of
 from nasbench_lab.guard import SeededGenerators, kept_generators
 from nasbench_lab.mistakes import told
 from nasbench_lab.user_code.classes import made_of
-from nasbench_lab.user_code.code import Code
+from nasbench_lab.user_code.code import Code, received, sent
 from nasbench_lab.user_code.modules import is_installed
 
 
@@ -169,10 +168,8 @@ class LiveBenchmark:
         Raises:
             ExperimentError: It cannot be sent; the message says what to do.
         """
-        from joblib.externals.loky.backend.reduction import dumps
-
         try:
-            return bytes(dumps(self.benchmark))
+            return sent(self.benchmark)
         except Exception as error:  # an object of somebody else's may raise anything
             raise ExperimentError(
                 f"The benchmark {self.benchmark.name!r} cannot be sent to other processes "
@@ -182,14 +179,7 @@ class LiveBenchmark:
             ) from error
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _received, (self.pickled, self.code, self.definitions)
-
-
-def _received(data: bytes, code: Code, definitions: dict[str, str]) -> LiveBenchmark:
-    """The benchmark in a process that it was sent to, once the modules it needs are known there."""
-    if code.sources:
-        code.name_for_good()
-    return LiveBenchmark(pickle.loads(data), code, definitions)
+        return received, (LiveBenchmark, self.pickled, self.code, self.definitions)
 
 
 TakenBenchmark = FileBenchmark | LiveBenchmark

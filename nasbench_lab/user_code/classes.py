@@ -6,7 +6,6 @@ import ast
 import hashlib
 import inspect
 import linecache
-import pickle
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ from typing import Any
 
 from nasbench_lab.algorithm import SearchAlgorithm
 from nasbench_lab.errors import ExperimentError
-from nasbench_lab.user_code.code import Code, code_behind
+from nasbench_lab.user_code.code import Code, code_behind, received, sent
 from nasbench_lab.user_code.modules import Source, imported, is_installed
 
 _MANY = 1000
@@ -74,16 +73,7 @@ class LiveClass:
         return {**self.definitions, **self.code.checksums}
 
     def __reduce__(self) -> tuple[object, ...]:
-        from joblib.externals.loky.backend.reduction import dumps
-
-        return _received, (bytes(dumps(self.cls)), self.code, self.definitions)
-
-
-def _received(data: bytes, code: Code, definitions: dict[str, str]) -> LiveClass:
-    """The class in a process that it was sent to, once the modules that it needs are known there."""
-    if code.sources:
-        code.name_for_good()
-    return LiveClass(pickle.loads(data), code, definitions)
+        return received, (LiveClass, sent(self.cls), self.code, self.definitions)
 
 
 def taken_class(cls: type[SearchAlgorithm]) -> FileClass | LiveClass:

@@ -14,10 +14,11 @@ import ast
 import builtins
 import hashlib
 import importlib
+import pickle
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +32,7 @@ from importlib.machinery import (
 from importlib.util import spec_from_file_location, spec_from_loader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from nasbench_lab.bounded_files import read_whole
 from nasbench_lab.errors import AlgorithmFileError, text_of
@@ -322,3 +323,32 @@ class _ByOwnName(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         # It was executed under the name that it is kept by.
         module.__spec__ = self.specs[module.__name__]
+
+
+Taken = TypeVar("Taken")
+
+
+def sent(taken: object) -> bytes:
+    """An object as it is sent to other processes, with classes and functions of no file in it."""
+    from joblib.externals.loky.backend.reduction import dumps
+
+    return bytes(dumps(taken))
+
+
+def received(
+    kind: Callable[[Any, Code, dict[str, str]], Taken],
+    data: bytes,
+    code: Code,
+    definitions: dict[str, str],
+) -> Taken:
+    """What was ``sent`` to this process, once the modules that it needs are known here.
+
+    Args:
+        kind: The class that holds it with its code, such as ``LiveClass``.
+        data: What was sent.
+        code: The user's modules that it refers to.
+        definitions: The checksums of what it is made of.
+    """
+    if code.sources:
+        code.name_for_good()
+    return kind(pickle.loads(data), code, definitions)

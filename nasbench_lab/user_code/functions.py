@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -10,7 +9,7 @@ from typing import Any
 
 from nasbench_lab.errors import AlgorithmFileError, quoted
 from nasbench_lab.user_code.classes import made_of
-from nasbench_lab.user_code.code import Code
+from nasbench_lab.user_code.code import Code, received, sent
 
 
 @dataclass(frozen=True)
@@ -81,16 +80,7 @@ class LiveFunction:
         return self.function(*arguments, **options)
 
     def __reduce__(self) -> tuple[object, ...]:
-        from joblib.externals.loky.backend.reduction import dumps
-
-        return _received, (bytes(dumps(self.function)), self.code, self.definitions)
-
-
-def _received(data: bytes, code: Code, definitions: dict[str, str]) -> LiveFunction:
-    """The function in a process that it was sent to, once the modules that it needs are known."""
-    if code.sources:
-        code.name_for_good()
-    return LiveFunction(pickle.loads(data), code, definitions)
+        return received, (LiveFunction, sent(self.function), self.code, self.definitions)
 
 
 TakenFunction = FileFunction | LiveFunction
