@@ -257,16 +257,7 @@ class SearchSpace:
             InvalidArchitectureError: The number is not from 0 to ``size - 1``.
         """
         many = isinstance(index, np.ndarray)
-        if not (index.dtype.kind in "iuO" if many else hasattr(index, "__index__")):
-            raise InvalidArchitectureError(
-                f"Expected whole numbers as indices of {self.name!r} but got {index!r}."
-            )
-        outside = index[(index < 0) | (index >= self.size)] if many else index
-        if outside.size if many else not 0 <= index < self.size:
-            raise InvalidArchitectureError(
-                f"Expected an index from 0 to {self.size - 1} for {self.name!r} but got "
-                f"{outside[0] if many else index}."
-            )
+        self._check_numbers(index)
         if self._conditions:
             if not many:
                 return self._conditions.at(int(index))
@@ -279,6 +270,20 @@ class SearchSpace:
             option, index = divmod(int(index), place)
             architecture.append(option)
         return tuple(architecture)
+
+    def _check_numbers(self, index: Any, of: str = "") -> None:
+        """Refuses what are no numbers of architectures, an array or one; ``of`` stands in messages."""
+        many = isinstance(index, np.ndarray)
+        if not (index.dtype.kind in "iuO" if many else hasattr(index, "__index__")):
+            raise InvalidArchitectureError(
+                f"Expected whole numbers as indices of {self.name!r} but got {index!r}."
+            )
+        outside = index[(index < 0) | (index >= self.size)] if many else index
+        if outside.size if many else not 0 <= index < self.size:
+            raise InvalidArchitectureError(
+                f"Expected an index from 0 to {self.size - 1} for {of}{self.name!r} but got "
+                f"{outside[0] if many else index}."
+            )
 
     @property
     def classes(self) -> Architectures:

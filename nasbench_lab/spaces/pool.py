@@ -128,19 +128,10 @@ class PoolSpace(SearchSpace):
         Raises:
             InvalidArchitectureError: The position is not from 0 to ``size - 1``.
         """
-        many = isinstance(index, np.ndarray)
-        if not (index.dtype.kind in "iu" if many else hasattr(index, "__index__")):
-            raise InvalidArchitectureError(
-                f"Expected whole numbers as indices of {self.name!r} but got {index!r}."
-            )
-        outside = np.atleast_1d(index)
-        outside = outside[(outside < 0) | (outside >= self.size)]
-        if outside.size:
-            raise InvalidArchitectureError(
-                f"Expected an index from 0 to {self.size - 1} for the measured architectures of "
-                f"{self.name!r} but got {outside[0]}."
-            )
-        return self._members[index] if many else tuple(self._members[index].tolist())
+        self._check_numbers(index, "the measured architectures of ")
+        if isinstance(index, np.ndarray):
+            return self._members[index.astype(np.int64)]
+        return self._member(int(index))
 
     @property
     def classes(self) -> Architectures:

@@ -159,7 +159,7 @@ class TransNASMacroSpace(SearchSpace):
         Raises:
             InvalidArchitectureError: The number is not from 0 to ``size - 1``.
         """
-        super().at(index)  # which refuses numbers that do not exist
+        self._check_numbers(index)
         if isinstance(index, np.ndarray):
             return self._whole.at(self._numbers[index.astype(np.int64)])
         return self._whole.at(int(self._numbers[int(index)]))
