@@ -31,6 +31,9 @@ SPLITS = {
 }
 
 
+PICTURES = {"nb201-digits": 6, "nb201-mnist1d": 7}
+
+
 @pytest.fixture(scope="module", params=SPLITS)
 def table(request):
     table = open_table(request.param)
@@ -210,6 +213,6 @@ def test_the_data_card_says_what_the_command_prints(table, card, lab, monkeypatc
             assert f"| {first:.0f} | {' | '.join(texts)} |" in card
     # The wheel has the card, and not its pictures.
     pictures = re.findall(r"\]\((.*?\.png)\)", card)
-    assert len(pictures) >= 6
+    assert len(pictures) == PICTURES[table.name]
     for picture in pictures:
         assert (Path(__file__).parents[3] / "tabular_data" / picture).is_file()
