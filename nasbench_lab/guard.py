@@ -54,7 +54,7 @@ def seed_generators(seed: int) -> None:
         seed: At least 0, of 64 bits.
     """
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
+    np.random.seed(seed % 2**32)  # noqa: NPY002 (which others' code draws from)
     if (torch := _torch()) is not None:
         # Not torch.manual_seed, which wakes up every device.
         torch.default_generator.manual_seed(seed % 2**63)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -34,7 +35,8 @@ def check_number(
     """
     kinds = int | np.integer if whole else int | float | np.integer | np.floating
     fits = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
-    if not (fits and value >= low and above < value < below):  # type: ignore[operator]
+    number = cast("float", value)  # if it fits
+    if not (fits and number >= low and above < number < below):
         bounds = {"of at least": low, "above": above, "below": below}
         limits = [f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound)]
         wanted = " ".join(

@@ -171,9 +171,9 @@ def test_functions(tmp_path):
     given = arrays()
 
     def mine():
-        return {**given, "x_train": given["x_train"] + np.random.random()}  # noqa: NPY002
+        return {**given, "x_train": given["x_train"] + np.random.random()}  # noqa: NPY002 (a user's)
 
-    np.random.seed(7)  # noqa: NPY002
+    np.random.seed(7)  # noqa: NPY002 (what the user's function draws from)
     first = image_data(mine)
     assert first.name == "mine"
     assert image_data(mine).checksum == first.checksum  # what it draws is the same every time
