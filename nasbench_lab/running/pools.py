@@ -161,6 +161,10 @@ class ProcessPool(_Pool):
         self.stack.close()
 
     def _shut_down(self) -> None:
+        # Loky's thread raises a KeyError if it has to end before it has taken up an order.
+        for future in self.at_work:
+            while not (future.running() or future.done()):
+                time.sleep(0.001)
         for executor in self.executors:
             executor.shutdown(wait=True, kill_workers=True)
 
