@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,11 @@ _TABLE: _Kinds = {
     **dict.fromkeys(("name", "objective"), (str,)),
     "architecture": (str, list),
     "space": (str,),
+    "join": (str,),
     "repeats": (str,),
     **dict.fromkeys(("report", "description", "citation", "licence", "clock"), (str,)),
 }
+_NEEDED = ("name", "objective", "architecture", "space")
 _COLUMN: _Kinds = {
     **dict.fromkeys(("name", "unit"), (str,)),
     "from": (str, list, dict),
@@ -77,6 +79,11 @@ class MappingFile:
         return bool(self.table.get("repeats", "trials" if binned else "refuse") == "trials")
 
     @property
+    def join(self) -> str | None:
+        """The table that the columns join."""
+        return self.table.get("join")
+
+    @property
     def architecture(self) -> list[str]:
         """The file's columns that name the architecture of a row."""
         if self.decisions:
@@ -102,15 +109,30 @@ def read_mapping(path: Path, *, needs_space: bool = True) -> MappingFile:
     except (ValueError, RecursionError) as error:
         raise TableFileError(f"{path} is not a TOML file: {error}.") from error
     whole: _Kinds = {"table": (dict,), "columns": (list,), "decisions": (list,)}
-    _check(str(path), content, whole, 2)
+    _check(str(path), content, whole, ("table", "columns"))
     table = content["table"]
     decisions = _decisions(path, content.get("decisions", []))
-    _check(f"{path}, [table]", table, _TABLE, 2 if decisions else 4 if needs_space else 3)
+    join = "join" in table
+    said = (
+        {"space", "architecture"} if decisions else {"space"} if join or not needs_space else set()
+    )
+    needed = [key for key in _NEEDED if key not in said and not (join and key == "objective")]
+    _check(f"{path}, [table]", table, _TABLE, needed)
     for key in ("space", "architecture") if decisions else ():
         if key in table:
             raise TableFileError(
                 f"{path}, [table]: expected no {key!r} beside [[decisions]], which say it."
             )
+    if join and (decisions or "space" in table):
+        raise TableFileError(
+            f"{path}: expected no {'[[decisions]]' if decisions else 'space'} beside 'join', as the "
+            f"space is that of {short(table['join'])!r}."
+        )
+    if join and table["join"] == table["name"]:
+        raise TableFileError(
+            f"{path}, [table]: {short(table['join'])!r} stays as it is. Give the table that has the "
+            f"columns of both a 'name' of its own."
+        )
     _one_of(f"{path}, [table]", table, "repeats", ("refuse", "trials"))
     if not re.fullmatch(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", table["name"]):
         raise TableFileError(
@@ -129,15 +151,27 @@ def read_mapping(path: Path, *, needs_space: bool = True) -> MappingFile:
         names = [source.column.name for source in sources]
         twice = next(name for name in names if names.count(name) > 1)
         raise TableFileError(f"{path}: two [[columns]] have the name {twice!r}.")
-    for key in ("objective", "report"):
-        _one_of(f"{path}, [table]", table, key, columns, "column")
+    mapping = MappingFile(path, table, sources, decisions)
     _one_of(f"{path}, [table]", table, "clock", CLOCKS)
-    if columns[table["objective"]].on_test_data:
+    if not join:
+        check_goals(mapping, columns)
+    return mapping
+
+
+def check_goals(mapping: MappingFile, columns: Mapping[str, Column]) -> None:
+    """Refuses an objective or a report that is none of the table's columns, or is not to be seen.
+
+    Raises:
+        TableFileError: It is so; the message names the key.
+    """
+    where, table = f"{mapping.path}, [table]", mapping.table
+    for key in ("objective", "report"):
+        _one_of(where, table, key, columns, "column")
+    if "objective" in table and columns[table["objective"]].on_test_data:
         raise TableFileError(
-            f"{path}, [table]: objective {table['objective']!r} is measured on test data, which a "
-            f"search must not see. Name another, and this one as report."
+            f"{where}: objective {table['objective']!r} is measured on test data, which a search "
+            f"must not see. Name another, and this one as report."
         )
-    return MappingFile(path, table, sources, decisions)
 
 
 def _decisions(path: Path, entries: list[Any]) -> list[DecisionColumn]:
@@ -149,7 +183,7 @@ def _decisions(path: Path, entries: list[Any]) -> list[DecisionColumn]:
         where = f"{path}, [[decisions]] {number}"
         if not isinstance(entry, dict):
             raise TableFileError(f"{where}: expected a table but got {quoted(entry)}.")
-        _check(where, entry, _DECISION, 1)
+        _check(where, entry, _DECISION, ["name"])
         columns.append(_decision(f"{where} ({short(entry['name'])})", entry))
     for key, names in (
         ("decision", [column.decision.name for column in columns]),
@@ -220,7 +254,7 @@ def _source(where: str, content: object) -> Source:
     if not isinstance(content, dict):
         raise TableFileError(f"{where}: expected a table but got {quoted(content)}.")
     entry: dict[str, Any] = content
-    _check(where, entry, _COLUMN, 4)
+    _check(where, entry, _COLUMN, ["name", "unit", "from", "maximize"])
     name = entry["name"]
     if not re.fullmatch(r"[\w@.+-]+", name) or name in ("row_of_index", "keys"):
         raise TableFileError(
@@ -308,15 +342,15 @@ def _grid(
     return tuple(trials or ("as given",)), tuple(epochs) if epochs else None, by_trial
 
 
-def _check(where: str, entry: dict[str, Any], kinds: _Kinds, required: int) -> None:
-    """Refuses unknown keys, wrong types, and a lack of the first few keys."""
+def _check(where: str, entry: dict[str, Any], kinds: _Kinds, required: Sequence[str]) -> None:
+    """Refuses unknown keys, wrong types, and a lack of required keys."""
     for key, value in entry.items():
         if key not in kinds:
             raise TableFileError(f"{where}: {UnknownNameError('key', key, kinds)}")
         if type(value) not in kinds[key]:
             words = " or ".join(_WORDS[kind] for kind in kinds[key] if kind in _WORDS)
             raise TableFileError(f"{where}: expected {words} as {key!r} but got {quoted(value)}.")
-    if absent := [key for key in list(kinds)[:required] if key not in entry]:
+    if absent := [key for key in required if key not in entry]:
         raise TableFileError(f"{where}: expected the key {' and '.join(map(repr, absent))}.")
 
 

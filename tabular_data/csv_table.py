@@ -42,6 +42,19 @@ Times are columns of seconds with the quantity ``train_time`` (all training up t
 epochs, the whole training), ``train_time_per_epoch`` or ``valid_time`` (one validation pass), of the
 same data set and schedule as the objective. Searches may ask only for epochs with a known time.
 
+Columns of another kind, such as latencies, may join a table that is there already. The new table has
+the columns of both, and the space, the tasks and, unless the mapping has its own, the objective, report
+and clock of that table, which stays as it is:
+
+    [table]
+    name = "my-lab/latencies"
+    join = "nas-bench-201-final"        # in place of a space
+    architecture = "arch"
+
+Rows find isomorphic architectures too. Those that say the same of one architecture count once; those
+that differ are refused, or trials of it with ``repeats = "trials"``. Architectures that only one of the
+two has are counted: those of the file are left out, those of the table lack the file's values.
+
 A space of one's own takes the place of ``space`` and ``architecture``. Each decision has a column, and
 the table keeps them, so that it opens on any machine:
 
@@ -80,6 +93,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import (
+    MissingSourceError,
     SpaceError,
     TableFileError,
     UnknownNameError,
@@ -91,6 +105,7 @@ from nasbench_lab.spaces import Architectures, Decision, SearchSpace, get_space,
 from nasbench_lab.tables.columns import TableInfo
 from nasbench_lab.tables.rows import LARGEST_DENSE, Rows, made_space, read_architectures, write_rows
 from nasbench_lab.tables.sources import FileFormat, ImportOptions
+from nasbench_lab.tables.table import Table
 from tabular_data._csv_columns import (
     PARQUET,
     Data,
@@ -100,6 +115,7 @@ from tabular_data._csv_columns import (
     read_columns,
 )
 from tabular_data._csv_draft import drafted
+from tabular_data._csv_join import write_joined
 from tabular_data._csv_mapping import MappingFile, Source, read_mapping
 
 MOST_ROWS = LARGEST_DENSE
@@ -139,7 +155,8 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     mapping = read_mapping(mapping_path, needs_space=options.space is None)
     table = mapping.table
     name = options.name or table["name"]
-    space = _given_space(mapping, options.space)
+    base = _base(mapping, options)
+    space = _given_space(mapping, options.space) if base is None else base.space
     texts = mapping.architecture
     grids = [names for source in mapping.sources for names in source.names]
     numbers = list(dict.fromkeys(name for names in grids for name in names))
@@ -172,31 +189,66 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
         return result
 
     digest = sha256(path)
-    info = TableInfo(
+    source: dict[str, str | int] = {
+        "version": f"{path.name} {digest[:8]}",
+        "file": path.name,
+        "sha256": digest,
+        "bytes": path.stat().st_size,
+        "mapping": mapping_path.name,
+        "mapping_sha256": sha256(mapping_path),
+    }
+    columns = {one.column: partial(values, one) for one in mapping.sources}
+    try:
+        if base is not None:
+            write_joined(folder, base, mapping, name, source, architectures, columns, place)
+        else:
+            info = _info(mapping, name, space, decisions, source)
+            write_rows(folder, info, architectures, columns, place, repeats=mapping.repeats)
+    except OverflowError as error:
+        raise TableFileError(f"{mapping_path}, [table]: {error}") from error
+    options.progress(len(architectures), len(architectures))
+
+
+def _info(
+    mapping: MappingFile,
+    name: str,
+    space: SearchSpace,
+    decisions: tuple[Decision, ...],
+    source: dict[str, str | int],
+) -> TableInfo:
+    """The description of a table of its own."""
+    table = mapping.table
+    return TableInfo(
         name=name,
         space=space.name,
-        description=table.get("description", f"Imported from {path.name}."),
+        description=table.get("description", f"Imported from {source['file']}."),
         citation=table.get("citation", ""),
         licence=table.get("licence", "none stated"),
         objective=table["objective"],
         report=table.get("report", table["objective"]),
         clock=table.get("clock", ""),
-        source={
-            "version": f"{path.name} {digest[:8]}",
-            "file": path.name,
-            "sha256": digest,
-            "bytes": path.stat().st_size,
-            "mapping": mapping_path.name,
-            "mapping_sha256": sha256(mapping_path),
-        },
+        source=source,
         decisions=decisions,
     )
-    columns = {source.column: partial(values, source) for source in mapping.sources}
+
+
+def _base(mapping: MappingFile, options: ImportOptions) -> Table | None:
+    """The table that the columns join, if the mapping names one."""
+    if mapping.join is None:
+        return None
+    if options.space is not None:
+        raise TableFileError(
+            f"{mapping.path}: expected no space with the command, as the columns join "
+            f"{mapping.join!r}, whose space is known."
+        )
+    if options.name == mapping.join:
+        raise TableFileError(
+            f"{mapping.join!r} stays as it is. Give the table with the columns of both another name."
+        )
     try:
-        write_rows(folder, info, architectures, columns, place, repeats=mapping.repeats)
-    except OverflowError as error:
-        raise TableFileError(f"{mapping_path}, [table]: {error}") from error
-    options.progress(len(architectures), len(architectures))
+        return options.open_table(mapping.join)
+    except (UnknownNameError, MissingSourceError) as error:
+        raise TableFileError(f"{mapping.path}, [table], join: {error}") from error
 
 
 def _given_space(mapping: MappingFile, space: SearchSpace | None) -> SearchSpace | None:

@@ -12,6 +12,7 @@ from nasbench_lab.files import atomic_folder, nearest_file
 from nasbench_lab.registry.tables import (
     file_formats,
     needed_files,
+    open_table,
     table_sources,
 )
 from nasbench_lab.spaces import SearchSpace
@@ -92,7 +93,7 @@ def import_file(
             f"format. Give it another name."
         )
     options = ImportOptions(
-        name, curves, jobs, mapping and Path(mapping), progress or silent, space
+        name, curves, jobs, mapping and Path(mapping), progress or silent, space, open_table
     )
     folder = table_folder(name)
     with atomic_folder(folder, replace=True) as new:

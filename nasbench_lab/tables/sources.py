@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from nasbench_lab.errors import UnknownNameError
 from nasbench_lab.spaces import SearchSpace
+
+if TYPE_CHECKING:
+    from nasbench_lab.tables.table import Table
 
 
 def silent(done: int, total: int) -> None:
     """Shows nothing."""
+
+
+def no_tables(name: str) -> Table:
+    """Knows no table."""
+    raise UnknownNameError("table", name, ())
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,7 @@ class ImportOptions:
         mapping: The mapping file of a CSV or Parquet file.
         progress: Called with the number of records so far and of all records (0 if unknown).
         space: The space of a CSV or Parquet file, if the mapping does not say it.
+        open_table: Opens the table of a name, which the file's columns are to join.
     """
 
     name: str | None = None
@@ -51,6 +62,7 @@ class ImportOptions:
     mapping: Path | None = None
     progress: Callable[[int, int], None] = silent
     space: SearchSpace | None = None
+    open_table: Callable[[str], Table] = no_tables
 
 
 @dataclass(frozen=True)

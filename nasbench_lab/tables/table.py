@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -298,6 +299,24 @@ class Table:
             TableFileError: ``check_join`` refuses it.
             DataFolderError: The folder cannot be written.
         """
+        details = dict(self.info.details)
+        joins = details.get("joined")
+        details["joined"] = {
+            **(joins if isinstance(joins, dict) else {}),
+            other.name: dict(other.info.source),
+        }
+        return self.with_columns(self.columns_of(other), replace(self.info, details=details))
+
+    def columns_of(self, other: Table) -> dict[Column, Callable[[], NDArray[np.float64]]]:
+        """The columns of another table over the same space, in the rows of this one.
+
+        Returns:
+            Each column, and a function that returns ``(rows, trials, epochs)`` values; NaN for an
+            architecture that the other table lacks.
+
+        Raises:
+            TableFileError: ``check_join`` refuses it.
+        """
         self.check_join(other)
         rows = other.row(self.architectures)
 
@@ -306,21 +325,13 @@ class Table:
             values[rows < 0] = np.nan
             return values
 
-        details = dict(self.info.details)
-        joins = details.get("joined")
-        details["joined"] = {
-            **(joins if isinstance(joins, dict) else {}),
-            other.name: dict(other.info.source),
-        }
-        return self.with_columns(
-            {column: partial(values_of, name) for name, column in other.columns.items()},
-            replace(self.info, details=details),
-        )
+        return {column: partial(values_of, name) for name, column in other.columns.items()}
 
     def with_columns(
         self,
         columns: Mapping[Column, NDArray[Any] | Callable[[], NDArray[Any]]],
         info: TableInfo | None = None,
+        folder: Path | None = None,
     ) -> Table:
         """Adds columns to this table's folder, atomically; those of the same names are replaced.
 
@@ -329,6 +340,7 @@ class Table:
         Args:
             columns: Each column and its values, as for ``write``.
             info: The table's new description; the old one by default.
+            folder: An empty folder for the larger table, so that this one stays as it is.
 
         Raises:
             DataFolderError: The folder cannot be written.
@@ -336,7 +348,8 @@ class Table:
         """
         given = {column.name for column in columns}
         kept = {name: sum_ for name, sum_ in self._checksums.items() if name not in given}
-        with atomic_folder(self.folder, replace=True) as new:
+        place = atomic_folder(self.folder, replace=True) if folder is None else nullcontext(folder)
+        with place as new:
             for name in kept:
                 link_or_copy(self.folder / f"{name}.npy", new / f"{name}.npy")
             for column, source in columns.items():
@@ -345,7 +358,7 @@ class Table:
                 save(new, column.name, values.reshape(shape))
             own = [column for name, column in self.columns.items() if name not in given]
             write_manifest(new, info or self.info, [*own, *columns], len(self), kept)
-        return Table.open(self.folder)
+        return Table.open(folder or self.folder)
 
     def extra(self, name: str) -> NDArray[Any]:
         """An array that was written beside the columns.
