@@ -1,4 +1,4 @@
-"""Any CSV or Parquet file of architectures, with a mapping file that describes its columns.
+"""Any CSV, JSON or Parquet file of architectures, with a mapping file that describes its columns.
 
 The mapping is a TOML file, by default beside the data file: ``results.toml`` for ``results.csv``::
 
@@ -37,6 +37,11 @@ The mapping is a TOML file, by default beside the data file: ``results.toml`` fo
     split = "test"
 
 An empty cell, ``NaN``, ``NA``, ``None`` or ``null`` means that there is no measurement.
+
+A JSON file has a record on each line (JSON Lines), a list of records, or an object with a record for
+each architecture, whose names are the column ``key``. What is nested in a record is a column named by
+the way there: ``from = "cost.latency"``, or ``"accuracies.0"`` of a list. Where there is no
+measurement it has ``null``, or not the name at all; ``NaN`` is no JSON.
 
 Times are columns of seconds with the quantity ``train_time`` (all training up to the epoch; without
 epochs, the whole training), ``train_time_per_epoch`` or ``valid_time`` (one validation pass), of the
@@ -117,6 +122,7 @@ from tabular_data._csv_columns import (
 from tabular_data._csv_draft import drafted
 from tabular_data._csv_join import write_joined
 from tabular_data._csv_mapping import MappingFile, Source, read_mapping
+from tabular_data._json_columns import SUFFIXES, is_json, json_header, read_json
 
 MOST_ROWS = LARGEST_DENSE
 """The most rows of a file whose space is not known before, or has several rows per architecture."""
@@ -144,7 +150,7 @@ def _architectures(
 
 
 def convert(path: Path, folder: Path, options: ImportOptions) -> None:
-    """Writes the table of a CSV or Parquet file into an empty folder.
+    """Writes the table of a CSV, JSON or Parquet file into an empty folder.
 
     Raises:
         TableFileError: The file or its mapping is missing, damaged or invalid.
@@ -161,7 +167,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     grids = [names for source in mapping.sources for names in source.names]
     numbers = list(dict.fromkeys(name for names in grids for name in names))
     most = MOST_ROWS if space is None or mapping.repeats else space.size
-    data = read_columns(path, texts, numbers, mapping_path, most)
+    data = _read(path, texts, numbers, mapping_path, most)
     place = Rows(str(path), data.place)
     decisions: tuple[Decision, ...] = ()
     try:
@@ -251,6 +257,17 @@ def _base(mapping: MappingFile, options: ImportOptions) -> Table | None:
         raise TableFileError(f"{mapping.path}, [table], join: {error}") from error
 
 
+def _read(path: Path, texts: list[str], numbers: list[str], mapping: Path, most: int) -> Data:
+    """Columns of a file, as ``read_columns`` gives them."""
+    read = read_json if is_json(path) else read_columns
+    return read(path, texts, numbers, mapping, most)
+
+
+def _header(path: Path) -> list[str]:
+    """The names of a file's columns."""
+    return json_header(path) if is_json(path) else header_of(path)
+
+
 def _given_space(mapping: MappingFile, space: SearchSpace | None) -> SearchSpace | None:
     """The space that was given, or the registered one; None if the mapping has its decisions."""
     if space is None:
@@ -281,7 +298,7 @@ def recognise(path: Path) -> str | None:
             return None
         with open(path, "rb") as file:
             start = file.read(1 << 16)
-        own = path.suffix.lower() in (".csv", ".tsv", ".parquet") or start[:4] == PARQUET
+        own = path.suffix.lower() in (".csv", ".tsv", ".parquet", *SUFFIXES) or start[:4] == PARQUET
         if not own and b"\0" in start:
             return None
         try:
@@ -299,7 +316,7 @@ def draft(path: Path) -> str:
         TableFileError: The file cannot be read, or nothing can be guessed.
     """
     try:
-        header = header_of(path)
+        header = _header(path)
     except TableFileError:
         raise
     except Exception as error:  # a damaged file may raise anything
@@ -311,7 +328,7 @@ def draft(path: Path) -> str:
 
         nested = {field.name for field in pq.read_schema(path) if pa.types.is_nested(field.type)}
         names = [name for name in names if name not in nested]
-    data = read_columns(path, names, [], path, MOST_ROWS)
+    data = _read(path, names, [], path, MOST_ROWS)
     if not names or not data.texts[names[0]]:
         raise TableFileError(f"{path} has no rows.")
     return drafted(_stem(path), path.name, data.texts)
@@ -325,7 +342,7 @@ def _needs_mapping(path: Path, mapping: Path) -> str:
     """The message without a mapping file, with a first mapping for this file."""
     header: list[str] = []
     with suppress(Exception):  # the names of columns stay open
-        header = header_of(path)
+        header = _header(path)
     header = [short(name, 100) for name in header[:20]]
     names = json.dumps(header, ensure_ascii=False)[1:-1]
     architecture, value = (*map(json.dumps, header[:2]), '"arch"', '"acc"')[:2]
@@ -345,7 +362,7 @@ def _name(mapping: Path) -> str:
 
 
 FORMAT = FileFormat(
-    name="CSV or Parquet",
+    name="CSV, JSON or Parquet",
     tables={},
     recognise=recognise,
     convert=convert,

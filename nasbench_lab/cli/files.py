@@ -35,19 +35,20 @@ def import_(
         bool, typer.Option("--curves/--no-curves", help="Keep all epochs, or only the last.")
     ] = True,
     mapping: Annotated[
-        Path | None, typer.Option(help="What the columns of a CSV or Parquet file are.")
+        Path | None, typer.Option(help="What the columns of a CSV, JSON or Parquet file are.")
     ] = None,
     space: Annotated[
         str | None,
         typer.Option(
-            help="The space of a CSV or Parquet file, by name or as file.py:NAME; what its "
+            help="The space of a CSV, JSON or Parquet file, by name or as file.py:NAME; what its "
             "mapping says if unset."
         ),
     ] = None,
     draft: Annotated[
         bool,
         typer.Option(
-            "--draft", help="Only write a mapping file for a CSV or Parquet file, to be corrected."
+            "--draft",
+            help="Only write a mapping file for a CSV, JSON or Parquet file, to be corrected.",
         ),
     ] = False,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = -1,
@@ -112,7 +113,7 @@ def _draft(paths: list[Path], mapping: Path | None, as_json: bool) -> None:
 
     if len(paths) != 1:
         raise TableFileError(
-            f"Expected one CSV or Parquet file for --draft but got {len(paths) or 'none'}."
+            f"Expected one CSV, JSON or Parquet file for --draft but got {len(paths) or 'none'}."
         )
     file = draft_mapping(paths[0], mapping)
     text = file.read_text(encoding="utf-8")

@@ -62,9 +62,9 @@ def import_file(
         name: The table's name; None for the one that the format has.
         curves: Whether the values of all epochs are kept, or only those at the end.
         jobs: How many processes read; -1 for one per core.
-        mapping: Says what the columns of a CSV or Parquet file are; by default the file of the same
-            name that ends in ``.toml``.
-        space: The space of a CSV or Parquet file, in place of one in its mapping file.
+        mapping: Says what the columns of a CSV, JSON or Parquet file are; by default the file of the
+            same name that ends in ``.toml``.
+        space: The space of a CSV, JSON or Parquet file, in place of one in its mapping file.
         progress: Called with the number of records read, and their number in all or 0.
 
     Raises:
@@ -118,7 +118,7 @@ def import_file(
 
 
 def draft_mapping(path: Path | str, mapping: Path | str | None = None) -> Path:
-    """Writes a mapping file for a CSV or Parquet file, guessed from its columns, to be corrected.
+    """Writes a mapping file for a CSV, JSON or Parquet file, guessed from its columns, to be corrected.
 
     Args:
         path: The data file.

@@ -50,9 +50,9 @@ class ImportOptions:
         name: The name of the table; None for that of the file's format.
         curves: Whether the values of all epochs are kept, not only those at the end.
         jobs: How many processes read; -1 for one per core.
-        mapping: The mapping file of a CSV or Parquet file.
+        mapping: The mapping file of a CSV, JSON or Parquet file.
         progress: Called with the number of records so far and of all records (0 if unknown).
-        space: The space of a CSV or Parquet file, if the mapping does not say it.
+        space: The space of a CSV, JSON or Parquet file, if the mapping does not say it.
         open_table: Opens the table of a name, which the file's columns are to join.
     """
 

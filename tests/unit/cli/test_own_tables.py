@@ -72,7 +72,8 @@ def test_a_draft_never_overwrites(lab, networks, tmp_path):
 
 def test_only_one_file_of_a_fitting_format_is_drafted(lab, networks, tmp_path):
     assert (
-        "Expected one CSV or Parquet file for --draft but got none" in lab("import", "--draft").err
+        "Expected one CSV, JSON or Parquet file for --draft but got none"
+        in lab("import", "--draft").err
     )
     assert "but got 2" in lab("import", "--draft", networks, networks).err
     (tmp_path / "x.bin").write_bytes(b"\0\1\2")
