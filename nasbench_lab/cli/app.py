@@ -29,6 +29,7 @@ from nasbench_lab.cli.files import (
     import_,
     remove,
 )
+from nasbench_lab.cli.grade import GRADE_EXAMPLES, grade
 from nasbench_lab.cli.lists import list_app
 from nasbench_lab.cli.merge import MERGE_EXAMPLES, merge
 from nasbench_lab.cli.predict import PREDICT_EXAMPLES, predict
@@ -93,6 +94,7 @@ app.command("validate", epilog=VALIDATE_EXAMPLES, cls=HeavyCommand)(validate)
 app.command("search", epilog=SEARCH_EXAMPLES, cls=HeavyCommand)(search)
 app.command("build-table", epilog=BUILD_EXAMPLES, cls=HeavyCommand)(build_table)
 app.command("supernet", epilog=SUPERNET_EXAMPLES, cls=HeavyCommand)(supernet)
+app.command("grade", epilog=GRADE_EXAMPLES, cls=HeavyCommand)(grade)
 app.command("transfer", epilog=TRANSFER_EXAMPLES, cls=HeavyCommand)(transfer)
 app.command("verify", epilog=VERIFY_EXAMPLES, cls=HeavyCommand)(verify)
 app.command("describe", epilog=DESCRIBE_EXAMPLES)(describe)
@@ -215,7 +217,7 @@ def _fix_hash_seed() -> None:
     is_this = given and sys.orig_argv[-len(given) :] == given  # and not a program that calls main()
     if (
         not is_this
-        or given[0] not in ("compare", "run", "search", "transfer")
+        or given[0] not in ("compare", "grade", "run", "search", "transfer")
         or "PYTHONHASHSEED" in os.environ
     ):
         return

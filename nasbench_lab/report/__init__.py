@@ -18,11 +18,12 @@ from nasbench_lab.files import atomic_file
 from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
     from nasbench_lab.results.result import Result
 
-__all__ = ["render", "write_report"]
+__all__ = ["page_environment", "policy", "render", "style", "write_report"]
 
 _HERE = Path(__file__).parent
 
@@ -62,25 +63,45 @@ def render(result: Result, reference: str | None = None, predictors: Sequence[st
 
     See ``write_report``.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    style, script = ((_HERE / name).read_text("utf-8") for name in ("report.css", "report.js"))
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
+    sheet, script = style(), Markup((_HERE / "report.js").read_text("utf-8"))
+    environment = page_environment(_HERE)
+    environment.filters["breakable"] = _breakable
+    return environment.get_template("page.html").render(
+        style=sheet,
+        script=script,
+        policy=policy(sheet, script),
+        **_contents(result, reference, predictors),
+    )
+
+
+def page_environment(folder: Path) -> Environment:
+    """What fills the templates of a folder; whatever is put into one is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["breakable"] = _breakable
-    return environment.get_template("page.html").render(
-        # Script and style are ours and go into the page unchanged; its policy has their sums.
-        style=Markup(style),
-        script=Markup(script),
-        policy=f"default-src 'none'; style-src '{_sum(style)}'; script-src '{_sum(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'",
-        **_contents(result, reference, predictors),
+
+
+def style() -> Markup:
+    """The style of pages; it is ours, and goes into a page unchanged."""
+    from markupsafe import Markup
+
+    return Markup((_HERE / "report.css").read_text("utf-8"))
+
+
+def policy(style: str, script: str | None = None) -> str:
+    """The Content-Security-Policy of a page with this style and this script, and no other."""
+    scripts = "" if script is None else f"script-src '{_sum(script)}'; "
+    return (
+        f"default-src 'none'; style-src '{_sum(style)}'; {scripts}"
+        "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -80,7 +80,7 @@ def simulated(
     return simulate(algorithm, benchmark, budget, noise=noise, faults=faults, **options)
 
 
-def _global_seed(benchmark: str, algorithm: str, seed: int) -> int:
+def global_seed(benchmark: str, algorithm: str, seed: int) -> int:
     """What a run seeds the global generators with; independent of its own streams."""
     return _digest("global", benchmark, algorithm, str(seed))
 
@@ -249,7 +249,7 @@ def search(
     with running(algorithm):
         load(algorithm)
         for _ in range(3):
-            generators = SeededGenerators(_global_seed(benchmark.name, name, seed))
+            generators = SeededGenerators(global_seed(benchmark.name, name, seed))
             trace = loop(
                 algorithm
                 if isinstance(algorithm, SearchAlgorithm)
