@@ -46,14 +46,15 @@ class Entry:
 
     def lines(self, text: str) -> list[str]:
         """The lines of the student's files that a text names, such as ``ada.py:12  return x``."""
+        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*.py"))
         found = []
-        for file, number in re.findall(r"([^\s(]*\.py), line (\d+)", text):
-            for source in self.code.sources if self.code else ():
-                if source.content is not None and source.path.endswith(file):
-                    lines = source.content.decode(errors="replace").splitlines()
-                    if 0 < int(number) <= len(lines):
-                        line = lines[int(number) - 1].strip()
-                        found.append(f"{Path(file).name}:{number}    {line}")
+        for named, number in re.findall(r"([^\s(]*\.py), line (\d+)", text):
+            for file in files:
+                if not str(file).endswith(named):
+                    continue
+                lines = file.read_bytes().decode(errors="replace").splitlines()
+                if 0 < int(number) <= len(lines):
+                    found.append(f"{file.name}:{number}    {lines[int(number) - 1].strip()}")
         return list(dict.fromkeys(found))
 
 

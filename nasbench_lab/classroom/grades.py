@@ -49,9 +49,9 @@ class Line:
         """Takes what a run ended with; NaN, which the table does not know, is nothing found."""
         self.values.setdefault(table, {})[seed] = math.inf if math.isnan(value) else value
 
-    def wrong(self, text: str, lines: Sequence[str]) -> None:
+    def wrong(self, text: str, lines: Sequence[str], n_runs: int = 1) -> None:
         count, _ = self.wrongs.get(text, (0, []))
-        self.wrongs[text] = count + 1, list(lines)
+        self.wrongs[text] = count + n_runs, list(lines)
 
     def hint(self, text: str) -> None:
         if text not in self.hints:

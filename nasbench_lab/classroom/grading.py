@@ -233,10 +233,10 @@ def _graded(work: _Work, entry: Entry, stop: threading.Event) -> Line:
             return Line.of_json(before)
     line = Line(entry.student, True)
     if entry.code is None:
-        line.wrong(entry.shown(entry.error), entry.lines(entry.error))
         for label in work.benchmarks:
             for i in range(len(work.seeds)):
                 line.put(label, i, math.inf)
+        line.wrong(entry.shown(entry.error), entry.lines(entry.error), line.n_runs)
     else:
         _run_all(work, entry, line, stop)
     with atomic_file(file) as path:

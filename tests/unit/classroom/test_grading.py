@@ -1,3 +1,4 @@
+import html
 import json
 import math
 import pickle
@@ -19,9 +20,11 @@ from nasbench_lab.classroom.grading import Rules, grade
 from nasbench_lab.errors import ExperimentError, MissingSourceError
 from nasbench_lab.user_code.code import Code
 
+pytestmark = pytest.mark.long
+
 CORA, DIGITS = "nas-bench-graph/cora", "nb201-digits"
 SEEDS = [1234567, 7654321]
-RULES = Rules(time_limit=2.0, wall_limit=100_000.0)
+RULES = Rules(time_limit=1.0, wall_limit=100_000.0)
 """One that never ends is ended by its processor time; whoever ends takes a hundredth of that."""
 
 
@@ -57,7 +60,7 @@ def test_one_that_fails_stops_nobody(classroom):
 WRONG = {
     "syntax": "4 runs: syntax.py cannot be imported: SyntaxError: expected ':' (syntax.py, line 7)",
     "raises": "4 runs: KeyError: 'missing' (raises.py, line 7, in ask)",
-    "endless": "4 runs: it used more than its 2 s of processor time (endless.py, line 7, in ask)",
+    "endless": "4 runs: it used more than its 1 s of processor time (endless.py, line 7, in ask)",
     "reads_table": "(reads_table.py, line 7, in ask); a search learns",
     "prints": "It prints 'sampling' (prints.py, line 7, in ask)",
     "global_draw": "It drew from random (global_draw.py, line 7). Use self.rng",
@@ -117,7 +120,7 @@ def test_the_table_is_sorted_and_tests_against_the_algorithm(classroom):
 
 
 def test_the_page_loads_nothing_and_has_every_student(classroom):
-    page = (classroom[1] / "out" / "leaderboard.html").read_text()
+    page = html.unescape((classroom[1] / "out" / "leaderboard.html").read_text())
     assert all(f">{name}<" in page for name in ("ada", "ben", *MISTAKES))
     assert "default-src 'none'" in page
     assert not re.search(r"(src|href)=\"(?!#)", page)
@@ -154,11 +157,9 @@ def test_what_is_graded_is_not_graded_again(classroom, monkeypatch):
 
 TRICKS = {
     "exits": (with_line("os._exit(0)"), r"os\._exit\(0\)"),
-    "kills": (with_line("os.kill(os.getppid(), 9)"), "os.kill"),
     "starts": (with_line("os.system('true')"), "os.system"),
     "hoards": (with_line("bytearray(4 << 30)"), "MemoryError"),
     "dies": (with_line("ctypes.string_at(0)", "ctypes"), "Segmentation fault"),
-    "copies": (with_line("open(os.path.join(os.path.dirname(__file__), 'ada.py'))"), "ada.py"),
     "imports": (with_line("import ada"), "No module named 'ada'"),
     "hides": (
         with_line('exec(\'try: open(__file__.replace("hides", "ada"))\\nexcept: pass\')'),
@@ -166,7 +167,6 @@ TRICKS = {
     ),
     "writes": (with_line("open(__file__, 'a')"), "working folder only"),
     "tuples": (with_line("return self.trial((99,) * 4)"), "99"),
-    "answers": (with_line("return 5"), "must return a Trial"),
     "babbles": (
         with_line(
             "[os.write(i, b'{') for i in range(3, 30) if os.path.exists(f'/proc/self/fd/{i}')]"
@@ -191,7 +191,7 @@ def test_tricks_end_the_run_of_who_tries_them(tried, name):
     assert line.found == []
     (wrong,) = line.wrongs
     assert re.search(TRICKS[name][1], wrong)
-    if name not in ("tuples", "answers", "babbles", "imports"):
+    if name not in ("tuples", "babbles", "imports"):
         assert f"{name}.py, line {LINE}" in wrong or "writes.py, line" in wrong
 
 
@@ -248,9 +248,10 @@ CLASSES = {"random": "Climber", "stops": "Stops", "continues": "Continues", "wor
 
 def test_searches_that_stop_continue_or_work_run_as_in_compare(tmp_path):
     folder = hand_in(tmp_path / "in", MORE)
-    grades = graded(folder, tmp_path / "out", benchmarks=[DIGITS], seeds=SEEDS[:1], budget="300s")
+    options = {"benchmarks": [DIGITS], "seeds": SEEDS[:1], "budget": "100s", "rules": Rules()}
+    grades = graded(folder, tmp_path / "out", **options)
     named = {name: f"{folder / name}.py:{cls}" for name, cls in CLASSES.items()}
-    result = lab.compare(named, DIGITS, budget="300s", seeds=SEEDS[:1], n_jobs=1)
+    result = lab.compare(named, DIGITS, budget="100s", seeds=SEEDS[:1], n_jobs=1)
     for run in result.runs:
         line = of(grades)[run.algorithm]
         value = stats.final_value(run.trace, lab.load_benchmark(DIGITS), "valid_regret")
