@@ -63,18 +63,24 @@ class Trainings:
 
     Args:
         code: ``(n,)`` indices of the cells in the space, as written in the file.
+        nodes: ``(n,)`` numbers of their nodes.
         digest: ``(n, 2)`` module hashes, as two 64-bit numbers.
         epochs: ``(n,)``.
         parameters: ``(n,)``.
         values: ``(n, 9)``, or ``(n, 5)`` without curves: training time and three accuracies half-way
-            and at the end, then the total time.
+            and at the end, then the total time. Accuracies are in per cent.
+        steps: ``(n, 6)``, or ``(n, 3)`` without curves: how many floating-point numbers above the
+            hundredth of its percentage each accuracy is in the file. None if all are 0, as they are
+            where the file's accuracies were computed in single precision.
     """
 
     code: NDArray[np.int64]
+    nodes: NDArray[np.uint8]
     digest: NDArray[np.uint64]
     epochs: NDArray[np.int16]
     parameters: NDArray[np.int32]
     values: NDArray[np.float64]
+    steps: NDArray[np.int8] | None
 
 
 def wrong(path: Path, chunks: Sequence[Chunk], number: int, problem: str) -> TableFileError:
@@ -170,7 +176,7 @@ def read(path: Path, curves: bool, chunk: Chunk) -> Trainings:
         data = file.read(chunk.stop - chunk.start)
     space = space_nb101()
     cells: dict[tuple[str, str], int] = {}
-    hashes, codes, epochs, parameters, values = [], [], [], [], []
+    hashes, codes, nodes, epochs, parameters, values = [], [], [], [], [], []
     offsets = []
     position = 0
     for i in range(chunk.n):
@@ -196,13 +202,15 @@ def read(path: Path, curves: bool, chunk: Chunk) -> Trainings:
             raise error_at(path, chunk.first + i, chunk.start + offsets[i], problem) from error
         hashes.append(module_hash)
         codes.append(code)
+        nodes.append(operations.count(",") + 1)
         epochs.append(n_epochs)
         parameters.append(n_parameters)
         values.append(row)
 
     table = np.array(values)
     n = len(QUANTITIES)
-    fractions = table[:, [i for i in range(2 * n) if i % n]]
+    accuracies = [i for i in range(2 * n) if i % n]
+    fractions = table[:, accuracies]
     times = table[:, [0, n, 2 * n]]
     good = ((fractions >= 0) & (fractions <= 1)).all(axis=1) & (
         (times >= 0) & (times < np.inf) | np.isnan(times) & [False, False, True]
@@ -214,14 +222,32 @@ def read(path: Path, curves: bool, chunk: Chunk) -> Trainings:
             f"{', '.join(map(str, values[i]))}"
         )
         raise error_at(path, chunk.first + i, chunk.start + offsets[i], problem)
-    table[:, [i for i in range(2 * n) if i % n]] = 100 * fractions
+    percentages = 100 * fractions
+    table[:, accuracies] = percentages
+    steps = steps_above(fractions, percentages)
+    if not curves:
+        table, steps = table[:, n:].copy(), steps[:, n - 1 :].copy()
     return Trainings(
         np.array(codes, dtype=np.int64),
+        np.array(nodes, dtype=np.uint8),
         digests("".join(hashes)),
         np.array(epochs, dtype=np.int16),
         np.array(parameters, dtype=np.int32),
-        table if curves else table[:, n:].copy(),
+        table,
+        steps if steps.any() else None,
     )
+
+
+def steps_above(
+    fractions: NDArray[np.float64], percentages: NDArray[np.float64]
+) -> NDArray[np.int8]:
+    """How many floating-point numbers each fraction is above the hundredth of its percentage.
+
+    Both are multiplied and divided with an error of half a step, so the numbers are small.
+    """
+    hundredths = percentages / 100
+    difference = fractions.view(np.int64) - hundredths.view(np.int64)
+    return difference.astype(np.int8)
 
 
 def fields_of(content: bytes) -> tuple[str, int, str, str, str]:

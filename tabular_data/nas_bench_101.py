@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,10 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     keys, row, hashes = _cells(path, chunks, parts, options.jobs)
     epochs = np.concatenate([part.epochs for part in parts])
     counts = np.concatenate([part.parameters for part in parts])
+    codes = np.concatenate([part.code for part in parts])
+    nodes = np.concatenate([part.nodes for part in parts])
     values = [part.values for part in parts]
+    steps = _steps(parts)
     del parts, part  # their other arrays are large for the full file
 
     schedules = np.unique(epochs)
@@ -102,8 +105,17 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
             f"its cell was trained for {epochs[i]} epochs more than {REPEATS} times in this file"
         )
         raise wrong(path, chunks, i, problem)
-    parameters = np.zeros(len(keys), dtype=np.int32)
-    parameters[row[::-1]] = counts[::-1]  # the first record's stay
+    firsts = _firsts(row, schedule, (len(keys), len(schedules)))
+    first = firsts.min(axis=1)
+    extra: dict[str, NDArray[Any]] = {
+        "module_hash": hashes,
+        "own_cell": codes[first].astype(np.int32),
+        "own_nodes": nodes[first],
+        "file_order": np.argsort(first).astype(np.int32),
+        "schedule_order": firsts.argsort(axis=1).astype(np.uint8),
+    }
+    del codes, nodes, firsts
+    parameters = counts[first]
     if (bad := np.flatnonzero(parameters[row] != counts)).size:
         i = int(bad[0])
         problem = f"it has {counts[i]:,} parameters, but earlier ones have {parameters[row[i]]:,}"
@@ -124,8 +136,10 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
                 f"{REPEATS} trainings of {s} epochs."
             )
         # Columns are functions, as those of the full file together need much memory.
-        fill = partial(_fill, values, records, row, repeat, len(keys))
-        columns |= _columns(s, options.curves, fill)
+        places = row[records], repeat[records], records
+        columns |= _columns(s, options.curves, partial(_fill, values, places, len(keys), np.nan))
+        if steps is not None:
+            extra |= _step_arrays(s, options.curves, partial(_fill, steps, places, len(keys), 0))
     columns[
         Column(
             "parameters",
@@ -155,7 +169,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
         info,
         columns,
         keys=keys,
-        extra={"module_hash": hashes},
+        extra=extra,
         place=lambda row: f"{path}, cell {hashes[row].decode()}",
     )
 
@@ -202,8 +216,31 @@ def _description(n: int, schedules: list[int], curves: bool) -> str:
         f"Each schedule is a training of its own. Trials are up to {REPEATS} repeats in the order "
         f"of the file; their seeds are not known. Training times do not include evaluation, whose "
         f"time is not known, so that only training can be charged. 'module_hash' holds the official "
-        f"hash of each row."
+        f"hash of each row, 'own_cell' and 'own_nodes' the cell as the file writes it, and "
+        f"'file_order' the rows in the order of the file."
     )
+
+
+def _firsts(
+    row: NDArray[np.int32], schedule: NDArray[np.int8], shape: tuple[int, int]
+) -> NDArray[np.int64]:
+    """``(rows, schedules)``: the number of the first record of each; that of all records for none."""
+    firsts = np.full(shape, len(row))
+    for i in range(shape[1]):
+        records = np.flatnonzero(schedule == i)[::-1]
+        firsts[row[records], i] = records  # the last of several stays, so the first of the file
+    return firsts
+
+
+def _steps(parts: Sequence[Trainings]) -> list[NDArray[np.int8]] | None:
+    """The steps of all records; None if all are 0."""
+    if all(part.steps is None for part in parts):
+        return None
+    width = next(part.steps.shape[1] for part in parts if part.steps is not None)
+    return [
+        np.zeros((len(part.epochs), width), dtype=np.int8) if part.steps is None else part.steps
+        for part in parts
+    ]
 
 
 def _columns(
@@ -258,19 +295,42 @@ def _columns(
     return columns
 
 
+def _step_arrays(
+    epochs: int, curves: bool, fill: Callable[[Sequence[int]], NDArray[np.int8]]
+) -> dict[str, NDArray[np.int8]]:
+    """The arrays of a schedule that make its accuracies the exact fractions of the file."""
+    splits = QUANTITIES[1:]
+    measured = range(2 if curves else 1)
+    return {
+        f"{epochs}.{split}.steps": fill([i + len(splits) * half for half in measured])
+        for i, split in enumerate(splits)
+    }
+
+
+_Number = TypeVar("_Number", np.float64, np.int8)
+
+
 def _fill(
-    values: list[NDArray[np.float64]],
-    records: NDArray[np.int64],
-    row: NDArray[np.int32],
-    repeat: NDArray[np.int8],
+    values: list[NDArray[_Number]],
+    places: tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int64]],
     rows: int,
+    missing: float,
     fields: Sequence[int],
-) -> NDArray[np.float64]:
-    """``(rows, repeats, fields)`` values of some records, NaN for a missing one."""
-    result = np.full((rows, REPEATS, len(fields)), np.nan)
+) -> NDArray[_Number]:
+    """``(rows, repeats, fields)`` values of some records.
+
+    Args:
+        values: The values of all records.
+        places: Row, repeat and number of each record that is taken.
+        rows: The number of rows.
+        missing: Stands where there is no record.
+        fields: The columns of ``values`` that are taken.
+    """
+    row, repeat, records = places
+    result = np.full((rows, REPEATS, len(fields)), missing, dtype=values[0].dtype)
     for i, field in enumerate(fields):
         column = np.concatenate([some[:, field] for some in values])
-        result[row[records], repeat[records], i] = column[records]
+        result[row, repeat, i] = column[records]
     return result
 
 

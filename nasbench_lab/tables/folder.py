@@ -267,6 +267,8 @@ class Arrays(dict[str, NDArray[Any]]):
             "keys": ((self.rows,), 0, size),
             "official_order": (array.shape[:1], 0, size),
             "evaluated_indexes": (array.shape[:1], 0, size),
+            "own_cell": ((self.rows,), 0, size),
+            "file_order": ((self.rows,), 0, self.rows),
         }
         if name not in bounds:
             return
