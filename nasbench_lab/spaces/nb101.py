@@ -11,7 +11,6 @@ import itertools
 import re
 from collections.abc import Sequence
 from functools import cache, cached_property
-from hashlib import md5
 from typing import Any, overload
 
 import numpy as np
@@ -27,6 +26,7 @@ from nasbench_lab.spaces.base import (
     indicators,
 )
 from nasbench_lab.spaces.decisions import Decision
+from nasbench_lab.spaces.module_hash import graph_hash
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 """Operations in the order of the official configuration; the module hash uses their numbers."""
@@ -488,29 +488,14 @@ def _steps(u: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _module_hash(cell: Sequence[int]) -> str:
-    sources: dict[int, list[int]] = {0: []}
-    targets: dict[int, list[int]] = {_OUTPUT: []}
-    for (source, target), live in zip(EDGES, _live_edges(cell), strict=True):
-        if live:
-            sources.setdefault(target, []).append(source)
-            targets.setdefault(source, []).append(target)
-    labels = dict(enumerate((-1, *cell[len(EDGES) :], -2)))
-    hashes = {
-        node: _md5(str((len(targets[node]), len(sources[node]), labels[node]))) for node in sources
-    }
-    for _ in sources:
-        hashes = {
-            node: _md5(
-                "".join(sorted([hashes[s] for s in sources[node]]))
-                + "|"
-                + "".join(sorted([hashes[t] for t in targets[node]]))
-                + "|"
-                + hashes[node]
-            )
-            for node in sources
-        }
-    return _md5(str(sorted(hashes.values())))
-
-
-def _md5(text: str) -> str:
-    return md5(text.encode(), usedforsecurity=False).hexdigest()
+    live = [edge for edge, there in zip(EDGES, _live_edges(cell), strict=True) if there]
+    nodes = sorted({node for edge in live for node in edge})
+    place = {node: i for i, node in enumerate(nodes)}
+    sources: list[list[int]] = [[] for _ in nodes]
+    targets: list[list[int]] = [[] for _ in nodes]
+    for source, target in live:
+        sources[place[target]].append(place[source])
+        targets[place[source]].append(place[target])
+    operations = (-1, *cell[len(EDGES) :], -2)
+    labels = [(len(targets[i]), len(sources[i]), operations[node]) for i, node in enumerate(nodes)]
+    return graph_hash(sources, targets, labels)
