@@ -11,6 +11,6 @@ behaves the same and warns once with ``OfficialBehaviourWarning``; the project's
 instead. Weights of networks and top-5 accuracies are not kept.
 """
 
-from nasbench_lab.compat._api import OfficialBehaviourWarning, ReadOnlyError
+from nasbench_lab.compat._errors import OfficialBehaviourWarning, ReadOnlyError
 
 __all__ = ["OfficialBehaviourWarning", "ReadOnlyError"]

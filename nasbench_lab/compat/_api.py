@@ -9,16 +9,14 @@ from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 from nasbench_lab.compat._columns import Records
-from nasbench_lab.compat._records import (
-    ArchResults,
-    Info,
+from nasbench_lab.compat._errors import (
+    OfficialBehaviourWarning,
     OfficialKeyError,
     ReadOnlyError,
 )
+from nasbench_lab.compat._records import ArchResults, Info
 from nasbench_lab.errors import NasbenchLabError, QueryError
 from nasbench_lab.tables.table import Table
-
-__all__ = ["OfficialBehaviourWarning", "ReadOnlyError"]
 
 DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 
@@ -29,10 +27,6 @@ _choice = random.choice
 _bits = random.getrandbits
 
 _T = TypeVar("_T")
-
-
-class OfficialBehaviourWarning(UserWarning):
-    """The official API misleads here; the drop-in does the same and warns once."""
 
 
 class _Simulated(NamedTuple):

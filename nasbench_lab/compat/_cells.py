@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.compat._records import OfficialAssertionError
+from nasbench_lab.compat._errors import OfficialAssertionError
 from nasbench_lab.errors import QueryError
 from nasbench_lab.spaces.nb201 import OPERATIONS
 

@@ -11,23 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
 from nasbench_lab.compat._columns import Curve, Records, Split, Trainings
+from nasbench_lab.compat._errors import OfficialKeyError, ReadOnlyError
 from nasbench_lab.errors import NasbenchLabError, QueryError
-
-
-class OfficialKeyError(NasbenchLabError, KeyError):
-    """A record lacks a data set, schedule or epoch; the official API raises KeyError."""
-
-    def __str__(self) -> str:  # KeyError would show the message in quotation marks
-        return str(self.args[0]) if self.args else ""
-
-
-class OfficialAssertionError(NasbenchLabError, AssertionError):
-    """An argument is wrong; the official API raises AssertionError."""
-
-
-class ReadOnlyError(NasbenchLabError, NotImplementedError):
-    """An official method would change the loaded data; a table is never changed."""
-
 
 Info = dict[str, Any]
 """The values after an epoch: ``iepoch``, ``loss``, ``accuracy``, ``cur_time``, ``all_time``."""

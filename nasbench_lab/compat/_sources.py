@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nasbench_lab import registry
-from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError
+from nasbench_lab.errors import TableFileError
 from nasbench_lab.tables.table import Table
 
 Source = Table | str | os.PathLike[str] | Mapping[str, Any] | None
@@ -119,7 +119,3 @@ def _without_weights(info: Mapping[str, Any]) -> dict[str, Any]:
         **info,
         "all_results": {key: {**result, "net_state_dict": None} for key, result in results},
     }
-
-
-class NoFileError(MissingSourceError, QueryError):
-    """There is no file of this path, and no table of this name."""

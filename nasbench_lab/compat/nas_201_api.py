@@ -17,7 +17,7 @@ import numpy as np
 from nasbench_lab.compat import _records, _sources
 from nasbench_lab.compat._api import MetaAPI, refuse_reload
 from nasbench_lab.compat._cells import CellStrings
-from nasbench_lab.compat._records import OfficialAssertionError, OfficialKeyError
+from nasbench_lab.compat._errors import OfficialAssertionError, OfficialKeyError, ReadOnlyError
 from nasbench_lab.compat._sources import KEYS, Opened, Source
 from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError
 from nasbench_lab.tables.table import Table
@@ -54,7 +54,7 @@ class ArchResults(_records.ArchResults):
 
     def show(self, is_print: bool = False) -> NoReturn:
         """Fails, as it does officially."""
-        raise _records.ReadOnlyError("Use the API's show or query_info_str_by_arch instead.")
+        raise ReadOnlyError("Use the API's show or query_info_str_by_arch instead.")
 
 
 class _NoFileAssertionError(MissingSourceError, OfficialAssertionError):

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 from nasbench_lab.compat import _sources
 from nasbench_lab.compat._api import MetaAPI, refuse_reload
 from nasbench_lab.compat._cells import CellStrings
-from nasbench_lab.compat._records import ArchResults, OfficialAssertionError, ResultsCount
+from nasbench_lab.compat._errors import NoFileError, OfficialAssertionError
+from nasbench_lab.compat._records import ArchResults, ResultsCount
 from nasbench_lab.compat._sources import KEYS, META, Opened, Source
 from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError
 from nasbench_lab.spaces.nb201 import unique_string
@@ -160,7 +161,7 @@ class _NATSBench(MetaAPI):
         if not path.exists():
             table = _sources.installed(str(source))
             if table is None:
-                raise _sources.NoFileError(
+                raise NoFileError(
                     f"{str(source)!r} is neither a file nor a directory, and no imported table has "
                     f"this name."
                 )
@@ -184,7 +185,7 @@ class _NATSBench(MetaAPI):
         home = Path(os.environ.get("TORCH_HOME") or Path.home() / ".torch")
         name = f"{self._base_name}-simple" if fast_mode else f"{self._base_name}.pickle.pbz2"
         if not (home / name).exists():
-            raise _sources.NoFileError(
+            raise NoFileError(
                 f"There is neither a table {self._table_name!r} nor {home / name}. Import the "
                 f"official file once, or give its path."
             )

@@ -1,0 +1,1 @@
+"""The official modules that need no TensorFlow."""
