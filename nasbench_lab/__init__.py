@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nasbench_lab.tables.columns import Column, Constraint, Query
     from nasbench_lab.tables.table import Table
     from nasbench_lab.trace import Trace
+    from nasbench_lab.trainer.saved_models import load_model
     from nasbench_lab.workers import Workers
 
 _HOME = {
@@ -61,6 +62,7 @@ _HOME = {
     "Query": "tables.columns",
     "Table": "tables.table",
     "Trace": "trace",
+    "load_model": "trainer",
 }
 
 __all__ = [  # noqa: RUF022 (in the order of _HOME)
@@ -95,6 +97,7 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "Query",
     "Table",
     "Trace",
+    "load_model",
 ]
 
 

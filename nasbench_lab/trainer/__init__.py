@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nasbench_lab.trainer.datasets import ImageData, load_data
     from nasbench_lab.trainer.networks import build_network
     from nasbench_lab.trainer.recipe import NORMALISATIONS, RECIPES, Recipe
+    from nasbench_lab.trainer.saved_models import SavedModel, load_model
     from nasbench_lab.trainer.training import Training, train
 
 _WITHOUT_TORCH = {
@@ -35,18 +36,21 @@ _WITH_TORCH = {
     "Training": "training",
     "train": "training",
 }
+_WITH_SAFETENSORS = {"SavedModel": "saved_models", "load_model": "saved_models"}
 
 __all__ = [
     "NORMALISATIONS",
     "RECIPES",
     "ImageData",
     "Recipe",
+    "SavedModel",
     "Training",
     "TrainingBenchmark",
     "build_network",
     "build_table",
     "image_data",
     "load_data",
+    "load_model",
     "train",
 ]
 
@@ -64,10 +68,23 @@ def need_torch() -> None:
         raise MissingPackageError(f"This needs PyTorch: {INSTALL_TORCH}")
 
 
+def need_safetensors() -> None:
+    """Refuses to go on without what saves and loads models, before any work is done.
+
+    Raises:
+        MissingPackageError: PyTorch or safetensors is not installed.
+    """
+    need_torch()
+    if find_spec("safetensors") is None:
+        raise MissingPackageError(f"Models need safetensors: {INSTALL_TORCH}")
+
+
 def __getattr__(name: str) -> Any:
     if name in _WITH_TORCH:
         need_torch()
-    if home := (_WITH_TORCH | _WITHOUT_TORCH).get(name):
+    if name in _WITH_SAFETENSORS:
+        need_safetensors()
+    if home := (_WITH_TORCH | _WITH_SAFETENSORS | _WITHOUT_TORCH).get(name):
         return getattr(import_module(f"nasbench_lab.trainer.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -73,10 +73,34 @@ def built_network(
         with kept_generators():
             seed_generators(seed)
             return build_chain(space, architecture, data.shape, data.classes)
-    known = {"shape": data.shape, "classes": data.classes}
+    what = f"for {space.to_string(architecture)} of {space.name!r}"
+    return network_by(build, architecture, data.shape, data.classes, seed, what)
+
+
+def network_by(
+    build: TakenFunction,
+    architecture: Architecture,
+    shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    what: str,
+) -> nn.Module:
+    """Builds a network by a user's function, on the CPU; arguments as of ``built_network``.
+
+    Args:
+        build: The function.
+        architecture: The architecture.
+        shape: Height, width and channels of an image.
+        classes: The number of classes.
+        seed: What the global generators are seeded with meanwhile.
+        what: What it is built for, for messages.
+
+    Raises:
+        TrainingError: The function fails, or its network does not fit the images.
+    """
+    known = {"shape": shape, "classes": classes}
     taken = inspect.signature(build.function).parameters
     given = {name: value for name, value in known.items() if name in taken}
-    what = f"for {space.to_string(architecture)} of {space.name!r}"
     with kept_generators():
         seed_generators(seed)
         try:
@@ -88,7 +112,7 @@ def built_network(
                 f"Expected build to return a torch.nn.Module {what}, but got {quoted(network)}."
             )
         network = deepcopy(network)  # the function may return the same one each time
-        height, width, channels = data.shape
+        height, width, channels = shape
         images = torch.zeros(2, channels, height, width)
         try:
             with torch.no_grad():  # in training, normalisation would take note of these images
@@ -99,12 +123,12 @@ def built_network(
                 f"(n, {channels}, {height}, {width}), that is (n, channels, height, width): "
                 f"{told(error)}"
             ) from error
-    shape = tuple(getattr(scores, "shape", ()))
-    if shape != (2, data.classes):
+    given_shape = tuple(getattr(scores, "shape", ()))
+    if given_shape != (2, classes):
         raise TrainingError(
             f"Expected the network that build returned {what} to give scores of shape "
-            f"(n, {data.classes}), one for each class, but got {shape or type(scores).__name__} for "
-            f"n = 2 images. End it with a layer of {data.classes} outputs, without softmax."
+            f"(n, {classes}), one for each class, but got {given_shape or type(scores).__name__} for "
+            f"n = 2 images. End it with a layer of {classes} outputs, without softmax."
         )
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise TrainingError(

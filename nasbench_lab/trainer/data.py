@@ -144,7 +144,7 @@ def _from_arrays(arrays: Mapping[str, Any], name: str, where: str) -> ImageData:
     if unknown or half or "x_train" not in keys:
         raise DataError(f"{_EXPECTED}. But {where} has {short(', '.join(keys)) or 'nothing'}.")
     splits = [split for split in SPLITS if f"x_{split}" in keys]
-    images = {split: _images(arrays[f"x_{split}"], f"x_{split} of {where}") for split in splits}
+    images = {split: image_array(arrays[f"x_{split}"], f"x_{split} of {where}") for split in splits}
     labels = {split: _labels(arrays[f"y_{split}"], f"y_{split} of {where}") for split in splits}
     for split in splits:
         if len(images[split]) != len(labels[split]):
@@ -196,8 +196,12 @@ def _from_arrays(arrays: Mapping[str, Any], name: str, where: str) -> ImageData:
     )
 
 
-def _images(given: Any, what: str) -> NDArray[Any]:
-    """``(n, height, width, channels)`` bytes, 16 bits or floats."""
+def image_array(given: Any, what: str) -> NDArray[Any]:
+    """A user's images as ``(n, height, width, channels)`` bytes, 16 bits or floats.
+
+    Raises:
+        DataError: They are not as ``image_data`` describes them.
+    """
     array = _numbers(given, what)
     if array.ndim == 2:
         array = array[:, None, :, None]
