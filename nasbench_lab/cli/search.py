@@ -15,6 +15,7 @@ from nasbench_lab.cli.console import (
     print_rows,
     progress,
 )
+from nasbench_lab.cli.models import can_keep_models, kept_model
 from nasbench_lab.cli.options import ExecutorOption, SchedulerOption
 from nasbench_lab.cli.results import draw_anytime
 from nasbench_lab.cli.watching import search_watched
@@ -77,6 +78,15 @@ def search(
         int,
         typer.Option(min=1, metavar="N", help="Trainings of an architecture, whose mean counts."),
     ] = 1,
+    final_seeds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Trainings of the best at the end, in full, with seeds that the search did not use; "
+            "they are kept as a model. 0 leaves that out.",
+        ),
+    ] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
     workers: Annotated[
         int,
@@ -108,12 +118,16 @@ def search(
     is kept in the result folder, which can be looked at meanwhile (report, plot), and trainings in the
     data folder. So a command that was stopped or killed goes on when it is given again, also in the
     middle of trainings. The search sees validation accuracies; the test accuracy of what it found is
-    shown at the end.
+    shown at the end. There the best is trained anew with other seeds, and kept as a model: weights,
+    summary, drawing and confusion matrix, in the folder models of the result. nasbench_lab.load_model
+    loads it.
 
     A Dask cluster runs whatever it is sent, by whomever: keep it in a network that you trust. Its
     workers need nasbench-lab and the same data folder, and one thread each (--nthreads 1).
     """
     need_torch()
+    if final_seeds and not can_keep_models():
+        final_seeds = 0
     from nasbench_lab.errors import BudgetError, TrainingError
     from nasbench_lab.registry import find_space
     from nasbench_lab.results.result import Result
@@ -151,7 +165,15 @@ def search(
     with continued_when_repeated(), progress("epochs") as advance:
         benchmark.progress = lambda done, total: advance(done, total, "training the best in full")
         found = benchmark.training(chosen)
-    files = draw_anytime(Result.open(folder), folder, None, "seconds", "mean")
+    result = Result.open(folder)
+    files = draw_anytime(result, folder, None, "seconds", "mean")
+    new_seeds = range(trials, trials + final_seeds)
+    at_once = count if executor == "processes" else 1
+    model = (
+        kept_model(benchmark, chosen, trace, result, folder, new_seeds, at_once)
+        if final_seeds
+        else None
+    )
     ends = {name: float(values[:, -1].mean()) for name, values in found.curves.items()}
     if as_json:
         about = {"space": searched.name, "data": images.name, "algorithm": algorithm, "seed": seed}
@@ -168,6 +190,8 @@ def search(
                 "failed": len(trace.reasons),
                 "seconds": float(trace.end[-1]),
                 "folder": str(folder),
+                "model": None if model is None else model.to_json(),
+                "random_search": None if model is None else model.cost.to_json(),
             }
         )
         return
@@ -191,6 +215,8 @@ def search(
         ],
         False,
     )
+    if model is not None:
+        model.show()
     console.print(
         f"Figure: {' and '.join(map(str, files))}\nAll of it on one page: nasbench-lab report {folder}",
         soft_wrap=True,

@@ -9,7 +9,10 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs PyTorch")
 
+from nasbench_lab import load_model
+from nasbench_lab.cli import models
 from nasbench_lab.cli.watching import Watcher
+from nasbench_lab.errors import UnsafeFileError
 from nasbench_lab.results.result import Result
 from nasbench_lab.spaces import get_space
 from nasbench_lab.trainer import data
@@ -36,6 +39,9 @@ def wide(architecture):
 """
 
 
+NO_MODEL = ("--final-seeds", "0")
+
+
 @pytest.fixture(autouse=True)
 def own_data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
@@ -49,7 +55,8 @@ def mine(tmp_path):
     signals = rng.normal(size=(60, 12)) + labels[:, None]
     np.savez(tmp_path / "my.npz", x_train=signals, y_train=labels, x_test=signals, y_test=labels)
     (tmp_path / "my.py").write_text(OWN)
-    return ("--space", "my.py:space", "--build", "my.py:build", "--data", "my.npz")
+    named = ("--space", "my.py:space", "--build", "my.py:build", "--data", "my.npz")
+    return (*named, *NO_MODEL)
 
 
 @pytest.fixture
@@ -80,7 +87,17 @@ def test_one_s_own_space_and_data(lab, mine, trained):
 def test_an_algorithm_s_own_work_is_no_evaluation(lab):
     algorithm = "zero_cost_search(proxy=params, pool_size=5)"
     told = lab(
-        "search", "-a", algorithm, "--space", "nb201", "--budget", 2, "--epochs", 1, "--json"
+        "search",
+        "-a",
+        algorithm,
+        "--space",
+        "nb201",
+        "--budget",
+        2,
+        "--epochs",
+        1,
+        *NO_MODEL,
+        "--json",
     )
     assert told.code == 0, told.err
     assert told.data["evaluations"] == 2
@@ -89,7 +106,7 @@ def test_an_algorithm_s_own_work_is_no_evaluation(lab):
 def test_chains_on_the_digits(lab, monkeypatch):
     digits = data.load_data("digits").first(40)
     monkeypatch.setattr(data, "load_data", lambda *_, **__: digits)
-    told = lab("search", "--budget", "2", "--epochs", "1", "--device", "cpu", "--json")
+    told = lab("search", "--budget", "2", "--epochs", "1", "--device", "cpu", *NO_MODEL, "--json")
     assert told.code == 0, told.err
     assert get_space("chain").from_string(told.data["best"])
 
@@ -124,6 +141,45 @@ def test_an_interrupted_search_goes_on_and_can_be_reported(lab, mine, trained, m
     page = Path("r", "report.html").read_text()
     assert "Time is real" in page
     assert "simulated" not in re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.S)
+
+
+def test_it_ends_with_a_model(lab, mine, trained):
+    pytest.importorskip("safetensors", reason="models need safetensors")
+    options = ("search", *mine, "--final-seeds", 2, "--trials", 2, "--budget", 3, "--epochs", 2)
+    drawn = lab(*options, *NO_MODEL, "-o", "r", "-a", "random_search", "--json")
+    assert drawn.code == 0, drawn.err
+    assert drawn.data["model"] is None
+    told = lab(*options, "-o", "r", "--json")
+    assert told.code == 0, told.err
+    model = told.data["model"]
+    assert model["seeds"] == [2, 3]  # not those of the search, which are 0 and 1
+    assert model["confusion_split"] == "test"
+    assert len(model["test_accuracy"]) == 2
+    assert model["folder"].startswith("r/models/")
+    with pytest.raises(UnsafeFileError, match="run_code=True"):
+        load_model(model["folder"])
+    loaded = load_model(model["folder"], run_code=True)
+    assert (loaded.seed, loaded.about.text) == (model["chosen_seed"], told.data["best"])
+    arrays = np.load("my.npz")
+    right = 100 * (loaded.predict(arrays["x_test"]) == arrays["y_test"]).mean()
+    chosen = model["seeds"].index(model["chosen_seed"])
+    assert right == pytest.approx(model["test_accuracy"][chosen])
+    assert told.data["random_search"]["drawn"] == 3
+    assert told.data["random_search"]["target"] == told.data["valid_accuracy"]
+    # The same again trains nothing, and says the same.
+    models_before = {f: f.stat().st_mtime_ns for f in Path(model["folder"]).glob("weights-*")}
+    shown = lab(*options, "-o", "r").words
+    assert "Trained anew in full with 2 seeds that the search did not use (2, 3)" in shown
+    assert "of 3 random evaluations in the folder" in shown
+    assert f"load_model('{model['folder']}', run_code=True).predict(images)" in shown
+    assert models_before == {f: f.stat().st_mtime_ns for f in models_before}
+
+
+def test_without_safetensors_it_says_that_there_will_be_no_model(monkeypatch, capsys):
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    assert not models.can_keep_models()
+    told = " ".join(capsys.readouterr().err.split())
+    assert "safetensors is not installed, so the search will end without a model" in told
 
 
 def test_what_fails_in_training_is_told(lab, mine, tmp_path):
@@ -165,7 +221,7 @@ def test_what_is_wrong_is_said(lab, mine, change, words):
 
 
 def test_a_space_of_one_s_own_needs_networks(lab, mine):
-    told = lab("search", *mine[:2], "--data", "my.npz")
+    told = lab("search", *mine[:2], *NO_MODEL, "--data", "my.npz")
     assert told.code == 1
     assert "There are no networks of the space 'mine' here." in " ".join(told.err.split())
 
