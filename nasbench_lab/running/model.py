@@ -23,7 +23,8 @@ from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from nasbench_lab.trainer.benchmark import TrainingBenchmark
-    from nasbench_lab.trainer.saved_models import About, SavedModel
+    from nasbench_lab.trainer.model_file import About
+    from nasbench_lab.trainer.saved_models import SavedModel
     from nasbench_lab.trainer.training import Training
 
 CHECKPOINT_S = 10.0
@@ -95,11 +96,11 @@ def keep_model(
         TrainingError: Memory runs out, or a user's network fails or cannot be saved.
         DataFolderError: Something cannot be written.
     """
+    from nasbench_lab.trainer.model_file import read_about
     from nasbench_lab.trainer.saved_models import (
         checkpoint_file,
         load_model,
         model_key,
-        read_about,
         write_model,
     )
     from nasbench_lab.trainer.training import train

@@ -11,26 +11,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nasbench_lab.bounded_files import check_regular, errors_of
 from nasbench_lab.errors import (
     DataError,
-    MissingSourceError,
     QueryError,
     TableFileError,
     TrainingError,
     UnsafeFileError,
     short,
 )
-from nasbench_lab.files import content_checksum, nearest_file, sha256
+from nasbench_lab.files import content_checksum, sha256
 from nasbench_lab.guard import kept_generators
 from nasbench_lab.spaces import Architecture, ChainSpace, SearchSpace, get_space
 from nasbench_lab.trainer.benchmark import TrainingBenchmark
@@ -38,124 +36,29 @@ from nasbench_lab.trainer.built import network_by
 from nasbench_lab.trainer.chain import build_chain
 from nasbench_lab.trainer.checkpoints import read_checkpoint
 from nasbench_lab.trainer.data import image_array
-from nasbench_lab.trainer.entries import read_entry, write_entry
+from nasbench_lab.trainer.entries import write_entry
+from nasbench_lab.trainer.model_file import (
+    ABOUT,
+    FORMAT,
+    About,
+    Builder,
+    Seed,
+    Shown,
+    Widths,
+    read_about,
+)
 from nasbench_lab.trainer.networks import build_network
-from nasbench_lab.trainer.recipe import Recipe
 from nasbench_lab.trainer.training import Training, choose_device, trained_as, training_key
 from nasbench_lab.user_code.code import Code
 from nasbench_lab.user_code.functions import FileFunction, TakenFunction, taken_function
 
-FORMAT = 1
-"""Version of the folders."""
-
-ABOUT, CODE = "model.json", "code"
-"""The file that says what a model is, and the folder of a user's code."""
-
-_MOST = 1 << 24
-"""The most bytes of ``model.json``."""
+CODE = "code"
+"""The folder of a user's code."""
 
 _BATCH = 512
 """Images that a network sees at once."""
 
 _DEPENDS_ON = "architecture, recipe, data, seed"
-
-
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Shown(_Content):
-    """The images that a model was trained on.
-
-    Attributes:
-        name: The name of the data set.
-        checksum: Its ``ImageData.checksum``.
-        shape: Height, width and channels.
-        classes: The number of classes.
-        mean: Of each channel, for normalisation.
-        std: Of each channel, likewise.
-    """
-
-    name: str
-    checksum: str
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
-    classes: Annotated[int, Field(ge=2)]
-    mean: tuple[float, ...]
-    std: tuple[PositiveFloat, ...]
-
-
-class Builder(_Content):
-    """A user's function that builds networks.
-
-    Attributes:
-        function: Its name.
-        module: The module in the folder ``code`` that defines it; None if it was given as an object,
-            whose code is not kept.
-        checksums: The SHA-256 of each module in that folder.
-    """
-
-    function: str
-    module: Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")] | None
-    checksums: dict[Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")], str]
-
-
-class Widths(_Content):
-    """The options of a space of chains, see ``ChainSpace``."""
-
-    filters: tuple[PositiveInt, ...]
-    units: tuple[PositiveInt, ...]
-
-
-class Seed(_Content):
-    """What came of a seed.
-
-    Attributes:
-        seed: The seed.
-        accuracies: After the last epoch, in per cent, by split.
-        weights: The SHA-256 of the file of weights.
-    """
-
-    seed: NonNegativeInt
-    accuracies: dict[str, float]
-    weights: str
-
-
-class About(_Content):
-    """What ``model.json`` says.
-
-    Attributes:
-        format: The version of the folder.
-        key: A checksum of all that the trainings depend on.
-        made_with: The versions of nasbench-lab and PyTorch.
-        space: The name of the space.
-        chain: The options of a space of chains.
-        build: The user's function that builds the networks; None for spaces of ours.
-        architecture: Its option numbers.
-        text: The architecture in the syntax of its space.
-        recipe: Of the trainings.
-        images: The images.
-        seeds: What came of each seed.
-        chosen: The seed with the best validation accuracy, whose weights are loaded.
-        parameters: In millions.
-        flops: Multiply-adds per image, in millions.
-        device: Where it was trained.
-    """
-
-    format: Literal[1]
-    key: str
-    made_with: dict[str, str]
-    space: str
-    chain: Widths | None
-    build: Builder | None
-    architecture: tuple[int, ...]
-    text: str
-    recipe: Recipe
-    images: Shown
-    seeds: tuple[Seed, ...]
-    chosen: int
-    parameters: float
-    flops: float
-    device: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,31 +164,6 @@ def load_model(
     network.load_state_dict(weights, assign=function is None)
     network.eval().requires_grad_(False)
     return SavedModel(network.to(where), chosen, about)
-
-
-def read_about(folder: Path) -> About:
-    """What a folder says of its model.
-
-    Raises:
-        MissingSourceError: There is no model.
-        TableFileError: The file is damaged, or of another version.
-    """
-    file = folder / ABOUT
-    if not file.exists():
-        raise MissingSourceError(
-            f"There is no model in {folder}: it has no {ABOUT}.{nearest_file(folder)}"
-        )
-    with errors_of(file):
-        if check_regular(file) > _MOST or file.stat().st_size > _MOST:
-            raise TableFileError(f"it has more than {_MOST:,} bytes")
-        entry = read_entry(file, "model")
-        if entry is None or entry.get("format") != FORMAT:
-            raise TableFileError("it is of another version of nasbench-lab. Install that")
-        about = About.model_validate(entry)
-        channels = about.images.shape[2]
-        if not len(about.images.mean) == len(about.images.std) == channels:
-            raise TableFileError(f"expected a mean and a deviation for each of {channels} channels")
-        return about
 
 
 def weights_file(folder: Path, seed: int) -> Path:

@@ -27,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from small_data import short, small_digits
 
 from nasbench_lab.spaces import ChainSpace, get_space
-from nasbench_lab.trainer import saved_models
+from nasbench_lab.trainer import model_file
 from nasbench_lab.trainer.benchmark import TrainingBenchmark
 from nasbench_lab.trainer.saved_models import checkpoint_file, layers_of, write_model
 from nasbench_lab.trainer.training import train
@@ -380,6 +380,6 @@ def test_what_is_no_file_is_not_read(folder, monkeypatch):
     os.mkfifo(weights(folder))
     with pytest.raises(TableFileError, match="device, a pipe or a socket"):
         lab.load_model(folder)
-    monkeypatch.setattr(saved_models, "_MOST", 10)
+    monkeypatch.setattr(model_file, "_MOST", 10)
     with pytest.raises(TableFileError, match="more than 10 bytes"):
         lab.load_model(folder)
