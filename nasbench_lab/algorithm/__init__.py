@@ -10,6 +10,7 @@ from nasbench_lab.algorithm.hyperparameters import (
     hyperparameters_of,
     takes_history,
 )
+from nasbench_lab.algorithm.needs import installing, lacking, need
 from nasbench_lab.algorithm.work import Work
 
 __all__ = [
@@ -29,5 +30,8 @@ __all__ = [
     "check_number",
     "check_proxies",
     "hyperparameters_of",
+    "installing",
+    "lacking",
+    "need",
     "takes_history",
 ]

@@ -89,6 +89,9 @@ class SearchAlgorithm(ABC):
     needs_torch: ClassVar[bool] = False
     """Whether it searches only where PyTorch is installed; it is listed everywhere."""
 
+    needs: ClassVar[str] = ""
+    """The package that it searches with, such as ``"optuna"``; an extra of that name installs it."""
+
     def __init__(
         self,
         space: SearchSpace,
@@ -154,6 +157,11 @@ class SearchAlgorithm(ABC):
         passes after these epochs are charged by the clock ``every_epoch`` only.
         """
         return False
+
+    @property
+    def watches_epochs(self) -> bool:
+        """Whether ``should_stop`` is to see every epoch: where it is overridden."""
+        return type(self).should_stop is not SearchAlgorithm.should_stop
 
     def trial(self, architecture: Architecture, epoch: int | None = None) -> Trial:
         """A new trial of an architecture, with the next number."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from typing import Any
 
 import typer
@@ -63,9 +62,8 @@ def list_tables(as_json: Json = False) -> None:
 @list_app.command("algorithms")
 def list_algorithms(as_json: Json = False) -> None:
     """List all search algorithms with their hyperparameters."""
-    from nasbench_lab.algorithm import all_hyperparameters
+    from nasbench_lab.algorithm import all_hyperparameters, lacking
     from nasbench_lab.registry import algorithm_class, algorithm_modules
-    from nasbench_lab.trainer import INSTALL_TORCH
 
     rows = []
     for name in sorted(algorithm_modules()):
@@ -79,7 +77,7 @@ def list_algorithms(as_json: Json = False) -> None:
             {
                 "algorithm": name,
                 "what": (module.__doc__ or "").strip().partition("\n")[0],
-                "needs": INSTALL_TORCH if cls.needs_torch and not find_spec("torch") else "",
+                "needs": lacking(cls),
                 "hyperparameters": known
                 if as_json
                 else ", ".join(f"{key}={value}" for key, value in known.items()),

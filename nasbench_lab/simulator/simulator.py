@@ -123,8 +123,7 @@ class Run:
         self.resumes = resumes(benchmark.clock)
         self.free_misses = benchmark.missing == "free"
         self.is_table = isinstance(benchmark, TableBenchmark)
-        watching = type(algorithm).should_stop is not SearchAlgorithm.should_stop
-        self.shown = benchmark.fidelities if watching else ()
+        self.shown = benchmark.fidelities if algorithm.watches_epochs else ()
         self.known: Sequence[tuple[Architecture, Evaluation]] = ()
         self.candidates: deque[Architecture] = deque()
         self.settings: dict[str, Any] | None = None

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from nasbench_lab.algorithm import installing
 from nasbench_lab.errors import MissingPackageError
 
 if TYPE_CHECKING:
@@ -55,9 +56,6 @@ __all__ = [
 ]
 
 
-INSTALL_TORCH = "pip install 'nasbench-lab[train]'"
-
-
 def need_torch() -> None:
     """Refuses to go on without PyTorch, before any work is done.
 
@@ -65,7 +63,7 @@ def need_torch() -> None:
         MissingPackageError: PyTorch is not installed.
     """
     if find_spec("torch") is None:
-        raise MissingPackageError(f"This needs PyTorch: {INSTALL_TORCH}")
+        raise MissingPackageError(f"This needs PyTorch: {installing('train')}")
 
 
 def need_safetensors() -> None:
