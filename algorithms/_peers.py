@@ -16,7 +16,7 @@ import numpy as np
 from algorithms._numbers import squarable
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, need
 from nasbench_lab.errors import HyperparameterError, InvalidArchitectureError
-from nasbench_lab.spaces import Architecture, SearchSpace
+from nasbench_lab.spaces import SearchSpace
 
 MOST_REFUSALS = 20
 """After so many proposals that are no architectures of the space, one is drawn uniformly."""
@@ -234,6 +234,4 @@ def quiet() -> Iterator[None]:
 def names_of(space: SearchSpace) -> list[str]:
     """A name for each decision, all different."""
     names = [decision.name for decision in space.decisions]
-    return [
-        name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)
-    ]
+    return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]

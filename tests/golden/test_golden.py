@@ -19,6 +19,7 @@ from one_shot import (
     BY_HISTORY,
     BY_PROXIES,
     EVALUATING,
+    PEERS,
     RUNNABLE_BY_PROXIES,
     RUNNABLE_ONE_SHOT,
     is_one_shot,
@@ -63,10 +64,11 @@ def test_trace_is_the_golden_one(algorithm, table):
 
 
 def test_no_algorithm_lacks_a_golden_trace():
-    assert set(json.loads(FILE.read_text())) == set(algorithm_modules())
+    # What an optimiser of another package asks changes with the version of that package.
+    assert set(json.loads(FILE.read_text())) == set(algorithm_modules()) - set(PEERS)
 
 
 if __name__ == "__main__":
-    names = sorted(algorithm_modules())
+    names = sorted(set(algorithm_modules()) - set(PEERS))
     golden = {name: {table: trace_of(name, table) for table in tables_of(name)} for name in names}
     FILE.write_text(json.dumps(golden) + "\n")

@@ -65,11 +65,14 @@ BY_HISTORY = ["quantile_transfer", "rgpe", "transfer_bounding_box", "transfer_ze
 BY_PREDICTORS = list(_SMALL_PREDICTORS)
 """The algorithms that learn a predictor."""
 
+PEERS = [name for name in algorithm_modules() if algorithm_class(name).needs]
+"""The algorithms that other packages propose for; what they ask changes with those."""
+
 EVALUATING = [
     name
     for name in algorithm_modules()
     if not is_one_shot(name)
-    and name not in (*BY_PROXIES, *BY_HISTORY)
+    and name not in (*BY_PROXIES, *BY_HISTORY, *PEERS)
     and (find_spec("torch") or not algorithm_class(name).needs_torch)
 ]
 """All others that can run here: they search any benchmark, for as long as there is budget."""
