@@ -9,7 +9,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,7 +57,6 @@ class Peer(SearchAlgorithm):
     Args:
         space: The space to search.
         settings: More arguments of the package's optimiser, by the package's own names.
-        several: Whether the optimiser can learn several losses.
         **kwargs: ``seed``, ``maximize``, ``fidelities`` and ``weights`` of ``SearchAlgorithm``.
 
     Attributes:
@@ -69,7 +68,10 @@ class Peer(SearchAlgorithm):
         HyperparameterError: A value does not fit.
     """
 
-    knows_constraints: ClassVar[bool] = False
+    learns_several: bool = False
+    """Whether the optimiser can learn several losses."""
+
+    knows_constraints: bool = False
     """Whether the optimiser is told violations; else the worst score stands for them."""
 
     def __init__(
@@ -77,7 +79,6 @@ class Peer(SearchAlgorithm):
         space: SearchSpace,
         *,
         settings: Mapping[str, Any] | None = None,
-        several: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
@@ -87,7 +88,7 @@ class Peer(SearchAlgorithm):
                 f"Expected a mapping from names to values for settings but got {settings!r}."
             )
         self.settings = dict(settings or {})
-        self.n_losses = len(self.maximize) if several and self._weights is None else 1
+        self.n_losses = len(self.maximize) if self.learns_several and self._weights is None else 1
         self._seed = int(self.rng.integers(2**31 - 1))
         self._n_proposals = 0
         # By the number of a trial that runs: the number of its proposal.

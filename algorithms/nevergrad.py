@@ -39,6 +39,7 @@ class Nevergrad(Peer):
     """
 
     needs = "nevergrad"
+    learns_several = True
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class Nevergrad(Peer):
     ) -> None:
         check_number("planned", planned, whole=True, low=1)
         self.optimizer, self.planned = optimizer, planned
-        super().__init__(space, settings=settings, several=True, **kwargs)
+        super().__init__(space, settings=settings, **kwargs)
 
     def begin(self, seed: int) -> Any:
         import nevergrad

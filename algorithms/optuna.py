@@ -86,12 +86,12 @@ class Optuna(Peer):
         if sampler == "cmaes":
             need("cmaes", "optuna")
         self.sampler, self.pruner = sampler, pruner
+        self.learns_several = sampler != "cmaes" and pruner == "none"
         self.knows_constraints = sampler in KNOWING_CONSTRAINTS
         self.pruner_settings = dict(pruner_settings or {})
         self._process = DecisionProcess(space)
         self._names = names_of(space)
-        several = sampler != "cmaes" and pruner == "none"
-        super().__init__(space, settings=settings, several=several, **kwargs)
+        super().__init__(space, settings=settings, **kwargs)
 
     @property
     def watches_epochs(self) -> bool:

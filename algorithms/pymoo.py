@@ -74,8 +74,9 @@ class Pymoo(Peer):
         check_choice("algorithm", algorithm, tuple(ALGORITHMS))
         check_number("population_size", population_size, whole=True, low=4)
         self.algorithm, self.population_size = algorithm, population_size
+        self.learns_several = algorithm in SEVERAL
         self._names = names_of(space)
-        super().__init__(space, settings=settings, several=algorithm in SEVERAL, **kwargs)
+        super().__init__(space, settings=settings, **kwargs)
 
     def begin(self, seed: int) -> Any:
         from importlib import import_module

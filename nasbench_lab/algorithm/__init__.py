@@ -10,7 +10,7 @@ from nasbench_lab.algorithm.hyperparameters import (
     hyperparameters_of,
     takes_history,
 )
-from nasbench_lab.algorithm.needs import installing, lacking, need
+from nasbench_lab.algorithm.needs import installing, need, packages_of
 from nasbench_lab.algorithm.work import Work
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
     "check_proxies",
     "hyperparameters_of",
     "installing",
-    "lacking",
     "need",
+    "packages_of",
     "takes_history",
 ]

@@ -8,13 +8,10 @@ from nasbench_lab.algorithm.algorithm import SearchAlgorithm
 from nasbench_lab.errors import MissingPackageError
 
 
-def lacking(cls: type[SearchAlgorithm]) -> str:
-    """What installs the package that an algorithm needs and that is absent here; else nothing."""
-    extras = {"torch": "train"} if cls.needs_torch else {}
-    if cls.needs:
-        extras[cls.needs] = cls.needs
-    absent = [extra for package, extra in extras.items() if find_spec(package) is None]
-    return installing(*absent) if absent else ""
+def packages_of(cls: type[SearchAlgorithm]) -> dict[str, str]:
+    """The optional packages that an algorithm needs, and the extra that installs each."""
+    packages = {"torch": "train"} if cls.needs_torch else {}
+    return {**packages, cls.needs: cls.needs} if cls.needs else packages
 
 
 def installing(*extras: str) -> str:

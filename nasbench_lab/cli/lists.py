@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 import typer
@@ -62,7 +63,7 @@ def list_tables(as_json: Json = False) -> None:
 @list_app.command("algorithms")
 def list_algorithms(as_json: Json = False) -> None:
     """List all search algorithms with their hyperparameters."""
-    from nasbench_lab.algorithm import all_hyperparameters, lacking
+    from nasbench_lab.algorithm import all_hyperparameters, installing, packages_of
     from nasbench_lab.registry import algorithm_class, algorithm_modules
 
     rows = []
@@ -72,12 +73,15 @@ def list_algorithms(as_json: Json = False) -> None:
         except AlgorithmFileError as error:  # of a plug-in that is broken
             errors.print(f"Warning: {error}", markup=False, highlight=False, soft_wrap=True)
             continue
+        absent = [
+            extra for package, extra in packages_of(cls).items() if find_spec(package) is None
+        ]
         module, known = sys.modules[cls.__module__], all_hyperparameters(cls)
         rows.append(
             {
                 "algorithm": name,
                 "what": (module.__doc__ or "").strip().partition("\n")[0],
-                "needs": lacking(cls),
+                "needs": installing(*absent) if absent else "",
                 "hyperparameters": known
                 if as_json
                 else ", ".join(f"{key}={value}" for key, value in known.items()),

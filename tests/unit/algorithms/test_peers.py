@@ -29,7 +29,8 @@ CONDITIONAL = SearchSpace(
 @pytest.fixture
 def without_packages(monkeypatch):
     """A machine on which none of the packages is installed."""
-    monkeypatch.setattr("nasbench_lab.algorithm.needs.find_spec", lambda name: None)
+    for module in ("algorithm.needs", "cli.lists"):
+        monkeypatch.setattr(f"nasbench_lab.{module}.find_spec", lambda name: None)
 
 
 @pytest.mark.parametrize("name", PEERS)
