@@ -48,6 +48,7 @@ from nasbench_lab.cli.tables import (
 from nasbench_lab.cli.train import BUILD_EXAMPLES, VALIDATE_EXAMPLES, build_table, validate
 from nasbench_lab.cli.transfer import TRANSFER_EXAMPLES, transfer
 from nasbench_lab.cli.verify import VERIFY_EXAMPLES, verify
+from nasbench_lab.cli.watch import WATCH_EXAMPLES, watch
 from nasbench_lab.errors import (
     NasbenchLabError,
     text_of,
@@ -97,6 +98,7 @@ app.command("supernet", epilog=SUPERNET_EXAMPLES, cls=HeavyCommand)(supernet)
 app.command("grade", epilog=GRADE_EXAMPLES, cls=HeavyCommand)(grade)
 app.command("transfer", epilog=TRANSFER_EXAMPLES, cls=HeavyCommand)(transfer)
 app.command("verify", epilog=VERIFY_EXAMPLES, cls=HeavyCommand)(verify)
+app.command("watch", epilog=WATCH_EXAMPLES, cls=HeavyCommand)(watch)
 app.command("describe", epilog=DESCRIBE_EXAMPLES)(describe)
 app.command("query", epilog=QUERY_EXAMPLES)(query)
 app.command("best", epilog=BEST_EXAMPLES)(best)

@@ -75,14 +75,9 @@ class Watcher:
         return [self._of_all(standing, self.trace), *workers]
 
     def _of_all(self, standing: Standing, trace: Trace) -> Line:
-        limits = self.budget.limits()
-        spent = {
-            "evaluations": float(trace.charged.sum()),
-            "seconds": standing.seconds,
-            "epochs": float(trace.epochs()[-1]) if len(trace) else 0.0,
-        }
-        unit = max(limits, key=lambda unit: spent[unit] / limits[unit])
-        done, total = spent[unit], float(limits[unit])
+        from nasbench_lab.running.live import spent
+
+        done, total = spent(trace, self.budget, standing.seconds)
         rate = done / standing.seconds if standing.seconds and done else math.nan
         parts = [f"{len(trace)} evaluated"]
         if failed := len(trace.reasons):

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -23,9 +24,22 @@ if TYPE_CHECKING:
 
     from nasbench_lab.results.result import Result
 
-__all__ = ["page_environment", "policy", "render", "style", "write_report"]
+__all__ = [
+    "LIVE",
+    "filled",
+    "fragment",
+    "page_environment",
+    "plots",
+    "policy",
+    "render",
+    "style",
+    "write_report",
+]
 
 _HERE = Path(__file__).parent
+
+LIVE = _HERE / "live.js"
+"""The script of pages that a server changes."""
 
 
 def write_report(
@@ -58,22 +72,56 @@ def write_report(
     return path
 
 
-def render(result: Result, reference: str | None = None, predictors: Sequence[str] = ()) -> str:
+def render(
+    result: Result,
+    reference: str | None = None,
+    predictors: Sequence[str] = (),
+    script: str = "",
+) -> str:
     """The report of a result as HTML; the same result gives the same text.
 
     See ``write_report``.
+
+    Args:
+        result: As there.
+        reference: As there.
+        predictors: As there.
+        script: More that the page runs. It may ask the server that the page comes from.
+    """
+    return filled("page.html", script, **_contents(result, reference, predictors))
+
+
+def filled(template: str, script: str = "", **contents: Any) -> str:
+    """A page of this folder as HTML, with the report's style and script.
+
+    Args:
+        template: The name of its template.
+        script: More that the page runs. It may ask the server that the page comes from.
+        contents: What the template shows; all text is escaped.
     """
     from markupsafe import Markup
 
-    sheet, script = style(), Markup((_HERE / "report.js").read_text("utf-8"))
+    sheet = style()
+    scripts = Markup((_HERE / "report.js").read_text("utf-8") + script)
+    return fragment(
+        template,
+        style=sheet,
+        script=scripts,
+        policy=policy(sheet, scripts, asks=bool(script)),
+        **contents,
+    )
+
+
+def fragment(template: str, **contents: Any) -> str:
+    """A part of a page as HTML; arguments as for ``filled``."""
+    return str(_environment().get_template(template).render(**contents))
+
+
+@cache
+def _environment() -> Environment:
     environment = page_environment(_HERE)
     environment.filters["breakable"] = _breakable
-    return environment.get_template("page.html").render(
-        style=sheet,
-        script=script,
-        policy=policy(sheet, script),
-        **_contents(result, reference, predictors),
-    )
+    return environment
 
 
 def page_environment(folder: Path) -> Environment:
@@ -96,13 +144,35 @@ def style() -> Markup:
     return Markup((_HERE / "report.css").read_text("utf-8"))
 
 
-def policy(style: str, script: str | None = None) -> str:
-    """The Content-Security-Policy of a page with this style and this script, and no other."""
+def policy(style: str, script: str | None = None, *, asks: bool = False) -> str:
+    """The Content-Security-Policy of a page with this style and this script, and no other.
+
+    Args:
+        style: The style.
+        script: The script.
+        asks: Whether the script may ask the server that the page comes from.
+    """
     scripts = "" if script is None else f"script-src '{_sum(script)}'; "
+    asked = "connect-src 'self'; " if asks else ""
     return (
-        f"default-src 'none'; style-src '{_sum(style)}'; {scripts}"
+        f"default-src 'none'; style-src '{_sum(style)}'; {scripts}{asked}"
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
+
+
+def plots(result: Result) -> dict[str, Any]:
+    """What ``plots.html`` shows: the controls and frames of the plots, and the data of their lines."""
+    from nasbench_lab.report import contents
+    from nasbench_lab.report.data import page_data
+    from nasbench_lab.stats import Axis
+
+    data = page_data(result)
+    return {
+        "result": result,
+        "data": data,
+        "axes": {a: any(a in t["axes"] for t in data["tables"]) for a in get_args(Axis)},
+        "goal_words": contents.goal_words(result),
+    }
 
 
 def _breakable(text: str) -> Markup:
@@ -123,14 +193,13 @@ def _contents(result: Result, reference: str | None, predictors: Sequence[str]) 
     from nasbench_lab.experiment.toml import to_toml
     from nasbench_lab.report import contents, methods
     from nasbench_lab.report.citations import citations
-    from nasbench_lab.report.data import page_data, to_json
+    from nasbench_lab.report.data import to_json
     from nasbench_lab.report.explained import explanations
     from nasbench_lab.report.predicted import predictions
-    from nasbench_lab.stats import Axis
 
     if not result.tables_with_runs:
         raise ExperimentError("There are no finished runs to report.")
-    data = page_data(result)
+    drawn = plots(result)
     diagrams = contents.friedman_diagrams(result)
     explained = explanations(result)
     predicted = predictions(result, predictors)
@@ -139,16 +208,13 @@ def _contents(result: Result, reference: str | None, predictors: Sequence[str]) 
     return {
         "title": f"{counted(len(result.algorithms), 'algorithm')} on "
         f"{counted(len(result.benchmarks), 'table')}",
-        "result": result,
-        "data": data,
-        "axes": {a: any(a in t["axes"] for t in data["tables"]) for a in get_args(Axis)},
-        "json": Markup(to_json(data)),
+        **drawn,
+        "json": Markup(to_json(drawn["data"])),
         "budget": str(result.experiment.budget),
         "seeds": methods.seeds_in_words(result.experiment.seeds),
         "described_tables": contents.described_tables(result),
         "platforms": contents.platforms(result),
         "toml": to_toml(result.experiment),
-        "goal_words": contents.goal_words(result),
         "notes": [*result.notes_on_origin(), *result.notes()],
         "result_tables": contents.result_tables(result, reference),
         "reference": reference,

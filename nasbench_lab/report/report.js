@@ -1,7 +1,8 @@
 "use strict";
 // Draws the page's plots from the JSON in #data. What is drawn follows the form #controls.
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+
+// The plots that are on the page now. Returns what draws them anew from other data of the same kind.
+function drawReport(data) {
   const form = document.getElementById("controls");
   const BEYOND = 1e300; // stands for infinity, as in data.py
   const SVG = "http://www.w3.org/2000/svg";
@@ -382,43 +383,50 @@
   const plots = [...document.querySelectorAll(".plot[data-plot]")];
   const drawAll = () => plots.forEach(drawPlot);
 
-  if (form) {
-    const boxes = [...form.querySelectorAll('input[name="algorithm"]')];
-    const all = form.elements.all;
-    form.addEventListener("change", (event) => {
-      if (event.target === all) boxes.forEach((box) => { box.checked = all.checked; });
-      else if (all) {
-        const on = boxes.filter((box) => box.checked).length;
-        all.checked = on === boxes.length;
-        all.indeterminate = on > 0 && on < boxes.length;
-      }
-      // Other points may stand along another axis.
-      if (["axis", "table"].includes(event.target.name)) plots.forEach((plot) => { plot.reading = undefined; });
-      drawAll();
-    });
-    form.addEventListener("submit", (event) => event.preventDefault());
-    for (const plot of plots) {
-      const range = plot.querySelector(".reader input"), svg = plot.querySelector("svg.canvas");
-      if (!range) continue;
-      range.addEventListener("input", () => { plot.reading = Number(range.value); read(plot); });
-      svg.addEventListener("pointermove", (event) => {
-        if (!plot.content) return;
-        const { content, x, from } = plot.content;
-        // Half a pixel more, so that a point counts from its own place on.
-        const value = x.at(event.clientX - svg.getBoundingClientRect().left + 0.5);
-        const next = content.points.findIndex((p, i) => i >= from && p > value);
-        range.value = plot.reading = Math.max(from, (next < 0 ? content.points.length : next) - 1);
-        read(plot);
-      });
+  const boxes = [...form.querySelectorAll('input[name="algorithm"]')];
+  const all = form.elements.all;
+  form.addEventListener("change", (event) => {
+    if (event.target === all) boxes.forEach((box) => { box.checked = all.checked; });
+    else if (all) {
+      const on = boxes.filter((box) => box.checked).length;
+      all.checked = on === boxes.length;
+      all.indeterminate = on > 0 && on < boxes.length;
     }
+    // Other points may stand along another axis.
+    if (["axis", "table"].includes(event.target.name)) plots.forEach((plot) => { plot.reading = undefined; });
     drawAll();
-    const resized = new ResizeObserver((entries) => {
-      for (const { target } of entries) {
-        if (target.viewBox.baseVal.width !== roomOf(target)) drawPlot(target.closest(".plot"));
-      }
+  });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  for (const plot of plots) {
+    const range = plot.querySelector(".reader input"), svg = plot.querySelector("svg.canvas");
+    if (!range) continue;
+    range.addEventListener("input", () => { plot.reading = Number(range.value); read(plot); });
+    svg.addEventListener("pointermove", (event) => {
+      if (!plot.content) return;
+      const { content, x, from } = plot.content;
+      // Half a pixel more, so that a point counts from its own place on.
+      const value = x.at(event.clientX - svg.getBoundingClientRect().left + 0.5);
+      const next = content.points.findIndex((p, i) => i >= from && p > value);
+      range.value = plot.reading = Math.max(from, (next < 0 ? content.points.length : next) - 1);
+      read(plot);
     });
-    plots.forEach((plot) => resized.observe(plot.querySelector("svg.canvas")));
   }
+  drawAll();
+  const resized = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.viewBox.baseVal.width !== roomOf(target)) drawPlot(target.closest(".plot"));
+    }
+  });
+  plots.forEach((plot) => resized.observe(plot.querySelector("svg.canvas")));
+  return (next) => {
+    data = next;
+    drawAll();
+  };
+}
+
+(() => {
+  const json = document.getElementById("data");
+  if (json) drawReport(JSON.parse(json.textContent));
 
   // Theme, tables, copying, printing
 

@@ -143,6 +143,24 @@ def experiment_of(
     )
 
 
+def spent(trace: Trace, budget: Budget, seconds: float) -> tuple[float, float]:
+    """How much of a budget a search has spent, and its limit, of that limit which is nearest.
+
+    Args:
+        trace: The search so far.
+        budget: Its budget.
+        seconds: Since it began.
+    """
+    limits = budget.limits()
+    amounts = {
+        "evaluations": float(trace.charged.sum()),
+        "seconds": seconds,
+        "epochs": float(trace.epochs()[-1]) if len(trace) else 0.0,
+    }
+    unit = max(limits, key=lambda unit: amounts[unit] / limits[unit])
+    return amounts[unit], float(limits[unit])
+
+
 @dataclass
 class LiveSearch:
     """A search in real time, in the place of ``simulate``.

@@ -1,0 +1,83 @@
+
+// Follows what the server of this page says. `shown` is the version that a report is of, else null.
+(() => {
+  const SECOND = 1000;
+  const at = (id) => document.getElementById(id);
+  let drawing = false, version = "", frames = "", draw = null;
+
+  async function ask(what) {
+    const answer = await fetch(what, { cache: "no-store" });
+    if (!answer.ok) throw new Error(`${answer.status}`);
+    return answer.json();
+  }
+
+  function put(node, html) {
+    // What is the same stays, with what is selected in it.
+    if (node.told !== html) node.innerHTML = node.told = html;
+  }
+
+  function say(node, text) {
+    node.hidden = !text;
+    if (node.textContent !== text) node.textContent = text;
+  }
+
+  // The controls as they stand, to be set again in new frames, where other tables may have joined.
+  function choices() {
+    const form = at("controls");
+    if (!form) return () => {};
+    const table = form.elements.table.selectedOptions[0]?.textContent;
+    const boxes = new Map([...form.querySelectorAll("input")].map((box) => [box.name + box.value, box.checked]));
+    return () => {
+      for (const option of at("controls").elements.table.options) {
+        if (option.textContent === table) option.selected = true;
+      }
+      for (const box of at("controls").querySelectorAll("input")) {
+        box.checked = boxes.get(box.name + box.value) ?? box.checked;
+      }
+    };
+  }
+
+  async function drawPlots() {
+    drawing = true;
+    const began = performance.now();
+    try {
+      const next = await ask("plots");
+      say(at("undrawn"), next.problem ? `The plots cannot be drawn: ${next.problem}` : "");
+      if (next.html !== frames) {
+        const choose = choices();
+        at("plots").innerHTML = frames = next.html;
+        draw = null;
+        if (next.data) choose();
+      }
+      if (draw) draw(next.data);
+      else if (next.data) draw = drawReport(next.data);
+      version = next.version;
+    } finally {
+      // What is watched needs the processor more than this page does.
+      setTimeout(() => { drawing = false; }, Math.max(SECOND, 4 * (performance.now() - began)));
+    }
+  }
+
+  async function follow() {
+    try {
+      const state = await ask("state");
+      if (shown !== null ? !state.report || state.version !== shown : state.report) {
+        location.reload();
+        return;
+      }
+      if (shown === null) {
+        document.title = state.title;
+        put(at("state"), state.html);
+        say(at("lost"), "");
+        if (state.version !== version && !drawing) await drawPlots();
+      }
+    } catch (error) {
+      if (shown === null) {
+        say(at("lost"), "The server does not answer. It has ended, or is out of reach; this is what it said last.");
+      }
+    }
+    setTimeout(follow, SECOND);
+  }
+
+  follow();
+})();
