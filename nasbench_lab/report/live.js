@@ -5,10 +5,14 @@
   const at = (id) => document.getElementById(id);
   let drawing = false, version = "", frames = "", draw = null;
 
+  // What the server says; null if it does not.
   async function ask(what) {
-    const answer = await fetch(what, { cache: "no-store" });
-    if (!answer.ok) throw new Error(`${answer.status}`);
-    return answer.json();
+    try {
+      const answer = await fetch(what, { cache: "no-store" });
+      return answer.ok ? await answer.json() : null;
+    } catch {
+      return null;
+    }
   }
 
   function put(node, html) {
@@ -39,9 +43,8 @@
 
   async function drawPlots() {
     drawing = true;
-    const began = performance.now();
-    try {
-      const next = await ask("plots");
+    const next = await ask("plots");
+    if (next) {
       say(at("undrawn"), next.problem ? `The plots cannot be drawn: ${next.problem}` : "");
       if (next.html !== frames) {
         const choose = choices();
@@ -52,31 +55,33 @@
       if (draw) draw(next.data);
       else if (next.data) draw = drawReport(next.data);
       version = next.version;
-    } finally {
-      // What is watched needs the processor more than this page does.
-      setTimeout(() => { drawing = false; }, Math.max(SECOND, 4 * (performance.now() - began)));
+    }
+    // What is watched needs the processor more than this page does.
+    setTimeout(() => { drawing = false; }, 2 * SECOND * (next?.took_s ?? 1));
+  }
+
+  async function look() {
+    const state = await ask("state");
+    if (!state) {
+      if (shown === null) {
+        say(at("lost"), "The server does not answer. It has ended, or is out of reach; this is what it said last.");
+      }
+    } else if (shown !== null ? !state.report || state.version !== shown : state.report) {
+      location.reload();
+    } else if (shown === null) {
+      document.title = state.title;
+      put(at("state"), state.html);
+      say(at("lost"), "");
+      if (state.version !== version && !drawing) await drawPlots();
     }
   }
 
   async function follow() {
     try {
-      const state = await ask("state");
-      if (shown !== null ? !state.report || state.version !== shown : state.report) {
-        location.reload();
-        return;
-      }
-      if (shown === null) {
-        document.title = state.title;
-        put(at("state"), state.html);
-        say(at("lost"), "");
-        if (state.version !== version && !drawing) await drawPlots();
-      }
-    } catch (error) {
-      if (shown === null) {
-        say(at("lost"), "The server does not answer. It has ended, or is out of reach; this is what it said last.");
-      }
+      await look();
+    } finally {
+      setTimeout(follow, SECOND);
     }
-    setTimeout(follow, SECOND);
   }
 
   follow();

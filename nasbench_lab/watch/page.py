@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ class Pages:
         self.folder = folder
         self._watched = WatchedResult(folder)
         self._looking, self._drawing = threading.Lock(), threading.Lock()
-        self._report: tuple[str, str] = "", ""
-        self._plots: tuple[str, dict[str, Any]] = "", {}
+        # Each with the version that it is of.
+        self._report: tuple[str | None, str] = None, ""
+        self._plots: tuple[str | None, dict[str, Any]] = None, {}
 
     def page(self) -> str:
         """The page: the report of a finished result, or else the live one."""
@@ -61,6 +63,7 @@ class Pages:
             with self._looking:
                 version, result = self._watched.view().version, self._watched.result()
             if version != self._plots[0]:
+                began = time.thread_time()
                 drawn: dict[str, Any] = {"version": version, "html": "", "data": None}
                 try:
                     if result is not None:
@@ -69,6 +72,7 @@ class Pages:
                         drawn["data"] = contents["data"]
                 except Exception as error:  # such as of a table that is another now
                     drawn["problem"] = _told(error)
+                drawn["took_s"] = time.thread_time() - began
                 self._plots = version, drawn
             return self._plots[1]
 

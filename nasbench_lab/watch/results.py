@@ -198,14 +198,14 @@ def _standing(done: int, total: int, processes: Sequence[Process] | None) -> tup
     if processes is None:
         return (
             "running",
-            f"{of} are finished. This system does not say whether anybody works on more.",
+            f"{of} finished. This system does not say whether anybody works on more.",
         )
     if processes:
-        return "running", f"{of} are finished."
+        return "running", f"{of} finished."
     return (
         "stopped",
-        f"Nothing on this machine works here: {of} are finished. The command that made the result "
-        f"goes on with it.",
+        f"Nothing on this machine works here: {of} finished. The command that made the result goes "
+        f"on with it.",
     )
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 
 from nasbench_lab.errors import DataFolderError, ExperimentError
@@ -25,6 +26,8 @@ _TRIED = 20
 """How many ports are tried, one after the other."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_ALL = ("0.0.0.0", "::")
+"""What stands for all addresses of this machine."""
 
 
 class Server(ThreadingHTTPServer):
@@ -49,6 +52,9 @@ class Server(ThreadingHTTPServer):
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int | None = None) -> None:
         self.pages, self.token = Pages(folder), secrets.token_urlsafe(24)
         self.host = host
+        self.names = {*_LOOPBACK, host}
+        if host in _ALL:
+            self.names |= {name.lower() for name in (socket.gethostname(), socket.getfqdn())}
         try:
             self.address_family = socket.getaddrinfo(host, None)[0][0]
         except OSError as error:
@@ -75,9 +81,7 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """The address of the page."""
-        name = "localhost" if self.host == "::" else self.host
-        if self.host == "0.0.0.0":
-            name = socket.gethostname()
+        name = socket.gethostname() if self.host in _ALL else self.host
         name = f"[{name}]" if ":" in name else name
         return f"http://{name}:{self.server_address[1]}/{self.token}/"
 
@@ -86,14 +90,15 @@ class Server(ThreadingHTTPServer):
 
         Its port is not compared: through a tunnel it is another.
         """
-        if name in (*_LOOPBACK, self.host):
-            return True
-        if self.host in ("0.0.0.0", "::", ""):
+        if self.host in _ALL:
             with suppress(ValueError):
                 ipaddress.ip_address(name)  # no name, which somebody else could have lead here
                 return True
-            return name in (socket.gethostname().lower(), socket.getfqdn().lower())
-        return False
+        return name in self.names
+
+    def server_bind(self) -> None:
+        """Listens, without asking the network what this machine is called, as the base class does."""
+        TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing of a browser that left before it had its answer."""

@@ -76,9 +76,9 @@ def in_words(seconds: float) -> str:
     """``less than a second``, ``12 s``, ``12:30 min``, ``3:05 h``, ``2.5 days``."""
     if seconds < 1:
         return "less than a second"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
     if minutes < 60:
         return f"{minutes}:{rest:02} min"
     hours, minutes = divmod(minutes, 60)

@@ -119,6 +119,24 @@ class Trouble(Given):
         return super().evaluate(architecture, epoch, rng)
 
 
+class Gated(Given):
+    """Its evaluations, from a given one on, wait for the file ``go`` in ``folder``; the first fails."""
+
+    name = "gated"
+
+    def __init__(self, folder, first):
+        self.folder, self.first = str(folder), first
+
+    def evaluate(self, architecture, epoch=None, rng=None, since=None):
+        begun = len(list(Path(self.folder).glob("begun-*")))
+        Path(self.folder, f"begun-{begun}").touch()
+        while begun >= self.first and not Path(self.folder, "go").exists():
+            time.sleep(0.01)
+        if begun == 0:
+            raise MemoryError("no room for that many filters")
+        return super().evaluate(architecture, epoch, rng)
+
+
 class Log:
     """Notes each epoch of each training; the first process that comes to the end of epoch 2 dies.
 
