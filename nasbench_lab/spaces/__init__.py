@@ -15,6 +15,7 @@ from nasbench_lab.spaces.base import (
     SearchSpace,
 )
 from nasbench_lab.spaces.chain import ChainSpace
+from nasbench_lab.spaces.darts import DARTSSpace
 from nasbench_lab.spaces.decisions import Decision, Option
 from nasbench_lab.spaces.fcnet import fcnet
 from nasbench_lab.spaces.mlp import mlp
@@ -33,6 +34,7 @@ __all__ = [
     "Architecture",
     "Architectures",
     "ChainSpace",
+    "DARTSSpace",
     "Decision",
     "Edge",
     "Graph",
@@ -63,6 +65,7 @@ SPACES: dict[str, Callable[[], SearchSpace]] = {
     "transnas-micro": TransNASMicroSpace,
     "transnas-macro": TransNASMacroSpace,
     "nb-macro": NBMacroSpace,
+    "darts": DARTSSpace,
     "chain": ChainSpace,
     "chain-signals": ChainSpace.signals,
 }
