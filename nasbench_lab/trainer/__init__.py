@@ -74,7 +74,7 @@ def need_safetensors() -> None:
     """
     need_torch()
     if find_spec("safetensors") is None:
-        raise MissingPackageError(f"Models need safetensors: {INSTALL_TORCH}")
+        raise MissingPackageError(f"Models need safetensors: {installing('train')}")
 
 
 def __getattr__(name: str) -> Any:
