@@ -58,6 +58,14 @@ SHORTER = {
         ("budget=30, seeds=10", "budget=12, seeds=2"),
         ("budget=30, seeds=3", "budget=12, seeds=1"),
     ],
+    "07_several_objectives_and_hardware": [
+        ("searches, benchmark, budget=200, seeds=20", "searches, benchmark, budget=40, seeds=3"),
+        ("bound, budget=100, seeds=20", "bound, budget=30, seeds=3"),
+    ],
+    "08_clocks_workers_and_fidelities": [
+        ('budget="300s", seeds=20', 'budget="20s", seeds=3'),
+        ('budget="60s", seeds=10', 'budget="8s", seeds=2'),
+    ],
 }
 
 IN_THIS_PROCESS = """
@@ -351,6 +359,54 @@ WRONG = {
             {"mean(axis=0)": "min(axis=0)"},
             {"np.argmin": "np.argmax"},
             {"least = possible[:, chosen[-1]]": "pass"},
+        ],
+    ],
+    "07_several_objectives_and_hardware": [
+        [
+            {"(as_good & better)": "better"},
+            {"(as_good & better)": "as_good"},
+            {"accuracy >= accuracy[i]": "accuracy > accuracy[i]"},
+            {"latency <= latency[i]": "latency >= latency[i]"},
+        ],
+        [
+            {"            highest = accuracy[i]\n": ""},
+            {" and accuracy[i] > highest": ""},
+            {"np.argsort(latency)": "range(len(latency))"},
+            {"latency[i] < worst_latency and ": ""},
+        ],
+        [
+            {"(1 - weight) * b": "b"},
+            {"np.argmax": "np.argmin"},
+            {"(x - x.min()) / (x.max() - x.min())": "x"},
+        ],
+        [
+            {"self.rng.random() < 0.1": "True"},
+            {"np.where(self.maximize, 1, -1) * ": "-"},
+            {"self.trial(self.space.mutate(parent, self.rng))": "self.trial(parent)"},
+            {"self.rng.integers(": "np.random.randint("},
+        ],
+    ],
+    "08_clocks_workers_and_fidelities": [
+        [
+            {"(epoch - since)": "epoch"},
+            {'"official": 1': '"official": 0'},
+            {"valid * passes": "valid"},
+            {"return 1.0": "return train"},
+        ],
+        [
+            {"if resume else 0": "if not resume else 0"},
+            {"max(1, n // eta)": "n // eta"},
+            {"(epoch - trained)": "epoch"},
+        ],
+        [
+            {"heapq.heappop(free)": "free[0]"},
+            {"max(free)": "sum(free) / workers"},
+            {"[0.0] * workers": "[0.0]"},
+        ],
+        [
+            {"max(group)": "min(group)"},
+            {"workers * lasting": "lasting"},
+            {"1 - ": ""},
         ],
     ],
 }
