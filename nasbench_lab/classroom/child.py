@@ -236,10 +236,12 @@ class _Student:
                     self._check(os.path.realpath(os.fsdecode(path)), writes)
 
     def _check(self, path: str, writes: bool) -> None:
-        if _lies_in(path, self.closed) and not _lies_in(path, (*self.open, self.desk)):
+        closed = [folder for folder in self.closed if _lies_in(path, (folder,))]
+        if closed and not _lies_in(path, (*self.open, self.desk)):
+            what = os.path.relpath(path, os.path.dirname(closed[0]))
             self.broken = self.broken or (
-                f"it tried to open {'/'.join(path.split(os.sep)[-2:])!r}{_here()}; a search learns "
-                f"what architectures are worth from tell alone"
+                f"it tried to open {what!r}{_here()}; a search learns what architectures are worth "
+                f"from tell alone"
             )
             raise AlgorithmError(self.broken)
         if writes and path != os.devnull and not _lies_in(path, (self.desk,)):

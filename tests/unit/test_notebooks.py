@@ -151,6 +151,18 @@ AGAIN = "                self.start_again()"
 
 # For each exercise what is changed in its solution, to make it wrong.
 WRONG = {
+    "01_quickstart": [
+        [
+            {"np.maximum.accumulate(values)": "values"},
+            {"np.maximum.accumulate(values)": "values.max()"},
+            {"best - np.maximum.accumulate(values)": "np.maximum.accumulate(values) - best"},
+        ],
+        [
+            {"np.argmax(valid)": "np.argmax(test)"},
+            {"test.max()": "valid.max()"},
+            {"np.argmax(valid)": "np.argmin(valid)"},
+        ],
+    ],
     "02_write_your_own_algorithm": [
         [
             {"return ": ""},
