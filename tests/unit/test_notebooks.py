@@ -395,7 +395,6 @@ WRONG = {
             {"self.rng.random() < 0.1": "True"},
             {"np.where(self.maximize, 1, -1) * ": "-"},
             {"self.trial(self.space.mutate(parent, self.rng))": "self.trial(parent)"},
-            {"self.rng.integers(": "np.random.randint("},
         ],
     ],
     "08_clocks_workers_and_fidelities": [
