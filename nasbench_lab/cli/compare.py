@@ -11,7 +11,12 @@ from nasbench_lab.cli.console import Json
 from nasbench_lab.cli.execution import Handling, Shown, algorithms_at_work, check_shown, execute
 from nasbench_lab.cli.options import (
     AxisOption,
+    BuildOption,
     CheckRepeatOption,
+    DataFolderOption,
+    DataOption,
+    DeviceOption,
+    EpochsOption,
     ExecutorOption,
     JobsOption,
     KeepGoingOption,
@@ -21,7 +26,9 @@ from nasbench_lab.cli.options import (
     StatisticOption,
     TimeLimitOption,
     TracebackOption,
+    TrialsOption,
 )
+from nasbench_lab.cli.training import training_benchmark
 from nasbench_lab.errors import ExperimentError
 from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.user_code import is_in_file
@@ -29,6 +36,7 @@ from nasbench_lab.workers import Workers
 
 DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
 DEFAULT_BENCHMARK, DEFAULT_BUDGET = "nas-bench-201-final/cifar10", "200"
+DEFAULT_DATA = "digits"
 
 COMPARE_EXAMPLES = """Examples:\n
     nasbench-lab compare\n
@@ -38,6 +46,7 @@ COMPARE_EXAMPLES = """Examples:\n
     nasbench-lab compare -a random_search -a gp_bo --benchmark path/to/my_benchmark.py:MyBenchmark\n
     nasbench-lab compare -a random_search -a nsga2 --objective accuracy --objective parameters\n
     nasbench-lab compare -b nb201-digits -a random_search -a asha --clock resume --workers 4\n
+    nasbench-lab compare --train chain --data digits -a random_search -a gp_bo --budget 30 --seeds 5\n
     nasbench-lab compare -b nas-bench-graph/cora --warm-start nas-bench-graph/cs --use candidates"""
 
 
@@ -60,6 +69,21 @@ def compare(
             help="A table's name, or FILE.py:NAME of a benchmark of your own; may be repeated.",
         ),
     ] = None,
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPACE",
+            help="Train the architectures of a space for real, such as chain, nb201 or "
+            "path/to/file.py:NAME of your own; may be repeated. What one run has trained is kept for "
+            "all. What it costs at most is told before it starts.",
+        ),
+    ] = None,
+    data: DataOption = DEFAULT_DATA,
+    build: BuildOption = None,
+    epochs: EpochsOption = None,
+    trials: TrialsOption = 1,
+    device: DeviceOption = "auto",
+    data_folder: DataFolderOption = None,
     budget: Annotated[
         str,
         typer.Option(
@@ -173,7 +197,18 @@ def compare(
     from nasbench_lab.running.warm_start import start_of
 
     settings = []
-    for name in benchmark or [DEFAULT_BENCHMARK]:
+    given = (data, build, epochs, trials, device, data_folder)
+    if not train and given != (DEFAULT_DATA, None, None, 1, "auto", None):
+        raise ExperimentError(
+            "--data, --build, --epochs, --trials, --device and --data-folder say how architectures are "
+            "trained. Name their space too: --train chain."
+        )
+    if train and (objective or constraint or missing is not None):
+        raise ExperimentError(
+            "--objective, --constraint and --missing are about tables; --train searches on the "
+            "validation accuracy."
+        )
+    for name in benchmark or ([] if train else [DEFAULT_BENCHMARK]):
         if is_in_file(name):
             if clock is not None or objective or constraint or missing is not None:
                 raise ExperimentError(
@@ -191,6 +226,10 @@ def compare(
                 missing=missing,
             )
             settings.append(BenchmarkSetting.of(opened))
+    for space in train or []:
+        with algorithms_at_work():
+            trained = training_benchmark(space, *given, clock=clock or "evaluations")
+            settings.append(BenchmarkSetting.of(trained))
     shown = Shown(metric, axis, statistic, reference, as_json)
     check_shown(shown, settings)
     with algorithms_at_work():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, get_args
 
@@ -92,4 +93,34 @@ ReferenceOption = Annotated[
         metavar="ALGORITHM",
         help="Test every algorithm against this one; against the best of each table if unset.",
     ),
+]
+
+# What is trained, and on what.
+
+DataOption = Annotated[
+    str,
+    typer.Option(
+        metavar="DATA",
+        help="A data set, such as digits, mnist1d and cifar10; an .npz file with x_train, y_train "
+        "and if there are any x_valid, y_valid, x_test, y_test; or path/to/file.py:NAME of a "
+        "function that returns such arrays.",
+    ),
+]
+BuildOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.py:NAME",
+        help="Your function that makes a torch.nn.Module of an architecture.",
+    ),
+]
+EpochsOption = Annotated[
+    int | None, typer.Option(min=1, help="Of a training; those of the data's recipe if unset.")
+]
+TrialsOption = Annotated[
+    int,
+    typer.Option(min=1, metavar="N", help="Trainings of an architecture, whose mean counts."),
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+DataFolderOption = Annotated[
+    Path | None, typer.Option(help="Where the files of a data set such as cifar10 are.")
 ]

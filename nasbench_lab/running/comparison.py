@@ -31,6 +31,7 @@ from nasbench_lab.results.notes import notes_on_algorithms
 from nasbench_lab.results.parts import Run, shard_name, write_shard
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.tasks import Task, tasks_of
+from nasbench_lab.running.training_cost import warn_of_costs
 from nasbench_lab.running.warm_start import DEFAULT_USE, AnyHistory, start_of
 from nasbench_lab.workers import Workers
 
@@ -65,7 +66,8 @@ def compare(
             gives them labels of your own.
         benchmarks: Tables' names, ``path/to/file.py:NAME`` (a class, object or function that makes
             one), or benchmarks. One that is no table is judged by what all runs of the comparison
-            evaluated: ``Result.benchmark`` explains it.
+            evaluated: ``Result.benchmark`` explains it. A ``TrainingBenchmark`` keeps what it trains,
+            for all algorithms and seeds; what it costs at most is logged as a warning before it starts.
         budget: Of each run, as for ``Budget.of``.
         seeds: The seeds, or how many (from 0).
         workers: How many evaluations of a run go on at once on the simulated clock, or ``Workers``
@@ -106,6 +108,7 @@ def compare(
         warm_start=start_of(history, use),
         time_limit=time_limit,
     )
+    warn_of_costs(experiment)
     result = run_experiment(
         experiment,
         n_jobs=n_jobs,

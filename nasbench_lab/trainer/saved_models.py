@@ -36,6 +36,7 @@ from nasbench_lab.trainer.built import network_by
 from nasbench_lab.trainer.chain import build_chain
 from nasbench_lab.trainer.checkpoints import read_checkpoint
 from nasbench_lab.trainer.data import image_array
+from nasbench_lab.trainer.datasets import SPLITS
 from nasbench_lab.trainer.entries import write_entry
 from nasbench_lab.trainer.model_file import (
     ABOUT,
@@ -313,9 +314,9 @@ def write_model(
         file = weights_file(folder, seed)
         _write_weights(file, state["network"])
         accuracies = {
-            name.removesuffix("_accuracy"): float(curves[0, -1])
-            for name, curves in training.curves.items()
-            if name.endswith("_accuracy")
+            split: float(training.curves[f"{split}_accuracy"][0, -1])
+            for split in SPLITS
+            if f"{split}_accuracy" in training.curves
         }
         seeds.append(Seed(seed=seed, accuracies=accuracies, weights=sha256(file)))
     ours = benchmark.build is None and isinstance(space, ChainSpace)
