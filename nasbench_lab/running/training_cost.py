@@ -41,14 +41,16 @@ class TrainingCost:
     seconds: float
 
     def __str__(self) -> str:
-        most = "trainings" if self.trainings is None else counted(self.trainings, "training")
+        most = "the budget sets no limit to trainings"
+        if self.trainings is not None:
+            most = f"at most {counted(self.trainings, 'training')}"
         each, whole = "nobody knows how long", "nobody knows"
         if not math.isnan(self.training_s):
             each = f"about {self.training_s:.2g} s each, as {SAMPLE} random ones show"
         if not math.isnan(self.seconds):
             whole = f"about {in_words(self.seconds)}"
         return (
-            f"{self.benchmark} trains: at most {most}, {each}; {whole} in all, one after the other. "
+            f"{self.benchmark} trains: {most}, {each}; {whole} in all, one after the other. "
             f"What any run has trained is kept, and costs no other anything."
         )
 

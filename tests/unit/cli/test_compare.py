@@ -10,6 +10,7 @@ import pytest
 
 from nasbench_lab.figures import anytime_figure
 from nasbench_lab.results.result import Result
+from nasbench_lab.spaces import get_space
 from nasbench_lab.workers import Workers
 
 pytestmark = pytest.mark.long
@@ -233,3 +234,55 @@ def test_what_is_true_of_several_benchmarks_is_said_once(lab, undrawn):
     assert told.code == 0, told.err
     assert told.words.count("a search sees one training") == 1
     assert "Note: nas-bench-201-final/cifar10, nas-bench-201-final/cifar100: a search" in told.words
+
+
+@pytest.fixture
+def signals(tmp_path, monkeypatch):
+    """One's own data, and a folder of trainings of its own."""
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+    labels = np.arange(40) % 2
+    np.savez(tmp_path / "my.npz", x_train=labels[:, None] + np.eye(40), y_train=labels)
+    return ("--data", "my.npz", "--epochs", 1, "--device", "cpu", "--jobs", 1, "-o", "r")
+
+
+def test_real_training_is_compared_and_its_cost_told_before(lab, signals):
+    told = lab(
+        *("compare", "--train", "chain-signals", "-a", "random_search", "-a", "local_search"),
+        *("--budget", 2, "--seeds", 2, *signals, "--json"),
+    )
+    assert told.code == 0, told.err
+    said = " ".join(told.err.split())
+    assert "Warning: training chain-signals on my trains: at most 8 trainings, about" in said
+    result = Result.open("r")
+    assert result.benchmarks == ["training chain-signals on my"]
+    space = get_space("chain-signals")
+    trained = {
+        json.loads(file.read_text())["architecture"]
+        for file in Path("data", "trainings").glob("*.json")
+    }
+    evaluated = {
+        space.to_string(space.canonical(tuple(one)))
+        for run in result.runs
+        for one in run.trace.architecture.tolist()
+    }
+    assert evaluated <= trained
+    assert len(trained) <= len(evaluated) + 3  # those that were measured before
+    told = lab("report", "r")
+    assert told.code == 0, told.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--data", "digits2"), "Name their space too: --train chain."),
+        (("--trials", 2), "Name their space too: --train chain."),
+        (("--train", "chains"), "Unknown space 'chains'. Did you mean 'chain'?"),
+        (("--train", "chain", "--missing", "fail"), "--missing are about tables"),
+    ],
+)
+def test_options_that_do_not_go_together(lab, options, words):
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    told = lab("compare", *options, "--budget", 2, "--seeds", 1)
+    assert told.code == 1
+    assert words in " ".join(told.err.split())
