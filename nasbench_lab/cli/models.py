@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nasbench_lab.algorithm.needs import installing
 from nasbench_lab.cli.console import console, continued_when_repeated, errors, print_rows, progress
 from nasbench_lab.words import counted
 
@@ -74,8 +75,7 @@ def can_keep_models() -> bool:
     if find_spec("safetensors") is not None:
         return True
     errors.print(
-        "safetensors is not installed, so the search will end without a model: "
-        "pip install 'nasbench-lab[train]'",
+        f"safetensors is not installed, so the search will end without a model: {installing('train')}",
         soft_wrap=True,
         markup=False,
         highlight=False,

@@ -88,7 +88,7 @@ def training_cost(benchmark: TrainingBenchmark, budget: Budget, runs: int) -> Tr
         runs: How many runs there are.
     """
     epoch_s = _epoch_s(benchmark)
-    training_s = benchmark.epochs * epoch_s
+    training_s = benchmark.recipe.epochs * epoch_s
     bounds, trainings = [], None
     if budget.evaluations is not None:
         trainings = min(runs * budget.evaluations, benchmark.space.size)
