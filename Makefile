@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constra
 # All cores; a worker that has no more tests takes some of another's.
 PARALLEL = -n logical --maxprocesses 8 --dist worksteal
 
-.PHONY: compare test test-fast test-slow bench gpu-check lint clean
+.PHONY: compare test test-fast test-slow docs bench gpu-check lint clean
 
 # The stamps say what is installed; they are made anew only when the requirements change.
 $(VENV)/.made:
@@ -28,6 +28,11 @@ $(VENV)/.installed-test: $(VENV)/.installed
 $(VENV)/.installed-peers: $(VENV)/.installed-test
 	@echo "Installing what the slow tests compare with into $(VENV) …"
 	$(PIP) --editable '.[test,official,peers]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed-test
+	@echo "Installing what the site needs into $(VENV) …"
+	$(PIP) --editable '.[test,official,docs]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-test
@@ -51,6 +56,11 @@ test-fast: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-peers
 	$(BIN)/python -m pytest -q $(PARALLEL) -m slow -rP
+
+# The site, in build/docs: offline, every warning is an error, and every link leads somewhere.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto docs build/docs
+	@echo "The site is build/docs/index.html"
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q tests/benchmarks --benchmark-enable --benchmark-only --benchmark-quiet

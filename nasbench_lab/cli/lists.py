@@ -16,10 +16,15 @@ from nasbench_lab.errors import (
     TableFileError,
 )
 
+
+def _examples(what: str) -> str:
+    return f"Examples:\n\n    nasbench-lab list {what}\n\n    nasbench-lab list {what} --json"
+
+
 list_app = typer.Typer(help="List what there is.", no_args_is_help=True)
 
 
-@list_app.command("tables")
+@list_app.command("tables", epilog=_examples("tables"))
 def list_tables(as_json: Json = False) -> None:
     """List all tables, and what the absent ones need."""
     from nasbench_lab.benchmark import lacking_times
@@ -60,7 +65,7 @@ def list_tables(as_json: Json = False) -> None:
     print_rows(rows, as_json)
 
 
-@list_app.command("algorithms")
+@list_app.command("algorithms", epilog=_examples("algorithms"))
 def list_algorithms(as_json: Json = False) -> None:
     """List all search algorithms with their hyperparameters."""
     from nasbench_lab.algorithm import all_hyperparameters, installing, packages_of
@@ -90,7 +95,7 @@ def list_algorithms(as_json: Json = False) -> None:
     print_rows(rows, as_json)
 
 
-@list_app.command("spaces")
+@list_app.command("spaces", epilog=_examples("spaces"))
 def list_spaces(as_json: Json = False) -> None:
     """List all search spaces: ours, those of plug-ins, and those that tables keep."""
     from nasbench_lab.registry import own_spaces

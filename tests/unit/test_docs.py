@@ -1,0 +1,348 @@
+"""What the README and the pages of `docs` show works: every block of code is run.
+
+A block whose first line is a comment with the name of a file is that file. The blocks of a page are
+run in their order, in one folder and with one set of names. `make test` runs a short form: fewer seeds
+and evaluations, and of commands that take long only the reading of their options; the slow tests run
+those too.
+"""
+
+import re
+import runpy
+import shlex
+import tarfile
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import nats_files
+import pytest
+import typer
+
+from nasbench_lab import stats
+from nasbench_lab.cli.app import app
+from nasbench_lab.experiment.toml import read_experiment
+from nasbench_lab.registry import import_file, open_table, table_folder
+from nasbench_lab.workers import Workers
+
+pytestmark = pytest.mark.long
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+MADE = ("lessons", "reference")
+"""Folders of pages that are made of the code and of the notebooks, which have tests of their own."""
+PAGES = {
+    "README": ROOT / "README.md",
+    **{
+        path.relative_to(DOCS).with_suffix("").as_posix(): path
+        for path in sorted(DOCS.rglob("*.md"))
+        if path.relative_to(DOCS).parts[0] not in MADE
+    },
+}
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+OUTPUTS = ("text",)
+"""The languages of blocks that are no code."""
+
+TRAINING = ("guides/training", "guides/weight_sharing")
+"""Pages that need PyTorch."""
+
+ELSEWHERE = {
+    "tcp://": "a cluster",
+    "--url": "the network",
+    "my.py:": "files that the text describes",
+    "import NATS": "an official file",
+    "nats-tss/cifar100": "an official file",
+    "results/…": "a result of the reader's",
+}
+"""What no test has: such a command is only read."""
+
+LONG = {
+    *("analyze", "explain", "predict", "proxies", "search", "supernet", "transfer", "validate"),
+    *("gdas", "rgpe", "zero_cost_search(pool_size=200)"),
+}
+"""Commands and algorithms that take more than a second or two in their short form."""
+
+SHORTER = {
+    "budget=100": "budget=12",
+    "budget=50": "budget=12",
+    "seeds=30": "seeds=2",
+    "seeds=20": "seeds=3",
+    "seeds=10)": "seeds=2)",
+    "budget=10, seed=0": "budget=3, seed=0",
+    "seeds = 100 ": "seeds = 2 ",
+    "budget = 200 ": "budget = 10 ",
+    "budget = 200\n": "budget = 10\nseeds = 2\n",
+}
+"""The short form of Python and TOML."""
+
+OPTIONS = {
+    "compare": "--seeds 2 --jobs 1",
+    "search": "--budget 2 --workers 1",
+    "transfer": "--algorithm random_search --algorithm gp_bo --budget 12 --seeds 2",
+    "validate": "--top 1",
+    "predict": "--predictor linear --size 20 --seeds 2",
+    "supernet": "--algorithm random_search_ws --seeds 1 --architectures 20",
+    "remove": "--yes",
+}
+"""What is added to a command, and counts in place of what it says."""
+
+
+def blocks_of(page):
+    """Language and text of each block of code of a page, without the margin of a list."""
+    return BLOCK.findall(PAGES[page].read_text("utf-8"))
+
+
+def lines_of(text):
+    """The commands in a block for a shell."""
+    return [line for line in text.splitlines() if shlex.split(line, comments=True)]
+
+
+def file_of(text):
+    """The name of the file that a block is, if it is one."""
+    match = re.match(r"# (\w+\.(?:py|toml))\n", text)
+    return match and match[1]
+
+
+def reads(arguments):
+    """Reads a command's options, without running it."""
+    command = typer.main.get_command(app).commands[arguments[0]]
+    if hasattr(command, "commands"):
+        command, arguments = command.commands[arguments[1]], arguments[1:]
+    command.make_context(arguments[0], arguments[1:])
+
+
+class Reader:
+    """Someone who types all that a page shows."""
+
+    def __init__(self, page, lab, long):
+        self.page, self.lab, self.long, self.names = page, lab, long, {"__name__": "page"}
+
+    def read(self):
+        for language, text in blocks_of(self.page):
+            if language not in OUTPUTS:
+                getattr(self, language)(text)
+
+    def python(self, text):
+        for long, short in SHORTER.items():
+            text = text.replace(long, short)
+        path = Path(file_of(text) or "block.py")
+        path.write_text(text)
+        self.names |= runpy.run_path(str(path), self.names)
+
+    def toml(self, text):
+        for long, short in SHORTER.items():
+            text = text.replace(long, short)
+        assert tomllib.loads(text)
+        if name := file_of(text):
+            Path(name).write_text(text)
+
+    def sh(self, text):
+        for line in lines_of(text):
+            program, *arguments = shlex.split(line, comments=True)
+            if Path(program).name == "nasbench-lab":
+                self.command(line, arguments)
+            elif program == "make":
+                assert f"\n{arguments[0]}:" in (ROOT / "Makefile").read_text()
+            else:
+                assert re.fullmatch(
+                    r"python3 -m venv \.venv|\.venv/bin/python -m (pip install|pytest) .*"
+                    r"|\.venv/bin/jupyter lab notebooks",
+                    line,
+                ), f"Nobody tests {line}"
+                check_extras(line)
+
+    def command(self, line, arguments):
+        reads(arguments)
+        if any(part in line for part in ELSEWHERE):
+            return
+        if not self.long and LONG.intersection(arguments):
+            return
+        extra = OPTIONS.get(arguments[0], "")
+        if arguments[0] == "compare" and not re.search(r"--budget \d+(s|epochs)", line):
+            extra += " --budget 12"
+        outcome = self.lab(*arguments, *shlex.split(extra))
+        assert outcome.code == 0, f"{line}\n{outcome.err}"
+
+
+def check_extras(line):
+    """The extras that a command installs are there."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for extras in re.findall(r"\.\[([\w,]+)\]", line):
+        assert set(extras.split(",")) <= set(project["optional-dependencies"])
+
+
+def prepare(page):
+    """Puts into this folder what the reader of a page has."""
+    if page in ("guides/official_files", "guides/questions"):
+        prepare_official_file()
+    if page == "guides/own_data":
+        prepare_measurements()
+
+
+def prepare_official_file():
+    """The table `nats-tss`, made of a few made-up records."""
+    text = PAGES["guides/questions"].read_text("utf-8")
+    (cell,) = set(re.findall(r'from_string\(\s*"(.*?)"', text))
+    texts = [one for one in nats_files.cells(12) if one != cell][:11]
+    texts.append(cell)
+    records = {11: nats_files.record(11, cell, epochs={"200": 20})}
+    folder = nats_files.write_simple(Path("NATS-tss-v1_0-3ffb9-simple"), texts, records)
+    import_file(folder)
+    with tarfile.open(f"{folder}.tar", "w") as tar:
+        tar.add(folder, folder.name)
+
+
+def prepare_measurements():
+    """CSV files of measured networks, with and without a space of their own."""
+    rows = ["layers,width_3,learning_rate,accuracy"]
+    for i in range(24):
+        width = "32" if i % 4 > 1 else ""
+        rows.append(f"{1 + i % 4},{width},{10 ** (-4 + i / 8)},{50 + i}")
+    Path("networks.csv").write_text("\n".join(rows))
+    cell = nats_files.cells(1)[0]
+    Path("my_results.csv").write_text(f"arch,valid_111,valid_777,test\n{cell},80,82,79.5\n")
+
+
+@pytest.fixture
+def read(lab, tmp_path, monkeypatch):
+    """Reads a page in an empty folder, and returns the names that its Python has made."""
+
+    def read_(page, long=False):
+        if page in TRAINING and not find_spec("torch"):
+            pytest.skip("training needs PyTorch")
+        if page in ("guides/official_files", "guides/questions", "guides/own_data", *TRAINING):
+            folder = open_table("nas-bench-201-final").folder
+            monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+            monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+            kept = table_folder("nas-bench-201-final")  # so that it need not be made again
+            kept.parent.mkdir(parents=True)
+            kept.symlink_to(folder)
+        prepare(page)
+        reader = Reader(page, lab, long)
+        reader.read()
+        return reader.names
+
+    return read_
+
+
+WITH_CODE = [page for page in PAGES if any(lang not in OUTPUTS for lang, _ in blocks_of(page))]
+TESTED = {
+    "guides/clocks",
+    "guides/official_files",
+    "guides/own_algorithm",
+    "guides/own_data",
+    "guides/questions",
+    "guides/training",
+    "start",
+    "statistics/index",
+}
+"""Pages with a test of their own below."""
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_CODE if page not in TESTED])
+def test_what_a_page_shows_runs(page, read, undrawn):
+    read(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_CODE)
+def test_all_that_a_page_shows_runs(page, read, undrawn):
+    read(page, long=True)
+
+
+def test_the_start_leads_to_a_comparison(read, undrawn):
+    names = read("start")
+    assert len(names["trace"]) == 12
+    assert names["trace"].best().startswith("Arch(")
+    assert len(names["result"].summary()) == 3
+
+
+def test_the_algorithm_is_complete_in_fifteen_lines(read, undrawn):
+    names = read("guides/own_algorithm")
+    assert names["HillClimbing"].__name__ == "HillClimbing"
+    for page in ("README", "guides/own_algorithm"):
+        (source,) = (text for _, text in blocks_of(page) if "class HillClimbing" in text)
+        lines = [line for line in source.splitlines() if line.strip() and line[0] != "#"]
+        assert len(lines) <= 15
+
+
+def test_the_questions_to_a_table_are_answered(read):
+    names = read("guides/questions")
+    cell = names["table"].space.to_string(names["cell"])
+    trials = nats_files.record(11, cell, epochs={"200": 20})["12"]["all_results"]
+    finals = [trials["cifar10-valid", seed]["eval_acc1es"]["x-valid@11"] for seed in (111, 777)]
+    assert names["table"].query(names["cell"], names["valid"]) == pytest.approx(sum(finals) / 2)
+    assert names["benchmark"].evaluate(names["cell"]).cost > 0
+
+
+def test_the_drop_in_is_dropped_in(read):
+    assert read("guides/official_files")["api"].used_time > 0
+
+
+def test_own_data_become_tables(read, undrawn):
+    names = read("guides/own_data")
+    table = names["table"]
+    assert table.space.size == 3
+    assert table.query(table.space.from_string("2:32"), "accuracy") == 86.0
+    mapped = import_file(Path("my_results.csv"))
+    assert mapped.name == "mine/nb201"
+    cell = mapped.space.from_string(nats_files.cells(1)[0])
+    assert mapped.query(cell, "valid_accuracy") == 81.0
+    (decisions,) = (text for _, text in blocks_of("guides/own_data") if "bins = 8" in text)
+    Path("networks.toml").write_text(
+        '[table]\nname = "networks"\nobjective = "accuracy"\n'
+        f'{decisions}\n[[columns]]\nname = "accuracy"\nfrom = "accuracy"\nunit = "%"\n'
+        f'maximize = true\nsplit = "valid"\n'
+    )
+    space = import_file(Path("networks.csv")).space
+    assert [one.name for one in space.decisions] == ["layers", "width_3", "learning_rate"]
+    assert space.size == 8 * (1 + 1 + 3 + 3)
+
+
+def test_the_training_example_runs(read, tmp_path):
+    assert len(read("guides/training")["trace"]) == 3
+    assert len(list((tmp_path / "data" / "trainings").glob("*.json"))) == 3
+
+
+def test_the_example_of_workers_runs(read, undrawn):
+    trace = read("guides/clocks")["trace"]
+    assert trace.settings["workers"] == {"count": 4, "fail": 0.05, "straggle": 0.1}
+    assert (trace.since > 0).any()
+    assert (trace.violation > 0).any()
+    assert len(trace.cut_off)
+    text = PAGES["guides/clocks"].read_text("utf-8")
+    described = re.search(r"trace.to_frame\(\)  # (.*), …", text)[1].split(", ")
+    assert set(described) - {"value"} <= set(trace.to_frame())
+
+
+def test_the_statistics_are_made(read):
+    names = read("statistics/index")
+    result, mine, theirs = names["result"], names["mine"], names["theirs"]
+    table = stats.table_frame(result, "valid_regret")
+    assert list(table["algorithm"]) == ["random_search", "local_search"]
+    assert 0 < stats.wilcoxon_p(mine, theirs) < 1
+    assert stats.vargha_delaney(mine, theirs) < 0.5
+    assert stats.seeds_needed(mine, theirs, power=0.8).n > 5
+
+
+def test_each_function_that_answers_a_question_is_there():
+    text = PAGES["statistics/index"].read_text("utf-8")
+    names = re.findall(r"^\|.*?\|(.*?)\|", text, re.MULTILINE)
+    named = re.findall(r"`(\w+)`", " ".join(names))
+    assert len(named) >= 7
+    assert all(callable(getattr(stats, name)) for name in named)
+
+
+def test_the_experiment_file_is_read(tmp_path):
+    (source,) = (text for kind, text in blocks_of("guides/compare") if kind == "toml")
+    (tmp_path / "my_experiment.toml").write_text(source)
+    experiment = read_experiment(tmp_path / "my_experiment.toml")
+    assert experiment.labels == ["random_search", "gp_bo(kernel='matern')"]
+    assert experiment.workers == Workers(4, fail=0.05)
+    assert str(experiment.benchmarks[1].constraints[0]) == "parameters<=0.5"
+
+
+def test_both_commands_are_named():
+    text = PAGES["README"].read_text("utf-8")
+    assert "make compare" in text
+    assert "make test" in text
+    assert "@@" not in text
