@@ -29,6 +29,7 @@ from nasbench_lab.registry import (
 from nasbench_lab.spaces import get_space, space_names
 from nasbench_lab.tables.columns import ranges
 from nasbench_lab.tables.proxies import OF_PROXIES
+from nasbench_lab.words import counted
 
 ROOT = Path(__file__).parents[1]
 
@@ -384,11 +385,13 @@ def lesson_pages():
         cells = json.loads(path.read_text("utf-8"))["cells"]
         made |= lesson(path, cells)
         title = re.match(r"#\s*(.*)", "".join(cells[0]["source"]))[1]
-        rows.append(f"- [{title}]({path.stem}.md)")
+        exercises = sum("exercise" in cell["metadata"].get("tags", []) for cell in cells)
+        told = f" ({counted(exercises, 'exercise')})" if exercises else ""
+        rows.append(f"- [{title}]({path.stem}.md){told}")
     made["index.md"] = (
         "# Lessons\n\n"
-        "Notebooks of 30 to 60 minutes, with exercises that tell you whether they are solved. They "
-        "are shown here without outputs: run them to see what comes of them.\n\n"
+        "Notebooks of 30 to 60 minutes. Exercises tell you whether they are solved. The lessons are "
+        "shown here without outputs: run them to see what comes of them.\n\n"
         "```sh\n.venv/bin/python -m pip install jupyterlab\n.venv/bin/jupyter lab notebooks\n```\n\n"
         + "\n".join(rows)
         + "\n\n"
