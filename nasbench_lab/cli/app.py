@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -60,12 +60,31 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="nasbench-lab",
-    help="Compare neural-architecture-search algorithms on tabular benchmarks.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"nasbench-lab {version('nasbench-lab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Compare neural-architecture-search algorithms on tabular benchmarks."""
 
 
 class HeavyCommand(TyperCommand):

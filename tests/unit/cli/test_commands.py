@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -571,12 +572,19 @@ def test_ctrl_c_on_two_processes(tmp_path):
 
 
 def test_the_console_script_and_the_module_are_the_command_line():
-    for command in ([SCRIPT], [sys.executable, "-m", "nasbench_lab.cli"]):
+    modules = ("nasbench_lab", "nasbench_lab.cli")
+    for command in ([SCRIPT], *([sys.executable, "-m", module] for module in modules)):
         done = subprocess.run(
             [*command, "best", PROTEINS, "--top", "1", "--json"], capture_output=True, text=True
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert set(json.loads(done.stdout)[0]) == {"valid_roc_auc", "test_roc_auc", "architecture"}
+
+
+def test_the_version_is_that_of_package_and_citation(lab):
+    assert lab("--version").out == f"nasbench-lab {version('nasbench-lab')}\n"
+    citation = (Path(__file__).parents[3] / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {version('nasbench-lab')}\n" in citation
 
 
 def test_an_error_of_the_console_script():
