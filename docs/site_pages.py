@@ -15,7 +15,7 @@ import typer
 from matplotlib.mathtext import math_to_image
 
 import nasbench_lab as lab
-from nasbench_lab.algorithm import all_hyperparameters
+from nasbench_lab.algorithm import all_hyperparameters, packages_of
 from nasbench_lab.cli.app import app
 from nasbench_lab.registry import (
     algorithm_class,
@@ -127,9 +127,8 @@ def algorithm_pages():
         cls = algorithm_class(name)
         module = sys.modules[cls.__module__]
         path = Path(module.__file__)
-        rows.append(
-            (f"[`{name}`]({name}.md)", escaped(what(module)), "PyTorch" if cls.needs_torch else "")
-        )
+        extras = ", ".join(f"`{extra}`" for extra in packages_of(cls).values())
+        rows.append((f"[`{name}`]({name}.md)", escaped(what(module)), extras))
         title, _, papers = inspect.cleandoc(module.__doc__ or "").partition("\n\n")
         known = ", ".join(f"{key}={value!r}" for key, value in all_hyperparameters(cls).items())
         made[f"{name}.md"] = "\n\n".join(
@@ -137,13 +136,11 @@ def algorithm_pages():
                 f"# {name}",
                 prose(title),
                 prose(papers),
-                "It needs PyTorch." if cls.needs_torch else "",
-                f"```sh\nnasbench-lab compare --algorithm random_search --algorithm {name}\n```"
-                if not cls.needs_torch
-                else "",
-                f"Hyperparameters go into parentheses, here with their defaults: `{name}({known})`."
+                f"It needs the extra {extras}: see [Start](../../start.md)." if extras else "",
+                f"[Compare it](../../guides/compare.md) by its name. Hyperparameters go into "
+                f"parentheses, here with their defaults: `{name}({known})`."
                 if known
-                else "It has no hyperparameters.",
+                else "[Compare it](../../guides/compare.md) by its name. It has no hyperparameters.",
                 f"```{{eval-rst}}\n.. autoclass:: {place}.{cls.__name__}\n   :no-index:\n```",
                 f"## The file\n\n`{path.parent.name}/{path.name}`, to be read beside its paper:\n\n"
                 f"```python\n{path.read_text('utf-8').strip()}\n```",
@@ -156,7 +153,7 @@ def algorithm_pages():
         "# Algorithms\n\nEach is one file. `nasbench-lab list algorithms` prints them with their "
         "hyperparameters, which go into parentheses: "
         '`--algorithm "genetic_algorithm(crossover=single_point, elitism=2)"`.\n\n'
-        + table(("algorithm", "what it is", "needs"), rows)
+        + table(("algorithm", "what it is", "extra"), rows)
         + "\n\n"
         + listing(sorted(algorithm_modules()))
     )
@@ -352,7 +349,7 @@ def python_pages():
     for name, about in PYTHON.items():
         rows.append((f"[`{name}`]({name}.md)", about))
         if name == "nasbench_lab":  # its names are imported when they are first used
-            parts = [_documented(f"{name}.{one}", getattr(lab, one)) for one in lab.__all__]
+            parts = [_documented(f"{name}.{one}") for one in lab.__all__]
         else:
             elsewhere = ", ".join(lab.__all__)  # those are on the page of nasbench_lab
             parts = [f".. automodule:: {name}\n   :members:\n   :exclude-members: {elsewhere}"]
@@ -368,10 +365,10 @@ def python_pages():
     return made
 
 
-def _documented(name, value):
-    if inspect.isclass(value):
-        kind = "exception" if issubclass(value, BaseException) else "class"
-        return f".. auto{kind}:: {name}\n   :members:"
+def _documented(name):
+    """What Sphinx makes of a name; it is not imported here, as it may need PyTorch."""
+    if name.rpartition(".")[2][0].isupper():
+        return f".. autoclass:: {name}\n   :members:"
     return f".. autofunction:: {name}"
 
 
