@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from nasbench_lab.experiment.building import AnyAlgorithm, checksums_of, written
 from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.experiment.settings import AlgorithmSetting, BenchmarkSetting
 from nasbench_lab.experiment.warm_start import WarmStart
+from nasbench_lab.files import atomic_file
 from nasbench_lab.processes import Executor
 from nasbench_lab.registry import take
 from nasbench_lab.results.folder import made_with, working_on
@@ -38,6 +40,9 @@ from nasbench_lab.workers import Workers
 
 WRITE_S = 1.0
 """The least seconds between two times that the trace so far is written."""
+
+AT_WORK = ".at-work.json"
+"""How the name of the file ends that says what a search's workers are at."""
 
 UNFINISHED = "has not come to the end of its search in real time; the same command goes on with it."
 """What is noted of a run that is written before its end."""
@@ -229,6 +234,7 @@ class LiveSearch:
         journal = Journal(folder / "live" / f"{self.name}.jsonl", of)
         stack.callback(journal.close)
         stack.callback(self._write_rest)
+        stack.callback(self._file_at_work.unlink, missing_ok=True)
         return journal
 
     @property
@@ -237,11 +243,19 @@ class LiveSearch:
         assert self.experiment is not None
         return shard_name("live", self.experiment.cells)
 
+    @property
+    def _file_at_work(self) -> Path:
+        """Beside the journal while the search runs: what its workers are at."""
+        assert self.real_time.folder is not None
+        return self.real_time.folder / "live" / f"{self.name}{AT_WORK}"
+
     def _watch(self, standing: Standing) -> None:
         """Writes what there is, and shows how the search stands."""
         self.standing = standing
         if time.monotonic() - self.written_at >= WRITE_S:
             self._write_rest()
+            if self.experiment is not None:
+                self._write_at_work(standing)
             self.written_at = time.monotonic()
         self.real_time.watch(standing)
 
@@ -251,6 +265,21 @@ class LiveSearch:
         if self.experiment is not None and standing and standing.finished > self.written:
             self._write(standing.trace(), ended=False)
             self.written = standing.finished
+
+    def _write_at_work(self, standing: Standing) -> None:
+        benchmark = self.taken.benchmark
+        entries = [
+            {
+                "worker": worker,
+                "architecture": str(benchmark.space.to_string(work.trial.architecture)),
+                "epoch": work.epoch,
+                "last_epoch": work.trial.epoch or benchmark.epochs,
+                "start": work.start,
+            }
+            for worker, work in sorted(standing.at_work.items())
+        ]
+        with atomic_file(self._file_at_work) as path:
+            path.write_text(json.dumps({"seconds": standing.seconds, "at_work": entries}), "utf-8")
 
     def _write(self, trace: Trace, *, ended: bool) -> None:
         """Writes the trace, or what there is of it, as the run of the folder."""

@@ -27,7 +27,7 @@ from nasbench_lab.errors import (
     TableFileError,
 )
 from nasbench_lab.files import sha256
-from nasbench_lab.spaces import SearchSpace, get_space
+from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.proxies import proxy_columns
 from nasbench_lab.tables.rows import LARGEST_DENSE
@@ -35,7 +35,13 @@ from nasbench_lab.tables.table import Table
 from nasbench_lab.trainer.datasets import ImageData, load_data
 from nasbench_lab.trainer.recipe import trained_by
 from nasbench_lab.trainer.scoring import IMAGES, score_architecture
-from nasbench_lab.trainer.table_recipe import SETTINGS, TableRecipe, read_recipe
+from nasbench_lab.trainer.table_recipe import (
+    SETTINGS,
+    TableRecipe,
+    networks_of,
+    read_recipe,
+    trained_as,
+)
 from nasbench_lab.trainer.training import train
 from nasbench_lab.trainer.unfinished import SCORES, Progress, Unfinished, processor
 
@@ -81,7 +87,7 @@ def build_table(
     output = output.absolute()
     _check_output(output, recipe)
     work = Unfinished.begin(recipe, output, data_folder)
-    networks = _networks(recipe)
+    networks = networks_of(recipe)
     folder = None if data_folder is None else str(data_folder)
     work.finish(
         "trained", "training", networks, partial(_train_one, recipe, folder), n_jobs, progress
@@ -137,7 +143,7 @@ def add_proxies(
         )
     table = Table.open(output.absolute())
     work = Unfinished.begin(recipe, table.folder, data_folder)
-    networks = _networks(recipe)
+    networks = networks_of(recipe)
     held = table.info.details.get("recipe")
     made_by = {key: held.get(key) for key in SETTINGS} if isinstance(held, dict) else {}
     if (
@@ -187,38 +193,6 @@ def _check_output(output: Path, recipe: TableRecipe) -> None:
             f"{output} exists and is no table {recipe.name!r} that was built by a recipe. Name another "
             f"output, or another table in the recipe."
         )
-
-
-def _networks(recipe: TableRecipe) -> list[int]:
-    """The indices in the space of the architectures that are trained, in ascending order."""
-    space = get_space(recipe.space)
-    if space.size > LARGEST_DENSE:
-        return _drawn(space, recipe.architectures or 0)
-    every = _trained_as(space, recipe)
-    distinct = np.unique(every)
-    if recipe.architectures is None or recipe.architectures >= len(distinct):
-        chosen: list[int] = distinct.tolist()
-        return chosen
-    drawn = np.random.default_rng(0).choice(distinct, recipe.architectures, replace=False)
-    return sorted(drawn.tolist())
-
-
-def _drawn(space: SearchSpace, n: int) -> list[int]:
-    """The indices of ``n`` different networks of a large space; of more, the first are the same."""
-    rng, drawn = np.random.default_rng(0), np.empty(0, dtype=np.int64)
-    while len(drawn) < n:
-        more = space.index(space.canonical(space.sample(rng, 1000)))
-        first = np.unique(joined := np.concatenate([drawn, more]), return_index=True)[1]
-        drawn = joined[np.sort(first)]
-    return sorted(drawn[:n].tolist())
-
-
-def _trained_as(space: SearchSpace, recipe: TableRecipe) -> NDArray[np.int64]:
-    """``(size,)``: the index of the architecture that is trained in place of each architecture."""
-    indices = np.arange(space.size)
-    if recipe.training.skeleton != "tiny":
-        return indices
-    return space.index(space.canonical(space.at(indices)))
 
 
 @cache
@@ -321,7 +295,7 @@ def _assemble(
     if space.size > LARGEST_DENSE:
         keys = np.array(networks, dtype=np.int64)
     elif len(networks) < space.size:
-        stands_for = _trained_as(space, recipe)
+        stands_for = trained_as(space, recipe)
         position = np.minimum(np.searchsorted(networks, stands_for), len(networks) - 1)
         held = np.asarray(networks)[position] == stands_for
         row_of_index = np.where(held, position, -1).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Recipes of tables: what is trained, by which recipe, and what else is measured."""
+"""Recipes of tables: which networks are trained, by which recipe, and what else is measured."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -17,8 +19,9 @@ from pydantic import (
 
 from nasbench_lab.errors import RecipeError, UnknownNameError, text_of
 from nasbench_lab.files import nearest_file, read_text
-from nasbench_lab.spaces import ChainSpace, get_space
+from nasbench_lab.spaces import ChainSpace, SearchSpace, get_space
 from nasbench_lab.tables.proxies import PROXIES
+from nasbench_lab.tables.rows import LARGEST_DENSE
 from nasbench_lab.trainer.recipe import Recipe, explain
 
 SETTINGS = {"space", "seeds", "architectures", "training"}
@@ -92,3 +95,35 @@ def read_recipe(path: Path) -> TableRecipe:
         raise RecipeError(
             f"{path} cannot be read as a recipe: {reason}.{nearest_file(path)}"
         ) from error
+
+
+def networks_of(recipe: TableRecipe) -> list[int]:
+    """The indices in the space of the architectures that are trained, in ascending order."""
+    space = get_space(recipe.space)
+    if space.size > LARGEST_DENSE:
+        return _drawn(space, recipe.architectures or 0)
+    every = trained_as(space, recipe)
+    distinct = np.unique(every)
+    if recipe.architectures is None or recipe.architectures >= len(distinct):
+        chosen: list[int] = distinct.tolist()
+        return chosen
+    drawn = np.random.default_rng(0).choice(distinct, recipe.architectures, replace=False)
+    return sorted(drawn.tolist())
+
+
+def _drawn(space: SearchSpace, n: int) -> list[int]:
+    """The indices of ``n`` different networks of a large space; of more, the first are the same."""
+    rng, drawn = np.random.default_rng(0), np.empty(0, dtype=np.int64)
+    while len(drawn) < n:
+        more = space.index(space.canonical(space.sample(rng, 1000)))
+        first = np.unique(joined := np.concatenate([drawn, more]), return_index=True)[1]
+        drawn = joined[np.sort(first)]
+    return sorted(drawn[:n].tolist())
+
+
+def trained_as(space: SearchSpace, recipe: TableRecipe) -> NDArray[np.int64]:
+    """``(size,)``: the index of the architecture that is trained in place of each architecture."""
+    indices = np.arange(space.size)
+    if recipe.training.skeleton != "tiny":
+        return indices
+    return space.index(space.canonical(space.at(indices)))

@@ -11,6 +11,7 @@ from typing import Any
 
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.report import LIVE, filled, fragment, plots, render
+from nasbench_lab.watch.builds import WatchedBuild
 from nasbench_lab.watch.results import WatchedResult
 from nasbench_lab.watch.view import View, in_words
 
@@ -24,7 +25,7 @@ class Pages:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._watched = WatchedResult(folder)
+        self._watched, self._build = WatchedResult(folder), WatchedBuild(folder)
         self._looking, self._drawing = threading.Lock(), threading.Lock()
         # Each with the version that it is of.
         self._report: tuple[str | None, str] = None, ""
@@ -33,7 +34,7 @@ class Pages:
     def page(self) -> str:
         """The page: the report of a finished result, or else the live one."""
         view = self._view()
-        if view.state == "finished":
+        if view.state == "finished" and view.version:
             with self._drawing:
                 if report := self._reported(view.version):
                     return report
@@ -51,7 +52,9 @@ class Pages:
             "title": f"{done or view.state} · {self.folder.name}",
             "html": fragment("state.html", view=view, share=share, left=left),
             "version": view.version,
-            "report": view.state == "finished" and self._report != (view.version, ""),
+            "report": view.state == "finished"
+            and view.version != ""
+            and self._report != (view.version, ""),
         }
 
     def plots(self) -> dict[str, Any]:
@@ -60,13 +63,16 @@ class Pages:
         Whatever keeps them from being drawn is told in their place.
         """
         with self._drawing:
-            with self._looking:
-                version, result = self._watched.view().version, self._watched.result()
+            version = self._view().version
             if version != self._plots[0]:
                 began = time.thread_time()
                 drawn: dict[str, Any] = {"version": version, "html": "", "data": None}
                 try:
-                    if result is not None:
+                    with self._looking:
+                        result = self._watched.result()
+                    if result is None:
+                        drawn["html"] = self._build.plots()
+                    else:
                         contents = plots(result)
                         drawn["html"] = fragment("plots.html", **contents)
                         drawn["data"] = contents["data"]
@@ -77,8 +83,12 @@ class Pages:
             return self._plots[1]
 
     def _view(self) -> View:
+        """What is there: a table that is built or, as long as it is none, a result."""
         with self._looking:
-            return self._watched.view()
+            view = self._watched.view()
+            if view.state in ("waiting", "unreadable"):
+                view = self._build.view() or view
+            return view
 
     def _reported(self, version: str) -> str:
         """The report of a finished result; empty if it cannot be made."""

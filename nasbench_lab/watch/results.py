@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,11 +11,11 @@ from typing import Any, NamedTuple
 
 from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.experiment.experiment import Cell, Experiment
-from nasbench_lab.files import content_checksum, identity
+from nasbench_lab.files import content_checksum, identity, read_text
 from nasbench_lab.results.manifest import Manifest, read_manifest
 from nasbench_lab.results.parts import Run, read_head, read_shard, shards_in
 from nasbench_lab.results.result import Result
-from nasbench_lab.running.live import UNFINISHED, spent
+from nasbench_lab.running.live import AT_WORK, UNFINISHED, spent
 from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.watch.at_work import Process, at_work
 from nasbench_lab.watch.view import Grid, Kept, Share, View, in_words, signature
@@ -85,10 +86,24 @@ class WatchedResult:
             0.0 if state == "finished" else left_s,
             tuple(_facts(experiment, parts, silent_s, processes)),
             _grid(experiment, finished, runs),
+            tuple(self._workers()) if processes != [] and state != "finished" else (),
             failures=tuple(_failures(runs)),
             problems=tuple(problems),
             version=content_checksum([[str(p.file), *(signature(p.file) or ())] for p in parts]),
         )
+
+    def _workers(self) -> Iterable[str]:
+        """What each worker of the searches in real time is at."""
+        for file in sorted((self.folder / "live").glob(f"[!.]*{AT_WORK}")):
+            try:
+                said = json.loads(read_text(file))
+                for one in said["at_work"]:
+                    epoch, last = one["epoch"] or 0, one["last_epoch"]
+                    far = "" if last is None else f", epoch {epoch} of {last}"
+                    since = in_words(max(said["seconds"] - one["start"], 0.0))
+                    yield f"worker {one['worker']}: {one['architecture']}{far}, for {since}"
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # it has just gone, or is of another version
 
     def _nothing(self) -> View:
         if self.experiment is not None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -328,4 +329,33 @@ def test_a_search_in_real_time_is_watched_while_it_runs(tmp_path, monkeypatch):
     assert failure.startswith(f"random_search on {benchmark.name} with seed 0, evaluation 1: ")
     assert "no room for that many filters" in failure
     assert plots["data"]["tables"][0]["name"] == benchmark.name
+    # By now the third waits at the gate, or is about to be asked.
+    for text in view.workers:
+        assert re.fullmatch(r"worker 0: .+, epoch \d of 9, for .+", text)
     assert watched.view().state == "finished"
+    assert watched.view().workers == ()
+    assert [file.suffix for file in (tmp_path / "r" / "live").iterdir()] == [".jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("said", "texts"),
+    [
+        (
+            {"worker": 1, "architecture": "1,2", "epoch": None, "last_epoch": 9, "start": 3.0},
+            ("worker 1: 1,2, epoch 0 of 9, for 7 s",),
+        ),
+        (
+            {"worker": 0, "architecture": "<b>", "epoch": None, "last_epoch": None, "start": 10.0},
+            ("worker 0: <b>, for less than a second",),
+        ),
+        ({"worker": 0}, ()),
+        ([], ()),
+    ],
+)
+def test_workers_of_a_search_are_shown_with_what_they_are_at(unfinished, said, texts):
+    (unfinished / "live").mkdir()
+    file = unfinished / "live" / f"live-1{live.AT_WORK}"
+    file.write_text(json.dumps({"seconds": 10.0, "at_work": [said]}))
+    assert WatchedResult(unfinished).view().workers == texts
+    file.write_text("{")
+    assert WatchedResult(unfinished).view().workers == ()
