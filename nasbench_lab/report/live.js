@@ -72,7 +72,7 @@
       document.title = state.title;
       put(at("state"), state.html);
       say(at("lost"), "");
-      if (state.version !== version && !drawing) await drawPlots();
+      if (state.version !== version && !drawing) drawPlots();
     }
   }
 

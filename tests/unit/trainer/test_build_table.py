@@ -20,7 +20,7 @@ from nasbench_lab.tables.columns import Query
 
 torch = pytest.importorskip("torch", reason="building needs PyTorch")
 from nasbench_lab.trainer import build, unfinished
-from nasbench_lab.trainer.build import build_table, read_recipe
+from nasbench_lab.trainer.build import build_table, networks_of, read_recipe
 from nasbench_lab.trainer.datasets import load_data
 from nasbench_lab.trainer.training import train
 
@@ -150,7 +150,7 @@ def test_what_is_finished_is_not_done_again(whole, recipe, tmp_path, monkeypatch
         build, "_train_one", lambda r, f, index: (done.append(index), real(r, f, index))[1]
     )
     table = build_table(recipe, tmp_path / "t", n_jobs=1)
-    assert sorted(set(first) - {first[1]} | set(done)) == build._networks(read_recipe(recipe))
+    assert sorted(set(first) - {first[1]} | set(done)) == networks_of(read_recipe(recipe))
     assert not (set(first) - {first[1]}) & set(done)
     assert same(whole, table)
 
@@ -171,7 +171,7 @@ def test_a_killed_build_goes_on(whole, recipe, tmp_path, n, finished):
     resumed = build_table(recipe, out, n_jobs=1)
     assert same(resumed, whole if n == 3 else build_table(recipe, tmp_path / "whole", n_jobs=1))
     for name, text in kept.items():
-        row = build._networks(read_recipe(recipe)).index(int(name[:8]))
+        row = networks_of(read_recipe(recipe)).index(int(name[:8]))
         held = resumed.trials("valid_accuracy")[row]
         np.testing.assert_array_equal(
             held, np.array(json.loads(text)["curves"]["valid_accuracy"])[:, -1]
@@ -300,7 +300,7 @@ def test_a_sample_of_chains(tmp_path, recipe, monkeypatch):
     assert str(table.coverage).startswith("an estimated less than 0.1 %")
     # More of them are the same and others.
     recipe.write_text(recipe.read_text().replace("architectures = 12", "architectures = 40"))
-    more = build._networks(read_recipe(recipe))
+    more = networks_of(read_recipe(recipe))
     assert set(space.index(architectures).tolist()) < set(more)
     assert more == sorted(set(more))
     assert len(more) == 40

@@ -88,7 +88,7 @@ def test_a_build_of_another_version_is_said_to_be_that(tmp_path):
     assert "of another version of nasbench-lab" in state["html"]
 
 
-@pytest.mark.long
+@pytest.mark.slow  # the tests above are the short form, without trainings
 def test_a_real_build_is_watched_to_its_end(tmp_path):
     pytest.importorskip("torch", reason="building needs PyTorch")
     from nasbench_lab.trainer.build import build_table
