@@ -270,7 +270,7 @@ def test_other_spaces_and_all_architectures(tmp_path, recipe):
     assert len(table) == 1
     assert table.space.name == "nats-sss"
     every = read_recipe(recipe).model_copy(update={"architectures": None, "space": "nb201"})
-    assert len(build._networks(every)) == 5_260
+    assert len(networks_of(every)) == 5_260
 
 
 def test_a_sample_of_chains(tmp_path, recipe, monkeypatch):

@@ -17,7 +17,7 @@ from nasbench_lab.trainer import build
 from nasbench_lab.trainer.build import add_proxies, build_table
 from nasbench_lab.trainer.datasets import load_data
 from nasbench_lab.trainer.scoring import score_architecture
-from nasbench_lab.trainer.table_recipe import read_recipe
+from nasbench_lab.trainer.table_recipe import networks_of, read_recipe
 from nasbench_lab.trainer.unfinished import Unfinished
 
 pytestmark = pytest.mark.long
@@ -141,7 +141,7 @@ def test_a_stopped_run_goes_on(table, tmp_path, monkeypatch, caplog):
     again = add_proxies(tmp_path / "few.toml", table, n_jobs=1)
     assert f"{damaged} is damaged" in caplog.text
     assert "scored again" in caplog.text
-    assert sorted(done) == sorted([*build._networks(read_recipe(tmp_path / "few.toml")), first[1]])
+    assert sorted(done) == sorted([*networks_of(read_recipe(tmp_path / "few.toml")), first[1]])
     assert np.isfinite(again.values("proxy_snip")).all()
     # More proxies later are scored then; the columns of others stay.
     held = checksums(table)
