@@ -386,6 +386,10 @@ class ArchResults:
             info[name] = None if values[0] is None else mean(values)
         return info
 
+    def get_comput_costs(self, dataset: str) -> dict[str, Any]:
+        """The name of ``get_compute_costs`` in versions 1.x of ``nas-bench-201``."""
+        return self.get_compute_costs(dataset)
+
     def _agreed(self, costs: list[float], seeds: list[int]) -> list[float]:
         """The costs of all trials; if they differ, that of seed 888, as since version 1.6."""
         if len({f"{cost:.5f}" for cost in costs}) > 1:

@@ -251,3 +251,79 @@ def test_traps_and_refusals(file):
         api.query_index_by_arch("nonsense")
     with pytest.raises(ReadOnlyError, match="new API"):
         api.reload("/elsewhere", 0)
+
+
+# Versions 1.x
+
+
+def test_arguments_of_versions_1(tidy, official):
+    ours, theirs = tidy
+    text = ours[7]
+    for flag, hp in ((False, "200"), (True, "12")):
+        for dataset in ("cifar10-valid", "cifar100"):
+            expected = theirs.get_more_info(7, dataset, None, hp, False)
+            for found in (
+                ours.get_more_info(7, dataset, None, flag, False),
+                ours.get_more_info(7, dataset, use_12epochs_result=flag, is_random=False),
+            ):
+                official.check_same(found, expected, (dataset, hp))
+            expected = theirs.find_best(dataset, "x-valid", None, None, hp)
+            for found in (
+                ours.find_best(dataset, "x-valid", None, None, flag),
+                ours.find_best(dataset, "x-valid", use_12epochs_result=flag),
+            ):
+                official.check_same(found, expected, (dataset, hp))
+            for found in (
+                ours.query_by_index(7, dataset, flag),
+                ours.query_by_index(7, dataset, use_12epochs_result=flag),
+            ):
+                assert list(found) == list(theirs.query_by_index(7, dataset, hp))
+                assert {one.epochs for one in found.values()} == {official.schedules["tss"][hp][0]}
+            assert ours.get_net_param(7, dataset, None, flag) == theirs.get_net_param(
+                7, dataset, None, hp
+            )
+        expected = theirs.query_info_str_by_arch(7, hp)
+        for found in (
+            ours.query_by_arch(text, flag),
+            ours.query_by_arch(text, use_12epochs_result=flag),
+            ours.query_info_str_by_arch(text, flag),
+        ):
+            official.check_same(found, expected, (hp,))
+        for found in (
+            ours.query_meta_info_by_index(7, flag),
+            {"12": ours.arch2infos_less, "200": ours.arch2infos_full}[hp][7],
+        ):
+            assert found.get_total_epoch() == official.schedules["tss"][hp][0]
+            costs = theirs.query_meta_info_by_index(7, hp).get_compute_costs("cifar10")
+            official.check_same(found.get_comput_costs("cifar10"), costs, (hp,))
+    # Only versions 1.x have a default here: 200 epochs.
+    official.check_same(ours.query_by_arch(7), theirs.query_by_arch(7, "200"), ())
+    assert list(ours.arch2infos_full) == list(theirs.arch2infos_dict)
+    assert len(ours.arch2infos_less) == len(theirs.arch2infos_dict)
+
+
+def test_a_schedule_that_versions_mean_differently_warns_once(tidy, official):
+    table, theirs = tidy[0]._records.table, tidy[1]
+    calls = (
+        lambda api: api.get_more_info(7, "cifar10", is_random=False),
+        lambda api: api.find_best("cifar10", "valid"),
+        lambda api: list(api.query_by_index(7, "cifar10")),
+        lambda api: api.query_meta_info_by_index(7).get_total_epoch(),
+        lambda api: api.get_net_param(7, "cifar10", None),
+    )
+    for first in calls:
+        ours = NASBench201API(table, verbose=False)
+        with pytest.warns(OfficialBehaviourWarning, match="200") as caught:
+            first(ours)
+        assert len(caught) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for call in calls:
+                official.check_call(ours, theirs, call, ())
+    ours = NASBench201API(table, verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ours.get_more_info(7, "cifar10", hp="12")
+        ours.get_more_info(7, "cifar10", None, False)
+        ours.simulate_train_eval(7, "cifar10")  # versions 1.x have no such method
+        ours.get_cost_info(7, "cifar10")

@@ -1,60 +1,30 @@
-"""Drop-in replacement for the package ``nas_201_api`` (``nas-bench-201`` 2.1), without PyTorch.
-
-There are three differences. An API reads a converted table, so it cannot reload archives.
-``show(-1)``, which fails officially, works. An unknown schedule or a missing record is a
-``ValueError``; the official code fails with an undefined name.
-"""
+"""The official class of the API of NAS-Bench-201, also with the arguments of versions 1.x."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import numpy as np
-
-from nasbench_lab.compat import _records, _sources
-from nasbench_lab.compat._api import MetaAPI, refuse_reload
+from nasbench_lab.compat import _sources
+from nasbench_lab.compat._api import MetaAPI, printer, refuse_reload
 from nasbench_lab.compat._cells import CellStrings
-from nasbench_lab.compat._errors import OfficialAssertionError, OfficialKeyError, ReadOnlyError
+from nasbench_lab.compat._errors import OfficialAssertionError
+from nasbench_lab.compat._held import BySchedule
+from nasbench_lab.compat._records import Info
 from nasbench_lab.compat._sources import KEYS, Opened, Source
+from nasbench_lab.compat.nas_201_api.api_utils import ArchResults
 from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError
 from nasbench_lab.tables.table import Table
 
-__all__ = ["ArchResults", "NASBench201API", "ResultsCount"]
-
-NAS_BENCH_201_API_VERSION = "v2.0"
 ALL_BENCHMARK_FILES = ["NAS-Bench-201-v1_0-e61699.pth", "NAS-Bench-201-v1_1-096897.pth"]
+ALL_ARCHIVE_DIRS = ["NAS-Bench-201-v1_1-archive"]
 
 _SCHEDULES = ("12", "200")
-
-
-class ResultsCount(_records.ResultsCount):
-    """One trial: the training of an architecture with one seed. Means are NumPy numbers."""
-
-    __slots__ = ()
-
-    _epoch_error = OfficialAssertionError
-    _time_error = OfficialKeyError
-
-    @staticmethod
-    def mean(values: Sequence[Any]) -> Any:
-        """The mean as a NumPy number."""
-        return np.mean(values)
-
-
-class ArchResults(_records.ArchResults):
-    """All trials of an architecture with one schedule: a view of the table."""
-
-    results_class = ResultsCount
-
-    def _agreed(self, costs: list[float], seeds: list[int]) -> list[float]:
-        return costs  # this API has no correction of costs that differ between trials
-
-    def show(self, is_print: bool = False) -> NoReturn:
-        """Fails, as it does officially."""
-        raise ReadOnlyError("Use the API's show or query_info_str_by_arch instead.")
+_UNSET: Any = object()
+"""Stands for an argument that was not given."""
 
 
 class _NoFileAssertionError(MissingSourceError, OfficialAssertionError):
@@ -63,6 +33,10 @@ class _NoFileAssertionError(MissingSourceError, OfficialAssertionError):
 
 class NASBench201API(MetaAPI, CellStrings):
     """The API of NAS-Bench-201.
+
+    In versions 1.x of the official package, methods had ``use_12epochs_result=False`` in place of
+    ``hp="12"``. Both are taken, by name and by position. Without either, the schedule is that of
+    version 2, 12 epochs, and a warning says once that it was 200 in versions 1.x.
 
     Args:
         file_path_or_dict: An official ``.pth`` file; the name, folder or object of an imported
@@ -132,6 +106,87 @@ class NASBench201API(MetaAPI, CellStrings):
     def _hp_name(self, hp: object) -> object:
         return hp  # here officially 12 is not "12"
 
+    # Versions 1.x
+
+    def _schedule(self, hp: Any, use_12epochs_result: bool | None) -> Any:
+        """The schedule that the arguments of either version mean."""
+        if isinstance(hp, bool):  # by position, in the place of use_12epochs_result
+            hp, use_12epochs_result = _UNSET, hp
+        if use_12epochs_result is not None:
+            return "12" if use_12epochs_result else "200"
+        if hp is not _UNSET:
+            return hp
+        self._warn(
+            "schedule",
+            "No schedule was given, which means 12 epochs, as since version 2.0 of nas-bench-201; "
+            "in versions 1.x it meant 200. Say hp='12' or hp='200'.",
+        )
+        return "12"
+
+    @cached_property
+    def arch2infos_less(self) -> BySchedule:
+        """The results with 12 epochs by index, as in versions 1.x."""
+        return BySchedule(self.arch2infos_dict, "12")
+
+    @cached_property
+    def arch2infos_full(self) -> BySchedule:
+        """The results with 200 epochs by index, as in versions 1.x."""
+        return BySchedule(self.arch2infos_dict, "200")
+
+    def query_by_arch(
+        self, arch: Any, hp: Any = _UNSET, use_12epochs_result: bool | None = None
+    ) -> str | None:
+        """A text about an architecture; only versions 1.x have a default, which is 200 epochs."""
+        if hp is _UNSET and use_12epochs_result is None:
+            hp = "200"
+        return super().query_by_arch(arch, self._schedule(hp, use_12epochs_result))
+
+    def query_info_str_by_arch(
+        self, arch: Any, hp: Any = "12", use_12epochs_result: bool | None = None
+    ) -> str | None:
+        return super().query_info_str_by_arch(arch, self._schedule(hp, use_12epochs_result))
+
+    def query_meta_info_by_index(
+        self, arch_index: int, hp: Any = _UNSET, use_12epochs_result: bool | None = None
+    ) -> ArchResults:
+        hp = self._schedule(hp, use_12epochs_result)
+        results = super().query_meta_info_by_index(arch_index, hp)
+        assert isinstance(results, ArchResults)
+        return results
+
+    def query_by_index(
+        self,
+        arch_index: int,
+        dataname: str | None = None,
+        hp: Any = _UNSET,
+        use_12epochs_result: bool | None = None,
+    ) -> Any:
+        hp = self._schedule(hp, use_12epochs_result)
+        return super().query_by_index(arch_index, dataname, hp)
+
+    def get_more_info(
+        self,
+        index: Any,
+        dataset: str,
+        iepoch: int | None = None,
+        hp: Any = _UNSET,
+        is_random: bool | int = True,
+        use_12epochs_result: bool | None = None,
+    ) -> Info:
+        hp = self._schedule(hp, use_12epochs_result)
+        return super().get_more_info(index, dataset, iepoch, hp, is_random)
+
+    def get_net_param(
+        self,
+        index: int,
+        dataset: str,
+        seed: int | None,
+        hp: Any = _UNSET,
+        use_12epochs_result: bool | None = None,
+    ) -> Any:
+        hp = self._schedule(hp, use_12epochs_result)
+        return super().get_net_param(index, dataset, seed, hp)
+
     def reload(self, archive_root: str | None = None, index: int | None = None) -> None:
         """Refuses, as an API over a table reads from that table only.
 
@@ -164,7 +219,8 @@ class NASBench201API(MetaAPI, CellStrings):
         metric_on_set: str,
         FLOP_max: float | None = None,  # noqa: N803 (the official name)
         Param_max: float | None = None,  # noqa: N803
-        hp: str = "12",
+        hp: Any = _UNSET,
+        use_12epochs_result: bool | None = None,
     ) -> tuple[int, Any]:
         """The architecture with the highest mean accuracy within limits.
 
@@ -174,10 +230,12 @@ class NASBench201API(MetaAPI, CellStrings):
             FLOP_max: Millions.
             Param_max: Millions.
             hp: The schedule.
+            use_12epochs_result: Whether the schedule is that of 12 epochs, as in versions 1.x.
 
         Returns:
             Its index and accuracy (%); -1 and None if there is none.
         """
+        hp = self._schedule(hp, use_12epochs_result)
         self._say(
             f"Call find_best with {dataset=}, {metric_on_set=}, {FLOP_max=}, {Param_max=}, {hp=}"
         )
@@ -188,3 +246,6 @@ class NASBench201API(MetaAPI, CellStrings):
 
     def _not_evaluated(self, index: int) -> None:
         print(f"Find this arch-index : {index}, but this arch is not evaluated.")
+
+
+print_information = printer(NASBench201API)

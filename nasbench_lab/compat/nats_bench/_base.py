@@ -1,8 +1,4 @@
-"""Drop-in replacement for the package ``nats_bench`` (version 1.8).
-
-There are two differences. An API reads a converted table, so it cannot reload archives of weights.
-``show(-1)``, which fails officially, works.
-"""
+"""The common part of the APIs of both search spaces of NATS-Bench."""
 
 from __future__ import annotations
 
@@ -14,83 +10,10 @@ from typing import Any, ClassVar
 
 from nasbench_lab.compat import _sources
 from nasbench_lab.compat._api import MetaAPI, refuse_reload
-from nasbench_lab.compat._cells import CellStrings
 from nasbench_lab.compat._errors import NoFileError, OfficialAssertionError
-from nasbench_lab.compat._records import ArchResults, ResultsCount
 from nasbench_lab.compat._sources import KEYS, META, Opened, Source
 from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError
-from nasbench_lab.spaces.nb201 import unique_string
 from nasbench_lab.tables.table import Table
-
-__all__ = [
-    "ArchResults",
-    "NATSsize",
-    "NATStopology",
-    "ResultsCount",
-    "create",
-    "search_space_info",
-    "version",
-]
-
-NATS_BENCH_API_VERSIONs = [f"v1.{i}" for i in range(9)]
-NATS_BENCH_SSS_NAMEs = ("sss", "size")
-NATS_BENCH_TSS_NAMEs = ("tss", "topology")
-
-
-def version() -> str:
-    """The version of the official API with the same behaviour."""
-    return NATS_BENCH_API_VERSIONs[-1]
-
-
-def create(
-    file_path_or_dict: Source,
-    search_space: str,
-    fast_mode: bool = False,
-    verbose: bool = True,
-) -> NATStopology | NATSsize:
-    """Makes the API of a search space.
-
-    Args:
-        file_path_or_dict: An official file (``fast_mode=False``) or directory (``fast_mode=True``);
-            the name, folder or object of an imported table; a dictionary in the official form; or
-            None for the imported table, else the official file or directory in ``$TORCH_HOME``.
-        search_space: ``"tss"`` or ``"topology"``; ``"sss"`` or ``"size"``.
-        fast_mode: Whether an architecture counts as evaluated only after its first query, as records
-            are read one by one.
-        verbose: Whether each call is printed.
-
-    Raises:
-        QueryError: There is no such search space, or mode and path do not fit.
-    """
-    if search_space in NATS_BENCH_TSS_NAMEs:
-        return NATStopology(file_path_or_dict, fast_mode, verbose)
-    if search_space in NATS_BENCH_SSS_NAMEs:
-        return NATSsize(file_path_or_dict, fast_mode, verbose)
-    known = ", ".join((*NATS_BENCH_TSS_NAMEs, *NATS_BENCH_SSS_NAMEs))
-    raise QueryError(f"Expected one of the search spaces {known} but got {search_space!r}.")
-
-
-def search_space_info(main_tag: str, aux_tag: str | None) -> dict[str, Any]:
-    """The choices of a search space.
-
-    Args:
-        main_tag: ``"nats-bench"`` or ``"nas-bench-201"``.
-        aux_tag: The search space of NATS-Bench; None for NAS-Bench-201.
-    """
-    topology = {
-        "op_names": ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"],
-        "num_nodes": 4,
-    }
-    size = {"candidates": list(range(8, 65, 8)), "num_layers": 5}
-    spaces: dict[tuple[str, str | None], dict[str, Any]] = {("nas-bench-201", None): topology}
-    spaces.update({("nats-bench", name): topology for name in NATS_BENCH_TSS_NAMEs})
-    spaces.update({("nats-bench", name): size for name in NATS_BENCH_SSS_NAMEs})
-    if (main_tag, aux_tag) not in spaces:
-        raise QueryError(
-            f"Expected one of {', '.join(map(str, spaces))} but got {(main_tag, aux_tag)!r}."
-        )
-    return spaces[main_tag, aux_tag]
-
 
 _COMMENT = (
     "In this dict, train-loss/accuracy/time is the metric on the {part} of CIFAR-10. The "
@@ -100,7 +23,7 @@ _COMMENT = (
 )
 
 
-class _NATSBench(MetaAPI):
+class NATSBench(MetaAPI):
     """The common part of both search spaces."""
 
     _comments: ClassVar[Mapping[str, str]] = {
@@ -341,33 +264,3 @@ class _NATSBench(MetaAPI):
 
 def _of_table(table: Table, fast_mode: bool) -> Opened:
     return Opened(table, table.name, str(table.folder) if fast_mode else None)
-
-
-class NATStopology(_NATSBench, CellStrings):
-    """The topology search space: cells. Arguments as for ``create``."""
-
-    _search_space_name = "topology"
-    _full_train_epochs = 200
-    _table_name = "nats-tss"
-    _space = "nb201"
-    _base_name = "NATS-tss-v1_0-3ffb9"
-
-    def get_unique_str(self, arch: Any) -> str:
-        """A string that is equal for cells that are isomorphic by the paper's method."""
-        return unique_string(
-            self._records.table.space.from_string(self[self.query_index_by_arch(arch)])
-        )
-
-
-class NATSsize(_NATSBench):
-    """The size search space: numbers of channels. Arguments as for ``create``."""
-
-    _search_space_name = "size"
-    _full_train_epochs = 90
-    _table_name = "nats-sss"
-    _space = "nats-sss"
-    _base_name = "NATS-sss-v1_0-50262"
-
-    def _shown_splits(self, dataset: str) -> list[tuple[str, str]]:
-        shown = super()._shown_splits(dataset)
-        return [*shown, ("test", "ori-test")] if dataset == "cifar10-valid" else shown
