@@ -151,6 +151,7 @@ def convert(path: Path, folder: Path, options: ImportOptions) -> None:
             "bytes": path.stat().st_size,
         },
         missing=tuple(missing),
+        details={"networks": {name: _configuration(part) for name, part in records.items()}},
         joins=("nats-tss", "nas-bench-201"),
     )
     Table.write(
@@ -195,6 +196,19 @@ def _official_order(path: Path, records: dict[str, Any]) -> NDArray[np.int64]:
             )
         order[place] = index
     return np.fromiter(order, dtype=np.int64)
+
+
+def _configuration(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What all networks of a data set have in common beside their ``arch_str``.
+
+    It is empty if they differ, or have more than a few words and numbers.
+    """
+    first, *others = ({**config, "arch_str": ""} for config in metrics["config"])
+    plain = len(first) <= 20 and all(
+        type(key) is str and type(value) in (str, int, float) and len(str(value)) <= 1000
+        for key, value in first.items()
+    )
+    return first if plain and all(one == first for one in others) else {}
 
 
 def _architectures(path: Path, dataset: str, metrics: dict[str, Any]) -> list[str]:

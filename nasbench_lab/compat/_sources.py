@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nasbench_lab import registry
+from nasbench_lab.compat._errors import NoFileError
 from nasbench_lab.errors import TableFileError
 from nasbench_lab.tables.table import Table
 
@@ -31,6 +32,33 @@ class Opened(NamedTuple):
     filename: str | None
     directory: str | None
     """The archive from which records are read one by one."""
+
+
+def open_table(source: Table | str | os.PathLike[str] | None, default: str) -> Table:
+    """The table of an official file, which is converted on first use, or an imported one.
+
+    Args:
+        source: A file; the name, folder or object of a table; or None for the default.
+        default: The name of the imported table that is taken by default.
+
+    Raises:
+        NoFileError: There is no such file or table.
+    """
+    if isinstance(source, Table):
+        return source
+    if source is not None:
+        path = Path(source).expanduser()
+        if (table := open_table_folder(path)) is not None:
+            return table
+        if path.is_file():
+            return from_file(path, verbose=True)
+    name = default if source is None else str(source)
+    if (table := installed(name)) is not None:
+        return table
+    raise NoFileError(
+        f"{name!r} is no file, and no imported table has this name. Import the official file once, "
+        f"or give its path."
+    )
 
 
 def open_table_folder(path: Path) -> Table | None:

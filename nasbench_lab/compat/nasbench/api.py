@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import random
-from pathlib import Path
 from typing import Any, NoReturn
 
 from nasbench_lab.compat import _sources
-from nasbench_lab.compat._errors import NoFileError, OfficialKeyError, ReadOnlyError
+from nasbench_lab.compat._errors import OfficialKeyError, ReadOnlyError
 from nasbench_lab.compat.nasbench._statistics import Cells, Computed, Fixed, Statistics
 from nasbench_lab.compat.nasbench.lib import config
 from nasbench_lab.compat.nasbench.lib.model_spec import ModelSpec
@@ -21,7 +20,6 @@ from nasbench_lab.tables.table import Table
 
 __all__ = ["ModelSpec", "NASBench", "OutOfDomainError"]
 
-_TABLE = "nas-bench-101"
 _MEASURED = ("training_time", "train_accuracy", "validation_accuracy", "test_accuracy")
 _KEPT = 100_000
 """The number of cells whose rows are remembered."""
@@ -58,7 +56,7 @@ class NASBench:
     ) -> None:
         self.config = config.build_config()
         random.seed(seed)
-        table = _open(dataset_file)
+        table = _sources.open_table(dataset_file, "nas-bench-101")
         self._cells = cells = Cells(table)
         if cells.canonical:
             print(
@@ -234,20 +232,3 @@ class NASBench:
 
     def _hash_spec(self, model_spec: ModelSpec) -> str:
         return model_spec.hash_spec(self.config["available_ops"])
-
-
-def _open(source: Table | str | os.PathLike[str] | None) -> Table:
-    if isinstance(source, Table):
-        return source
-    if source is not None:
-        path = Path(source).expanduser()
-        if (table := _sources.open_table_folder(path)) is not None:
-            return table
-        if path.is_file():
-            return _sources.from_file(path, verbose=True)
-    if (table := _sources.installed(_TABLE if source is None else str(source))) is not None:
-        return table
-    raise NoFileError(
-        f"{_TABLE if source is None else str(source)!r} is no file, and no imported table has this "
-        f"name. Import the official file once, or give its path."
-    )
