@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import hashlib
 import os
 import pickle
 import re
 import tempfile
+from array import array
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,11 +136,21 @@ def _converted(name: str, path: Path, *, verbose: bool) -> Table:
 
 
 def _digest(path: Path) -> str:
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    states = [(file.name, file.stat()) for file in files if file.exists()]
-    lines = (f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in states)
-    text = "\n".join([str(path), *lines])
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    """A short name for the state of a file, or of all files of a folder."""
+    if path.is_dir():
+        with os.scandir(path) as entries:  # several times as fast as Path.iterdir for many files
+            files = [(entry.name, entry) for entry in entries]
+        files.sort(key=lambda pair: pair[0])
+    else:
+        files = [(path.name, path)]
+    numbers = array("q")
+    for _, file in files:
+        with contextlib.suppress(FileNotFoundError):
+            state = file.stat()
+            numbers.extend((state.st_size, state.st_mtime_ns))
+    digest = hashlib.sha256("\n".join([str(path), *(name for name, _ in files)]).encode())
+    digest.update(numbers.tobytes())
+    return digest.hexdigest()[:8]
 
 
 def _without_weights(info: Mapping[str, Any]) -> dict[str, Any]:
