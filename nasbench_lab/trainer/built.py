@@ -1,4 +1,4 @@
-"""Networks that a function builds: those of the space ``chain``, and those of a user's own.
+"""Networks that a function builds: those of chains and of ``darts``, and those of a user's own.
 
 Each seed has a network of its own. Whatever is drawn from the global generators, by the function or
 in training, as dropout does, is drawn from streams of the seed.
@@ -17,14 +17,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from nasbench_lab.errors import TrainingError, quoted
 from nasbench_lab.guard import kept_generators, seed_generators
 from nasbench_lab.mistakes import told
-from nasbench_lab.spaces import Architecture, ChainSpace, SearchSpace
+from nasbench_lab.spaces import Architecture, ChainSpace, DARTSSpace, SearchSpace
 from nasbench_lab.trainer.chain import build_chain
+from nasbench_lab.trainer.darts import build_darts
 from nasbench_lab.trainer.datasets import ImageData
 from nasbench_lab.trainer.networks import WITH_NETWORKS
 from nasbench_lab.user_code.functions import TakenFunction
 
-CHAINS = ("chain", "chain-signals")
-"""The named spaces of chains."""
+OWN = ("chain", "chain-signals", "darts")
+"""The named spaces whose networks functions of ours build."""
 
 
 def check_networks(space: SearchSpace, build: TakenFunction | None) -> None:
@@ -36,14 +37,36 @@ def check_networks(space: SearchSpace, build: TakenFunction | None) -> None:
     if not is_built(space, build) and space.name not in WITH_NETWORKS:
         raise TrainingError(
             f"There are no networks of the space {space.name!r} here. Expected one of "
-            f"{', '.join((*WITH_NETWORKS, *CHAINS))}, or a function that builds them: "
+            f"{', '.join((*WITH_NETWORKS, *OWN))}, or a function that builds them: "
             f"build(architecture), which returns a torch.nn.Module."
         )
 
 
 def is_built(space: SearchSpace, build: TakenFunction | None) -> bool:
     """Whether a function builds the networks of a space."""
-    return build is not None or isinstance(space, ChainSpace)
+    return build is not None or isinstance(space, ChainSpace | DARTSSpace)
+
+
+def own_network(
+    space: SearchSpace,
+    architecture: Architecture,
+    shape: tuple[int, int, int],
+    classes: int,
+    skeleton: str,
+) -> nn.Module:
+    """Builds a network of chains or of ``darts``.
+
+    Args:
+        space: The architecture's space.
+        architecture: The architecture.
+        shape: Height, width and channels of an image.
+        classes: The number of classes.
+        skeleton: As in the recipe; chains have none.
+    """
+    if isinstance(space, DARTSSpace):
+        return build_darts(space, architecture, shape, classes, skeleton)
+    assert isinstance(space, ChainSpace)
+    return build_chain(space, architecture, shape, classes)
 
 
 def built_network(
@@ -52,6 +75,7 @@ def built_network(
     build: TakenFunction | None,
     data: ImageData,
     seed: int,
+    skeleton: str = "paper",
 ) -> nn.Module:
     """Builds a network, on the CPU.
 
@@ -61,18 +85,18 @@ def built_network(
         build: ``build(architecture)``, a user's function that returns a network, from ``(n, channels,
             height, width)`` normalised images to ``(n, classes)`` scores. If it has parameters
             ``shape`` and ``classes``, it is given height, width and channels, and the number of
-            classes. None for a chain.
+            classes. None for chains and ``darts``.
         data: The images.
         seed: What the global generators are seeded with meanwhile.
+        skeleton: As in the recipe; a user's function does not know it.
 
     Raises:
         TrainingError: The function fails, or its network does not fit the images.
     """
     if build is None:
-        assert isinstance(space, ChainSpace)
         with kept_generators():
             seed_generators(seed)
-            return build_chain(space, architecture, data.shape, data.classes)
+            return own_network(space, architecture, data.shape, data.classes, skeleton)
     what = f"for {space.to_string(architecture)} of {space.name!r}"
     return network_by(build, architecture, data.shape, data.classes, seed, what)
 

@@ -32,7 +32,7 @@ from nasbench_lab.files import content_checksum, sha256
 from nasbench_lab.guard import kept_generators
 from nasbench_lab.spaces import Architecture, ChainSpace, SearchSpace, get_space
 from nasbench_lab.trainer.benchmark import TrainingBenchmark
-from nasbench_lab.trainer.built import network_by
+from nasbench_lab.trainer.built import is_built, network_by, own_network
 from nasbench_lab.trainer.chain import build_chain
 from nasbench_lab.trainer.checkpoints import read_checkpoint
 from nasbench_lab.trainer.data import image_array
@@ -201,12 +201,17 @@ def _network(about: About, build: TakenFunction | None, file: Path) -> nn.Module
         return network_by(build, about.architecture, images.shape, images.classes, 0, what)
     with errors_of(file), kept_generators(), torch.device("meta"):
         if about.chain is not None:
-            space = ChainSpace(about.space, about.chain.filters, about.chain.units)
+            chains = ChainSpace(about.space, about.chain.filters, about.chain.units)
             return build_chain(
-                space, space.validate(about.architecture), images.shape, images.classes
+                chains, chains.validate(about.architecture), images.shape, images.classes
+            )
+        space = get_space(about.space)
+        if is_built(space, None):
+            return own_network(
+                space, about.architecture, images.shape, images.classes, about.recipe.skeleton
             )
         return build_network(
-            get_space(about.space),
+            space,
             about.architecture,
             classes=images.classes,
             image_channels=images.shape[2],

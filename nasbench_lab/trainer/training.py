@@ -256,7 +256,10 @@ class _Run:
         network: nn.Module
         if self.built:
             weights = [_number(stream_of(seed, WEIGHTS)) for seed in seeds]
-            networks = [built_network(space, architecture, build, data, one) for one in weights]
+            networks = [
+                built_network(space, architecture, build, data, one, recipe.skeleton)
+                for one in weights
+            ]
             self.parameters, self.flops = size(networks[0], data.shape)
             network = SideBySide(networks)
         else:
