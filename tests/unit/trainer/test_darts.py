@@ -86,7 +86,7 @@ def test_halving_sees_every_second_pixel_and_those_between():
 
 @pytest.mark.long
 def test_a_genotype_is_trained_and_learns():
-    data, recipe = small_digits(), short(epochs=2)
+    data, recipe = small_digits(), short(epochs=3, lr=0.005)
     architecture = SPACE.at(0)  # poolings only, which are fast
     training = train(SPACE, architecture, recipe, data, device="cpu")
     with torch.device("meta"):
