@@ -414,9 +414,9 @@ class PickleReader:
                 if buffer[position] > 5:
                     raise UnsafeFileError(f"it is of pickle protocol {buffer[position]}")
                 position += 1
-            elif op in (0x42, 0x54, 0x8D, 0x8E, 0x8B):
-                # BINBYTES, BINSTRING, BINUNICODE8, BINBYTES8, LONG4
-                wide = op in (0x8D, 0x8E)
+            elif op in (0x42, 0x54, 0x8D, 0x8E, 0x8B, 0x96):
+                # BINBYTES, BINSTRING, BINUNICODE8, BINBYTES8, LONG4, BYTEARRAY8
+                wide = op in (0x8D, 0x8E, 0x96)
                 n = (_ULONG if wide else _UINT)(buffer, position)[0]
                 if op == 0x8B and n > _WIDEST:
                     raise UnsafeFileError(f"it holds a number of {n:,} bytes")
