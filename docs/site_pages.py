@@ -46,6 +46,7 @@ PYTHON = {
     "nasbench_lab.errors": "All errors",
     "nasbench_lab.compat.nats_bench": "Drop-in for nats_bench",
     "nasbench_lab.compat.nas_201_api": "Drop-in for nas_201_api",
+    "nasbench_lab.compat.nasbench.api": "Drop-in for nasbench (NAS-Bench-101)",
 }
 """The modules of the Python reference, and what they hold."""
 
