@@ -73,9 +73,9 @@ LONG = {
 SHORTER = {
     "budget=100": "budget=12",
     "budget=50": "budget=12",
-    "seeds=30": "seeds=2",
-    "seeds=20": "seeds=3",
-    "seeds=10)": "seeds=2)",
+    "seeds=30": "seeds=2, n_jobs=1",
+    "seeds=20": "seeds=3, n_jobs=1",
+    "seeds=10)": "seeds=2, n_jobs=1)",
     "budget=10, seed=0": "budget=3, seed=0",
     "seeds = 100 ": "seeds = 2 ",
     "budget = 200 ": "budget = 10 ",
@@ -85,6 +85,7 @@ SHORTER = {
 
 OPTIONS = {
     "compare": "--seeds 2 --jobs 1",
+    "run": "--jobs 1",
     "search": "--budget 2 --workers 1",
     "transfer": "--algorithm random_search --algorithm gp_bo --budget 12 --seeds 2",
     "grade": "--budget 10 --seeds 2",
