@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,11 +35,10 @@ from numpy.typing import NDArray
 from nasbench_lab.csv_files import write_csv
 from nasbench_lab.errors import ExperimentError, TrainingError
 from nasbench_lab.files import atomic_file
-from nasbench_lab.landscape.landscape import ROUNDING
 from nasbench_lab.processes import in_processes
 from nasbench_lab.results.result import Result
 from nasbench_lab.spaces import Architecture
-from nasbench_lab.stats import holm
+from nasbench_lab.stats.agreement import LEVEL, Agreement, agreement
 from nasbench_lab.tables.columns import Column, Query
 from nasbench_lab.tables.table import Table
 
@@ -46,13 +46,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from nasbench_lab.trainer.benchmark import TrainingBenchmark
     from nasbench_lab.trainer.recipe import Recipe
     from nasbench_lab.trainer.training import Training
 
 Floats = NDArray[np.float64]
-
-LEVEL = 0.05
-"""The level of the test."""
 
 SPLITS = ("test", "valid")
 """The splits that are compared, the fair one first."""
@@ -90,6 +88,7 @@ class Validation:
         pooled: Whether the standard deviation is pooled over all architectures.
         other_images: Splits whose images differ from the table's, so that they cannot be compared.
         origin: Recipe, versions, data and table, for the reader.
+        known: What the architectures were known from: ``table``, or a ``search`` that trained them.
     """
 
     table: str
@@ -100,6 +99,7 @@ class Validation:
     pooled: bool = True
     other_images: tuple[str, ...] = ()
     origin: Mapping[str, object] = field(default_factory=dict)
+    known: str = "table"
 
     @property
     def splits(self) -> list[str]:
@@ -159,7 +159,7 @@ class Validation:
         from nasbench_lab.figures.saving import save_figure
 
         frame = self.to_frame()
-        stem = folder / f"validation-{self.table.replace('/', '-')}"
+        stem = folder / f"validation-{re.sub(r'[/ ]', '-', self.table)}"
         with atomic_file(stem.with_name(f"{stem.name}.csv")) as path:
             write_csv(frame, path)
         about = {"table": self.table, "seeds": self.seeds, "epochs": self.epochs, **self.origin}
@@ -176,76 +176,6 @@ class Validation:
 
     def _with(self, split: str) -> list[Validated]:
         return [entry for entry in self.entries if split in entry.trained]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """The test of an architecture: difference and half its interval in points, and Holm's p."""
-
-    difference: float
-    half_width: float
-    p: float
-
-
-def agreement(pairs: Sequence[tuple[Floats, Floats]], *, pooled: bool = True) -> list[Agreement]:
-    """Tests whether the two samples of each pair have the same mean; see the module's text.
-
-    Args:
-        pairs: The table's trials and the trained ones of each architecture.
-        pooled: Whether the standard deviation is pooled over all of them (Student), or each sample
-            has its own (Welch).
-    """
-    from scipy.stats import t as student
-
-    if not pooled:
-        return _welch(pairs)
-    samples = [sample for pair in pairs for sample in pair]
-    freedom = sum(len(sample) - 1 for sample in samples)
-    if freedom < 1:
-        return [Agreement(float(b.mean() - a.mean()), math.nan, math.nan) for a, b in pairs]
-    squares = math.fsum((len(s) - 1) * _variance(s) for s in samples if len(s) > 1)
-    deviation = math.sqrt(squares / freedom)
-    differences, halves, ps = [], [], []
-    for a, b in pairs:
-        difference = float(b.mean() - a.mean())
-        error = deviation * math.sqrt(1 / len(a) + 1 / len(b))
-        if error == 0:
-            # All trials are equal, so any difference is significant.
-            p = 1.0 if math.isclose(a.mean(), b.mean(), rel_tol=ROUNDING) else 0.0
-        else:
-            p = 2 * float(student.sf(abs(difference) / error, freedom))
-        differences.append(difference)
-        halves.append(error * float(student.ppf(1 - LEVEL / 2, freedom)))
-        ps.append(p)
-    corrected = holm(ps).tolist()
-    return [Agreement(*values) for values in zip(differences, halves, corrected, strict=True)]
-
-
-def _welch(pairs: Sequence[tuple[Floats, Floats]]) -> list[Agreement]:
-    from scipy.stats import t as student
-
-    differences, halves, ps = [], [], []
-    for a, b in pairs:
-        difference, half, p = float(b.mean() - a.mean()), math.nan, math.nan
-        if len(a) > 1 and len(b) > 1:
-            u, v = _variance(a) / len(a), _variance(b) / len(b)
-            if u + v == 0:
-                half, p = 0.0, 1.0 if math.isclose(a.mean(), b.mean(), rel_tol=ROUNDING) else 0.0
-            else:
-                freedom = (u + v) ** 2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1))
-                error = math.sqrt(u + v)
-                half = error * float(student.ppf(1 - LEVEL / 2, freedom))
-                p = 2 * float(student.sf(abs(difference) / error, freedom))
-        differences.append(difference)
-        halves.append(half)
-        ps.append(p)
-    corrected = holm(ps).tolist()  # NaN stays, and does not count
-    return [Agreement(*values) for values in zip(differences, halves, corrected, strict=True)]
-
-
-def _variance(sample: Floats) -> float:
-    """The variance of a sample; exactly 0 for equal values, although their mean may be rounded."""
-    return float(sample.var(ddof=1)) if np.ptp(sample) else 0.0
 
 
 def top_architectures(
@@ -384,44 +314,18 @@ def validate(
         MissingSourceError: The data set's files are not there.
     """
     from nasbench_lab.trainer.benchmark import TrainingBenchmark
-    from nasbench_lab.trainer.training import train
 
-    if n_jobs == 0:
-        raise TrainingError("Expected at least one process, or -1 for one per core, but got 0.")
     own = seeds is None
     if seeds is None:
         seeds = _own_seeds(table)
     benchmark = TrainingBenchmark(table.space, recipe, seeds=seeds, device=device, files=files)
-    what, steps = f"training on {benchmark.device}", len(architectures) * recipe.epochs
-    trained: dict[int, Training] = {}
-    if benchmark.device != "cpu" or n_jobs == 1 or len(architectures) == 1:
-        n_jobs = 1
-        benchmark.progress = lambda done, total: progress(
-            len(trained) * recipe.epochs + done, steps, what
-        )
-    tasks: list[Callable[[], Training]] = [
-        partial(
-            train, table.space, architecture, recipe, benchmark.data,
-            seeds=benchmark.seeds, device=benchmark.device,
-        )
-        if own
-        else partial(benchmark.training, architecture)
-        for architecture, _ in architectures
-    ]  # fmt: skip
-    progress(0, steps, what)
-    for number, training in in_processes(tasks, n_jobs):
-        trained[number] = training
-        progress(len(trained) * recipe.epochs, steps, what)
+    trained = _trained(benchmark, [a for a, _ in architectures], own, n_jobs, progress)
     entries = [
         Validated(
             table.space.to_string(architecture),
             found_by,
             table_trials(table, recipe, architecture),
-            {
-                split: trained[number].curves[f"{split}_accuracy"][:, -1]
-                for split in SPLITS
-                if split in trained[number].seconds
-            },
+            _final(trained[number]),
             _same(table, architecture, trained[number]) if own else None,
         )
         for number, (architecture, found_by) in enumerate(architectures)
@@ -443,6 +347,117 @@ def validate(
             "table_seeds": own,
         },
     )
+
+
+def validate_search(
+    benchmark: TrainingBenchmark,
+    architectures: Sequence[tuple[Architecture, dict[str, int]]],
+    *,
+    seeds: Sequence[int] | None,
+    pooled: bool = True,
+    n_jobs: int = -1,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> Validation:
+    """Trains architectures that searches by real training found, and compares with what these saw.
+
+    What they saw are the kept trainings of the benchmark; one that was ended early is continued.
+
+    Args:
+        benchmark: What the searches trained on.
+        architectures: The architectures, each with the algorithms that found it.
+        seeds: The seeds, others than the benchmark's; None to train again with the benchmark's own,
+            which checks that its trainings repeat.
+        pooled: As of ``validate``.
+        n_jobs: As of ``validate``.
+        progress: As of ``validate``.
+
+    Raises:
+        TrainingError: Memory runs out, or a user's network fails.
+    """
+    from nasbench_lab.trainer.benchmark import TrainingBenchmark
+
+    anew = TrainingBenchmark(
+        benchmark.space,
+        benchmark.recipe,
+        data=benchmark.data,
+        build=benchmark.build,
+        seeds=benchmark.seeds if seeds is None else seeds,
+        device=benchmark.device,
+        folder=benchmark.folder,
+    )
+    chosen = [architecture for architecture, _ in architectures]
+    saw = _trained(benchmark, chosen, False, n_jobs, progress)
+    trained = _trained(anew, chosen, seeds is None, n_jobs, progress)
+    entries = []
+    for (architecture, found_by), before, after in zip(architectures, saw, trained, strict=True):
+        same = None
+        if seeds is None:
+            same = all(
+                np.array_equal(before.curves[name], after.curves[name], equal_nan=True)
+                for name in before.curves.keys() & after.curves.keys()
+            )
+        text = benchmark.space.to_string(architecture)
+        entries.append(Validated(text, found_by, _final(before), _final(after), same))
+    return Validation(
+        benchmark.name,
+        anew.seeds,
+        benchmark.recipe.epochs,
+        benchmark.device,
+        entries,
+        pooled,
+        (),
+        {
+            "recipe": benchmark.recipe.model_dump(mode="json"),
+            "torch": version("torch"),
+            "data": benchmark.data.checksum,
+            "table_fingerprint": benchmark.fingerprint,
+            "table_seeds": seeds is None,
+        },
+        known="search",
+    )
+
+
+def _trained(
+    benchmark: TrainingBenchmark,
+    architectures: Sequence[Architecture],
+    own: bool,
+    n_jobs: int,
+    progress: Callable[[int, int, str], None],
+) -> list[Training]:
+    """The trainings of architectures, kept; or, with the table's own seeds, each from the start."""
+    from nasbench_lab.trainer.training import train
+
+    if n_jobs == 0:
+        raise TrainingError("Expected at least one process, or -1 for one per core, but got 0.")
+    epochs = benchmark.recipe.epochs
+    what, steps = f"training on {benchmark.device}", len(architectures) * epochs
+    trained: dict[int, Training] = {}
+    if benchmark.device != "cpu" or n_jobs == 1 or len(architectures) == 1:
+        n_jobs = 1
+        benchmark.progress = lambda done, total: progress(len(trained) * epochs + done, steps, what)
+    tasks: list[Callable[[], Training]] = [
+        partial(
+            train, benchmark.space, architecture, benchmark.recipe, benchmark.data,
+            build=benchmark.build, seeds=benchmark.seeds, device=benchmark.device,
+        )
+        if own
+        else partial(benchmark.training, architecture)
+        for architecture in architectures
+    ]  # fmt: skip
+    progress(0, steps, what)
+    for number, training in in_processes(tasks, n_jobs):
+        trained[number] = training
+        progress(len(trained) * epochs, steps, what)
+    return [trained[number] for number in range(len(architectures))]
+
+
+def _final(training: Training) -> dict[str, Floats]:
+    """The accuracies of the seeds after the last epoch, by split."""
+    return {
+        split: training.curves[f"{split}_accuracy"][:, -1]
+        for split in SPLITS
+        if f"{split}_accuracy" in training.curves
+    }
 
 
 def _own_seeds(table: Table) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ from nasbench_lab.cli.options import (
     TracebackOption,
     TrialsOption,
 )
-from nasbench_lab.cli.training import training_benchmark
+from nasbench_lab.cli.training import DEFAULT_DATA, TrainingOptions
 from nasbench_lab.errors import ExperimentError
 from nasbench_lab.experiment import DEFAULT_SEEDS
 from nasbench_lab.user_code import is_in_file
@@ -36,7 +36,6 @@ from nasbench_lab.workers import Workers
 
 DEFAULT_ALGORITHMS = ("random_search", "regularized_evolution", "reinforce", "gp_bo")
 DEFAULT_BENCHMARK, DEFAULT_BUDGET = "nas-bench-201-final/cifar10", "200"
-DEFAULT_DATA = "digits"
 
 COMPARE_EXAMPLES = """Examples:\n
     nasbench-lab compare\n
@@ -197,8 +196,8 @@ def compare(
     from nasbench_lab.running.warm_start import start_of
 
     settings = []
-    given = (data, build, epochs, trials, device, data_folder)
-    if not train and given != (DEFAULT_DATA, None, None, 1, "auto", None):
+    given = data, build, epochs, trials, data_folder
+    if not train and (*given, device) != (DEFAULT_DATA, None, None, 1, None, "auto"):
         raise ExperimentError(
             "--data, --build, --epochs, --trials, --device and --data-folder say how architectures are "
             "trained. Name their space too: --train chain."
@@ -226,10 +225,12 @@ def compare(
                 missing=missing,
             )
             settings.append(BenchmarkSetting.of(opened))
-    for space in train or []:
+    trained = {}
+    for options in [TrainingOptions(space, *given) for space in train or []]:
         with algorithms_at_work():
-            trained = training_benchmark(space, *given, clock=clock or "evaluations")
-            settings.append(BenchmarkSetting.of(trained))
+            setting = BenchmarkSetting.of(options.benchmark(device, clock=clock or "evaluations"))
+        settings.append(setting)
+        trained[setting.name] = options
     shown = Shown(metric, axis, statistic, reference, as_json)
     check_shown(shown, settings)
     with algorithms_at_work():
@@ -244,7 +245,12 @@ def compare(
             time_limit=time_limit,
         )
     handling = Handling(time_limit, keep_going, check_repeat, traceback)
-    execute(experiment, output, jobs, executor, scheduler, handling, shown)
+
+    def note(folder: Path) -> None:
+        for name, options in trained.items():
+            options.note(folder, name)
+
+    execute(experiment, output, jobs, executor, scheduler, handling, shown, note)
 
 
 RUN_EXAMPLES = """Examples:\n

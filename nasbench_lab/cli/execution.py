@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from pathlib import Path
@@ -82,8 +82,12 @@ def execute(
     scheduler: str | None,
     handling: Handling,
     shown: Shown,
+    note: Callable[[Path], None] = lambda folder: None,
 ) -> None:
-    """Runs an experiment, or what is left of it, and shows what came of it."""
+    """Runs an experiment, or what is left of it, and shows what came of it.
+
+    ``note`` is called with the result folder once there is something in it.
+    """
     from nasbench_lab.benchmark import scarcity
     from nasbench_lab.results.folder import check_joins, find_unfinished, finished_cells
     from nasbench_lab.results.manifest import has_manifest
@@ -145,6 +149,7 @@ def execute(
             )
         raise
     wall_s = time.perf_counter() - began
+    note(folder)
     sound = _tell_failures(result, handling.traceback)
     figures = show(result, folder, *shown)
     if interrupted:

@@ -16,17 +16,24 @@ from nasbench_lab.cli.console import (
     progress,
 )
 from nasbench_lab.cli.models import can_keep_models, kept_model
-from nasbench_lab.cli.options import ExecutorOption, SchedulerOption
+from nasbench_lab.cli.options import (
+    BuildOption,
+    DataFolderOption,
+    DataOption,
+    DeviceOption,
+    EpochsOption,
+    ExecutorOption,
+    SchedulerOption,
+    TrialsOption,
+)
 from nasbench_lab.cli.results import draw_anytime
+from nasbench_lab.cli.training import DEFAULT_DATA, TrainingOptions
 from nasbench_lab.cli.watching import search_watched
 from nasbench_lab.trainer import need_torch
 from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from nasbench_lab.processes import Executor
-
-CHECKPOINT_S = 10.0
-"""The least seconds between two checkpoints of a training: so much is lost if it is killed."""
 
 SEARCH_EXAMPLES = """Examples:\n
     nasbench-lab search --space chain --data digits --budget 20\n
@@ -45,22 +52,8 @@ def search(
             "path/to/file.py:NAME of your own, with --build.",
         ),
     ] = "chain",
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="DATA",
-            help="A data set, such as digits, mnist1d and cifar10; an .npz file with x_train, y_train "
-            "and if there are any x_valid, y_valid, x_test, y_test; or path/to/file.py:NAME of a "
-            "function that returns such arrays.",
-        ),
-    ] = "digits",
-    build: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.py:NAME",
-            help="Your function that makes a torch.nn.Module of an architecture.",
-        ),
-    ] = None,
+    data: DataOption = DEFAULT_DATA,
+    build: BuildOption = None,
     algorithm: Annotated[
         str,
         typer.Option(
@@ -71,13 +64,8 @@ def search(
         str,
         typer.Option(metavar="BUDGET", help="Evaluations, or such as 600s, 500epochs or 200,600s."),
     ] = "20",
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of a training; those of the data's recipe if unset.")
-    ] = None,
-    trials: Annotated[
-        int,
-        typer.Option(min=1, metavar="N", help="Trainings of an architecture, whose mean counts."),
-    ] = 1,
+    epochs: EpochsOption = None,
+    trials: TrialsOption = 1,
     final_seeds: Annotated[
         int,
         typer.Option(
@@ -106,10 +94,8 @@ def search(
             "algorithms or seeds may join.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
-    data_folder: Annotated[
-        Path | None, typer.Option(help="Where the files of a data set such as cifar10 are.")
-    ] = None,
+    device: DeviceOption = "auto",
+    data_folder: DataFolderOption = None,
     as_json: Json = False,
 ) -> None:
     """Search for a network by training, with its hyperparameters if the space has them.
@@ -129,30 +115,18 @@ def search(
     if final_seeds and not can_keep_models():
         final_seeds = 0
     from nasbench_lab.errors import BudgetError, TrainingError
-    from nasbench_lab.registry import find_space
     from nasbench_lab.results.result import Result
     from nasbench_lab.running.pools import workers_of
-    from nasbench_lab.trainer.benchmark import TrainingBenchmark
-    from nasbench_lab.trainer.data import image_data
-    from nasbench_lab.trainer.recipe import usual_recipe
     from nasbench_lab.trainer.training import trained_as
 
-    searched = find_space(space)
-    images = image_data(data, data_folder)
-    recipe = usual_recipe(images.name)
-    benchmark = TrainingBenchmark(
-        searched,
-        recipe if epochs is None else recipe.replace(epochs=epochs),
-        data=images,
-        build=build,
-        seeds=range(trials),
-        device=device,
-        checkpoint_every_s=CHECKPOINT_S,
-    )
+    options = TrainingOptions(space, data, build, epochs, trials, data_folder)
+    benchmark = options.benchmark(device)
+    searched = benchmark.space
     count = workers_of(benchmark, workers)
     trace, folder = search_watched(
         algorithm, benchmark, budget, seed, count, cast("Executor", executor), scheduler, output
     )
+    options.note(folder, benchmark.name)
     if not len(trace):
         raise BudgetError(f"The budget {budget} did not suffice for one training. Give more.")
     if (trace.incumbents()[-1]) < 0:
@@ -176,7 +150,12 @@ def search(
     )
     ends = {name: float(values[:, -1].mean()) for name, values in found.curves.items()}
     if as_json:
-        about = {"space": searched.name, "data": images.name, "algorithm": algorithm, "seed": seed}
+        about = {
+            "space": searched.name,
+            "data": benchmark.dataset,
+            "algorithm": algorithm,
+            "seed": seed,
+        }
         print_json(
             {
                 **about,

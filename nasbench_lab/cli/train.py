@@ -18,6 +18,7 @@ from nasbench_lab.cli.console import (
     print_rows,
     progress,
 )
+from nasbench_lab.cli.execution import algorithms_at_work
 from nasbench_lab.errors import ExperimentError, UnknownNameError
 from nasbench_lab.trainer import need_torch
 from nasbench_lab.words import counted
@@ -119,6 +120,8 @@ def validate(
 ) -> None:
     """Train the best architectures that a comparison found, and compare with the table.
 
+    Of searches by real training, it compares with the trainings of the search itself.
+
     The test accuracy comes first: no search saw it. The validation accuracy is what the search
     chose by, so the table's is too good on average. Both are tested with Student's t, the variance
     pooled over the best architectures, or Welch's for those named with --architecture, and the
@@ -134,6 +137,19 @@ def validate(
     from nasbench_lab.validation import validate as run_validation
 
     folder = Path(what) if Path(what, "manifest.json").is_file() else None
+    if folder is not None and (name := _that_trains(folder, benchmark)) is not None:
+        if epochs is not None:
+            raise ExperimentError(
+                "What a search trained says for how many epochs; leave --epochs out."
+            )
+        validation = _validate_search(
+            *(folder, name, architecture, top, seeds, table_seeds, device, data_folder, jobs)
+        )
+        files = validation.save(folder)
+        _show(validation, as_json)
+        if not as_json:
+            _tell_files(files)
+        return
     table, column, found = _chosen(what, folder, benchmark, architecture, top)
     recipe = recipe_of(table, column, epochs)
     if table_seeds and epochs is not None:
@@ -168,8 +184,55 @@ def validate(
     files = validation.save(folder) if folder is not None else []
     _show(validation, as_json)
     if files and not as_json:
-        console.print(
-            f"Added to the result: {', '.join(map(str, files))}", soft_wrap=True, markup=False
+        _tell_files(files)
+
+
+def _tell_files(files: list[Path]) -> None:
+    console.print(
+        f"Added to the result: {', '.join(map(str, files))}", soft_wrap=True, markup=False
+    )
+
+
+def _that_trains(folder: Path, name: str | None) -> str | None:
+    """The benchmark of a result, if it is no table."""
+    from nasbench_lab.results.result import Result
+
+    experiment = Result.open(folder).experiment
+    names = [one.name for one in experiment.benchmarks if one.program is not None]
+    if name is None and len(experiment.benchmarks) == 1:
+        return names[0] if names else None
+    return name if name in names else None
+
+
+def _validate_search(
+    folder: Path,
+    name: str,
+    architectures: list[str] | None,
+    top: int,
+    seeds: int,
+    own_seeds: bool,
+    device: str,
+    data_folder: Path | None,
+    jobs: int,
+) -> Validation:
+    """Validates what searches by real training found."""
+    from nasbench_lab.cli.training import noted_benchmark
+    from nasbench_lab.results.result import Result
+    from nasbench_lab.validation import top_architectures, validate_search
+
+    result = Result.open(folder)
+    with algorithms_at_work():
+        benchmark = noted_benchmark(folder, result, name, device, data_folder)
+    found = [(benchmark.space.from_string(text), dict[str, int]()) for text in architectures or ()]
+    last = max(benchmark.seeds) + 1
+    with continued_when_repeated(), progress("epochs") as advance:
+        return validate_search(
+            benchmark,
+            found or top_architectures(result, name, top),
+            seeds=None if own_seeds else range(last, last + seeds),
+            pooled=not architectures,
+            n_jobs=jobs,
+            progress=advance,
         )
 
 
@@ -229,7 +292,7 @@ def _show(validation: Validation, as_json: bool) -> None:
     shown = [
         {
             "accuracy (%)": f"{row['split']}, {order[row['architecture']]}",
-            "table": _spread(row["table"], row["table_sd"], row["table_n"]),
+            validation.known: _spread(row["table"], row["table_sd"], row["table_n"]),
             "trained": _spread(row["trained"], row["trained_sd"], row["trained_n"]),
             "difference": _signed(row["difference"], row["half_width"]),
             "p": "" if math.isnan(row["p"]) else f"{row['p']:.2g}",
@@ -246,12 +309,12 @@ def _meaning(validation: Validation) -> str:
     if all(entry.same is not None for entry in validation.entries):
         if all(entry.same for entry in validation.entries):
             return (
-                "With the table's own seeds: the same accuracies and losses after every epoch, to the "
-                "bit."
+                f"With the {validation.known}'s own seeds: the same accuracies and losses after every "
+                f"epoch, to the bit."
             )
         return (
-            "With the table's own seeds, not all accuracies and losses came out again. Other "
-            "processors and versions of PyTorch round otherwise; the means should still be close."
+            f"With the {validation.known}'s own seeds, not all accuracies and losses came out again. "
+            "Other processors and versions of PyTorch round otherwise; the means should still be close."
         )
     if not any(entry.table for entry in validation.entries):
         return (
@@ -260,9 +323,9 @@ def _meaning(validation: Validation) -> str:
             f"nothing to compare with: each schedule is a training of its own."
         )
     words = (
-        "Mean ± standard deviation (trials). Difference ± half of its 95 % interval: so far from the "
-        "table may the truth be. Searches chose by the table's valid, so it is too good on average. "
-        "Its test is of the same trainings, and too good as far as these were lucky."
+        f"Mean ± standard deviation (trials). Difference ± half of its 95 % interval: so far from the "
+        f"{validation.known} may the truth be. Searches chose by the {validation.known}'s valid, so it "
+        "is too good on average. Its test is of the same trainings, and too good as far as these were lucky."
     )
     if validation.other_images:
         words += (

@@ -36,7 +36,7 @@ def validation_figure(validation: Validation) -> Figure:
         for panel, split in zip(panels, splits, strict=True):
             for i, entry in enumerate(validation.entries):
                 for values, offset, colour, mark, label in (
-                    (entry.table.get(split), -0.14, PALETTE[0], "o", "table"),
+                    (entry.table.get(split), -0.14, PALETTE[0], "o", validation.known),
                     (entry.trained.get(split), 0.14, PALETTE[1], "s", "trained"),
                 ):
                     if values is None or not len(values):
