@@ -325,7 +325,8 @@ def _meaning(validation: Validation) -> str:
     words = (
         f"Mean ± standard deviation (trials). Difference ± half of its 95 % interval: so far from the "
         f"{validation.known} may the truth be. Searches chose by the {validation.known}'s valid, so it "
-        "is too good on average. Its test is of the same trainings, and too good as far as these were lucky."
+        "is too good on average. Its test is of the same trainings, and too good as far as these were "
+        "lucky."
     )
     if validation.other_images:
         words += (
