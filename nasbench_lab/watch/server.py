@@ -57,10 +57,11 @@ class Server(ThreadingHTTPServer):
             self.names |= {name.lower() for name in (socket.gethostname(), socket.getfqdn())}
         try:
             self.address_family = socket.getaddrinfo(host, None)[0][0]
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a name that cannot be one is a ValueError
+            reason = getattr(error, "strerror", None) or error
             raise ExperimentError(
                 f"Expected an address or name of this machine, such as 127.0.0.1, but got {host!r} "
-                f"({error.strerror or error})."
+                f"({reason})."
             ) from error
         # So that the same port can be had again right after the end; not to share it.
         self.allow_reuse_address = hasattr(socket, "AF_UNIX")

@@ -1,6 +1,5 @@
 """What a live view says of a result folder, in whatever state that is."""
 
-import hashlib
 import json
 import math
 import os
@@ -10,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 from live_searches import Gated
+from watched import tells_locks, write
 
 import nasbench_lab as lab
 from nasbench_lab.results.folder import working_on
 from nasbench_lab.results.manifest import checksum
-from nasbench_lab.results.parts import write_shard
 from nasbench_lab.running import live
 from nasbench_lab.running.comparison import compare
 from nasbench_lab.watch import at_work
@@ -24,9 +23,6 @@ from nasbench_lab.watch.view import in_words
 
 CORA = "nas-bench-graph/cora"
 ALGORITHMS = ["random_search", "local_search"]
-LOCKS = pytest.mark.skipif(
-    not at_work._LOCKS.exists(), reason="the system does not say who holds a lock"
-)
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +30,6 @@ def finished(tmp_path_factory):
     """A finished result of 2 algorithms with 2 seeds, in memory and in a folder."""
     folder = tmp_path_factory.mktemp("results") / "r"
     return compare(ALGORITHMS, CORA, budget=5, seeds=2, n_jobs=1, folder=folder), folder
-
-
-def write(folder, result, runs):
-    """Writes some runs as a comparison does that has just finished them."""
-    for run in runs:
-        name = hashlib.sha256(repr(run.cell).encode()).hexdigest()
-        write_shard(folder, result.experiment, name, [run])
 
 
 @pytest.fixture
@@ -52,12 +41,17 @@ def unfinished(finished, tmp_path):
         yield tmp_path / "r"
 
 
+@pytest.fixture
+def told(finished):
+    if not tells_locks(finished[0].experiment):
+        pytest.skip("the system does not say who works on a folder")
+
+
 def files(folder):
     return {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.is_file()}
 
 
-@LOCKS
-def test_it_counts_runs_and_names_who_is_at_work(unfinished):
+def test_it_counts_runs_and_names_who_is_at_work(unfinished, told):
     view = WatchedResult(unfinished).view()
     assert (view.state, view.done, view.total) == ("running", 3, 4)
     assert view.headline == "3 of 4 runs finished."
@@ -79,8 +73,7 @@ def test_it_only_reads(unfinished):
     assert sorted(unfinished.rglob("*")) == names
 
 
-@LOCKS
-def test_a_result_at_which_nobody_works_is_said_to_stand_still(finished, unfinished, tmp_path):
+def test_a_result_at_which_nobody_works_is_said_to_stand_still(unfinished, told, tmp_path):
     shutil.copytree(unfinished, tmp_path / "left")
     view = WatchedResult(tmp_path / "left").view()
     assert view.state == "stopped"

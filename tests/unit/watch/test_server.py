@@ -2,28 +2,16 @@
 
 import http.client
 import json
-import threading
-from contextlib import contextmanager
+import socket
 
 import pytest
 from typer.testing import CliRunner
+from watched import serving
 
 from nasbench_lab.cli import watch as command
 from nasbench_lab.cli.app import app
 from nasbench_lab.errors import DataFolderError, ExperimentError
 from nasbench_lab.watch import Server, server
-
-
-@contextmanager
-def serving(folder, host="127.0.0.1"):
-    with Server(folder, host, 0) as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +124,16 @@ def test_a_port_in_use_is_left_to_its_program(tmp_path, monkeypatch):
             assert second.server_address[1] > taken
 
 
-def test_a_host_that_is_none_is_named(tmp_path):
-    with pytest.raises((ExperimentError, DataFolderError), match="no such host"):
-        Server(tmp_path, "no such host", 0)
+def test_a_host_that_is_none_is_named(tmp_path, monkeypatch):
+    def unknown(host, port):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    for host in ("a..b", "\0", "x" * 300):
+        with pytest.raises(ExperimentError, match="Expected an address or name of this machine"):
+            Server(tmp_path, host, 0)
+    monkeypatch.setattr(server.socket, "getaddrinfo", unknown)
+    with pytest.raises(ExperimentError, match=r"but got 'elsewhere' \(Name or service not known"):
+        Server(tmp_path, "elsewhere", 0)
 
 
 def test_the_command_ends_with_ctrl_c(tmp_path, monkeypatch):
