@@ -219,6 +219,26 @@ class Peer(SearchAlgorithm):
             self._called(name, arguments)
 
 
+class Worst:
+    """The worst losses so far, which stand for those of what failed.
+
+    Args:
+        n: How many losses there are.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._losses: Losses | None = None
+        self._none = (0.0,) * n
+
+    def unless(self, losses: Losses | None) -> Losses:
+        """The losses, if there are any, which are noted; else the worst before."""
+        if losses is None:
+            return self._losses or self._none
+        before = self._losses or losses
+        self._losses = tuple(map(max, losses, before))
+        return losses
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keeps a package from warning and logging about how it is used."""
@@ -230,9 +250,3 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-
-
-def names_of(space: SearchSpace) -> list[str]:
-    """A name for each decision, all different."""
-    names = [decision.name for decision in space.decisions]
-    return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from algorithms._peers import Losses, Peer, Proposal
+from algorithms._peers import Losses, Peer, Proposal, Worst
 from nasbench_lab.algorithm import Evaluation, check_number
 from nasbench_lab.errors import HyperparameterError, did_you_mean
 from nasbench_lab.spaces import Architecture, SearchSpace
@@ -70,8 +70,7 @@ class Nevergrad(Peer):
         parametrization = nevergrad.p.Tuple(*parameters)
         parametrization.random_state = np.random.RandomState(seed)
         self._candidates: dict[int, nevergrad.p.Parameter] = {}
-        self._worst: list[float] = [0.0] * self.n_losses
-        self._any = False  # has succeeded
+        self._worst = Worst(self.n_losses)
         return nevergrad.optimizers.registry[self.optimizer](
             **{"parametrization": parametrization, "budget": self.planned, **self.settings}
         )
@@ -86,12 +85,7 @@ class Nevergrad(Peer):
         self._learn(self._candidates.pop(number), losses)
 
     def _learn(self, candidate: Any, losses: Losses | None) -> None:
-        if losses is None:
-            losses = tuple(self._worst)
-        else:
-            pairs = zip(losses, self._worst, strict=True)
-            self._worst = [max(pair) for pair in pairs] if self._any else list(losses)
-            self._any = True
+        losses = self._worst.unless(losses)
         self.optimiser.tell(candidate, losses[0] if self.n_losses == 1 else list(losses))
 
     def observe(self, architecture: Architecture, evaluation: Evaluation) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from algorithms._decisions import DecisionProcess
 from algorithms._numbers import squarable
-from algorithms._peers import Losses, Peer, Proposal, names_of
+from algorithms._peers import Losses, Peer, Proposal
 from nasbench_lab.algorithm import Evaluation, Trial, check_choice, need
-from nasbench_lab.spaces import Architecture, SearchSpace
+from nasbench_lab.spaces import Architecture, SearchSpace, names_of
 
 SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "random": ("RandomSampler", {}),

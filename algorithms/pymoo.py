@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from algorithms._peers import Losses, Peer, Proposal, names_of
+from algorithms._peers import Losses, Peer, Proposal
 from nasbench_lab.algorithm import check_choice, check_number
-from nasbench_lab.spaces import SearchSpace
+from nasbench_lab.spaces import SearchSpace, names_of
 
 ALGORITHMS = {
     "ga": ("pymoo.algorithms.soo.nonconvex.ga", "GA"),

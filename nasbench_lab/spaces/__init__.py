@@ -19,6 +19,7 @@ from nasbench_lab.spaces.darts import DARTSSpace
 from nasbench_lab.spaces.decisions import Decision, Option
 from nasbench_lab.spaces.fcnet import fcnet
 from nasbench_lab.spaces.mlp import mlp
+from nasbench_lab.spaces.named import Value, configspace_of, names_of, syne_tune_space_of, values_of
 from nasbench_lab.spaces.nas_bench_graph import NASBenchGraphSpace
 from nasbench_lab.spaces.nats_sss import nats_sss
 from nasbench_lab.spaces.nb101 import NB101Space
@@ -48,10 +49,15 @@ __all__ = [
     "SearchSpace",
     "TransNASMacroSpace",
     "TransNASMicroSpace",
+    "Value",
+    "configspace_of",
     "get_space",
     "kept_decisions",
+    "names_of",
     "prune",
     "space_names",
+    "syne_tune_space_of",
+    "values_of",
 ]
 
 SPACES: dict[str, Callable[[], SearchSpace]] = {

@@ -25,6 +25,8 @@ VARIANTS = {
     ],
     "nevergrad": [{}, {"optimizer": "TwoPointsDE"}, {"optimizer": "NGOpt"}],
     "pymoo": [{}, *({"algorithm": name} for name in ("nsga2", "sms_emoa", "de", "pso"))],
+    "smac": [{"facade": "random"}, {}, {"facade": "multi_fidelity"}],
+    "syne_tune": [{"scheduler": name} for name in ("random_search", "tpe", "rea", "bore", "asha")],
 }
 
 QUICK = {

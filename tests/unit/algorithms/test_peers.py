@@ -151,3 +151,44 @@ def test_nevergrad_knows_order():
     assert type(operation) is nevergrad.p.Choice
     with pytest.raises(HyperparameterError, match="Did you mean 'TwoPointsDE'"):
         make_algorithm("nevergrad", CONDITIONAL, optimizer="TwoPointDE")
+
+
+def test_smac_knows_order_and_conditions():
+    config = pytest.importorskip("ConfigSpace")
+    pytest.importorskip("smac")
+    algorithm = make_algorithm("smac", CONDITIONAL, seed=1, facade="random")
+    space = algorithm.optimiser.scenario.configspace
+    assert isinstance(space["layers"], config.OrdinalHyperparameter)
+    assert isinstance(space["operation"], config.CategoricalHyperparameter)
+    (condition,) = space.conditions
+    assert isinstance(condition, config.InCondition)
+    assert (condition.parent.name, condition.child.name) == ("operation", "kernel")
+    first, second = algorithm.ask(), algorithm.ask()
+    algorithm.tell(second, Evaluation((float("nan"),), 1.0))
+    algorithm.tell(first, Evaluation((5.0,), 1.0))
+    history = algorithm.optimiser.runhistory
+    assert [value.status.name for value in history.values()] == ["SUCCESS", "CRASHED"]
+    assert next(iter(history.values())).cost == -5.0
+
+
+def test_smac_goes_on_with_the_best_where_there_are_epochs():
+    pytest.importorskip("smac")
+    trace = lab.run("smac(facade=hyperband)", "nb201-digits", budget="40epochs", seed=1)
+    assert len(set(trace.epoch.tolist())) > 1
+    assert set(trace.epoch.tolist()) <= set(range(1, 13))
+
+
+def test_syne_tune_knows_order_and_stops_trainings():
+    config_space = pytest.importorskip("syne_tune").config_space
+    algorithm = make_algorithm("syne_tune", CONDITIONAL, seed=1)
+    assert isinstance(algorithm.optimiser.config_space["layers"], config_space.Ordinal)
+    assert type(algorithm.optimiser.config_space["operation"]) is config_space.Categorical
+    trace = lab.run("syne_tune(scheduler=asha)", "nb201-digits", budget=30, seed=1)
+    assert {"stopped", "done"} == set(trace.to_frame()["status"])
+
+
+def test_a_global_generator_that_a_package_draws_from_stays_as_it_was():
+    pytest.importorskip("syne_tune")
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002 (what must not change)
+    lab.run("syne_tune(scheduler=bore)", "nb201-digits", budget=12, seed=1)
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002 (as above)
