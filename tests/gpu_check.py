@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -29,7 +30,9 @@ from torch.nn import functional
 
 from nasbench_lab.files import DATA_VARIABLE
 from nasbench_lab.registry import algorithm_class
+from nasbench_lab.running.search import run
 from nasbench_lab.spaces import get_space
+from nasbench_lab.trainer.benchmark import TrainingBenchmark
 from nasbench_lab.trainer.built import SideBySide, built_network
 from nasbench_lab.trainer.data import image_data
 from nasbench_lab.trainer.datasets import ImageData, load_data
@@ -290,6 +293,36 @@ def supernets(device: str, short: bool) -> Iterator[Compared]:
             yield Compared(f"{name}, {of}, accuracy of epoch 1 (%)", cpu, other, 6.0, seconds)
 
 
+def live_searches(device: str, short: bool) -> Iterator[Compared]:
+    """A search in real time by two workers, which share out the GPUs that there are.
+
+    Random search asks for the same whatever comes of it, so both devices train the same networks.
+    """
+    data = few(load_data("digits"), 64) if short else load_data("digits")
+    recipe = RECIPES["digits"].replace(epochs=1) if short else RECIPES["digits"]
+    budget = 2 if short else 8
+
+    def task(where: str) -> Any:
+        # Each time in a folder of its own, so that nothing is looked up.
+        with tempfile.TemporaryDirectory() as folder:
+            benchmark = TrainingBenchmark(
+                CHAINS,
+                recipe,
+                data=data,
+                device="auto" if where == "cuda" else where,
+                folder=Path(folder),
+            )
+            return run("random_search", benchmark, budget, workers=2, executor="processes")
+
+    cpu, other, seconds = on_both(device, task)
+    of = f"live search, {budget} evaluations by 2 workers,"
+    # One that failed has no value, and NaN is not close to anything.
+    values = [trace.values[np.argsort(trace.trial), 0] for trace in (cpu, other)]
+    yield Compared(f"{of} mean valid accuracy (%)", *(v.mean() for v in values), 4.0, seconds)
+    at_work = [len(set(trace.worker.tolist())) for trace in (cpu, other)]
+    yield Compared(f"{of} workers that trained", *at_work, 0.5)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compares, prints a table, and returns the exit status."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
@@ -310,7 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wrong = 0
     # Checkpoints of searches are kept apart from those of the user's.
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {DATA_VARIABLE: folder}):
-        for check in (trainings, networks, chains, supernets):
+        for check in (trainings, networks, chains, supernets, live_searches):
             for line in check(device, options.short):
                 wrong += not line.close
                 took = "".join(f" {s:7.2f}" for s in line.seconds or ())

@@ -18,7 +18,8 @@ def check(monkeypatch):
     return importlib.import_module("gpu_check")
 
 
-def test_a_cpu_agrees_with_itself(check, capsys):
+def test_a_cpu_agrees_with_itself(check, capsys, monkeypatch):
+    monkeypatch.setattr(check, "live_searches", lambda *_: [])
     assert check.main(["--device", "cpu", "--short"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith("all close")
@@ -29,13 +30,22 @@ def test_a_cpu_agrees_with_itself(check, capsys):
     assert min(float(tolerance) for _, tolerance in values) > 0
 
 
+@pytest.mark.slow  # four processes load PyTorch; in short in test_live_training
+def test_a_live_search_on_a_cpu_agrees_with_itself(check):
+    value, workers = check.live_searches("cpu", True)
+    assert value.close
+    assert value.difference == 0.0
+    assert value.cpu > 0
+    assert (workers.cpu, workers.other) == (2, 2)
+
+
 def test_what_is_too_far_is_told(check, capsys, monkeypatch):
     def checks(device, short):
         yield check.Compared("near", [1.0, 2.0], [1.0, 2.1], 0.2)
         yield check.Compared("far", [1.0, 2.0], [1.0, 2.3], 0.2, (1.0, 2.0))
         yield check.Compared("not a number", 1.0, np.nan, 0.2)
 
-    for name in ("networks", "chains", "supernets"):
+    for name in ("networks", "chains", "supernets", "live_searches"):
         monkeypatch.setattr(check, name, lambda *_: [])
     monkeypatch.setattr(check, "trainings", checks)
     assert check.main(["--device", "cpu"]) == 1
