@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("torch", reason="training needs PyTorch")
 
 from nasbench_lab import load_model
-from nasbench_lab.cli import models
 from nasbench_lab.cli.watching import Watcher
 from nasbench_lab.errors import UnsafeFileError
 from nasbench_lab.results.result import Result
@@ -143,6 +142,7 @@ def test_an_interrupted_search_goes_on_and_can_be_reported(lab, mine, trained, m
     assert "simulated" not in re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.S)
 
 
+@pytest.mark.slow  # three searches in processes; in short in test_models
 def test_it_ends_with_a_model(lab, mine, trained):
     pytest.importorskip("safetensors", reason="models need safetensors")
     options = ("search", *mine, "--final-seeds", 2, "--trials", 2, "--budget", 3, "--epochs", 2)
@@ -156,6 +156,8 @@ def test_it_ends_with_a_model(lab, mine, trained):
     assert model["confusion_split"] == "test"
     assert len(model["test_accuracy"]) == 2
     assert model["folder"].startswith("r/models/")
+    noted = json.loads(Path("r", "training.json").read_text())["training mine on my"]
+    assert (noted["epochs"], noted["trials"]) == (2, 2)
     with pytest.raises(UnsafeFileError, match="run_code=True"):
         load_model(model["folder"])
     loaded = load_model(model["folder"], run_code=True)
@@ -173,13 +175,6 @@ def test_it_ends_with_a_model(lab, mine, trained):
     assert "of 3 random evaluations in the folder" in shown
     assert f"load_model('{model['folder']}', run_code=True).predict(images)" in shown
     assert models_before == {f: f.stat().st_mtime_ns for f in models_before}
-
-
-def test_without_safetensors_it_says_that_there_will_be_no_model(monkeypatch, capsys):
-    monkeypatch.setattr(models, "find_spec", lambda name: None)
-    assert not models.can_keep_models()
-    told = " ".join(capsys.readouterr().err.split())
-    assert "safetensors is not installed, so the search will end without a model" in told
 
 
 def test_what_fails_in_training_is_told(lab, mine, tmp_path):

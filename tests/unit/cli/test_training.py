@@ -83,12 +83,10 @@ def test_validate_trains_anew_what_searches_found(lab, compared, tmp_path, monke
     stem = Path("r", "validation-training-mine-on-my")
     assert json.loads(stem.with_suffix(".json").read_text())["seeds"] == [2, 3, 4]
     assert stem.with_suffix(".png").exists()
-    shown = lab("validate", "r", "--top", 1, "--seeds", 3, "--jobs", 1)
-    assert "accuracy (%) search trained difference" in shown.words
-    assert "Searches chose by the search's valid" in shown.words
-    assert "table" not in shown.words
     # And with the search's own seeds, its trainings repeat.
     shown = lab("validate", "r", "--top", 2, "--table-seeds", "--jobs", 1)
+    assert "accuracy (%) search trained difference" in shown.words
+    assert "table" not in shown.words
     assert "With the search's own seeds: the same accuracies and losses after every" in shown.words
 
 
@@ -113,25 +111,15 @@ def test_what_is_not_known_any_more_is_said(lab, compared):
         assert "Traceback" not in told.err
 
 
-def test_a_search_is_noted_too(lab, mine):
-    told = lab("search", "--space", "my.py:space", *mine, *SEARCH, "--final-seeds", 0)
-    assert told.code == 0, told.err
-    noted = json.loads(Path("r", NOTE).read_text())["training mine on my"]
-    here = Path.cwd()
-    assert noted == {
-        **{
-            "space": f"{here}/my.py:space",
-            "build": f"{here}/my.py:build",
-            "data": f"{here}/my.npz",
-        },
-        **{"epochs": 2, "trials": 2, "data_folder": None},
-    }
-
-
 def test_names_stay_names(tmp_path):
     TrainingOptions("nb201", "digits", data_folder=Path("files")).note(tmp_path, "one")
-    TrainingOptions("chain").note(tmp_path, "two")
+    TrainingOptions("my.py:space", "my.npz", "nets/my.py:build").note(tmp_path, "two")
     notes = json.loads((tmp_path / NOTE).read_text())
     assert list(notes) == ["one", "two"]
+    here = Path.cwd()
+    assert notes["two"] == {
+        **{"space": f"{here}/my.py:space", "build": f"{here}/nets/my.py:build"},
+        **{"data": f"{here}/my.npz", "epochs": None, "trials": 1, "data_folder": None},
+    }
     assert (notes["one"]["space"], notes["one"]["data"]) == ("nb201", "digits")
     assert re.fullmatch(r"/.*/files", notes["one"]["data_folder"])
