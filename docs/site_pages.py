@@ -47,6 +47,8 @@ PYTHON = {
     "nasbench_lab.compat.nats_bench": "Drop-in for nats_bench",
     "nasbench_lab.compat.nas_201_api": "Drop-in for nas_201_api",
     "nasbench_lab.compat.nasbench.api": "Drop-in for nasbench (NAS-Bench-101)",
+    "nasbench_lab.compat.nasbench301": "Drop-in for nasbench301",
+    "nasbench_lab.compat.hw_nas_bench_api": "Drop-in for hw_nas_bench_api",
 }
 """The modules of the Python reference, and what they hold."""
 

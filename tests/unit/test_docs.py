@@ -6,11 +6,13 @@ and evaluations, and of commands that take long only the reading of their option
 those too.
 """
 
+import importlib
 import re
 import runpy
 import shlex
 import tarfile
 import tomllib
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import typer
 from nasbench_lab import stats
 from nasbench_lab.cli import results
 from nasbench_lab.cli.app import app
+from nasbench_lab.errors import MissingPackageError
 from nasbench_lab.experiment.toml import read_experiment
 from nasbench_lab.registry import import_file, open_table, table_folder
 from nasbench_lab.workers import Workers
@@ -39,6 +42,8 @@ PAGES = {
         if path.relative_to(DOCS).parts[0] not in MADE
     },
 }
+GENERATED = ("lessons", "algorithms", "tables", "spaces", "commands", "python")
+"""Folders whose pages are there once the site is built, which follows links to them."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OUTPUTS = ("text",)
 """The languages of blocks that are no code."""
@@ -347,6 +352,29 @@ def test_the_statistics_are_made(read):
     assert 0 < stats.wilcoxon_p(mine, theirs) < 1
     assert stats.vargha_delaney(mine, theirs) < 0.5
     assert stats.seeds_needed(mine, theirs, power=0.8).n > 5
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_names_is_there(page):
+    text = PAGES[page].read_text("utf-8")
+    for name in sorted(set(re.findall(r"`(nasbench_lab(?:\.\w+)+)\b", text))):
+        assert found(name), name
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (PAGES[page].parent / link).exists() or link.split("/")[-2] in GENERATED, link
+
+
+def found(name):
+    """Whether a module or something in it has a dotted name."""
+    with suppress(MissingPackageError):  # it is there where PyTorch is
+        thing = importlib.import_module("nasbench_lab")
+        for part in name.split(".")[1:]:
+            if not hasattr(thing, part):
+                with suppress(ImportError):
+                    importlib.import_module(f"{thing.__name__}.{part}")
+            if not hasattr(thing, part):
+                return False
+            thing = getattr(thing, part)
+    return True
 
 
 def test_each_function_that_answers_a_question_is_there():
