@@ -37,6 +37,7 @@ from nasbench_lab.cli.proxies import PROXIES_EXAMPLES, proxies
 from nasbench_lab.cli.results import PLOT_EXAMPLES, REPORT_EXAMPLES, plot, report
 from nasbench_lab.cli.search import SEARCH_EXAMPLES, search
 from nasbench_lab.cli.supernet import SUPERNET_EXAMPLES, supernet
+from nasbench_lab.cli.surrogate import FIT_SURROGATE_EXAMPLES, fit_surrogate
 from nasbench_lab.cli.tables import (
     BEST_EXAMPLES,
     DESCRIBE_EXAMPLES,
@@ -110,6 +111,7 @@ app.command("analyze", epilog=ANALYZE_EXAMPLES, cls=HeavyCommand)(analyze)
 app.command("explain", epilog=EXPLAIN_EXAMPLES, cls=HeavyCommand)(explain)
 app.command("proxies", epilog=PROXIES_EXAMPLES, cls=HeavyCommand)(proxies)
 app.command("predict", epilog=PREDICT_EXAMPLES, cls=HeavyCommand)(predict)
+app.command("fit-surrogate", epilog=FIT_SURROGATE_EXAMPLES, cls=HeavyCommand)(fit_surrogate)
 app.command("validate", epilog=VALIDATE_EXAMPLES, cls=HeavyCommand)(validate)
 app.command("search", epilog=SEARCH_EXAMPLES, cls=HeavyCommand)(search)
 app.command("build-table", epilog=BUILD_EXAMPLES, cls=HeavyCommand)(build_table)
