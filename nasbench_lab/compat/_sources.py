@@ -137,6 +137,7 @@ def _converted(name: str, path: Path, *, verbose: bool) -> Table:
 
 def _digest(path: Path) -> str:
     """A short name for the state of a file, or of all files of a folder."""
+    files: list[tuple[str, os.DirEntry[str] | Path]]
     if path.is_dir():
         with os.scandir(path) as entries:  # several times as fast as Path.iterdir for many files
             files = [(entry.name, entry) for entry in entries]

@@ -46,6 +46,12 @@ class Result:
             f"{', '.join(self.benchmarks)}>"
         )
 
+    def _repr_html_(self) -> str:
+        """The summary and the verdict, which a notebook shows of a result."""
+        from nasbench_lab.results.shown import as_html
+
+        return as_html(self)
+
     @property
     def algorithms(self) -> list[str]:
         """Labels of the algorithms, in the order asked for."""
