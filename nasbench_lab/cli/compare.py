@@ -73,7 +73,7 @@ def compare(
         typer.Option(
             metavar="SPACE",
             help="Train the architectures of a space for real, such as chain, nb201 or "
-            "path/to/file.py:NAME of your own; may be repeated. What one run has trained is kept for "
+            "FILE.py:NAME of your own; may be repeated. What one run has trained is kept for "
             "all. What it costs at most is told before it starts.",
         ),
     ] = None,

@@ -102,7 +102,7 @@ DataOption = Annotated[
     typer.Option(
         metavar="DATA",
         help="A data set, such as digits, mnist1d and cifar10; an .npz file with x_train, y_train "
-        "and if there are any x_valid, y_valid, x_test, y_test; or path/to/file.py:NAME of a "
+        "and if there are any x_valid, y_valid, x_test, y_test; or FILE.py:NAME of a "
         "function that returns such arrays.",
     ),
 ]

@@ -49,7 +49,7 @@ def search(
         typer.Option(
             metavar="SPACE",
             help="One whose networks are known here, such as chain, chain-signals and nb201; or "
-            "path/to/file.py:NAME of your own, with --build.",
+            "FILE.py:NAME of your own, with --build.",
         ),
     ] = "chain",
     data: DataOption = DEFAULT_DATA,
