@@ -148,6 +148,17 @@ def test_published_networks(tmp_path, space, architecture):
     check_values(tmp_path / "model", trainings)
 
 
+@pytest.mark.slow  # its cells take seconds; in short they are what chains and nb201 are
+def test_networks_of_darts(tmp_path):
+    data, cells = DATA.first(24), get_space("darts").sample(np.random.default_rng(0))
+    _, (training,) = saved(
+        tmp_path / "model", "darts", cells, seeds=(0,), data=data, recipe=short(epochs=1)
+    )
+    answers = lab.load_model(tmp_path / "model").predict(data.images["test"])
+    was = training.curves["test_accuracy"][0, -1]
+    assert 100 * (answers == data.labels["test"]).mean() == pytest.approx(was)
+
+
 def test_signals(tmp_path):
     rng = np.random.default_rng(0)
     labels = np.arange(40) % 2
