@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import nasbench_lab as lab
+import nasbench_lab.trainer
 from nasbench_lab import Decision, SearchSpace
 from nasbench_lab.errors import (
     DataError,
+    MissingPackageError,
     MissingSourceError,
     QueryError,
     TableFileError,
@@ -260,6 +262,19 @@ def test_there_is_no_such_model_or_seed(folder, tmp_path):
         lab.load_model(folder, seed=4)
     with pytest.raises(TrainingError, match="Device 'abacus' cannot be used"):
         lab.load_model(folder, device="abacus")
+
+
+def test_what_is_missing_is_named(monkeypatch):
+    find = nasbench_lab.trainer.find_spec
+    monkeypatch.setattr(
+        nasbench_lab.trainer,
+        "find_spec",
+        lambda name: None if name == "safetensors" else find(name),
+    )
+    with pytest.raises(
+        MissingPackageError, match=r"safetensors: pip install 'nasbench-lab\[train\]'"
+    ):
+        _ = lab.load_model
 
 
 class Evil:
