@@ -40,6 +40,12 @@ pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
 
+def is_left_out(app, what, name, member, skip, options):
+    """Leaves out what only repeats the parameters of a named tuple."""
+    return skip or str(getattr(member, "__doc__", "")).startswith("Alias for field number")
+
+
 def setup(app):
+    app.connect("autodoc-skip-member", is_left_out)
     app.connect("builder-inited", lambda app: site_pages.write(HERE))
     app.connect("build-finished", site_checks.check_build)

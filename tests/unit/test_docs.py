@@ -394,6 +394,14 @@ def test_the_experiment_file_is_read(tmp_path):
     assert str(experiment.benchmarks[1].constraints[0]) == "parameters<=0.5"
 
 
+def test_every_extra_for_users_is_named():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for_developers = {"all", "dev", "docs", "official", "peers", "test"}
+    text = PAGES["start"].read_text("utf-8")
+    for extra in {*project["optional-dependencies"]} - for_developers:
+        assert f"`{extra}`" in text
+
+
 def test_both_commands_are_named():
     text = PAGES["README"].read_text("utf-8")
     assert "make compare" in text
