@@ -178,6 +178,16 @@ class Peer(SearchAlgorithm):
         finite = all(map(math.isfinite, losses))
         return tuple(map(squarable, losses)) if finite else None, violation
 
+    def _stops(self, trial: Trial, evaluation: Evaluation) -> bool:
+        """Reports an epoch of a trial to the optimiser: whether its ``report`` ends the training.
+
+        A child that has ``report(number, loss, epoch)`` calls it in ``should_stop``.
+        """
+        number, loss = self._running.get(trial.number), -self.score(evaluation)
+        if number is None or not math.isfinite(loss):
+            return False
+        return bool(self._call("report", number, squarable(loss), evaluation.epoch))
+
     # How it is called
 
     def _call(self, name: str, *arguments: Any) -> Any:

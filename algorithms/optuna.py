@@ -6,12 +6,10 @@ framework", KDD 2019 (arXiv 1907.10902).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from algorithms._decisions import DecisionProcess
-from algorithms._numbers import squarable
 from algorithms._peers import Losses, Peer, Proposal
 from nasbench_lab.algorithm import Evaluation, Trial, check_choice, need
 from nasbench_lab.spaces import Architecture, SearchSpace, names_of
@@ -158,10 +156,7 @@ class Optuna(Peer):
 
     def should_stop(self, trial: Trial, evaluation: Evaluation) -> bool:
         """Reports an epoch, and asks the pruner."""
-        number, loss = self._running.get(trial.number), -self.score(evaluation)
-        if number is None or not math.isfinite(loss):
-            return False
-        return bool(self._call("report", number, squarable(loss), evaluation.epoch))
+        return self.watches_epochs and self._stops(trial, evaluation)
 
     def report(self, number: int, loss: float, epoch: int) -> bool:
         """Reports the loss of a proposal after an epoch; whether its training is to end."""

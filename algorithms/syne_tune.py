@@ -7,11 +7,9 @@ hyperparameter tuning and reproducible research", AutoML 2022.
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from algorithms._numbers import squarable
 from algorithms._peers import Losses, Peer, Proposal
 from nasbench_lab.algorithm import Evaluation, Trial, check_choice
 from nasbench_lab.spaces import SearchSpace, names_of, syne_tune_space_of, values_of
@@ -117,10 +115,7 @@ class SyneTune(Peer):
 
     def should_stop(self, trial: Trial, evaluation: Evaluation) -> bool:
         """Reports an epoch to the scheduler, and asks whether the training goes on."""
-        number, loss = self._running.get(trial.number), -self.score(evaluation)
-        if number is None or not math.isfinite(loss) or not self.watches_epochs:
-            return False
-        return bool(self._call("report", number, squarable(loss), evaluation.epoch))
+        return self.watches_epochs and self._stops(trial, evaluation)
 
     def report(self, number: int, loss: float, epoch: int) -> bool:
         """Reports the loss of a proposal after an epoch; whether its training is to end."""
