@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.budget import Budget
 from nasbench_lab.errors import AlgorithmError, NasbenchLabError
-from nasbench_lab.experiment.building import checksums_of
+from nasbench_lab.experiment.building import build, checksums_of
 from nasbench_lab.experiment.experiment import Cell, Experiment
 from nasbench_lab.experiment.settings import AlgorithmSetting, BenchmarkSetting
 from nasbench_lab.experiment.warm_start import WarmStart
@@ -24,6 +27,7 @@ from nasbench_lab.processes import (
     lasting_threads,
     note,
 )
+from nasbench_lab.registry import class_of
 from nasbench_lab.results.folder import made_with
 from nasbench_lab.results.parts import Run, shard_file, shard_name
 from nasbench_lab.running.reported import reported_of
@@ -78,6 +82,7 @@ class Task:
         code = checksums_of(self.algorithm.taken[0])  # of what this process runs
         with contained():
             table = self.benchmark.fingerprint  # and has opened
+            self._import_package()
             for seed in self.seeds:
                 since = time.perf_counter()
                 if runs and since - began > _SHARD_S:
@@ -90,6 +95,13 @@ class Task:
                 done = replace(run, wall_s=wall_s, made_with=origin, code=code, table=table)
                 runs.append(done)
         return runs, None
+
+    def _import_package(self) -> None:
+        """Has an algorithm import the package that it needs: no run is to be charged with that."""
+        taken, hyperparameters = self.algorithm.taken
+        if isinstance(taken, str) and class_of(taken).needs:
+            with suppress(NasbenchLabError):  # the run says it
+                build(taken, self.benchmark, np.random.SeedSequence(0), hyperparameters)
 
     def _run(self, seed: int) -> Run:
         threads = lasting_threads()

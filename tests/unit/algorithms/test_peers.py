@@ -1,6 +1,8 @@
 """What searches by optimisers of other packages make of spaces, failures and seeds."""
 
 import json
+import time
+import types
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.cli.app import app
 from nasbench_lab.errors import HyperparameterError, MissingPackageError
 from nasbench_lab.registry import make_algorithm
+from nasbench_lab.running import tasks
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
 from nasbench_lab.testing import SyntheticBenchmark
@@ -192,3 +195,26 @@ def test_a_global_generator_that_a_package_draws_from_stays_as_it_was():
     before = np.random.get_state()[1].tolist()  # noqa: NPY002 (what must not change)
     lab.run("syne_tune(scheduler=bore)", "nb201-digits", budget=12, seed=1)
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002 (as above)
+
+
+def test_no_run_is_charged_with_the_import_of_the_package(monkeypatch):
+    pytest.importorskip("pymoo")
+    from algorithms.pymoo import Pymoo
+
+    events, begin, clock = [], Pymoo.begin, time.perf_counter
+
+    def beginning(self, seed):
+        events.append("begin")
+        return begin(self, seed)
+
+    def reading():
+        events.append("clock")
+        return clock()
+
+    monkeypatch.setattr(Pymoo, "begin", beginning)
+    monkeypatch.setattr(tasks, "time", types.SimpleNamespace(perf_counter=reading))
+    result = lab.compare(["pymoo"], "nb201-digits", budget=5, seeds=2, n_jobs=1)
+    assert len(list(result.traces("nb201-digits", "pymoo"))) == 2
+    # The task's own clock comes first, then the import, then the clock and the first run.
+    first = events.index("clock")
+    assert events[first : first + 4] == ["clock", "begin", "clock", "begin"]
