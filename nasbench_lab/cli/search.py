@@ -85,6 +85,14 @@ def search(
     ] = 1,
     executor: ExecutorOption = "processes",
     scheduler: SchedulerOption = None,
+    evaluation_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Of real time, for each evaluation; one that takes longer has failed, the search "
+            "goes on.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -124,7 +132,15 @@ def search(
     searched = benchmark.space
     count = workers_of(benchmark, workers)
     trace, folder = search_watched(
-        algorithm, benchmark, budget, seed, count, cast("Executor", executor), scheduler, output
+        algorithm,
+        benchmark,
+        budget,
+        seed,
+        count,
+        cast("Executor", executor),
+        scheduler,
+        output,
+        evaluation_limit,
     )
     options.note(folder, benchmark.name)
     if not len(trace):

@@ -125,6 +125,7 @@ def search_watched(
     executor: Executor,
     scheduler: str | None,
     folder: Path | None,
+    evaluation_limit: float | None = None,
 ) -> tuple[Trace, Path]:
     """Searches in real time and shows how it stands; arguments as of ``run``.
 
@@ -163,6 +164,7 @@ def search_watched(
             scheduler=scheduler,
             folder=folder,
             watch=watch,
+            evaluation_limit=evaluation_limit,
         )
     return trace, folder
 

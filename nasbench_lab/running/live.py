@@ -24,6 +24,7 @@ from nasbench_lab.experiment.experiment import Experiment
 from nasbench_lab.experiment.settings import AlgorithmSetting, BenchmarkSetting
 from nasbench_lab.experiment.warm_start import WarmStart
 from nasbench_lab.files import atomic_file
+from nasbench_lab.guard import check_time_limit
 from nasbench_lab.processes import Executor
 from nasbench_lab.registry import take
 from nasbench_lab.results.folder import made_with, working_on
@@ -63,16 +64,18 @@ class RealTime:
         scheduler: The address of Dask's scheduler.
         folder: The result folder; None to keep nothing.
         watch: Called with how the search stands, about twice a second.
+        limit: How many seconds an evaluation may take.
 
     Raises:
         UnknownNameError: There is no such executor.
-        ExperimentError: A scheduler is named, but not Dask.
+        ExperimentError: A scheduler is named, but not Dask; or the limit makes no sense.
     """
 
     executor: Executor
     scheduler: str | None = None
     folder: Path | None = None
     watch: Watch = unwatched
+    limit: float | None = None
 
     def __post_init__(self) -> None:
         if self.executor not in get_args(Executor):
@@ -82,12 +85,13 @@ class RealTime:
                 f"Expected the executor 'dask' with the scheduler {self.scheduler!r} but got "
                 f"{self.executor!r}."
             )
+        check_time_limit(self.limit)
 
     def pool(self, taken: TakenBenchmark, count: int) -> ProcessPool | DaskPool:
         """Who evaluates."""
         if self.executor == "dask":
-            return DaskPool(taken, self.scheduler)
-        return ProcessPool(taken, count, gpus_of(taken.benchmark))
+            return DaskPool(taken, self.scheduler, self.limit)
+        return ProcessPool(taken, count, gpus_of(taken.benchmark), self.limit)
 
 
 def in_real_time(given: Benchmark | FileBenchmark) -> TakenBenchmark:

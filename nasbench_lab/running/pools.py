@@ -23,7 +23,7 @@ import numpy as np
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.benchmark import Benchmark
 from nasbench_lab.errors import DataFolderError, TableFileError, WorkerError
-from nasbench_lab.guard import SeededGenerators, contained
+from nasbench_lab.guard import SeededGenerators, TimeIsUp, contained, time_limit
 from nasbench_lab.mistakes import told
 from nasbench_lab.processes import HASH_SEED, begin_worker, dask_client
 from nasbench_lab.simulator import Finished, Order
@@ -40,9 +40,14 @@ DEATHS = 3
 
 
 class _Pool(ABC):
-    """Workers behind futures."""
+    """Workers behind futures.
 
-    def __init__(self) -> None:
+    Args:
+        limit: How many seconds an evaluation may take; one that takes longer has failed.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
         self.at_work: dict[Future[Answer], Order] = {}
 
     def now(self) -> float:
@@ -67,20 +72,29 @@ class ProcessPool(_Pool):
     """Processes of this machine, each with a GPU or a core of its own.
 
     One that dies is replaced, and what it was at is done again: a training goes on from its
-    checkpoint.
+    checkpoint. One whose evaluation takes longer than it may is ended and replaced.
 
     Args:
         taken: The benchmark.
         count: How many processes.
         gpus: The GPUs that they share out among them, as ``CUDA_VISIBLE_DEVICES`` names them; none if
             they work on the CPU, or on a device that is named to all.
+        limit: How many seconds an evaluation may take.
     """
 
-    def __init__(self, taken: TakenBenchmark, count: int, gpus: Sequence[str] = ()) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        taken: TakenBenchmark,
+        count: int,
+        gpus: Sequence[str] = (),
+        limit: float | None = None,
+    ) -> None:
+        super().__init__(limit)
         self.taken, self.count, self.gpus = taken, count, gpus
         self.executors: list[Any] = []  # loky's, which can end processes at work and has no types
-        self.deaths: Counter[int] = Counter()  # by the number of the ask
+        # By the number of the ask: how often a process died of it, and since when one is at it.
+        self.deaths: Counter[int] = Counter()
+        self.begun: dict[int, float] = {}
         self.stack = ExitStack()
 
     def start(self) -> None:
@@ -116,14 +130,40 @@ class ProcessPool(_Pool):
             env=environment,
         )
 
+    def wait(self, seconds: float) -> Sequence[Finished]:
+        finished = [*super().wait(seconds)]
+        if self.limit is not None:
+            finished += self._overdue(self.limit)
+        return finished
+
+    def _overdue(self, limit: float) -> list[Finished]:
+        """Ends what has taken longer than it may since its process began with it."""
+        finished: list[Finished] = []
+        for future, order in list(self.at_work.items()):
+            if future.done() or not self._begins(order).exists():
+                continue
+            if self.now() - self.begun.setdefault(order.ask, self.now()) > limit:
+                del self.at_work[future]
+                self.executors[order.worker].shutdown(wait=True, kill_workers=True)
+                self._replace(order.worker)
+                finished.append((order.ask, None, _too_long(limit)))
+        return finished
+
     def submit(self, order: Order) -> None:
         self._note(order.worker).unlink(missing_ok=True)
+        self._begins(order).unlink(missing_ok=True)
+        self.begun.pop(order.ask, None)
         try:
-            future = self.executors[order.worker].submit(_evaluate_here, order)
+            future = self._given_out(order)
         except BrokenProcessPool:  # it died with nothing to do
             self._replace(order.worker)
-            future = self.executors[order.worker].submit(_evaluate_here, order)
+            future = self._given_out(order)
         self.at_work[future] = order
+
+    def _given_out(self, order: Order) -> Future[Answer]:
+        begins = None if self.limit is None else self._begins(order)
+        future: Future[Answer] = self.executors[order.worker].submit(_evaluate_here, order, begins)
+        return future
 
     def answer(self, order: Order, future: Future[Answer]) -> Answer | None:
         try:
@@ -156,6 +196,10 @@ class ProcessPool(_Pool):
         """Where a process notes how many epochs it has done."""
         return self.notes / str(worker)
 
+    def _begins(self, order: Order) -> Path:
+        """What a process makes when it begins with an order."""
+        return self.notes / f"{order.worker}-{order.ask}"
+
     def close(self) -> None:
         """Ends the processes, whatever they are at."""
         self.stack.close()
@@ -172,15 +216,20 @@ class ProcessPool(_Pool):
 class DaskPool(_Pool):
     """The workers of a Dask cluster, which have the same data folder.
 
-    What one was at that died is done again by another, until ``distributed`` gives up.
+    What one was at that died is done again by another, until ``distributed`` gives up. Nobody can end
+    a worker from here, so an evaluation that takes longer than it may ends itself, as soon as it runs
+    Python code; a call into compiled code that never returns keeps its worker.
 
     Args:
         taken: The benchmark.
         scheduler: The address of the scheduler.
+        limit: How many seconds an evaluation may take.
     """
 
-    def __init__(self, taken: TakenBenchmark, scheduler: str | None) -> None:
-        super().__init__()
+    def __init__(
+        self, taken: TakenBenchmark, scheduler: str | None, limit: float | None = None
+    ) -> None:
+        super().__init__(limit)
         self.taken, self.scheduler = taken, scheduler
         self.stack = ExitStack()
 
@@ -199,7 +248,7 @@ class DaskPool(_Pool):
         self.stack.callback(self.executor.shutdown, wait=False)
 
     def submit(self, order: Order) -> None:
-        future = self.executor.submit(_evaluate, self.benchmark, order)
+        future = self.executor.submit(_evaluate, self.benchmark, order, self.limit)
         self.at_work[future] = order
 
     def answer(self, order: Order, future: Future[Answer]) -> Answer | None:
@@ -283,12 +332,23 @@ def _begin(parent: int, sent: bytes, note: Path) -> None:
         _here.progress = progress
 
 
-def _evaluate_here(order: Order) -> Answer:
+def _evaluate_here(order: Order, begins: Path | None) -> Answer:
+    if begins is not None:
+        begins.touch()
     return _evaluate(_here, order)
 
 
-def _evaluate(benchmark: Benchmark, order: Order) -> Answer:
+def _too_long(limit: float) -> str:
+    return f"it took longer than the limit of {limit:g} s"
+
+
+def _evaluate(benchmark: Benchmark, order: Order, limit: float | None = None) -> Answer:
     """Evaluates; what goes wrong with one architecture is no error, but what came of it.
+
+    Args:
+        benchmark: What evaluates.
+        order: What is evaluated.
+        limit: After how many seconds it ends itself.
 
     Raises:
         DataFolderError: Nothing can be written, such as a checkpoint.
@@ -299,7 +359,11 @@ def _evaluate(benchmark: Benchmark, order: Order) -> Answer:
         SeededGenerators(order.seed)  # whatever draws from these repeats
         try:
             rng = np.random.default_rng(order.seed)
-            return benchmark.evaluate(trial.architecture, trial.epoch, rng), ""
+            with time_limit(limit):
+                return benchmark.evaluate(trial.architecture, trial.epoch, rng), ""
+        except TimeIsUp:
+            assert limit is not None
+            return None, _too_long(limit)
         except (DataFolderError, TableFileError):
             raise
         except (Exception, SystemExit) as error:  # whatever the code that builds a network raises

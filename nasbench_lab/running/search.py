@@ -104,6 +104,7 @@ def run(
     scheduler: str | None = None,
     folder: Path | str | None = None,
     watch: Watch = unwatched,
+    evaluation_limit: float | None = None,
     **hyperparameters: Any,
 ) -> Trace:
     """Runs one search, in simulated time or, with an executor, in real time.
@@ -138,6 +139,10 @@ def run(
         folder: Where a search in real time is kept as it goes: a result folder, which can be opened at
             any time. Searches with other seeds or algorithms may join it.
         watch: Called about twice a second with the ``Standing`` of a search in real time.
+        evaluation_limit: How many real seconds an evaluation in real time may take. One that takes
+            longer is a failed one. Its process is ended and replaced. A worker of a Dask cluster
+            cannot be ended from here: its evaluation ends itself as soon as it runs Python code, and a
+            call into compiled code that never returns keeps its worker.
         **hyperparameters: Of the algorithm.
 
     Raises:
@@ -150,11 +155,12 @@ def run(
     """
     real_time = None
     if executor is not None:
-        real_time = RealTime(executor, scheduler, None if folder is None else Path(folder), watch)
-    elif scheduler is not None or folder is not None:
+        kept = None if folder is None else Path(folder)
+        real_time = RealTime(executor, scheduler, kept, watch, evaluation_limit)
+    elif any(given is not None for given in (scheduler, folder, evaluation_limit)):
         raise ExperimentError(
-            "A scheduler or folder is given, but no executor. Say who evaluates in real time: "
-            "executor='processes' or 'dask'."
+            "A scheduler, folder or evaluation_limit is given, but no executor. Say who evaluates in "
+            "real time: executor='processes' or 'dask'."
         )
     taken_as: Benchmark | TakenBenchmark = (
         taken_benchmark(benchmark)

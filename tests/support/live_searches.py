@@ -137,6 +137,21 @@ class Gated(Given):
         return super().evaluate(architecture, epoch, rng)
 
 
+class Endless(Trouble):
+    """One architecture is evaluated for ever; ``hangs`` in the folder says that it is."""
+
+    name = "endless"
+
+    def evaluate(self, architecture, epoch=None, rng=None, since=None):
+        if architecture == (3, 0, 0):
+            note = Path(self.folder, "note")
+            note.write_text(str(os.getpid()))
+            note.rename(note.with_name("hangs"))
+            while True:
+                time.sleep(0.01)
+        return super().evaluate(architecture, epoch, rng)
+
+
 class Log:
     """Notes each epoch of each training; the first process that comes to the end of epoch 2 dies.
 

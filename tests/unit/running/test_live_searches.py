@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live_searches import SPACE, Given, GivenTimesOfProcesses, Trouble
+from live_searches import SPACE, Endless, Given, GivenTimesOfProcesses, Trouble
 from waiting import wait_for
 
 import nasbench_lab as lab
@@ -23,8 +23,9 @@ from nasbench_lab.errors import (
 )
 from nasbench_lab.registry import make_algorithm
 from nasbench_lab.results.result import Result
+from nasbench_lab.running import live
 from nasbench_lab.running.live import in_real_time
-from nasbench_lab.running.pools import ProcessPool, gpus_of
+from nasbench_lab.running.pools import ProcessPool, _evaluate, gpus_of
 from nasbench_lab.simulator import search_live, simulate
 from nasbench_lab.simulator.live import NOT_A_NUMBER, Order
 from nasbench_lab.trace import STATUSES
@@ -125,6 +126,47 @@ def test_a_worker_that_dies_is_replaced_and_its_evaluation_done_again(tmp_path):
     assert len(list((tmp_path / "0").glob("300-*"))) == 3
     assert same_search(one, other)
     assert NOT_A_NUMBER in one.reasons.values()
+
+
+def test_an_evaluation_that_never_ends_has_failed_and_its_process_is_replaced(
+    tmp_path, monkeypatch
+):
+    """The clock stands still, but while that evaluation hangs: then an hour goes by at each look."""
+    hangs, hours, replaced = tmp_path / "hangs", [0], []
+
+    class Hurried(ProcessPool):
+        def now(self):
+            hours[0] += hangs.exists()
+            return 3600.0 * hours[0]
+
+        def _replace(self, worker):
+            replaced.append((worker, int(hangs.read_text())))
+            hangs.unlink()
+            super()._replace(worker)
+
+    monkeypatch.setattr(live, "ProcessPool", Hurried)
+    options = {"workers": 2, "folder": tmp_path / "r", "evaluation_limit": 60.0, **LIVE}
+    trace = lab.run(Repeating, Endless(tmp_path), 6, **options)
+    by_trial = dict(zip(trace.trial.tolist(), range(6), strict=True))
+    assert trace.reasons[by_trial[3]] == "it took longer than the limit of 60 s"
+    assert STATUSES[trace.status[by_trial[3]]] == "failed"
+    assert STATUSES[trace.status[by_trial[0]]] == STATUSES[trace.status[by_trial[5]]] == "done"
+    ((_, pid),) = replaced
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert Result.open(tmp_path / "r").runs[0].trace.reasons == trace.reasons
+    # It is not evaluated again, nor with another limit.
+    again = lab.run(Repeating, Endless(tmp_path), 6, **{**options, "evaluation_limit": 1e6})
+    assert again.equals(trace)
+
+
+def test_where_no_process_can_be_ended_an_evaluation_ends_itself(tmp_path):
+    """As on a worker of a Dask cluster."""
+    order = Order(0, 0, Trial(0, (3, 0, 0), 1), 0, 0)
+    assert _evaluate(Endless(tmp_path), order, 0.1) == (
+        None,
+        "it took longer than the limit of 0.1 s",
+    )
 
 
 class Alike(Given):
@@ -249,6 +291,10 @@ def test_what_makes_no_sense_is_refused(tmp_path):
         lab.run("random_search", BENCHMARK, 5, executor="processes", scheduler="tcp://a:1")
     with pytest.raises(ExperimentError, match="but no executor"):
         lab.run("random_search", BENCHMARK, 5, folder=tmp_path)
+    with pytest.raises(ExperimentError, match="but no executor"):
+        lab.run("random_search", BENCHMARK, 5, evaluation_limit=60.0)
+    with pytest.raises(ExperimentError, match="Expected a time limit of more than 0 s"):
+        lab.run("random_search", BENCHMARK, 5, evaluation_limit=0.0, **LIVE)
     with pytest.raises(BudgetError, match="Real workers fail and straggle by themselves"):
         lab.run("random_search", BENCHMARK, 5, workers=lab.Workers(2, fail=0.5), **LIVE)
     with pytest.raises(HyperparameterError, match="is built already"):
