@@ -36,10 +36,11 @@ from nasbench_lab.trainer.benchmark import TrainingBenchmark
 from nasbench_lab.trainer.built import SideBySide, built_network
 from nasbench_lab.trainer.data import image_data
 from nasbench_lab.trainer.datasets import ImageData, load_data
+from nasbench_lab.trainer.images import Images
 from nasbench_lab.trainer.networks import build_network, initialise
 from nasbench_lab.trainer.recipe import RECIPES
 from nasbench_lab.trainer.supernet import HalvedImages, Supernet
-from nasbench_lab.trainer.training import Images, one_thread, train
+from nasbench_lab.trainer.training import one_thread, train
 
 SPACE = get_space("nb201")
 CELL = SPACE.from_string(

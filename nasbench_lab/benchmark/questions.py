@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from nasbench_lab.benchmark.interface import Objective
 from nasbench_lab.errors import QueryError, UnknownNameError
-from nasbench_lab.tables.columns import Column, Constraint, Query, Task
-from nasbench_lab.tables.table import Table
+from nasbench_lab.tables.columns import Column, Constraint, Query, TableInfo, Task
 
 _TRAINING = ("dataset", "trained_on", "schedule")
 """The fields in which columns of the same training agree."""
 
 
+class Answering(Protocol):
+    """What queries are put to: a table, or what real training measures."""
+
+    name: str
+    info: TableInfo
+    columns: dict[str, Column]
+
+    def column(self, query: Query | str) -> Column:
+        """The one column that a query means."""
+
+    def check(self, query: Query | str) -> None:
+        """Refuses a query that cannot be answered."""
+
+
 @dataclass(frozen=True)
 class Questions:
-    """The queries of a benchmark to its table.
+    """The queries of a benchmark to its table, or to what takes its place.
 
     Args:
         queries: The queries that a search sees.
@@ -39,7 +53,7 @@ class Questions:
     @classmethod
     def of(
         cls,
-        table: Table,
+        table: Answering,
         task: str | None,
         objective: Query | str | Sequence[Query | str] | None,
         report: Query | str | None,
@@ -102,7 +116,7 @@ class Questions:
         )
 
 
-def _seen(table: Table, query: Query | str, default: Task) -> Query:
+def _seen(table: Answering, query: Query | str, default: Task) -> Query:
     """What a search sees; a metric that is given by name alone has the trials that the table says."""
     if isinstance(query, Query) or not query:
         return Query.of(query)
@@ -111,7 +125,7 @@ def _seen(table: Table, query: Query | str, default: Task) -> Query:
     return replace(narrowed, trial=table.info.trial if several else "mean")
 
 
-def _of_task(table: Table, query: Query, default: Task) -> Query:
+def _of_task(table: Answering, query: Query, default: Task) -> Query:
     """The query, of the task's data set if columns of several data sets fit it."""
     fitting = [column for column in table.columns.values() if column.fits(query)]
     known = default.objective in table.columns
@@ -120,7 +134,7 @@ def _of_task(table: Table, query: Query, default: Task) -> Query:
     return replace(query, dataset=table.columns[default.objective].dataset)
 
 
-def default_task(table: Table, task: str | None) -> Task:
+def default_task(table: Answering, task: str | None) -> Task:
     """The default objective and report of a table or task."""
     if task is None:
         return Task(table.info.objective, table.info.report)
@@ -129,11 +143,11 @@ def default_task(table: Table, task: str | None) -> Task:
     return table.info.tasks[task]
 
 
-def _on_test(table: Table, task: Task) -> bool:
+def _on_test(table: Answering, task: Task) -> bool:
     return table.columns[task.objective].on_test_data
 
 
-def _check_split(table: Table, columns: Sequence[Column], default: Task, task: str | None) -> None:
+def _check_split(table: Answering, columns: Sequence[Column], default: Task, task: str | None) -> None:
     """Refuses columns of test data, unless the benchmark names a task that searches on them."""
     for column in columns:
         if column.on_test_data and (task is None or column.name != default.objective):
@@ -144,7 +158,7 @@ def _check_split(table: Table, columns: Sequence[Column], default: Task, task: s
             )
 
 
-def _check_training(table: Table, columns: Sequence[Column], main: Column) -> None:
+def _check_training(table: Answering, columns: Sequence[Column], main: Column) -> None:
     """Refuses columns of different trainings, as a search would pay for only one."""
     for column in columns:
         if any(getattr(column, key) != getattr(main, key) for key in _TRAINING):
@@ -155,7 +169,7 @@ def _check_training(table: Table, columns: Sequence[Column], main: Column) -> No
 
 
 def _check_epochs(
-    table: Table,
+    table: Answering,
     seen: Sequence[Query],
     columns: Sequence[Column],
     n_objectives: int,

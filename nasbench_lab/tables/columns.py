@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import QueryError, TableFileError, short
+from nasbench_lab.errors import QueryError, TableFileError, did_you_mean, short
 from nasbench_lab.spaces import Decision, SearchSpace, get_space
 
 
@@ -176,6 +176,50 @@ class Query:
     def of(cls, query: Query | str) -> Query:
         """A query as it is, or the query of a metric's name."""
         return query if isinstance(query, Query) else cls(query)
+
+
+def found_column(columns: Mapping[str, Column], query: Query, whose: str) -> Column:
+    """The one column that a query means.
+
+    Args:
+        columns: The columns by name.
+        query: The query.
+        whose: What they are the columns of, for messages.
+
+    Raises:
+        QueryError: No column or several fit; the message lists the columns.
+    """
+    fitting = [column for column in columns.values() if column.fits(query)]
+    exact = [column for column in fitting if column.name == query.metric]
+    if len(exact or fitting) == 1:
+        return (exact or fitting)[0]
+    wanted = {k: getattr(query, k) for k in _NARROWING}
+    asked = ", ".join([query.metric, *(f"{k}={v}" for k, v in wanted.items() if v)])
+    if fitting:
+        problem = f"has several columns for {asked}: {_names(fitting)}"
+    else:
+        # Columns of the same quantity help more than a long list of all.
+        alike = [c for c in columns.values() if query.metric in (c.name, c.quantity)]
+        problem = f"has no column for {asked}. It holds {_names(alike or columns.values())}"
+    guess = "" if fitting else did_you_mean(query.metric, columns)
+    raise QueryError(f"{whose} {problem}.{guess}")
+
+
+_NARROWING = ("dataset", "trained_on", "split", "schedule")
+
+
+def _names(columns: Iterable[Column]) -> str:
+    parts = []
+    for column in columns:
+        details = [
+            column.dataset,
+            column.trained_on and f"trained on {column.trained_on}",
+            column.split,
+            column.schedule and f"schedule {column.schedule}",
+        ]
+        detail = ", ".join(str(k) for k in details if k)
+        parts.append(f"{column.name} ({detail})" if detail else column.name)
+    return "; ".join(parts)
 
 
 @dataclass(frozen=True)

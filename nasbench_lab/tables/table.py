@@ -18,11 +18,18 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError, did_you_mean
+from nasbench_lab.errors import AbsentEntryError, QueryError, TableFileError
 from nasbench_lab.files import atomic_folder, link_or_copy
 from nasbench_lab.guard import check_tables_are_open
 from nasbench_lab.spaces import Architecture, Architectures, Decision, SearchSpace
-from nasbench_lab.tables.columns import Column, Query, TableInfo, check_values, ranges
+from nasbench_lab.tables.columns import (
+    Column,
+    Query,
+    TableInfo,
+    check_values,
+    found_column,
+    ranges,
+)
 from nasbench_lab.tables.coverage import DRAWS, Coverage
 from nasbench_lab.tables.folder import (
     MAKE_AGAIN,
@@ -462,22 +469,7 @@ class Table:
         query = Query.of(query)
         if query in self._found:
             return self._found[query]
-        fitting = [column for column in self.columns.values() if column.fits(query)]
-        exact = [column for column in fitting if column.name == query.metric]
-        if len(exact or fitting) != 1:
-            wanted = {k: getattr(query, k) for k in _NARROWING}
-            asked = ", ".join([query.metric, *(f"{k}={v}" for k, v in wanted.items() if v)])
-            if fitting:
-                problem = f"has several columns for {asked}: {_names(fitting)}"
-            else:
-                # Columns of the same quantity help more than a long list of all.
-                alike = [c for c in self.columns.values() if query.metric in (c.name, c.quantity)]
-                problem = (
-                    f"has no column for {asked}. It holds {_names(alike or self.columns.values())}"
-                )
-            guess = "" if fitting else did_you_mean(query.metric, self.columns)
-            raise QueryError(f"Table {self.name!r} {problem}.{guess}")
-        self._found[query] = (exact or fitting)[0]
+        self._found[query] = found_column(self.columns, query, f"Table {self.name!r}")
         return self._found[query]
 
     def trials(self, query: Query | str) -> NDArray[np.float64]:
@@ -621,20 +613,3 @@ class Table:
             order = np.argsort(-values if self.column(query).maximize else values, kind="stable")
             self._rankings[query] = order[~np.isnan(values[order])]
         return self._rankings[query]
-
-
-_NARROWING = ("dataset", "trained_on", "split", "schedule")
-
-
-def _names(columns: Iterable[Column]) -> str:
-    parts = []
-    for column in columns:
-        details = [
-            column.dataset,
-            column.trained_on and f"trained on {column.trained_on}",
-            column.split,
-            column.schedule and f"schedule {column.schedule}",
-        ]
-        detail = ", ".join(str(k) for k in details if k)
-        parts.append(f"{column.name} ({detail})" if detail else column.name)
-    return "; ".join(parts)

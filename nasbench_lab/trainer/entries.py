@@ -64,21 +64,25 @@ def read_entry(
     return dict(content)
 
 
+_SHARES = ("_accuracy", "_f1", "_precision", "_recall")
+"""How the names of values in per cent end."""
+
+
 def check_possible(
     file: Path, curves: Mapping[str, Any], times: Mapping[str, Any], sizes: Mapping[str, Any]
 ) -> None:
     """Refuses values that no training can give.
 
     Raises:
-        TableFileError: An accuracy is not from 0 to 100, a loss is negative, or a time or size is
-            negative or no number.
+        TableFileError: An accuracy, F1, precision or recall is not from 0 to 100, a loss is negative,
+            or a time or size is negative or no number.
     """
     for name, values in {**curves, **times, **sizes}.items():
         numbers = np.asarray(values, dtype=np.float64)
         if name.endswith("_loss"):
             possible = ~(numbers < 0)  # a training that diverged has NaN
         else:
-            possible = (numbers >= 0) & (numbers <= (100 if name.endswith("_accuracy") else np.inf))
+            possible = (numbers >= 0) & (numbers <= (100 if name.endswith(_SHARES) else np.inf))
             possible &= np.isfinite(numbers)
         if not possible.all():
             raise TableFileError(f"{file} says {name} = {numbers[~possible][0]}, which cannot be.")

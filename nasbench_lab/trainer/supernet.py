@@ -30,6 +30,7 @@ from nasbench_lab.spaces.nb201 import (
     NB201Space,
 )
 from nasbench_lab.trainer.datasets import ImageData, halved
+from nasbench_lab.trainer.images import Images
 from nasbench_lab.trainer.networks import (
     STAGES,
     Classifier,
@@ -40,7 +41,6 @@ from nasbench_lab.trainer.networks import (
 )
 from nasbench_lab.trainer.recipe import NORMALISATIONS, RECIPES, Recipe
 from nasbench_lab.trainer.supernet_layers import BY_SOURCE, ConvNorm, MixedCell, Norm
-from nasbench_lab.trainer.training import Images
 
 Cell: TypeAlias = Architecture | Tensor
 """What the edges of all cells carry: a path, as an architecture, or ``(6, 5)`` weights of a mixture."""

@@ -32,6 +32,9 @@ from nasbench_lab.tables.sources import silent
 from nasbench_lab.trainer.built import SideBySide, built_network, description, is_built, size
 from nasbench_lab.trainer.checkpoints import read_checkpoint, write_checkpoint
 from nasbench_lab.trainer.datasets import SPLITS, ImageData
+from nasbench_lab.trainer.images import Images
+from nasbench_lab.trainer.measurements import CLASSIFICATION
+from nasbench_lab.trainer.metrics import classified
 from nasbench_lab.trainer.networks import build_network, count, initialise
 from nasbench_lab.trainer.recipe import Recipe, trained_by
 from nasbench_lab.user_code.functions import TakenFunction
@@ -49,6 +52,10 @@ WEIGHTS, _IMAGES, _DROPOUT = 0, 1, 3
 Floats = NDArray[np.float64]
 
 
+Joules = Callable[[Callable[[], Any]], float]
+"""Does something, and tells its energy in joules."""
+
+
 @dataclass(frozen=True, eq=False)
 class Training:
     """The result of training an architecture.
@@ -58,12 +65,16 @@ class Training:
         curves: ``"train_accuracy"``, ``"valid_loss"`` and so on, for each split of the data:
             ``(seeds, epochs)`` accuracies in per cent, or cross-entropies in nats. The values on
             training data are of the augmented images during the epoch, with label smoothing; the
-            others are of the network after the epoch.
+            others are of the network after the epoch. Of validation and test data there are
+            the metrics of ``CLASSIFICATION`` too, in per cent, but for trainings that were begun by
+            earlier versions.
         seconds: ``train``, ``valid`` and ``test``: ``(epochs,)`` measured seconds of all seeds
             together.
         parameters: Parameters of one network, in millions.
         flops: Multiply-adds of one network on one image, in millions.
         device: The device of the training.
+        energy: ``(epochs,)`` measured joules of the training of all seeds together, without
+            validation; None if they were not measured.
     """
 
     seeds: tuple[int, ...]
@@ -72,6 +83,7 @@ class Training:
     parameters: float
     flops: float
     device: str
+    energy: Floats | None = None
 
     @property
     def epochs(self) -> int:
@@ -114,6 +126,8 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_every_s: float = 60.0,
     progress: Callable[[int, int], None] = silent,
+    metrics: bool = False,
+    joules: Joules | None = None,
 ) -> Training:
     """Trains an architecture with several seeds at once.
 
@@ -134,6 +148,10 @@ def train(
             CPU. It is written at the end, and after some epochs before.
         checkpoint_every_s: The least seconds between two checkpoints.
         progress: Called with the number of finished epochs and of all epochs.
+        metrics: Whether the metrics of ``CLASSIFICATION`` are needed. If so, a checkpoint of an
+            earlier version, which lacks them, is not gone on from.
+        joules: What measures the energy, such as that of an ``EnergyMeter``. If it is given, a
+            checkpoint without the energy of all its epochs is not gone on from.
 
     Raises:
         TrainingError: There are no seeds or no such device, memory runs out, or the user's function
@@ -158,7 +176,7 @@ def train(
         f"recipe, or name another device."
     )
     with one_thread(where), memory_errors(where, what):
-        run = _Run(space, architecture, recipe, data, seeds, where, build)
+        run = _Run(space, architecture, recipe, data, seeds, where, build, metrics, joules)
         with kept_generators() if run.built else nullcontext():
             run.go(until, checkpoint, checkpoint_every_s, progress)
         return run.result(until)
@@ -245,12 +263,14 @@ class _Run:
         seeds: tuple[int, ...],
         device: torch.device,
         build: TakenFunction | None = None,
+        metrics: bool = False,
+        joules: Joules | None = None,
     ) -> None:
+        self.needs_metrics, self.joules = metrics, joules
         self.recipe = trained_by(space, architecture, recipe)
         self.seeds, self.device = seeds, device
         self.key = training_key(space, architecture, recipe, data, seeds, build)
-        # It takes half the memory, and at least doubles the speed if the processor supports it.
-        self.mixed = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        self.mixed = mixed_on(device)
         self.splits = tuple(split for split in SPLITS if split in data.images)
         self.built = is_built(space, build)
         network: nn.Module
@@ -277,7 +297,7 @@ class _Run:
             initialise(network, [stream_of(seed, WEIGHTS) for seed in seeds])
         # PyTorch's stubs lack this overload, and types for backward() below.
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = _optimizer(self.network, self.recipe)
+        self.optimizer = optimizer_of(self.network, self.recipe)
         self.images = {
             split: Images(data, split, recipe.shift if split == "train" else 0, device)
             for split in self.splits
@@ -285,6 +305,10 @@ class _Run:
         # Sums of losses and of correct answers for each split, epoch and seed; and seconds.
         self.sums: dict[str, list[Floats]] = {split: [] for split in self.splits}
         self.seconds: dict[str, list[float]] = {split: [] for split in self.splits}
+        # The metrics of each split but the first, epoch and seed; None in what an earlier version
+        # has begun. Joules of each epoch, if all were measured.
+        self.metrics: dict[str, list[Floats]] | None = {split: [] for split in self.splits[1:]}
+        self.energy: list[float] | None = None if joules is None else []
 
     @property
     def epoch(self) -> int:
@@ -304,7 +328,12 @@ class _Run:
         saved, saved_at = self.epoch, time.monotonic()
         progress(self.epoch, until)
         while self.epoch < until:
-            self._train_epoch()
+            if self.joules is None:
+                self.energy = None
+                self._train_epoch()
+            else:
+                assert self.energy is not None
+                self.energy.append(self.joules(self._train_epoch))
             for split in self.splits[1:]:
                 self._evaluate(split)
             progress(self.epoch, until)
@@ -316,12 +345,8 @@ class _Run:
             self._save(checkpoint)
 
     def _train_epoch(self) -> None:
-        recipe, images, epoch, groups = (
-            self.recipe,
-            self.images["train"],
-            self.epoch,
-            len(self.seeds),
-        )
+        recipe, epoch, groups = self.recipe, self.epoch, len(self.seeds)
+        images = self.images["train"]
         began = time.perf_counter()
         streams = [stream_of(seed, _IMAGES, epoch) for seed in self.seeds]
         n = len(images)
@@ -347,10 +372,11 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate(epoch * steps + step, recipe.epochs * steps)
             self.optimizer.zero_grad(set_to_none=True)
-            losses, correct = self._score(x, y, recipe.label_smoothing)
+            losses, scores = self._score(x, y, recipe.label_smoothing)
             losses.mean(dim=1).sum().backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
-            total += torch.stack([losses.detach().sum(dim=1, dtype=torch.float64), correct])
+            summed = losses.detach().sum(dim=1, dtype=torch.float64)
+            total += torch.stack([summed, _correct(scores, y)])
         self._note("train", total, began)
 
     def _rate(self, step: int, steps: int) -> float:
@@ -364,23 +390,29 @@ class _Run:
         began = time.perf_counter()
         total = torch.zeros(2, groups, dtype=torch.float64, device=self.device)
         size = 2 * self.recipe.batch_size
+        batches = []
         self.network.eval()
         with torch.inference_mode():
             for first in range(0, len(images), size):
                 which = torch.arange(first, min(first + size, len(images)), device=self.device)
                 x, y = images.batch(which[:, None].expand(-1, groups))
-                losses, correct = self._score(x, y)
-                total += torch.stack([losses.sum(dim=1, dtype=torch.float64), correct])
-        self._note(split, total, began)
+                losses, scores = self._score(x, y)
+                summed = losses.sum(dim=1, dtype=torch.float64)
+                total += torch.stack([summed, _correct(scores, y)])
+                batches.append((scores, y))
+            self._note(split, total, began)
+            if self.metrics is not None:
+                every = (torch.cat(parts, dim=1) for parts in zip(*batches, strict=True))
+                self.metrics[split].append(classified(*every))
 
     def _score(self, x: Tensor, y: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
-        """``(groups, n)`` losses, and ``(groups,)`` numbers of correct answers."""
+        """``(groups, n)`` losses, and ``(groups, n, classes)`` scores."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             scores = self.network(x).float()
         losses = functional.cross_entropy(
             scores.flatten(0, 1), y.flatten(), reduction="none", label_smoothing=label_smoothing
         )
-        return losses.view(y.shape), (scores.argmax(dim=2) == y).sum(dim=1).to(torch.float64)
+        return losses.view(y.shape), scores
 
     def _note(self, split: str, total: Tensor, began: float) -> None:
         self.sums[split].append(total.cpu().numpy())
@@ -397,8 +429,13 @@ class _Run:
             n = len(self.images[split])
             curves[f"{split}_loss"] = losses / n
             curves[f"{split}_accuracy"] = 100.0 * correct / n
+        for split, values in (self.metrics or {}).items():
+            for name, of_each in zip(CLASSIFICATION, np.stack(values[:until], axis=2), strict=True):
+                curves[f"{split}_{name}"] = of_each
         seconds = {split: np.array(self.seconds[split][:until]) for split in self.splits}
-        return Training(self.seeds, curves, seconds, self.parameters, self.flops, str(self.device))
+        energy = None if self.energy is None else np.array(self.energy[:until])
+        sizes = self.parameters, self.flops
+        return Training(self.seeds, curves, seconds, *sizes, str(self.device), energy)
 
     def _save(self, path: Path) -> None:
         state = {
@@ -407,26 +444,52 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "sums": {s: torch.from_numpy(np.stack(sums)) for s, sums in self.sums.items()},
             "seconds": self.seconds,
+            "energy": self.energy,
         }
+        if self.metrics is not None:
+            measured = {s: torch.from_numpy(np.stack(m)) for s, m in self.metrics.items()}
+            state["metrics"] = measured
         write_checkpoint(path, state)
 
     def _load(self, path: Path) -> None:
         state = read_checkpoint(path, self.key, "architecture, recipe, data, seeds")
         if state is None:
             return
+        lacks = (self.needs_metrics and "metrics" not in state) or (
+            self.joules is not None and state.get("energy") is None
+        )
+        if lacks:
+            return
+        self.energy = state.get("energy")
+        metrics = state.get("metrics")
+        self.metrics = metrics and {s: list(m.cpu().numpy()) for s, m in metrics.items()}
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.sums = {split: list(sums.cpu().numpy()) for split, sums in state["sums"].items()}
         self.seconds = state["seconds"]
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def mixed_on(device: torch.device) -> bool:
+    """Whether half of the bits are used where that suffices.
+
+    It takes half the memory, and at least doubles the speed if the processor supports it.
+    """
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimiser that a recipe names, of a network's parameters."""
     parameters = [one for one in network.parameters() if one.requires_grad]
     settings: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, **settings)
     nesterov = recipe.nesterov and recipe.momentum > 0
     return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=nesterov, **settings)
+
+
+def _correct(scores: Tensor, labels: Tensor) -> Tensor:
+    """``(groups,)`` numbers of correct answers."""
+    return (scores.argmax(dim=2) == labels).sum(dim=1).to(torch.float64)
 
 
 def _number(stream: np.random.Generator) -> int:
@@ -437,44 +500,3 @@ def _number(stream: np.random.Generator) -> int:
 def stream_of(seed: int, *purpose: int) -> np.random.Generator:
     """The generator of a seed for a purpose, such as ``WEIGHTS``."""
     return np.random.default_rng(np.random.SeedSequence([seed, *purpose]))
-
-
-class Images:
-    """The images of one split on a device, with black borders to shift into."""
-
-    def __init__(self, data: ImageData, split: str, shift: int, device: torch.device) -> None:
-        border = ((0, 0), (shift, shift), (shift, shift), (0, 0))
-        self.pixels = torch.from_numpy(np.pad(data.images[split], border)).to(device)
-        self.labels = torch.from_numpy(data.labels[split]).to(device)
-        self.mean = torch.tensor(data.mean, device=device)
-        self.std = torch.tensor(data.std, device=device)
-        self.down = torch.arange(data.shape[0], device=device)
-        self.right = torch.arange(data.shape[1], device=device)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(
-        self, which: Tensor, moves: Tensor | None = None, flips: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Gathers, moves, mirrors and normalises images.
-
-        Args:
-            which: ``(n, groups)`` numbers of images.
-            moves: ``(n, groups, 2)`` offsets of the cut in the bordered image, from the top left.
-            flips: ``(n, groups)`` whether each image is mirrored.
-
-        Returns:
-            ``(n, groups * channels, height, width)`` images, channels last in memory, and
-            ``(groups, n)`` labels.
-        """
-        if moves is None or flips is None:
-            pixels = self.pixels[which]
-        else:
-            rows = moves[..., :1] + self.down
-            columns = moves[..., 1:] + torch.where(flips[..., None], self.right.flip(0), self.right)
-            pixels = self.pixels[which[..., None, None], rows[..., :, None], columns[..., None, :]]
-        x = (pixels.float() - self.mean) / self.std
-        # (n, groups, height, width, channels): the groups' channels come to lie side by side.
-        x = x.permute(0, 2, 3, 1, 4).flatten(3).permute(0, 3, 1, 2)
-        return x, self.labels[which].T
