@@ -39,6 +39,7 @@ SEARCH_EXAMPLES = """Examples:\n
     nasbench-lab search --space chain --data digits --budget 20\n
     nasbench-lab search -a asha --space nb201 --data mnist1d --budget 10min --workers 4\n
     nasbench-lab search -a gp_bo --space nb201 --data cifar10 --data-folder ~/cifar --epochs 12\n
+    nasbench-lab search -a nsga2 --objective valid_accuracy --objective latency --budget 100\n
     nasbench-lab search --budget 200 --workers 16 --executor dask --scheduler tcp://HOST:8786\n
     nasbench-lab search --space my.py:space --build my.py:build --data my.npz --budget 50"""
 
@@ -85,6 +86,21 @@ def search(
     ] = 1,
     executor: ExecutorOption = "processes",
     scheduler: SchedulerOption = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC",
+            help="What the search sees, such as valid_macro_f1, parameters and latency; may be "
+            "repeated, for several objectives. The validation accuracy if unset.",
+        ),
+    ] = None,
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BOUND",
+            help="What networks must keep to, such as parameters<=0.5; may be repeated.",
+        ),
+    ] = None,
     evaluation_limit: Annotated[
         float | None,
         typer.Option(
@@ -128,7 +144,9 @@ def search(
     from nasbench_lab.trainer.training import trained_as
 
     options = TrainingOptions(space, data, build, epochs, trials, data_folder)
-    benchmark = options.benchmark(device)
+    benchmark = options.benchmark(
+        device, objective=objective or None, constraints=constraint or ()
+    )
     searched = benchmark.space
     count = workers_of(benchmark, workers)
     trace, folder = search_watched(
@@ -145,10 +163,17 @@ def search(
     options.note(folder, benchmark.name)
     if not len(trace):
         raise BudgetError(f"The budget {budget} did not suffice for one training. Give more.")
-    if (trace.incumbents()[-1]) < 0:
+    last = int(trace.incumbents()[-1])
+    if last < 0:
+        for reason in trace.reasons.values():
+            raise TrainingError(f"No training succeeded. The first that failed: {reason}")
+        bounds = ", ".join(map(str, benchmark.constraints))
         raise TrainingError(
-            f"All trainings failed. The first: {next(iter(trace.reasons.values()))}"
+            f"No network that was found keeps to {bounds}. Allow more, or search on."
         )
+    seen = dict(
+        zip((one.name for one in trace.objectives), trace.values[last].tolist(), strict=True)
+    )
     evaluations = int((~trace.derived).sum())
     chosen = searched.from_string(trace.best())
     best = searched.to_string(trained_as(searched, chosen, benchmark.recipe, benchmark.build))
@@ -178,6 +203,7 @@ def search(
                 "evaluations": evaluations,
                 "epochs": found.epochs,
                 "best": best,
+                "seen": seen,
                 "valid_accuracy": ends["valid_accuracy"],
                 "test_accuracy": ends.get("test_accuracy"),
                 "parameters": found.parameters,
@@ -193,7 +219,8 @@ def search(
     failed = f", of which {len(trace.reasons)} failed" if trace.reasons else ""
     console.print(
         f"{algorithm} on {benchmark.name}: {counted(evaluations, 'evaluation')}{failed}, in "
-        f"{trace.end[-1]:.0f} s by {counted(count, 'worker')}, on {benchmark.device}. The best:",
+        f"{trace.end[-1]:.0f} s by {counted(count, 'worker')}, on {benchmark.device}. The best"
+        f"{f' by {trace.objectives[0].name}' if len(seen) > 1 else ''}:",
         soft_wrap=True,
         highlight=False,
         markup=False,
@@ -206,6 +233,11 @@ def search(
                 "test (%)": f"{ends['test_accuracy']:.2f}" if "test_accuracy" in ends else "none",
                 "parameters": f"{found.parameters * 1e6:,.0f}",
                 "multiply-adds (M)": f"{found.flops:.3g}",
+                **{
+                    f"{one.name} ({one.unit})": f"{seen[one.name]:.4g}"
+                    for one in trace.objectives
+                    if one.name not in ("valid_accuracy", "parameters", "flops")
+                },
             }
         ],
         False,

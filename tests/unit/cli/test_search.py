@@ -193,9 +193,35 @@ def test_what_fails_in_training_is_told(lab, mine, tmp_path):
     assert len(re.findall(r"Trial \d failed: .*no such width", told.err)) == failed.sum()
 
 
+def test_several_objectives_and_constraints(lab, mine):
+    options = ("search", *mine, "-a", "nsga2(population_size=2)", "--epochs", "1", "--budget", "4")
+    options += ("--objective", "valid_macro_f1", "--objective", "peak_memory")
+    narrow = 13 * 4 + 5 * 3
+    options += ("--constraint", f"parameters<={narrow / 1e6}", "--evaluation-limit", "1e6")
+    told = lab(*options, "--json", "-o", "r")
+    assert told.code == 0, told.err
+    assert told.data["best"].startswith("4:")
+    (run,) = Result.open("r").runs
+    assert [one.name for one in run.trace.objectives] == ["valid_macro_f1", "peak_memory"]
+    np.testing.assert_array_equal(run.trace.violation > 0, run.trace.architecture[:, 0] == 1)
+    position = run.trace.incumbents()[-1]
+    assert list(told.data["seen"].values()) == run.trace.values[position].tolist()
+    shown = lab(*options, "-o", "r").words
+    assert "The best by valid_macro_f1: 4:" in shown
+    assert "peak_memory (MB)" in shown
+    told = lab(
+        "search", *mine, "--epochs", "1", "--budget", "2", "--constraint", "parameters<=1e-9"
+    )
+    assert told.code == 1
+    assert "No network that was found keeps to parameters<=1e-09" in " ".join(told.err.split())
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (("--objective", "test_accuracy"), "is measured on test data, which a search must not see"),
+        (("--constraint", "latency=5"), "Expected a constraint such as"),
+        (("--evaluation-limit", "0"), "Expected a time limit of more than 0 s"),
         (("--build", "my.py:wide"), "fails on images of shape (n, 1, 1, 12)"),
         (("--build", "my.py:bild"), "define a function 'bild', but it defines build, wide."),
         (("--build", "your.py:build"), "Cannot read your.py"),
