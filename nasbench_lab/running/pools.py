@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_lab.algorithm import Evaluation
-from nasbench_lab.benchmark import Benchmark
+from nasbench_lab.benchmark import Benchmark, MultiTask
 from nasbench_lab.errors import DataFolderError, TableFileError, WorkerError
 from nasbench_lab.guard import SeededGenerators, TimeIsUp, contained, time_limit
 from nasbench_lab.mistakes import told
@@ -277,7 +277,8 @@ class DaskPool(_Pool):
 
 def gpus_of(benchmark: Benchmark, environment: Mapping[str, str] = os.environ) -> list[str]:
     """The GPUs that processes share out among them, if a benchmark trains on any of them."""
-    if getattr(benchmark, "device", None) != "cuda":
+    parts = benchmark.tasks if isinstance(benchmark, MultiTask) else (benchmark,)
+    if not any(getattr(part, "device", None) == "cuda" for part in parts):
         return []
     if named := environment.get("CUDA_VISIBLE_DEVICES"):
         return named.split(",")

@@ -10,6 +10,7 @@ from one_shot import EVALUATING, small
 import nasbench_lab as lab
 from nasbench_lab import stats
 from nasbench_lab.algorithm import Work
+from nasbench_lab.benchmark import Benchmark, Objective
 from nasbench_lab.errors import BenchmarkError, UnknownNameError
 from nasbench_lab.results.result import Result
 from nasbench_lab.spaces import Decision, SearchSpace
@@ -142,6 +143,81 @@ def test_every_algorithm_searches_on_it(tasks, name):
     assert len(trace) == 10
 
 
+class Live(Benchmark):
+    """Evaluates as a task with a table does, and can answer nothing else."""
+
+    space = SPACE
+    objectives, reported = (Objective("valid", "%"),), Objective("test", "%")
+    epochs, fidelities = 4, (1, 4)
+
+    def __init__(self, name, seed):
+        self.name, self._task = name, task(name, seed, clock="evaluations")
+
+    def evaluate(self, architecture, epoch=None, rng=None, since=None):
+        return self._task.evaluate(architecture, epoch)._replace(row=-1)
+
+    def report_value(self, architecture):
+        return self._task.table.query(architecture, "test")
+
+
+def values_of(*seeds):
+    """What the tasks of ``Live`` say of an architecture after an epoch, and in the end."""
+    tables = [task(str(seed), seed).table for seed in seeds]
+
+    def seen(architecture, epoch=None):
+        query = Query("valid", epoch=epoch)
+        return [float(one.query(architecture, query)) for one in tables]
+
+    return seen, lambda architecture: [float(one.query(architecture, "test")) for one in tables]
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "of", "name"),
+    [(None, np.mean, "mean"), ("mean", np.mean, "mean"), ("worst", min, "worst")],
+)
+def test_tasks_that_are_no_tables_are_compared_by_their_values(aggregate, of, name):
+    both = lab.MultiTask([Live("live/one", 1), Live("live/two", 2)], aggregate)
+    assert both.name == f"live/{name}"
+    assert both.objectives == (Objective(f"{name}_valid", "%", True),)
+    assert both.reported == Objective(f"{name}_test", "%", True)
+    assert (both.fidelities, both.epochs, both.best_value) == ((1, 4), 4, None)
+    seen, told = values_of(1, 2)
+    for architecture in EVERY[::4]:
+        for epoch in (None, 1):
+            evaluation = both.evaluate(architecture, epoch)
+            assert evaluation.values == (of(seen(architecture, epoch)),)
+            assert evaluation.epoch == (epoch or 4)
+            assert evaluation.cost == 2.0
+        assert both.report_value(architecture) == of(told(architecture))
+
+
+def test_values_of_tables_have_a_mean_too():
+    both = lab.MultiTask([task("one", 1), task("two", 2)], "mean")
+    seen, told = values_of(1, 2)
+    means = [both.evaluate(one).values[0] for one in EVERY]
+    assert means == [np.mean(seen(one)) for one in EVERY]
+    assert both.best_value == max(means)
+    assert both.report_value(EVERY[3]) == np.mean(told(EVERY[3]))
+    mixed = lab.MultiTask([task("one", 1, clock="evaluations"), Live("two", 2)])
+    assert mixed.evaluate(EVERY[3]).values == (means[3],)
+    assert mixed.report_value(EVERY[3]) == np.mean(told(EVERY[3]))
+
+
+def test_values_of_different_units_have_no_mean(tasks):
+    with pytest.raises(BenchmarkError, match=r"valid in '%', error in '1'.*'pareto'"):
+        lab.MultiTask(tasks[:2], "mean")
+    with pytest.raises(BenchmarkError, match=r"'two' is no table, so .* 'mean', 'worst' or 'par"):
+        lab.MultiTask([tasks[0], Live("two", 2)], "mean rank")
+
+
+def test_several_tasks_that_are_no_tables_as_objectives():
+    several = lab.MultiTask([Live("one", 1), Live("two", 2)], "pareto")
+    assert [one.name for one in several.objectives] == ["valid one", "valid two"]
+    seen, _ = values_of(1, 2)
+    assert list(several.evaluate(EVERY[5]).values) == seen(EVERY[5])
+    assert len(lab.run("nsga2(population_size=4)", several, 8)) == 8
+
+
 def test_results_are_read_without_the_tasks(tasks, tmp_path):
     both = lab.MultiTask(tasks, name="mine")
     names, folder = ["random_search", "local_search"], tmp_path / "result"
@@ -178,7 +254,7 @@ def test_what_does_not_go_together_is_refused(tasks):
     for given, said in (
         (tasks[:1], "two or more different tasks but got one"),
         ([tasks[0], tasks[0]], "two or more different"),
-        (["one", "two"], "'one', whose values cannot be ranked"),
+        (["one", "two"], "Expected benchmarks but got 'one'"),
         ([tasks[0], other], "one space"),
         ([tasks[0], task("two", 2, clock="evaluations")], "one clock"),
         (
