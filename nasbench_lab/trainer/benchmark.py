@@ -232,7 +232,8 @@ class TrainingBenchmark(Benchmark):
         if name in NETWORK:
             return self._network(architecture)[name]
         if name != ENERGY:
-            return float(training.curves[name][:, epoch - 1].mean())
+            curves = {**training.curves, **(training.metrics or {})}
+            return float(curves[name][:, epoch - 1].mean())
         assert training.energy is not None
         joules = math.fsum(training.energy[:epoch]) / len(self.seeds)
         if not joules > 0:
@@ -325,7 +326,7 @@ class TrainingBenchmark(Benchmark):
                 checkpoint=file.with_suffix(".pt"),
                 checkpoint_every_s=self._checkpoint_every_s,
                 progress=self.progress,
-                metrics=any(_is_metric(name) for name in self._asked),
+                metrics=any(map(_is_metric, self._asked)),
                 joules=EnergyMeter(self._device).joules if ENERGY in self._asked else None,
             )
             _write(file, self._key(built), result, self.space.to_string(built))
@@ -336,9 +337,9 @@ class TrainingBenchmark(Benchmark):
 
     def _suffices(self, training: Training, epochs: int) -> bool:
         """Whether a training is long enough, and measured all that is asked for."""
-        lacks = [name for name in self._asked if _is_metric(name) and name not in training.curves]
-        energy = ENERGY not in self._asked or training.energy is not None
-        return training.epochs >= epochs and not lacks and energy
+        metrics = training.metrics is not None or not any(map(_is_metric, self._asked))
+        energy = training.energy is not None or ENERGY not in self._asked
+        return training.epochs >= epochs and metrics and energy
 
     def _network(self, architecture: Architecture) -> dict[str, float]:
         """The metrics of ``NETWORK``, measured once on each kind of machine."""
@@ -418,6 +419,8 @@ def _write(file: Path, key: str, training: Training, architecture: str) -> None:
     }
     if training.energy is not None:
         entry["energy"] = training.energy.tolist()
+    if training.metrics is not None:
+        entry["metrics"] = {name: values.tolist() for name, values in training.metrics.items()}
     write_entry(file, key, entry)
 
 
@@ -443,10 +446,16 @@ def _read(file: Path, key: str, seeds: tuple[int, ...], architecture: str) -> Tr
             flops=float(entry["flops"]),
             device=str(entry["device"]),
             energy=np.array(entry["energy"], float) if "energy" in entry else None,
+            metrics=(
+                {name: np.array(values, float) for name, values in entry["metrics"].items()}
+                if "metrics" in entry
+                else None
+            ),
         )
         shape = (len(seeds), training.epochs)
         fits = training.seeds == seeds and entry["architecture"] == architecture
-        fits &= all(values.shape == shape for values in training.curves.values())
+        curves = {**training.curves, **(training.metrics or {})}
+        fits &= all(values.shape == shape for values in curves.values())
         fits &= all(values.shape == shape[1:] for values in training.seconds.values())
         fits &= training.energy is None or training.energy.shape == shape[1:]
         fits &= {"train_accuracy", "valid_accuracy"} <= set(training.curves)
@@ -457,5 +466,5 @@ def _read(file: Path, key: str, seeds: tuple[int, ...], architecture: str) -> Tr
         raise TableFileError(f"{file} is damaged, or of other seeds or another architecture.")
     sizes = {"parameters": training.parameters, "flops": training.flops}
     energy = {} if training.energy is None else {ENERGY: training.energy}
-    check_possible(file, training.curves, training.seconds, {**sizes, **energy})
+    check_possible(file, curves, training.seconds, {**sizes, **energy})
     return training

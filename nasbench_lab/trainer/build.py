@@ -1,17 +1,18 @@
 """Building a table: every network of a space, trained for real.
 
 A build has three parts. First it trains all networks, in any number of processes; the result does not
-depend on the number. Then it measures the time of an epoch for one network after the other; the
-machine should do nothing else then. Last it scores the networks by the zero-cost proxies that the
-recipe names, again in any number of processes. A folder beside the future table keeps a small file for
-each finished network, so a build that was killed goes on where it was.
+depend on the number. Then it measures the time of an epoch for one network after the other, and
+latency, memory and energy if the recipe asks for them; the machine should do nothing else then. Last
+it scores the networks by the zero-cost proxies that the recipe names, again in any number of
+processes. A folder beside the future table keeps a small file for each finished network, so a build
+that was killed goes on where it was.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -19,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nasbench_lab.errors import (
     DataFolderError,
     RecipeError,
     TableFileError,
+    TrainingError,
 )
 from nasbench_lab.files import sha256
 from nasbench_lab.spaces import get_space
@@ -33,6 +36,16 @@ from nasbench_lab.tables.proxies import proxy_columns
 from nasbench_lab.tables.rows import LARGEST_DENSE
 from nasbench_lab.tables.table import Table
 from nasbench_lab.trainer.datasets import ImageData, load_data
+from nasbench_lab.trainer.hardware import EnergyMeter, hardware, measure_network
+from nasbench_lab.trainer.measurements import (
+    ENERGY,
+    MEASURED,
+    NETWORK,
+    curve_columns,
+    metric_names,
+    network_columns,
+    size_columns,
+)
 from nasbench_lab.trainer.recipe import trained_by
 from nasbench_lab.trainer.scoring import IMAGES, score_architecture
 from nasbench_lab.trainer.table_recipe import (
@@ -42,7 +55,7 @@ from nasbench_lab.trainer.table_recipe import (
     read_recipe,
     trained_as,
 )
-from nasbench_lab.trainer.training import train
+from nasbench_lab.trainer.training import Joules, Training, train
 from nasbench_lab.trainer.unfinished import SCORES, Progress, Unfinished, processor
 
 TIMED_EPOCHS = 4
@@ -50,6 +63,8 @@ TIMED_EPOCHS = 4
 
 TIMED_BATCHES = 8
 """Batches of a timed epoch, at most; all batches take the same time."""
+
+_CPU = torch.device("cpu")
 
 SCORED_SEED = 0
 """The seed of the initial weights and the images of the scores."""
@@ -86,6 +101,8 @@ def build_table(
     recipe = read_recipe(recipe_file)
     output = output.absolute()
     _check_output(output, recipe)
+    if ENERGY in recipe.metrics:
+        EnergyMeter(_CPU)  # to be refused before anything is trained
     work = Unfinished.begin(recipe, output, data_folder)
     networks = networks_of(recipe)
     folder = None if data_folder is None else str(data_folder)
@@ -93,15 +110,9 @@ def build_table(
         "trained", "training", networks, partial(_train_one, recipe, folder), n_jobs, progress
     )
 
-    done = len(networks) - len(missing := work.missing("timed", networks))
-    began = time.monotonic()
-    # The order is random, so a machine that slows down does not bias a part of the space.
-    for index in np.random.default_rng(0).permutation(missing).tolist():
-        progress(done, len(networks), "measuring time")
-        work.write("timed", index, _time_one(recipe, work.data, index))
-        done += 1
-        work.count_time("measuring", time.monotonic() - began)
-        began = time.monotonic()
+    _in_turn(work, "timed", networks, partial(_time_one, recipe, work.data), progress)
+    if _measured(recipe):
+        _in_turn(work, "measured", networks, partial(_measure_one, recipe, work.data), progress)
     if recipe.proxies:
         work.finish(
             "scored", "scoring", networks, partial(_score_one, recipe, folder), n_jobs, progress
@@ -148,12 +159,13 @@ def add_proxies(
     made_by = {key: held.get(key) for key in SETTINGS} if isinstance(held, dict) else {}
     if (
         made_by != recipe.model_dump(mode="json", include=SETTINGS)
+        or (isinstance(held, dict) and held.get("metrics", []) != list(recipe.metrics))
         or table.info.details.get("data") != work.data.checksum
         or len(table) != len(networks)
     ):
         raise DataFolderError(
-            f"The table in {output} was not made by {recipe_file}: {', '.join(sorted(SETTINGS))} or "
-            f"data differ. Name the recipe that made it, with proxies = [...] added."
+            f"The table in {output} was not made by {recipe_file}: {', '.join(sorted(SETTINGS))}, "
+            f"metrics or data differ. Name the recipe that made it, with proxies = [...] added."
         )
     folder = None if data_folder is None else str(data_folder)
     work.finish(
@@ -169,6 +181,31 @@ def add_proxies(
     table = table.with_columns(_scores(recipe, work, networks), info)
     shutil.rmtree(work.folder, ignore_errors=True)
     return table
+
+
+def _measured(recipe: TableRecipe) -> list[str]:
+    """What the recipe asks for that is measured of one network after the other."""
+    return [name for name in MEASURED if name in recipe.metrics]
+
+
+def _in_turn(
+    work: Unfinished,
+    part: str,
+    networks: Sequence[int],
+    make: Callable[[int], dict[str, Any]],
+    progress: Progress,
+) -> None:
+    """Makes the entries of a part that are missing, one after the other, in this process."""
+    done = len(networks) - len(missing := work.missing(part, networks))
+    what = "measuring time" if part == "timed" else "measuring networks"
+    began = time.monotonic()
+    # The order is random, so a machine that slows down does not bias a part of the space.
+    for index in np.random.default_rng(0).permutation(missing).tolist():
+        progress(done, len(networks), what)
+        work.write(part, index, make(index))
+        done += 1
+        work.count_time("measuring", time.monotonic() - began)
+        began = time.monotonic()
 
 
 def _source(recipe: TableRecipe, file: Path) -> dict[str, str | int]:
@@ -208,11 +245,13 @@ def _train_one(recipe: TableRecipe, folder: str | None, index: int) -> dict[str,
     training = train(
         space, space.at(index), recipe.training, data, seeds=recipe.seeds, device="cpu"
     )
+    wanted = metric_names(data.images, recipe.metrics)
+    metrics = {name: v for name, v in (training.metrics or {}).items() if name in wanted}
     return {
         "architecture": space.to_string(space.at(index)),
         "parameters": training.parameters,
         "flops": training.flops,
-        "curves": {name: values.tolist() for name, values in training.curves.items()},
+        "curves": {n: values.tolist() for n, values in {**training.curves, **metrics}.items()},
         "wall_s": time.perf_counter() - began,
     }
 
@@ -222,6 +261,15 @@ def _time_one(recipe: TableRecipe, data: ImageData, index: int) -> dict[str, Any
 
     A few batches are timed, and their time is scaled to the whole split.
     """
+    training, shares = _short_training(recipe, data, index)
+    counted = slice(1 if training.epochs > 1 else 0, None)
+    return {split: float(s[counted].min()) / shares[split] for split, s in training.seconds.items()}
+
+
+def _short_training(
+    recipe: TableRecipe, data: ImageData, index: int, joules: Joules | None = None
+) -> tuple[Training, dict[str, float]]:
+    """Trains a network of one seed on a few batches, and tells their share of each split."""
     space = get_space(recipe.space)
     batch_size = trained_by(space, space.at(index), recipe.training).batch_size
     part = data.first(TIMED_BATCHES * batch_size)
@@ -233,10 +281,33 @@ def _time_one(recipe: TableRecipe, data: ImageData, index: int) -> dict[str, Any
         seeds=recipe.seeds[:1],
         device="cpu",
         epochs=min(TIMED_EPOCHS, recipe.training.epochs),
+        joules=joules,
     )
-    counted = slice(1 if training.epochs > 1 else 0, None)
-    share = {split: len(part.labels[split]) / len(data.labels[split]) for split in training.seconds}
-    return {split: float(s[counted].min()) / share[split] for split, s in training.seconds.items()}
+    shares = {s: len(part.labels[s]) / len(data.labels[s]) for s in training.seconds}
+    return training, shares
+
+
+def _measure_one(recipe: TableRecipe, data: ImageData, index: int) -> dict[str, float]:
+    """Latency and memory of one network, and the energy of an epoch, on one thread of the CPU.
+
+    Raises:
+        TrainingError: The counter of energy is too coarse for so short a training.
+    """
+    space, known = get_space(recipe.space), dict[str, float]()
+    architecture = space.at(index)
+    if set(NETWORK) & set(recipe.metrics):
+        known = measure_network(space, architecture, recipe.training, data, None, _CPU)
+    if ENERGY in recipe.metrics:
+        training, shares = _short_training(recipe, data, index, EnergyMeter(_CPU).joules)
+        assert training.energy is not None
+        joules = float(training.energy.mean())
+        if not joules > 0:
+            raise TrainingError(
+                f"The energy of {space.to_string(architecture)} was not measured: a few batches took "
+                f"less time than the machine's counter needs for a step. Leave {ENERGY} out of metrics."
+            )
+        known[ENERGY] = joules / shares["train"]
+    return {name: known[name] for name in _measured(recipe)}
 
 
 def _score_one(recipe: TableRecipe, folder: str | None, index: int) -> dict[str, Any]:
@@ -261,35 +332,30 @@ def _assemble(
     timed = [entry for index in networks if (entry := work.read("timed", index))]
     if not len(trained) == len(timed) == len(networks):
         raise work.vanished()
-    shared: dict[str, Any] = {"dataset": training.data}
     columns: dict[Column, NDArray[Any]] = {}
-    each = {**shared, "trials": recipe.seeds, "epochs": tuple(range(1, training.epochs + 1))}
-    for split in timed[0]:
-        what = {
-            "train": "of the augmented images of the epoch, as they were trained on",
-            "valid": "of the validation images, after the epoch",
-            "test": "of the test images, after the epoch",
-        }[split]
-        for quantity, unit, dtype in (("accuracy", "%", np.float64), ("loss", "1", np.float32)):
-            name = f"{split}_{quantity}"
-            values = np.array([entry["curves"][name] for entry in trained], dtype)
-            column = Column(
-                name, quantity, unit, quantity == "accuracy", split, **each, description=what
-            )
-            columns[column] = values
-    for quantity in ("parameters", "flops"):
-        about = "millions of multiply-adds for one image" if quantity == "flops" else "millions"
-        once = {**shared, "trials": ("exact",), "description": about}
-        values = np.array([entry[quantity] for entry in trained])
-        columns[Column(quantity, quantity, "M", False, **once)] = values
+    asked = training.data, recipe.seeds, training.epochs, recipe.metrics
+    for column in curve_columns(timed[0], *asked):
+        dtype = np.float32 if column.quantity == "loss" else np.float64
+        columns[column] = np.array([entry["curves"][column.name] for entry in trained], dtype)
+    for column in size_columns(training.data):
+        columns[column] = np.array([entry[column.name] for entry in trained])
     for split, name, about in (
         ("train", "train_time_per_epoch", "training one network for one epoch on one core"),
         ("valid", "valid_time", "one pass over the validation images on one core"),
     ):
         if split in timed[0]:
-            once = {**shared, "trials": ("measured",), "description": about}
             times = np.array([entry[split] for entry in timed])
-            columns[Column(name, name, "s", False, **once)] = times
+            once: dict[str, Any] = {"dataset": training.data, "trials": ("measured",)}
+            columns[Column(name, name, "s", False, **once, description=about)] = times
+    measured = network_columns(training.data, hardware(_CPU), training.epochs, recipe.metrics)
+    entries = [work.read("measured", index) for index in networks] if measured else []
+    if None in entries:
+        raise work.vanished()
+    for column in measured:
+        values = np.array([entry[column.name] for entry in entries if entry])
+        if column.epochs:
+            values = np.multiply.outer(values, column.epochs)[:, None, :]
+        columns[column] = values
     columns |= _scores(recipe, work, networks)
     row_of_index = keys = None
     if space.size > LARGEST_DENSE:

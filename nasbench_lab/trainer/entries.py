@@ -47,7 +47,7 @@ def read_entry(
     """
     try:
         content = json.loads(file.read_text("utf-8"))
-        if unsigned and set(content) == unsigned:
+        if unsigned and unsigned <= set(content) and not {"checksum", "of"} & set(content):
             return dict(content)
         checksum = content.pop("checksum", None)
         sound = checksum == content_checksum(content)

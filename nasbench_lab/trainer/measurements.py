@@ -35,7 +35,10 @@ SIZES = {"parameters": "millions", "flops": "millions of multiply-adds for one i
 ENERGY = "train_energy"
 """The energy of the training up to an epoch, without validation."""
 
-METRICS = (*CLASSIFICATION, *NETWORK, ENERGY)
+MEASURED = (*NETWORK, ENERGY)
+"""What is measured of one network after the other, when nothing else should run."""
+
+METRICS = (*CLASSIFICATION, *MEASURED)
 """What the recipe of a table may ask for besides what every table of ours has."""
 
 _SPLITS = {
@@ -43,6 +46,16 @@ _SPLITS = {
     "valid": "of the validation images, after the epoch",
     "test": "of the test images, after the epoch",
 }
+
+
+def metric_names(splits: Iterable[str], metrics: Collection[str] = CLASSIFICATION) -> set[str]:
+    """The names of the columns of metrics of ``CLASSIFICATION``."""
+    return {
+        f"{split}_{name}"
+        for split in splits
+        for name in CLASSIFICATION
+        if split != "train" and name in metrics
+    }
 
 
 def curve_columns(

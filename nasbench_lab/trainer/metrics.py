@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -53,3 +55,14 @@ def classified(scores: Tensor, labels: Tensor) -> NDArray[np.float64]:
         torch.stack([values[name] for name in CLASSIFICATION]).cpu().numpy()
     )
     return result
+
+
+def curves_of(
+    measured: Mapping[str, Sequence[NDArray[np.float64]]], epochs: int
+) -> dict[str, NDArray[np.float64]]:
+    """``(groups, epochs)`` values by split and metric, of what ``classified`` gave at each epoch."""
+    return {
+        f"{split}_{name}": np.stack(values[:epochs], axis=2)[i]
+        for split, values in measured.items()
+        for i, name in enumerate(CLASSIFICATION)
+    }

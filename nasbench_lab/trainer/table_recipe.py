@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -22,6 +24,7 @@ from nasbench_lab.files import nearest_file, read_text
 from nasbench_lab.spaces import ChainSpace, SearchSpace, get_space
 from nasbench_lab.tables.proxies import PROXIES
 from nasbench_lab.tables.rows import LARGEST_DENSE
+from nasbench_lab.trainer.measurements import METRICS
 from nasbench_lab.trainer.recipe import Recipe, explain
 
 SETTINGS = {"space", "seeds", "architectures", "training"}
@@ -41,6 +44,9 @@ class TableRecipe(BaseModel):
         description: A description in words.
         citation: BibTeX.
         licence: SPDX identifier.
+        metrics: What is measured besides accuracies, losses, sizes and times, of ``METRICS``. Those of
+            classifiers are measured of validation and test data after each epoch; latency, memory
+            and energy of one network after the other, when nothing else should run.
         proxies: The zero-cost proxies that the networks are scored by, of ``PROXIES``; none of chains.
         training: The recipe of each network's training; chains decide some of its settings.
     """
@@ -55,8 +61,25 @@ class TableRecipe(BaseModel):
     description: str = ""
     citation: str = ""
     licence: str = ""
+    metrics: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
     training: Recipe
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out metrics if there are none, as recipes of earlier versions do."""
+        settings: dict[str, Any] = write(self)
+        if not self.metrics:
+            settings.pop("metrics", None)
+        return settings
+
+    @field_validator("metrics")
+    @classmethod
+    def _are_measured(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in METRICS:
+                raise ValueError(str(UnknownNameError("metric", name, METRICS)))
+        return tuple(name for name in METRICS if name in names)
 
     @field_validator("proxies")
     @classmethod

@@ -33,8 +33,7 @@ from nasbench_lab.trainer.built import SideBySide, built_network, description, i
 from nasbench_lab.trainer.checkpoints import read_checkpoint, write_checkpoint
 from nasbench_lab.trainer.datasets import SPLITS, ImageData
 from nasbench_lab.trainer.images import Images
-from nasbench_lab.trainer.measurements import CLASSIFICATION
-from nasbench_lab.trainer.metrics import classified
+from nasbench_lab.trainer.metrics import classified, curves_of
 from nasbench_lab.trainer.networks import build_network, count, initialise
 from nasbench_lab.trainer.recipe import Recipe, trained_by
 from nasbench_lab.user_code.functions import TakenFunction
@@ -65,9 +64,7 @@ class Training:
         curves: ``"train_accuracy"``, ``"valid_loss"`` and so on, for each split of the data:
             ``(seeds, epochs)`` accuracies in per cent, or cross-entropies in nats. The values on
             training data are of the augmented images during the epoch, with label smoothing; the
-            others are of the network after the epoch. Of validation and test data there are
-            the metrics of ``CLASSIFICATION`` too, in per cent, but for trainings that were begun by
-            earlier versions.
+            others are of the network after the epoch.
         seconds: ``train``, ``valid`` and ``test``: ``(epochs,)`` measured seconds of all seeds
             together.
         parameters: Parameters of one network, in millions.
@@ -75,6 +72,9 @@ class Training:
         device: The device of the training.
         energy: ``(epochs,)`` measured joules of the training of all seeds together, without
             validation; None if they were not measured.
+        metrics: ``"valid_macro_f1"`` and so on, for validation and test data and each metric of
+            ``CLASSIFICATION``: ``(seeds, epochs)`` values in per cent after the epoch; None if an
+            earlier version began the training.
     """
 
     seeds: tuple[int, ...]
@@ -84,6 +84,7 @@ class Training:
     flops: float
     device: str
     energy: Floats | None = None
+    metrics: dict[str, Floats] | None = None
 
     @property
     def epochs(self) -> int:
@@ -429,13 +430,11 @@ class _Run:
             n = len(self.images[split])
             curves[f"{split}_loss"] = losses / n
             curves[f"{split}_accuracy"] = 100.0 * correct / n
-        for split, values in (self.metrics or {}).items():
-            for name, of_each in zip(CLASSIFICATION, np.stack(values[:until], axis=2), strict=True):
-                curves[f"{split}_{name}"] = of_each
+        metrics = None if self.metrics is None else curves_of(self.metrics, until)
         seconds = {split: np.array(self.seconds[split][:until]) for split in self.splits}
         energy = None if self.energy is None else np.array(self.energy[:until])
         sizes = self.parameters, self.flops
-        return Training(self.seeds, curves, seconds, *sizes, str(self.device), energy)
+        return Training(self.seeds, curves, seconds, *sizes, str(self.device), energy, metrics)
 
     def _save(self, path: Path) -> None:
         state = {

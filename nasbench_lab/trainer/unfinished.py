@@ -18,6 +18,7 @@ from nasbench_lab.files import content_checksum
 from nasbench_lab.processes import in_processes
 from nasbench_lab.trainer.datasets import ImageData, load_data
 from nasbench_lab.trainer.entries import check_possible, read_entry, tell, write_entry
+from nasbench_lab.trainer.measurements import MEASURED, metric_names
 from nasbench_lab.trainer.table_recipe import SETTINGS, TableRecipe
 from nasbench_lab.trainer.training import FORMAT
 
@@ -31,7 +32,7 @@ Progress = Callable[[int, int, str], None]
 class Unfinished:
     """The folder of an unfinished build: ``part/index.json`` for each finished network.
 
-    The parts are ``trained``, ``timed`` and ``scored``.
+    The parts are ``trained``, ``timed``, ``measured`` and ``scored``.
 
     Attributes:
         of: A checksum of everything that the values depend on; each entry names it.
@@ -123,7 +124,14 @@ class Unfinished:
                 if not set(self.recipe.proxies) <= set(entry["scores"]):
                     return None
                 check_possible(file, {}, entry["seconds"], {})
+            elif entry is not None and part == "measured":
+                if not set(self.recipe.metrics) & set(MEASURED) <= set(entry):
+                    return None
+                check_possible(file, {}, {}, entry)
             elif entry is not None and part == "trained":
+                wanted = metric_names(self.data.images, self.recipe.metrics)
+                if not wanted <= set(entry["curves"]):
+                    return None
                 sizes = {name: entry[name] for name in ("parameters", "flops", "wall_s")}
                 check_possible(file, entry["curves"], {}, sizes)
             elif entry is not None:

@@ -19,6 +19,8 @@ from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Query
 
 torch = pytest.importorskip("torch", reason="building needs PyTorch")
+from energy_counter import Counter
+
 from nasbench_lab.trainer import build, unfinished
 from nasbench_lab.trainer.build import build_table, networks_of, read_recipe
 from nasbench_lab.trainer.datasets import load_data
@@ -111,6 +113,60 @@ def test_a_table_holds_what_training_gives(whole, told, recipe):
     assert summary["networks"] == 3
     assert summary["training_wall_s"] > 0
     assert not table.folder.with_name("t.build").exists()
+
+
+def test_a_recipe_may_ask_for_more_metrics(tmp_path, monkeypatch):
+    """Also of networks that were trained before it did; those are trained again, to the same values."""
+    trained, train_one = [], build._train_one
+
+    def counting(recipe, folder, index):
+        trained.append(recipe.metrics)
+        return train_one(recipe, folder, index)
+
+    monkeypatch.setattr(build, "_train_one", counting)
+    monkeypatch.setattr(build, "measure_network", lambda *_: {"latency": 2.0, "peak_memory": 5.0})
+    recipe, more = tmp_path / "few.toml", "metrics = ['train_energy', 'macro_f1', 'latency']\n"
+    text = RECIPE.replace("architectures = 3", "architectures = 1").strip() + "\n"
+    recipe.write_text(text)
+
+    def stop(*_):
+        raise NasbenchLabError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "_time_one", stop)
+        with pytest.raises(NasbenchLabError, match="stopped"):
+            build_table(recipe, tmp_path / "t", n_jobs=1)
+    recipe.write_text(more + text)
+    Counter(1.0, 3.0, 5.0).install(monkeypatch)  # first it is asked whether it counts
+    table = build_table(recipe, tmp_path / "t", n_jobs=1)
+    assert trained == [(), ("macro_f1", "latency", "train_energy")]
+    (architecture,) = map(tuple, table.architectures.tolist())
+    settings = read_recipe(recipe).training
+    space, data = get_space("nb201"), load_data("digits")
+    training = train(space, architecture, settings, data, seeds=(4, 7), device="cpu")
+    for split in ("valid", "test"):
+        for epoch in (1, 2):
+            held = table.trials(Query(f"{split}_macro_f1", epoch=epoch))[0]
+            np.testing.assert_array_equal(held, training.metrics[f"{split}_macro_f1"][:, epoch - 1])
+    assert {"valid_macro_recall", "peak_memory"}.isdisjoint(table.columns)
+    assert table.query(architecture, "latency") == 2.0
+    assert "one thread of" in table.columns["latency"].description
+    # Epochs of all 800 images in 8 batches of 200; the looks before each training cost nothing.
+    energy = [table.query(architecture, Query("train_energy", epoch=e)) for e in (1, 2)]
+    assert energy == [5.0, 10.0]
+    seen = TableBenchmark(table, objective=["valid_macro_f1", "latency"], missing="fail")
+    assert seen.evaluate(architecture).values[1] == 2.0
+
+
+def test_metrics_of_a_recipe_are_known_ones_and_can_be_measured(recipe, tmp_path, monkeypatch):
+    recipe.write_text("metrics = ['macro_f2']\n" + RECIPE)
+    with pytest.raises(RecipeError, match="Did you mean 'macro_f1'"):
+        read_recipe(recipe)
+    recipe.write_text("metrics = ['train_energy']\n" + RECIPE)
+    Counter(there=False).install(monkeypatch)
+    with pytest.raises(TrainingError, match="not measured"):
+        build_table(recipe, tmp_path / "t")
+    assert not (tmp_path / "t.build").exists()
 
 
 def test_isomorphic_cells_share_an_entry(whole):

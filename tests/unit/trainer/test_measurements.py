@@ -69,7 +69,7 @@ def test_all_that_is_measured_can_be_seen(make):
     training = seen.training(CELL)
     for epoch in (1, 3):
         values = dict(zip(names, seen.evaluate(CELL, epoch).values, strict=True))
-        for name, curve in training.curves.items():
+        for name, curve in {**training.curves, **training.metrics}.items():
             if name in values:
                 assert values[name] == curve[:, epoch - 1].mean()
         assert (values["parameters"], values["flops"]) == (training.parameters, training.flops)
@@ -96,9 +96,9 @@ def test_words_are_those_of_tables(make):
     assert [one.name for one in asked.objectives] == ["valid_macro_f1"]
     assert (asked.epochs, asked.fidelities) == (2, (1, 2))
     training = asked.training(CELL)
-    assert asked.evaluate(CELL).values == (training.curves["valid_macro_f1"][0, 1],)
-    assert asked.evaluate(CELL, 1).values == (training.curves["valid_macro_f1"][0, 0],)
-    assert asked.report_value(CELL) == training.curves["test_macro_recall"][0, 1]
+    assert asked.evaluate(CELL).values == (training.metrics["valid_macro_f1"][0, 1],)
+    assert asked.evaluate(CELL, 1).values == (training.metrics["valid_macro_f1"][0, 0],)
+    assert asked.report_value(CELL) == training.metrics["test_macro_recall"][0, 1]
 
 
 @pytest.mark.parametrize(
@@ -157,12 +157,8 @@ def as_of_before(file):
     content = json.loads(file.read_text())
     of = content["of"]
     entry = read_entry(file, of)
-    entry["curves"] = {
-        name: values
-        for name, values in entry["curves"].items()
-        if name.endswith(("_accuracy", "_loss")) and "top5" not in name
-    }
     assert len(entry["curves"]) == 6
+    assert len(entry.pop("metrics")) == 8
     write_entry(file, of, entry)
 
 
@@ -196,9 +192,9 @@ def test_checkpoints_of_before_are_gone_on_from_unless_something_would_lack(
         make(seeds=(1,)).evaluate(CELL, 1)
     training = make().training(CELL)
     assert trained == [(0, 1), (0, 1), (1, 3)]
-    assert "valid_macro_f1" not in training.curves
+    assert training.metrics is None
     whole = make(seeds=(1,), report="test_macro_f1")
-    assert whole.report_value(CELL) == whole.training(CELL).curves["test_macro_f1"][0, 2]
+    assert whole.report_value(CELL) == whole.training(CELL).metrics["test_macro_f1"][0, 2]
     assert trained[3:] == [(0, 3)]
 
 
