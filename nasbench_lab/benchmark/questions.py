@@ -147,7 +147,9 @@ def _on_test(table: Answering, task: Task) -> bool:
     return table.columns[task.objective].on_test_data
 
 
-def _check_split(table: Answering, columns: Sequence[Column], default: Task, task: str | None) -> None:
+def _check_split(
+    table: Answering, columns: Sequence[Column], default: Task, task: str | None
+) -> None:
     """Refuses columns of test data, unless the benchmark names a task that searches on them."""
     for column in columns:
         if column.on_test_data and (task is None or column.name != default.objective):
