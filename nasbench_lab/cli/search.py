@@ -144,9 +144,7 @@ def search(
     from nasbench_lab.trainer.training import trained_as
 
     options = TrainingOptions(space, data, build, epochs, trials, data_folder)
-    benchmark = options.benchmark(
-        device, objective=objective or None, constraints=constraint or ()
-    )
+    benchmark = options.benchmark(device, objective=objective or None, constraints=constraint or ())
     searched = benchmark.space
     count = workers_of(benchmark, workers)
     trace, folder = search_watched(
