@@ -58,8 +58,11 @@ def make_base(
             f"Expected for base an algorithm of its own but got {cls.__name__}, which is built on "
             f"another one."
         )
-    if cls.should_stop is not SearchAlgorithm.should_stop:
+    search = build(
+        cls, space, seed=seed, maximize=maximize, fidelities=fidelities, **hyperparameters
+    )
+    if search.watches_epochs:
         raise HyperparameterError(
             f"Expected for base an algorithm that stops no trials but got {cls.__name__}."
         )
-    return build(cls, space, seed=seed, maximize=maximize, fidelities=fidelities, **hyperparameters)
+    return search

@@ -218,3 +218,17 @@ def test_no_run_is_charged_with_the_import_of_the_package(monkeypatch):
     # The task's own clock comes first, then the import, then the clock and the first run.
     first = events.index("clock")
     assert events[first : first + 4] == ["clock", "begin", "clock", "begin"]
+
+
+@pytest.mark.parametrize("on_top", ["random_scalarization", "learning_curve_stopping"])
+def test_other_algorithms_build_on_a_peer_that_stops_nothing(on_top):
+    pytest.importorskip("optuna")
+    benchmark = SyntheticBenchmark(get_space("nb201"), epochs=3)
+    known = {"base": "optuna", "fidelities": benchmark.fidelities}
+    algorithm = make_algorithm(
+        on_top, benchmark.space, base_hyperparameters={"sampler": "random"}, **known
+    )
+    assert len(simulate(algorithm, benchmark, 30)) == 30
+    pruning = {"sampler": "random", "pruner": "median"}
+    with pytest.raises(HyperparameterError, match="stops no trials but got Optuna"):
+        make_algorithm(on_top, benchmark.space, base_hyperparameters=pruning, **known)
