@@ -19,6 +19,9 @@ from nasbench_lab.words import counted
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOST_WRONGS = 5
+"""How many different errors a note has."""
+
 LEVEL = 0.05
 """A difference is one if its p-value, corrected over the students, is below this."""
 
@@ -35,6 +38,7 @@ class Line:
         wrongs: What went wrong, with how many runs it ended and the lines that it names.
         hints: What is wrong besides, and ended no run.
         cpu_s: Seconds of processor time.
+        rank: The mean over all runs of the place among all lines, once there are all.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Line:
     wrongs: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     hints: list[str] = field(default_factory=list)
     cpu_s: float = 0.0
+    rank: float = math.nan
 
     def put(self, table: str, seed: int, value: float) -> None:
         """Takes what a run ended with; NaN, which the table does not know, is nothing found."""
@@ -108,10 +113,9 @@ class Grades:
         self.metric, self.budget, self.tables = metric, budget, list(tables)
         by_name = sorted(lines, key=lambda line: (line.is_student, line.name))
         cells = np.array([[v for table in self.tables for v in line.of(table)] for line in by_name])
-        self.cells = dict(zip([line.name for line in by_name], cells, strict=True))
-        ranks = stats.average_ranks(cells)
-        self.ranks = {line.name: float(rank) for line, rank in zip(by_name, ranks, strict=True)}
-        self.lines = sorted(by_name, key=lambda line: self.ranks[line.name])
+        for line, rank in zip(by_name, stats.average_ranks(cells), strict=True):
+            line.rank = float(rank)
+        self.lines = sorted(by_name, key=lambda line: line.rank)
         self.against = [line for line in self.lines if not line.is_student]
         self.students = [line for line in self.lines if line.is_student]
         self.p = {reference.name: self._tested(reference) for reference in self.against}
@@ -140,7 +144,7 @@ class Grades:
 
     def place(self, line: Line) -> int:
         """The place among the students; equal ranks share the better one."""
-        return 1 + sum(self.ranks[one.name] < self.ranks[line.name] for one in self.students)
+        return 1 + sum(one.rank < line.rank for one in self.students)
 
     def mean(self, line: Line, table: str) -> tuple[float, float, float]:
         """The mean regret with its 95 % interval; infinite if a run found nothing."""
@@ -167,7 +171,7 @@ class Grades:
                 "name": line.name,
                 "kind": "student" if line.is_student else "baseline",
                 "algorithm": line.algorithm,
-                "rank": self.ranks[line.name],
+                "rank": line.rank,
                 "runs": len(line.found),
                 "of": line.n_runs,
             }
@@ -175,7 +179,7 @@ class Grades:
                 centre, low, high = self.mean(line, table)
                 row |= {f"mean {table}": centre, f"low {table}": low, f"high {table}": high}
             for name, tested in self.p.items():
-                outcome, p = tested.get(line.name, ("", math.nan))
+                outcome, p = tested[line.name] if line.is_student else ("", math.nan)
                 row |= {f"against {name}": outcome, f"p {name}": p}
             rows.append({**row, "cpu_s": line.cpu_s, "wrong": in_short(line)})
         return pd.DataFrame(rows).astype({"place": "Int64"})
@@ -187,14 +191,14 @@ class Grades:
             row = {
                 "place": str(self.place(line)) if line.is_student else "",
                 "name": line.name,
-                "rank": f"{self.ranks[line.name]:.1f}",
+                "rank": f"{line.rank:.1f}",
                 "runs": f"{len(line.found)}/{line.n_runs}",
             }
             for table in self.tables:
                 centre, _, _ = self.mean(line, table)
                 row[table] = f"{centre:.3g}" if math.isfinite(centre) else "–"
             for name, tested in self.p.items():
-                row[f"against {name}"] = tested.get(line.name, ("", 0.0))[0]
+                row[f"against {name}"] = tested[line.name][0] if line.is_student else ""
             rows.append({**row, "wrong": in_short(line)})
         return rows
 
@@ -218,9 +222,11 @@ class Grades:
                 text.append(f"- Against {name}: {outcome} (p = {p:.2g})")
         if line.wrongs:
             text.append("\n## What went wrong\n")
-            for wrong, (count, lines) in line.wrongs.items():
+            for wrong, (count, lines) in list(line.wrongs.items())[:_MOST_WRONGS]:
                 text.append(f"- {counted(count, 'run')}: {wrong}")
                 text += [f"\n      {one}" for one in lines]
+            if more := len(line.wrongs) - _MOST_WRONGS:
+                text += [f"- and {counted(more, 'other error')}"] if more > 0 else []
         if line.hints:
             text.append("\n## What else to mend\n")
             text += [f"- {hint}" for hint in line.hints]

@@ -26,7 +26,7 @@ from nasbench_lab.classroom.child import Problem, Start
 from nasbench_lab.classroom.entries import Entry, entries_in, lines_that_draw
 from nasbench_lab.classroom.grades import Grades, Line
 from nasbench_lab.classroom.processes import StudentProcess, remote_class
-from nasbench_lab.errors import AlgorithmError, ExperimentError
+from nasbench_lab.errors import AlgorithmError, ExperimentError, short
 from nasbench_lab.experiment.differences import differences
 from nasbench_lab.experiment.experiment import seeds_of
 from nasbench_lab.files import atomic_file, data_folder
@@ -82,6 +82,43 @@ class _Work:
     kept: Path
 
 
+class _Room:
+    """The processes of the students that are graded now, which end when the grading is stopped."""
+
+    def __init__(self) -> None:
+        self.lock, self.closed = threading.Lock(), False
+        self.processes: list[StudentProcess] = []
+
+    @contextmanager
+    def process(self, start: Start, wall_s: float) -> Iterator[StudentProcess]:
+        with StudentProcess(start, wall_s) as process:
+            with self.lock:
+                self.processes.append(process)
+                if self.closed:
+                    process.kill()
+            try:
+                yield process
+            finally:
+                with self.lock:
+                    self.processes.remove(process)
+
+    def close(self) -> None:
+        """Ends all processes; what they were at is not graded."""
+        with self.lock:
+            self.closed = True
+            for process in self.processes:
+                process.kill()
+
+    def check(self) -> None:
+        """Ends the grading of an entry, if the grading was stopped.
+
+        Raises:
+            ExperimentError: It was.
+        """
+        if self.closed:
+            raise ExperimentError("The grading was stopped.")
+
+
 def grade(
     folder: Path | str,
     against: Sequence[str],
@@ -129,10 +166,9 @@ def grade(
         parsed.check(benchmark)
     lines = _baselines(work, against, n_jobs)
     work = _shut(work, folder, output)
-    done = 0
+    done, room = 0, _Room()
     with ThreadPoolExecutor(joblib.effective_n_jobs(n_jobs)) as pool:
-        stop = threading.Event()
-        waiting = {pool.submit(_graded, work, entry, stop): entry for entry in entries}
+        waiting = {pool.submit(_graded, work, entry, room): entry for entry in entries}
         try:
             for future in as_completed(waiting):
                 lines.append(future.result())
@@ -140,8 +176,8 @@ def grade(
                 if progress is not None:
                     progress(done, len(entries), waiting[future].student)
         except BaseException:
-            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
+            room.close()
             raise
     grades = Grades(lines, work.rules.metric, work.budget, list(work.benchmarks), list(against))
     grades.write(output)
@@ -223,7 +259,7 @@ def _baselines(work: _Work, against: Sequence[str], n_jobs: int) -> list[Line]:
     return list(lines.values())
 
 
-def _graded(work: _Work, entry: Entry, stop: threading.Event) -> Line:
+def _graded(work: _Work, entry: Entry, room: _Room) -> Line:
     """What came of an entry; what is known of the same files is not found out again."""
     file = work.kept / "students" / f"{entry.student}.json"
     checksums = dict(sorted(entry.checksums.items()))
@@ -238,13 +274,13 @@ def _graded(work: _Work, entry: Entry, stop: threading.Event) -> Line:
                 line.put(label, i, math.inf)
         line.wrong(entry.shown(entry.error), entry.lines(entry.error), line.n_runs)
     else:
-        _run_all(work, entry, line, stop)
+        _run_all(work, entry, line, room)
     with atomic_file(file) as path:
         path.write_text(json.dumps({"files": checksums, **line.to_json()}), encoding="utf-8")
     return line
 
 
-def _run_all(work: _Work, entry: Entry, line: Line, stop: threading.Event) -> None:
+def _run_all(work: _Work, entry: Entry, line: Line, room: _Room) -> None:
     """All runs of an entry, in its process."""
     problems = tuple(
         Problem(one.space, tuple(o.maximize for o in one.objectives), tuple(one.fidelities))
@@ -257,12 +293,10 @@ def _run_all(work: _Work, entry: Entry, line: Line, stop: threading.Event) -> No
             os.getpid(), entry.code, rules.class_name, problems, rules.time_limit,
             rules.memory << 20, work.closed, entry.own, desk,
         )  # fmt: skip
-        with StudentProcess(start, rules.wall_limit) as process:
+        with room.process(start, rules.wall_limit) as process:
             about: dict[str, Any] = {}
             for number, (label, benchmark) in enumerate(work.benchmarks.items()):
                 for i, seed in enumerate(work.seeds):
-                    if stop.is_set():
-                        raise ExperimentError("The grading was stopped.")
                     value = math.inf
                     with _told(entry, line, about):
                         if not about:
@@ -270,6 +304,7 @@ def _run_all(work: _Work, entry: Entry, line: Line, stop: threading.Event) -> No
                             line.algorithm = about["name"]
                         value = _run(work, process, about, number, benchmark, seed)
                         _note(entry, line, process.call("end"))
+                    room.check()  # if it was ended, that says nothing of the student
                     line.put(label, i, value)
 
 
@@ -343,4 +378,5 @@ def _note(entry: Entry, line: Line, end: Any) -> None:
             )
         )
     if end.get("printed"):
-        line.hint(entry.shown(f"It prints {end['printed']}. Nobody sees that."))
+        printed = short(str(end["printed"]), 300)
+        line.hint(entry.shown(f"It prints {printed}. Nobody sees that."))

@@ -32,18 +32,17 @@ def render(grades: Grades) -> str:
 
 
 def _rows(grades: Grades, table: str) -> list[dict[str, Any]]:
-    means = {line.name: grades.mean(line, table) for line in grades.lines}
-    ends = [high for _, _, high in means.values() if math.isfinite(high)]
+    means = [grades.mean(line, table) for line in grades.lines]
+    ends = [high for _, _, high in means if math.isfinite(high)]
     scale = (_WIDTH - 20) / (max(ends, default=0.0) or 1.0)
     rows = []
-    for line in grades.lines:
-        centre, low, high = means[line.name]
+    for line, (centre, low, high) in zip(grades.lines, means, strict=True):
         known = math.isfinite(centre)
         rows.append(
             {
                 "line": line,
                 "place": grades.place(line) if line.is_student else "",
-                "rank": f"{grades.ranks[line.name]:.1f}",
+                "rank": f"{line.rank:.1f}",
                 "runs": f"{len(line.found)} of {line.n_runs}",
                 "mean": f"{centre:.3g}" if known else "–",
                 "interval": f"[{low:.3g}, {high:.3g}]" if known else "",
@@ -55,4 +54,4 @@ def _rows(grades: Grades, table: str) -> list[dict[str, Any]]:
 
 
 def _outcomes(grades: Grades, line: Line) -> list[str]:
-    return [tested.get(line.name, ("", 0.0))[0] for tested in grades.p.values()]
+    return [tested[line.name][0] if line.is_student else "" for tested in grades.p.values()]

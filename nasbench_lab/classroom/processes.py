@@ -20,7 +20,7 @@ import numpy as np
 
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, Work
 from nasbench_lab.classroom.child import Start
-from nasbench_lab.errors import AlgorithmError
+from nasbench_lab.errors import AlgorithmError, short
 from nasbench_lab.mistakes import place_in
 from nasbench_lab.processes import HASH_SEED
 from nasbench_lab.spaces import Architecture
@@ -74,7 +74,7 @@ class StudentProcess:
         self.closed.set()
         self.timer.cancel()
         self.timer.join()
-        self._kill()  # and what it has started
+        self.kill()  # and what it has started
         with suppress(OSError):  # what it was not told is still to be written
             self._requests.close()
         self._answers.close()
@@ -98,9 +98,9 @@ class StudentProcess:
             with suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGXCPU)
             self.closed.wait(_LAST_WORDS_S)
-        self._kill()
+        self.kill()
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
         """Ends it; its number is its own until somebody waits for it."""
         if not hasattr(os, "killpg"):
             self.process.kill()
@@ -132,7 +132,7 @@ class StudentProcess:
             self.over = "its process wrote something else where it answers"
             raise AlgorithmError(self.over) from None
         if "error" in answer:
-            said = str(answer["error"])
+            said = short(str(answer["error"]), 2000)
             if self.timed_out:
                 said = f"{self._too_long} ({said.rpartition(' (')[2]}"
             self.over = said if answer.get("over") else None
@@ -145,7 +145,7 @@ class StudentProcess:
 
     def _end(self) -> str:
         """Why it has ended."""
-        self._kill()
+        self.kill()
         code = self.process.wait()
         self.stderr.seek(0)
         dump = self.stderr.read(_LONGEST).decode(errors="replace")
