@@ -66,6 +66,10 @@ SHORTER = {
         ('budget="300s", seeds=20', 'budget="20s", seeds=3'),
         ('budget="60s", seeds=10', 'budget="8s", seeds=2'),
     ],
+    "10_writing_up_a_comparison": [
+        ("max_seeds=200, n_simulations=200", "max_seeds=60, n_simulations=20"),
+        ("write_report(result,", "write_report(pilot,"),
+    ],
 }
 
 IN_THIS_PROCESS = """
@@ -418,6 +422,27 @@ WRONG = {
             {"max(group)": "min(group)"},
             {"workers * lasting": "lasting"},
             {"1 - ": ""},
+        ],
+    ],
+    "10_writing_up_a_comparison": [
+        [
+            {"/ 2": ""},
+            {"np.floor": "np.ceil"},
+            {"high - low": "high"},
+        ],
+        [
+            {'{"a", "e"}': '{"a", "b", "e"}'},
+            {'{"a", "e"}': '{"a", "c", "e"}'},
+            {'{"a", "e"}': '{"a", "d", "e"}'},
+            {'{"a", "e"}': '{"e"}'},
+            {'{"a", "e"}': '["a", "e"]'},
+        ],
+        [
+            {"p = 0.10": "p = 0.05"},
+            {"with Holm's correction, ": ""},
+            {"ended with": "clearly ended with"},
+            {"On test data no difference was found on either graph. ": ""},
+            {"the two were not told apart": "they were equally good on cora"},
         ],
     ],
 }
