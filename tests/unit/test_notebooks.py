@@ -119,11 +119,11 @@ def path(request):
     return request.param
 
 
-# Lesson 4 trains supernets for half a minute; `make test` checks its form only.
+# Lessons 4 and 9 train networks for half a minute; `make test` checks their form only.
 RUNS = [
     pytest.param((path, short), id=path.stem + ", short" * short, marks=[pytest.mark.slow] * slow)
     for path in NOTEBOOKS
-    for short, slow in ((True, path.stem.startswith("04_")), (False, True))
+    for short, slow in ((True, path.stem.startswith(("04_", "09_"))), (False, True))
 ]
 
 
@@ -422,6 +422,24 @@ WRONG = {
             {"max(group)": "min(group)"},
             {"workers * lasting": "lasting"},
             {"1 - ": ""},
+        ],
+    ],
+    "09_from_table_to_gpu": [
+        [
+            {"ddof=1": "ddof=0"},
+            {".mean())": ".max())"},
+            {"np.sqrt(": "("},
+            {"axis=1": "axis=0"},
+        ],
+        [
+            {"trials[:, 0])": "trials.mean(axis=1))"},
+            {"trials[winner, 1:]": "trials[winner]"},
+            {"np.argmax": "np.argmin"},
+        ],
+        [
+            {"trials[:, 1:].mean(axis=1)": "trials.mean(axis=1)"},
+            {"/ k": "/ len(trials)"},
+            {"argsort(-values)": "argsort(values)"},
         ],
     ],
     "10_writing_up_a_comparison": [
