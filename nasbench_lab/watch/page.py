@@ -85,9 +85,12 @@ class Pages:
     def _view(self) -> View:
         """What is there: a table that is built or, as long as it is none, a result."""
         with self._looking:
-            view = self._watched.view()
-            if view.state in ("waiting", "unreadable"):
-                view = self._build.view() or view
+            try:
+                view = self._watched.view()
+                if view.state in ("waiting", "unreadable"):
+                    view = self._build.view() or view
+            except OSError as error:  # such as for want of permissions
+                view = View("unreadable", f"{self.folder} cannot be read: {error}")
             return view
 
     def _reported(self, version: str) -> str:
@@ -96,7 +99,9 @@ class Pages:
             with self._looking:
                 result = self._watched.result()
             try:
-                text = "" if result is None else render(result, script=_script(version))
+                text = ""
+                if result is not None and not self._watched.unread:
+                    text = render(result, script=_script(version))
             except Exception:  # the live page stays, and says what it can
                 text = ""
             self._report = version, text

@@ -44,6 +44,8 @@ class WatchedResult:
         self.folder = folder
         self.experiment: Experiment | None = None
         """What the folder held when it was last looked at, while it was sound."""
+        self.unread: dict[Path, str] = {}
+        """Parts that do not hold what they say, and why, when all runs were last read."""
         self._place: tuple[int, int] | None = None
         self._another = False
         self._manifest: Kept[Manifest] = Kept(lambda path: read_manifest(path.parent))
@@ -55,6 +57,8 @@ class WatchedResult:
 
     def view(self) -> View:
         """How the folder stands now."""
+        if self.folder.exists() and not self.folder.is_dir():
+            return View("unreadable", f"{self.folder} is a file. Expected a result folder.")
         try:
             experiment = self._look()
         except NasbenchLabError as error:
@@ -74,6 +78,7 @@ class WatchedResult:
             left_s = max(left_s - silent_s, 0.0)
         done = len(finished) + sum(begun.values())
         state, headline = _standing(len(finished), experiment.n_runs, processes)
+        problems += [text for text in self.unread.values() if text not in problems]
         if self._another:
             problems.insert(
                 0, "Another result has taken the place of the one that was here before."
@@ -129,13 +134,14 @@ class WatchedResult:
         if experiment is None:
             return None
         runs: dict[Cell, Run] = {}
+        self.unread = {}
         for part in self._parts([]):
             try:
                 for run in self._runs(part.file) or ():
                     if run.cell in experiment.cells:
                         runs.setdefault(run.cell, run)
-            except NasbenchLabError:
-                continue  # the view names it
+            except NasbenchLabError as error:
+                self.unread[part.file] = str(error)
         result = Result(experiment, runs.values())
         return result if result.tables_with_runs else None
 

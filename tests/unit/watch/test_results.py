@@ -174,6 +174,44 @@ def test_a_part_that_is_damaged_is_named_and_the_others_are_shown(finished, tmp_
     assert watched.view().problems == ()
 
 
+def test_a_part_that_does_not_hold_what_it_says_is_named_in_place_of_the_report(finished, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    shutil.copytree(finished[1], tmp_path / "r")
+    part = min((tmp_path / "r" / "runs").glob("*.parquet"))
+    whole, table = part.read_bytes(), pq.read_table(part)
+    at = table.column_names.index("cost")
+    costs = pa.chunked_array([pa.array(table.column("cost").to_numpy() + 1.0)])
+    pq.write_table(table.set_column(at, "cost", costs), part)
+    pages = Pages(tmp_path / "r")
+    assert pages.state()["report"]
+    assert "nasbench-lab watch</title>" in pages.page()
+    state = pages.state()
+    assert not state["report"]
+    assert str(part) in state["html"]
+    part.write_bytes(whole)
+    assert pages.state()["report"]
+    assert "nasbench-lab report</title>" in pages.page()
+    assert "What cannot be read" not in pages.state()["html"]
+
+
+def test_what_may_not_be_read_and_what_is_no_folder_are_said_to_be_that(
+    finished, tmp_path, monkeypatch
+):
+    def forbidden(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    manifest = finished[1] / "manifest.json"
+    state = Pages(manifest).state()
+    assert state["state"] == "unreadable"
+    assert "is a file. Expected a result folder." in state["html"]
+    monkeypatch.setattr("nasbench_lab.watch.results.shards_in", forbidden)
+    state = Pages(finished[1]).state()
+    assert state["state"] == "unreadable"
+    assert "Permission denied" in state["html"]
+
+
 def test_what_is_being_written_is_not_looked_at(unfinished):
     watched, before = WatchedResult(unfinished), None
     before = watched.view()
