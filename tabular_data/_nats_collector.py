@@ -19,7 +19,7 @@ from nasbench_lab.files import folder_errors
 from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
-from tabular_data._nats_records import KEYS, MOST_SEEDS, SERIES, Floats, Packed
+from tabular_data._nats_records import KEYS, MOST_SEEDS, SERIES, Floats, Layout, Packed
 
 _LARGEST = 1 << 28
 """The most bytes of a column; those of the official files have 75 million."""
@@ -34,6 +34,7 @@ class _Group:
         self.length = 0
         self.epochs = 0
         self.config: dict[str, Any] = {}
+        self.layout = Layout((), (), (), ())
         self.odd = 0
         self.series = np.zeros(len(SERIES), dtype=bool)
         """Whether any training has values of each series."""
@@ -51,7 +52,10 @@ class _Group:
                 f"it was trained for {packed.epochs[i]} epochs, others for {self.epochs}"
             )
         # Apart from the architecture, all networks have the same configuration.
-        config = {k: v for k, v in config.items() if k not in ("arch_str", "channels")}
+        config = {k: "" if k in ("arch_str", "channels") else v for k, v in config.items()}
+        if packed.layouts[i] != self.layout:  # some records lack a split
+            both = zip(self.layout, packed.layouts[i], strict=True)
+            self.layout = Layout(*(max(pair, key=len) for pair in both))
         self.config = self.config or config
         self.odd += config != self.config
         self.epochs = packed.epochs[i]
@@ -190,6 +194,7 @@ class Collector:
         if absent := len(self.texts) - len(indices):
             missing.append(f"{absent:,} of {len(self.texts):,} architectures are not there")
         configs: dict[str, dict[str, Any]] = {}
+        layouts: dict[str, dict[str, Any]] = {}
         for name, groups in self.groups.items():
             for key in self.datasets:
                 if key in groups:
@@ -200,6 +205,7 @@ class Collector:
                     columns.update(values.columns(key, name))
                     extra[f"{key}.{name}.present"] = values.present()
                     configs.setdefault(key, {})[name] = group.config
+                    layouts.setdefault(key, {})[name] = group.layout._asdict()
                     missing += values.missing(f"{key}, schedule {name}")
         Table.write(
             folder,
@@ -215,6 +221,7 @@ class Collector:
                     missing=tuple(missing),
                     details={
                         "configs": configs,
+                        "layouts": layouts,
                         "schedules": list(self.groups),
                         "datasets": self.datasets,
                     },
@@ -344,23 +351,14 @@ class _GroupValues:
 
     def _series(self, s: int, epochs: tuple[int, ...] | None) -> NDArray[Any]:
         """``(rows, trials, epochs)`` values, stored epoch by epoch."""
-        # Accuracies need all digits, as they are compared with each other; losses do not.
-        if SERIES[s].endswith(".loss"):
-            with contextlib.suppress(FloatingPointError), np.errstate(over="raise"):
-                return self._filled(s, epochs, np.float32)
-        return self._filled(s, epochs, np.float64)
-
-    def _filled(
-        self, s: int, epochs: tuple[int, ...] | None, kind: type[np.floating[Any]]
-    ) -> NDArray[Any]:
         values = self._load()
         n = len(epochs or (0,))
-        if n * len(self.rows) * self.n_rows * np.dtype(kind).itemsize > _LARGEST:
+        if n * len(self.rows) * self.n_rows * values.itemsize > _LARGEST:
             raise TableFileError(
                 f"{len(self.rows)} seeds and {n} epochs of {self.n_rows:,} architectures make a "
                 f"column of more than {_LARGEST:,} bytes"
             )
-        result = np.full((n, len(self.rows), self.n_rows), np.nan, dtype=kind)
+        result = np.full((n, len(self.rows), self.n_rows), np.nan)
         offsets = np.zeros(1, dtype=np.int64) if epochs is None else np.array(epochs) - 1
         for t, (rows, starts, counts) in enumerate(self._parts(s)):
             single, all_ = counts == 1, counts == self.group.epochs

@@ -56,6 +56,18 @@ KEYS = {
 ``x-valid`` and ``x-test``, so ``ori-test`` holds both."""
 
 
+class Layout(NamedTuple):
+    """How a record writes a training, apart from its values."""
+
+    eval_names: tuple[str, ...]
+    accuracies: tuple[str, ...]
+    """The splits in the order of ``eval_acc1es``."""
+    times: tuple[str, ...]
+    """The splits in the order of ``eval_times``."""
+    numpy: tuple[str, ...]
+    """The costs that are NumPy numbers."""
+
+
 class Trial(NamedTuple):
     """One training of one architecture: its values after each epoch, and its costs."""
 
@@ -64,6 +76,7 @@ class Trial(NamedTuple):
     """Millions of FLOPs, millions of parameters, latency in seconds."""
     epochs: int
     config: dict[str, Any]
+    layout: Layout
 
 
 @dataclass(frozen=True)
@@ -186,6 +199,7 @@ def _trial(result: Any, where: str) -> Trial:
             (flops, parameters, latency),
             n,
             _configuration(result.get("arch_config")),
+            _layout(result),
         )
     except KeyError as error:
         raise TableFileError(f"{where} lack {error}") from error
@@ -193,11 +207,45 @@ def _trial(result: Any, where: str) -> Trial:
         raise TableFileError(f"{where}: {error}") from error
 
 
+_NUMBERS = {float, int, np.float64}
+_layouts: dict[Layout, Layout] = {}
+
+
+def _layout(result: dict[str, Any]) -> Layout:
+    """The layout of a record; equal ones are one object, as there are some 265,000 trainings."""
+    names = result.get("eval_names")
+    listed = tuple(names) if isinstance(names, list) else ()
+    costs = {
+        "params": [result["params"]],
+        "flop": [result["flop"]],
+        "latency": result.get("latency"),
+    }
+    layout = Layout(
+        tuple(name for name in listed if name in SPLITS),
+        _order(result.get("eval_acc1es") or {}),
+        _order(result.get("eval_times") or {}),
+        tuple(name for name, some in costs.items() if some and type(some[0]) is np.float64),
+    )
+    return _layouts.setdefault(layout, layout)
+
+
+def _order(content: dict[str, Any]) -> tuple[str, ...]:
+    """The splits in the order of a dict's keys, in which those of a split follow each other."""
+    if not content:
+        return ()
+    ends = next(iter(content)), next(reversed(content))
+    (first, _, start), (last, _, stop) = (key.partition("@") for key in ends)
+    between = [
+        name for name in SPLITS if f"{name}@{start}" in content or f"{name}@{stop}" in content
+    ]
+    return tuple(dict.fromkeys([first, *(name for name in between if name != last), last]))
+
+
 def _numbers(values: Any) -> list[float]:
     if not isinstance(values, list):
         raise TableFileError(f"expected a list of numbers but got {reprlib.repr(values)}")
-    if not set(map(type, values)) <= {float, int}:
-        (strange, *_) = [v for v in values if type(v) not in (float, int)]
+    if not set(map(type, values)) <= _NUMBERS:
+        (strange, *_) = [v for v in values if type(v) not in _NUMBERS]
         raise TableFileError(f"expected a number but got {reprlib.repr(strange)}")
     return values
 
@@ -270,6 +318,7 @@ class Packed:
     costs: Floats
     epochs: tuple[int, ...]
     configs: tuple[dict[str, Any], ...]
+    layouts: tuple[Layout, ...]
 
 
 def pack(schedule: Schedule, *, curves: bool) -> Packed:
@@ -305,4 +354,5 @@ def pack(schedule: Schedule, *, curves: bool) -> Packed:
         np.array([trial.costs for trial in schedule.trials.values()]),
         tuple(trial.epochs for trial in schedule.trials.values()),
         tuple(trial.config for trial in schedule.trials.values()),
+        tuple(trial.layout for trial in schedule.trials.values()),
     )

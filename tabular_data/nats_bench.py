@@ -29,7 +29,7 @@ from nasbench_lab.tables.columns import TableInfo, Task
 from nasbench_lab.tables.pickles.reader import (
     CONTAINERS,
     MEMORY,
-    NUMBERS,
+    NUMPY_NUMBERS,
     PickleReader,
     SharedError,
     errors_of,
@@ -39,7 +39,7 @@ from tabular_data._nats_collector import Collector
 from tabular_data._nats_records import KEYS, Packed, check_schedule, pack, parse
 from tabular_data._origins import origin
 
-_ALLOWED = {**NUMBERS, **CONTAINERS}
+_ALLOWED = {**NUMPY_NUMBERS, **CONTAINERS}
 _EXTENSION = ".pickle.pbz2"
 _RECORD_LIMIT = 4 << 20
 """The most bytes of an unpacked record; real ones have a third of a million."""

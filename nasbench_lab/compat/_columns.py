@@ -6,6 +6,7 @@ The importer, ``tabular_data/_nats_collector.py``, makes them and explains their
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,14 +56,11 @@ class Curve:
         """The sum up to and including an epoch; None if a value is missing."""
         if self.epochs is None:
             value = self.at(row, trial, 0)
-            return None if value is None else value * (iepoch + 1)
-        total = 0.0
-        for i in range(iepoch + 1):
-            value = self.at(row, trial, i)
-            if value is None:
-                return None
-            total += value
-        return total
+            # The product may differ in the last digit.
+            return None if value is None else sum([value] * (iepoch + 1))
+        values = [self.at(row, trial, i) for i in range(iepoch + 1)]
+        known = [value for value in values if value is not None]
+        return sum(known) if len(known) == len(values) else None
 
     def by_epoch(self, row: int, trial: int, n_epochs: int) -> dict[int, float]:
         """The existing values by epoch, counted from 0."""
@@ -126,6 +124,19 @@ class Trainings:
         self.epochs = max([c.epochs[-1] for c in columns if c.epochs], default=int(hp))
         configs: Any = table.info.details["configs"]
         self.config: dict[str, Any] = configs[dataset][hp]
+        layouts: Any = table.info.details.get("layouts", {})  # earlier imports have none
+        layout = layouts.get(dataset, {}).get(hp, {})
+        self.names = self._ordered(layout.get("eval_names", ()))
+        """The evaluation splits in the order of the file, and those of accuracies and times."""
+        self.accuracies = self._ordered(layout.get("accuracies", ()))
+        self.times = self._ordered(layout.get("times", ()))
+        self.numpy = frozenset(layout.get("numpy", ()))
+        """The costs that the official classes give as NumPy numbers."""
+
+    def _ordered(self, names: Sequence[str]) -> list[str]:
+        return [
+            name for name in dict.fromkeys((*names, *self.evaluations)) if name in self.evaluations
+        ]
 
     def trials(self, row: int) -> list[int]:
         """The trials that a row has, in the order of the record's list of seeds."""

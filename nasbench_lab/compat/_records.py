@@ -10,6 +10,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
+import numpy as np
+
 from nasbench_lab.compat._columns import Curve, Records, Split, Trainings
 from nasbench_lab.compat._errors import OfficialKeyError, ReadOnlyError
 from nasbench_lab.errors import NasbenchLabError, QueryError
@@ -46,6 +48,11 @@ class ResultsCount:
         """The mean of numbers, of the official API's type."""
         return sum(values) / len(values)
 
+    @staticmethod
+    def total(values: Sequence[Any]) -> Any:
+        """The sum of numbers, as the official API adds them up."""
+        return sum(values)
+
     @property
     def _arch_str(self) -> str:
         return self._arch.arch_str
@@ -75,20 +82,22 @@ class ResultsCount:
 
     @property
     def params(self) -> float:
-        return self._value(self._trainings.parameters)
+        return self._value(self._trainings.parameters, "params")
 
     @property
     def flop(self) -> float:
-        return self._value(self._trainings.flops)
+        return self._value(self._trainings.flops, "flop")
 
-    def _value(self, curve: Curve) -> float:
+    def _value(self, curve: Curve, name: str) -> float:
         value = curve.at(self._row, self._trial, self.epochs - 1)
-        return float("nan") if value is None else value
+        if value is None:
+            value = float("nan")
+        return np.float64(value) if name in self._trainings.numpy else value
 
     @property
     def latency(self) -> list[float] | None:
-        value = self._trainings.latency.at(self._row, self._trial, self.epochs - 1)
-        return None if value is None else [value]
+        value = self._value(self._trainings.latency, "latency")
+        return [value] if value == value else None
 
     @property
     def arch_config(self) -> dict[str, Any]:
@@ -113,27 +122,31 @@ class ResultsCount:
 
     @property
     def eval_names(self) -> list[str]:
-        found = self._trainings.evaluations.items()
-        return [name for name, split in found if split.any(self._row, self._trial)]
+        found = self._trainings.evaluations
+        return [n for n in self._trainings.names if found[n].any(self._row, self._trial)]
 
     @property
     def eval_acc1es(self) -> dict[str, float]:
-        return self._evaluations(lambda split: split.accuracy)
+        return self._evaluations(self._trainings.accuracies, lambda split: split.accuracy)
 
     @property
     def eval_losses(self) -> dict[str, float]:
-        losses = self._evaluations(lambda split: split.loss)
+        losses = self._evaluations(self._trainings.accuracies, lambda split: split.loss)
         return {key: losses.get(key, float("nan")) for key in self.eval_acc1es}
 
     @property
     def eval_times(self) -> dict[str, float]:
-        return self._evaluations(lambda split: split.time)
+        return self._evaluations(self._trainings.times, lambda split: split.time)
 
-    def _evaluations(self, curve: Callable[[Split], Curve]) -> dict[str, float]:
+    def _evaluations(
+        self, names: Sequence[str], curve: Callable[[Split], Curve]
+    ) -> dict[str, float]:
         return {
             f"{name}@{i}": value
-            for name, split in self._trainings.evaluations.items()
-            for i, value in curve(split).by_epoch(self._row, self._trial, self.epochs).items()
+            for name in names
+            for i, value in curve(self._trainings.evaluations[name])
+            .by_epoch(self._row, self._trial, self.epochs)
+            .items()
         }
 
     def get_total_epoch(self) -> int:
@@ -141,8 +154,8 @@ class ResultsCount:
 
     def get_latency(self) -> float:
         """Seconds, or -1.0 if there is no measurement."""
-        value = self._trainings.latency.at(self._row, self._trial, self.epochs - 1)
-        return -1.0 if value is None else value
+        latency = self.latency
+        return -1.0 if latency is None else latency[0]
 
     def get_eval_set(self) -> list[str]:
         return self.eval_names
@@ -157,7 +170,7 @@ class ResultsCount:
             complete = len(times) == self.epochs or (name == "train" and times)
             values = list(times.values())
             result[f"T-{name}@epoch"] = self.mean(values) if complete else None
-            result[f"T-{name}@total"] = self.mean([sum(values)]) if complete else None
+            result[f"T-{name}@total"] = self.total(values) if complete else None
         return result
 
     def _epoch(self, iepoch: int | None) -> int:

@@ -8,7 +8,6 @@ are not a number, times that were never taken, costs that differ between trials.
 import itertools
 import math
 import random
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,12 +90,14 @@ def trial(classes, kind, text, dataset, hp, n_epochs, seed, draw):
         if dataset == "cifar100" and draw.random() < 0.1:
             result.train_times = curve(1, 9)
     timed = draw.random() > 0.03 or kind == "sss"
-    for split in draw.sample(SPLITS[dataset], len(SPLITS[dataset])):
+    # As in the real files, the order is the same in all records of a data set and schedule.
+    splits = SPLITS[dataset] if hp in ("12", "01") else SPLITS[dataset][::-1]
+    for split in splits:
         accuracies, losses = curve(1, 100), curve(0, 5)
         at_end = split != ("x-valid" if dataset == "cifar10-valid" else "ori-test")
         if at_end and hp in ("200", "90"):
             accuracies = {n_epochs - 1: accuracies[n_epochs - 1]}
-        elif draw.random() < 0.05:
+        elif draw.random() < 0.05 and n_epochs > 1:
             accuracies.pop(n_epochs // 2)
         result.update_OLD_eval(split, accuracies, losses)
         if timed:
@@ -162,9 +163,6 @@ def content(classes, kind, n, absent=10, seed=1, names=None, tidy=False):
     }
 
 
-LOSS = re.compile(r"(?<=loss = )[\d.]+")
-
-
 def trials(api, index, dataset, hp):
     """The seeds of an architecture, in the order of its record."""
     try:
@@ -182,9 +180,9 @@ def outcome(call):
 
 
 def check_same(found, expected, where):
-    """Accuracies to 1e-4 points, all other numbers to 1e-6 of their size; keys and None exactly."""
+    """Equal in values, types and the order of keys; NaN is like NaN."""
     if isinstance(expected, dict):
-        assert set(found) == set(expected), where
+        assert list(found) == list(expected), where
         for key, value in expected.items():
             check_same(found[key], value, (*where, key))
     elif isinstance(expected, list | tuple):
@@ -192,17 +190,13 @@ def check_same(found, expected, where):
         assert len(found) == len(expected), where
         for i, value in enumerate(expected):
             check_same(found[i], value, (*where, i))
-    elif isinstance(expected, float) and not isinstance(expected, bool):
-        assert isinstance(found, float), where
-        percent = any("accuracy" in str(part) or "acc1es" in str(part) for part in where)
-        close = {"abs_tol": 1e-4, "rel_tol": 0} if percent else {"rel_tol": 1e-6}
-        same = math.isnan(found) if math.isnan(expected) else math.isclose(found, expected, **close)
-        assert same, (where, found, expected)
-    elif isinstance(expected, str):
-        # Losses are kept in single precision, so the third decimal may be rounded the other way.
-        assert LOSS.sub("", found) == LOSS.sub("", expected), where
-        pairs = zip(LOSS.findall(found), LOSS.findall(expected), strict=True)
-        assert all(a == b or abs(float(a) - float(b)) < 0.0011 for a, b in pairs), where
+    elif isinstance(expected, float):
+        assert type(found) is type(expected), (where, found, expected)
+        assert found == expected or (math.isnan(found) and math.isnan(expected)), (
+            where,
+            found,
+            expected,
+        )
     else:
         assert found == expected, where
 
@@ -240,14 +234,11 @@ def check_sequences(ours, official, calls, n_calls=600, seed=5):
         (b, official_error, official_time, official_state),
     ) in enumerate(pairs):
         assert state == official_state, (i, error, official_error)
-        assert math.isclose(time, official_time, rel_tol=1e-6), i
+        assert time == official_time, i
         if official_error is not None:
             assert isinstance(error, type(official_error)), (i, error, official_error)
             continue
         assert error is None, (i, repr(error))
-        if isinstance(b, tuple):
-            check_same(a[:1], b[:1], (i, "accuracy"))
-            a, b = a[1:], b[1:]
         check_same(a, b, (i,))
 
 

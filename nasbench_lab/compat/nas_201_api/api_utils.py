@@ -28,6 +28,11 @@ class ResultsCount(_records.ResultsCount):
         """The mean as a NumPy number."""
         return np.mean(values)
 
+    @staticmethod
+    def total(values: Sequence[Any]) -> Any:
+        """The sum as a NumPy number."""
+        return np.sum(values)
+
 
 class ArchResults(_records.ArchResults):
     """All trials of an architecture with one schedule: a view of the table."""

@@ -17,7 +17,7 @@ from nasbench_lab.compat._api import MetaAPI as NASBenchMetaAPI
 from nasbench_lab.compat._api import remap_dataset_set_names
 from nasbench_lab.compat._errors import NoFileError, ReadOnlyError
 from nasbench_lab.compat._records import ArchResults, ResultsCount
-from nasbench_lab.tables.pickles.reader import CONTAINERS, MEMORY, NUMBERS, PickleReader
+from nasbench_lab.tables.pickles.reader import CONTAINERS, MEMORY, NUMPY_NUMBERS, PickleReader
 
 __all__ = [
     "PICKLE_EXT",
@@ -119,5 +119,5 @@ def pickle_load(file_path: str | os.PathLike[str], ext: str = ".pbz2") -> Any:
     with errors_of(path):
         memory = MEMORY + _PER_BYTE * check_regular(path)
         with bz2.open(path) as stream:
-            allowed = {**NUMBERS, **CONTAINERS}
+            allowed = {**NUMPY_NUMBERS, **CONTAINERS}
             return PickleReader(cast(IO[bytes], stream), allowed, memory=memory).load()

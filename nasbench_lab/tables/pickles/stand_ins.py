@@ -49,6 +49,13 @@ def _scalar(dtype: object, data: object) -> float | int:
     return value
 
 
+def _numpy_scalar(dtype: object, data: object) -> float | int:
+    """The same, but numbers of 64 bits are NumPy's ``float64``."""
+    value = _scalar(dtype, data)
+    assert isinstance(dtype, _Dtype)
+    return np.float64(value) if dtype.format == "<d" else value
+
+
 def _encode(text: object, encoding: object) -> bytes:
     """Stands in for ``_codecs.encode``: how protocol 2 writes bytes."""
     if not isinstance(text, str) or encoding != "latin1":
@@ -157,6 +164,11 @@ NUMBERS: Mapping[tuple[str, str], Any] = {
     ("_codecs", "encode"): _encode,
 }
 """Names of NumPy numbers, which are read as Python numbers."""
+
+NUMPY_NUMBERS: Mapping[tuple[str, str], Any] = {
+    name: _numpy_scalar if stand_in is _scalar else stand_in for name, stand_in in NUMBERS.items()
+}
+"""The same; numbers of 64 bits are read as ``float64``."""
 
 CONTAINERS: Mapping[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _ordered,
