@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from nasbench_lab.compat._columns import Records
-from nasbench_lab.compat._errors import OfficialBehaviourWarning, OfficialKeyError
+from nasbench_lab.compat._errors import (
+    OfficialBehaviourWarning,
+    OfficialKeyError,
+    ReadOnlyError,
+)
 from nasbench_lab.compat._records import ArchResults
 from nasbench_lab.errors import NasbenchLabError, QueryError
 from nasbench_lab.tables.table import Table
@@ -20,8 +24,11 @@ KEPT = 10_000
 """The number of cached answers, of about 3 KB each, which make repeated queries fast."""
 
 
-class _Results(Mapping[int, dict[str, ArchResults]]):
-    """The official ``arch2infos_dict``: results by index, then by schedule."""
+class _Results(MutableMapping[int, dict[str, ArchResults]]):
+    """The official ``arch2infos_dict``: results by index, then by schedule.
+
+    An API forgets an architecture that is deleted here; ``fast_mode`` reads it again.
+    """
 
     def __init__(self, api: Held) -> None:
         self._api = api
@@ -31,6 +38,21 @@ class _Results(Mapping[int, dict[str, ArchResults]]):
         row = api._loaded_rows[index]
         make, records = api._results_class, api._records
         return {hp: make(records, index, row, hp) for hp in api._hps(row)}
+
+    def __setitem__(self, index: int, results: object) -> NoReturn:
+        raise ReadOnlyError(
+            "Results cannot be put into an imported table. Keep them in a dictionary of your own."
+        )
+
+    def __delitem__(self, index: int) -> None:
+        if index not in self:
+            raise OfficialKeyError(f"Architecture {index} is not loaded.")
+        del self._api._loaded_rows[index]
+        self._api._forget()
+
+    def clear(self) -> None:
+        self._api._loaded_rows.clear()
+        self._api._forget()
 
     def __contains__(self, index: object) -> bool:
         return index in self._api._loaded_rows
@@ -73,7 +95,7 @@ class Held:
 
     def __init__(self, table: Table, filename: str | None, verbose: bool) -> None:
         self._records = Records(table)
-        self._loaded_rows: dict[int, int] = self._records.rows
+        self._loaded_rows: dict[int, int] = dict(self._records.rows)
         self._avaliable_hps: set[str] = set(self._records.schedules)
         self.arch2infos_dict = _Results(self)
         self.filename = filename

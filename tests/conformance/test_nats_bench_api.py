@@ -512,6 +512,43 @@ def test_changes_are_refused(both):
         both[0].clear_params(N + 5)
 
 
+def test_results_are_forgotten_as_officially(kind, file, official, directory):
+    for source, fast_mode in ((file, False), (str(directory), True)):
+        ours = quiet(kind, source, fast_mode=fast_mode)
+        theirs = nats_bench.create(source, kind, fast_mode=fast_mode, verbose=False)
+        first, second, third = (0, 3, 5) if fast_mode else sorted(theirs.evaluated_indexes)[:3]
+        calls = [
+            lambda api, i=i: api.get_more_info(i, "cifar10", is_random=False)
+            for i in (first, second, third)
+        ]
+        for call in calls:
+            official.check_call(ours, theirs, call, ())
+        for forget in (
+            lambda results, i=first: list(results.pop(i)),
+            lambda results, i=second: results.__delitem__(i),
+            lambda results, i=second: results.__delitem__(i),
+            lambda results, i=second: results.pop(i, None),
+            lambda results: results.clear(),
+            len,
+        ):
+            official.check_call(ours.arch2infos_dict, theirs.arch2infos_dict, forget, ())
+        assert ours.evaluated_indexes == theirs.evaluated_indexes
+        for call in calls:  # fast_mode reads them again
+            official.check_call(ours, theirs, call, ())
+        assert list(ours.arch2infos_dict) == sorted(theirs.arch2infos_dict)
+    with pytest.raises(ReadOnlyError, match="imported table"):
+        ours.arch2infos_dict[0] = {}
+
+
+def test_default_directory(kind, official, monkeypatch, tmp_path):
+    base = {"tss": "NATS-tss-v1_0-3ffb9", "sss": "NATS-sss-v1_0-50262"}[kind]
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
+    write_directory(tmp_path / f"{base}-simple", official.content(nats_bench, kind, 4, absent=0))
+    theirs = nats_bench.create(None, kind, fast_mode=True, verbose=False)
+    assert repr(quiet(kind, None, fast_mode=True)) == repr(theirs)
+
+
 def test_pickled_api(both):
     index = sorted(both[1].evaluated_indexes)[0]
     both[0].get_more_info(index, "cifar10-valid")

@@ -112,7 +112,8 @@ class NATSBench(MetaAPI):
                 f"There is neither a table {self._table_name!r} nor {home / name}. Import the "
                 f"official file once, or give its path."
             )
-        return self._open(home / name, fast_mode, verbose)
+        opened = self._open(home / name, fast_mode, verbose)
+        return opened._replace(filename=None) if fast_mode else opened  # as officially
 
     def __repr__(self) -> str:
         return (
