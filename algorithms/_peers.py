@@ -204,7 +204,10 @@ class Peer(SearchAlgorithm):
             random.Random(self._seed).getstate(),
             np.random.RandomState(self._seed).get_state(),
         )
+        before = set(vars(self))
         self.optimiser: Any = self._called("begin", (self._seed,))
+        # What may not pickle, and is made anew.
+        self._of_package = set(vars(self)) - before
 
     @contextmanager
     def _own_generators(self) -> Iterator[None]:
@@ -220,7 +223,7 @@ class Peer(SearchAlgorithm):
             np.random.set_state(before[1])  # noqa: NPY002 (as above)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key != "optimiser"}
+        return {key: value for key, value in vars(self).items() if key not in self._of_package}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
