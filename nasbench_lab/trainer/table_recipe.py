@@ -21,7 +21,7 @@ from pydantic import (
 
 from nasbench_lab.errors import RecipeError, UnknownNameError, text_of
 from nasbench_lab.files import nearest_file, read_text
-from nasbench_lab.spaces import ChainSpace, SearchSpace, get_space
+from nasbench_lab.spaces import ChainSpace, DARTSSpace, SearchSpace, get_space
 from nasbench_lab.tables.proxies import PROXIES
 from nasbench_lab.tables.rows import LARGEST_DENSE
 from nasbench_lab.trainer.measurements import METRICS
@@ -37,17 +37,18 @@ class TableRecipe(BaseModel):
     Attributes:
         name: The table's name.
         version: The table's version; raise it when its values change.
-        space: ``nb201``, ``nats-sss``, ``chain`` or ``chain-signals``.
+        space: ``nb201``, ``nats-sss``, ``chain``, ``chain-signals`` or ``darts``.
         seeds: The seeds of the trials.
-        architectures: How many random architectures are trained; all if unset. Chains are too many
-            for that.
+        architectures: How many random architectures are trained; all if unset. Chains and
+            genotypes are too many for that.
         description: A description in words.
         citation: BibTeX.
         licence: SPDX identifier.
         metrics: What is measured besides accuracies, losses, sizes and times, of ``METRICS``. Those of
             classifiers are measured of validation and test data after each epoch; latency, memory
             and energy of one network after the other, when nothing else should run.
-        proxies: The zero-cost proxies that the networks are scored by, of ``PROXIES``; none of chains.
+        proxies: The zero-cost proxies that the networks are scored by, of ``PROXIES``; none of chains
+            and of ``darts``.
         training: The recipe of each network's training; chains decide some of its settings.
     """
 
@@ -55,7 +56,7 @@ class TableRecipe(BaseModel):
 
     name: str = Field(pattern=r"^\w[\w.+-]*(/\w[\w.+-]*)?$")
     version: str = "1"
-    space: Literal["nb201", "nats-sss", "chain", "chain-signals"]
+    space: Literal["nb201", "nats-sss", "chain", "chain-signals", "darts"]
     seeds: tuple[int, ...] = Field(min_length=1)
     architectures: int | None = Field(None, ge=1)
     description: str = ""
@@ -91,7 +92,7 @@ class TableRecipe(BaseModel):
 
     @model_validator(mode="after")
     def _fits_the_space(self) -> TableRecipe:
-        if isinstance(space := get_space(self.space), ChainSpace):
+        if isinstance(space := get_space(self.space), ChainSpace | DARTSSpace):
             if self.architectures is None:
                 raise ValueError(
                     f"{self.space} has {space.size:,} architectures; say how many of them are trained: "

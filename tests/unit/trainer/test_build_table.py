@@ -298,7 +298,7 @@ def test_no_processes(recipe, tmp_path):
     [
         ("epochs = 2", "epochs = 0", r"training.epochs.*greater than or equal to 1.*got 0"),
         ("epochs = 2", "epoch = 2", r"training.epoch: Extra inputs"),
-        ('space = "nb201"', 'space = "nb202"', "'nb201', 'nats-sss', 'chain' or .*got 'nb202'"),
+        ('space = "nb201"', 'space = "nb202"', r"'nb201', .* or 'darts' \(got 'nb202'\)"),
         ("seeds = [4, 7]", "seeds = []", "seeds"),
         ('name = "mine/few"', 'name = "../few"', "name"),
         ("[training]", "[training", "cannot be read as a recipe"),
@@ -363,13 +363,15 @@ def test_a_sample_of_chains(tmp_path, recipe, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("space", "change", "words"),
     [
-        (("architectures = 3", ""), "262,020,096 architectures; say how many"),
-        (("licence", 'proxies = ["snip"]\nlicence'), "no zero-cost proxies of chain"),
+        ("chain", ("architectures = 3", ""), "262,020,096 architectures; say how many"),
+        ("chain", ("licence", 'proxies = ["snip"]\nlicence'), "no zero-cost proxies of chain"),
+        ("darts", ("architectures = 3", ""), "darts has 1,0.* architectures; say how many"),
+        ("darts", ("licence", 'proxies = ["snip"]\nlicence'), "no zero-cost proxies of darts"),
     ],
 )
-def test_recipes_of_chains_with_mistakes(recipe, change, words):
-    recipe.write_text(RECIPE.replace('"nb201"', '"chain"').replace(*change))
+def test_recipes_of_large_spaces_with_mistakes(recipe, space, change, words):
+    recipe.write_text(RECIPE.replace('"nb201"', f'"{space}"').replace(*change))
     with pytest.raises(RecipeError, match=words):
         read_recipe(recipe)
