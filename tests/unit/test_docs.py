@@ -69,9 +69,19 @@ ELSEWHERE = {
 """What no test has: such a command is only read."""
 
 LONG = {
-    *("analyze", "explain", "grade", "predict", "proxies", "search", "supernet", "transfer"),
+    *(
+        "analyze",
+        "explain",
+        "fit-surrogate",
+        "grade",
+        "predict",
+        "proxies",
+        "search",
+        "supernet",
+        "transfer",
+    ),
     *("validate", "--train", "gdas", "rgpe", "zero_cost_search(pool_size=200)"),
-    *("optuna(sampler=tpe)", "pymoo(algorithm=ga)"),
+    *("my_surrogate.py:SURROGATE", "optuna(sampler=tpe)", "pymoo(algorithm=ga)"),
 }
 """Commands and algorithms that take more than a second or two in their short form."""
 
