@@ -45,7 +45,9 @@ def anytime_data(
     for name in [metric] if isinstance(metric, str) else metric:
         frame = stats.curve_frame(result, name, axis, statistic)
         frames.append(described(frame, metric=name, axis=axis))
-    return pd.concat(frames, ignore_index=True)
+    # Where a metric has no value, such as the test value of what is not trained in full, its frame is
+    # empty, and would take the others' numbers for objects.
+    return pd.concat([one for one in frames if len(one)] or frames[:1], ignore_index=True)
 
 
 def anytime_figure(

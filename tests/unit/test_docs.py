@@ -105,7 +105,7 @@ OPTIONS = {
     "transfer": "--algorithm random_search --algorithm gp_bo --budget 12 --seeds 2",
     "grade": "--budget 10 --seeds 2",
     "validate": "--top 1",
-    "predict": "--predictor linear --size 20 --seeds 2",
+    "predict": "--predictor ridge --size 20 --seeds 2",
     "supernet": "--algorithm random_search_ws --seeds 1 --architectures 20",
     "remove": "--yes",
 }

@@ -515,3 +515,15 @@ def test_curves_of_many_algorithms_have_no_bands(make_table):
         title = " ".join(panel.get_title(loc="left").split())
         said = "mean and 95 % bootstrap interval" if n == 7 else "mean (no bands for 8 algorithms)"
         assert f", {said}, " in title
+
+
+def test_a_metric_without_values_leaves_the_others_as_they_are(make_table):
+    test = np.full((11, 2, 3), 50.0)
+    test[9] = np.nan
+    lacks = make_table("toy/lacks-test", test=test)
+    result = compare([Best], TableBenchmark(lacks), budget=5, seeds=2, n_jobs=1)
+    both = ["valid_regret", "test_regret"]
+    data = anytime_data(result, both)
+    assert set(data["metric"]) == {"valid_regret"}
+    assert data["point"].dtype == data["centre"].dtype == np.float64
+    assert len(anytime_figure(result, both).axes) == 2
