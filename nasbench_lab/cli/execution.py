@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import typer
 
-from nasbench_lab.cli.console import console, continued_when_repeated, errors, progress
+from nasbench_lab.cli.console import console, errors, progress
 from nasbench_lab.cli.results import show
 from nasbench_lab.clock import counts_seconds
 from nasbench_lab.errors import (
@@ -93,17 +93,12 @@ def execute(
     from nasbench_lab.results.manifest import has_manifest
     from nasbench_lab.results.result import Result
     from nasbench_lab.running.comparison import run_experiment
-    from nasbench_lab.running.training_cost import training_costs
 
     if shown.reference is not None and shown.reference not in experiment.labels:
         raise UnknownNameError("algorithm of this comparison", shown.reference, experiment.labels)
     for benchmark in experiment.benchmarks:
         for warning in scarcity(benchmark.opened_table) if benchmark.program is None else ():
             _say(f"Warning: {benchmark.name}: {warning}")
-    with algorithms_at_work(), continued_when_repeated():
-        costs = training_costs(experiment)
-    for cost in costs:
-        _say(f"Warning: {cost}")
     folder = output or find_unfinished(RESULTS, experiment)
     finished: set[Cell] = set()
     if folder is not None and has_manifest(folder):
@@ -128,6 +123,7 @@ def execute(
                 progress=advance,
                 time_limit=handling.time_limit,
                 keep_going=handling.keep_going,
+                tell_cost=lambda cost: _say(f"Warning: {cost}"),
             )
     except KeyboardInterrupt:
         interrupted = True

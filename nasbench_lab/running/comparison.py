@@ -31,7 +31,7 @@ from nasbench_lab.results.notes import notes_on_algorithms
 from nasbench_lab.results.parts import Run, shard_name, write_shard
 from nasbench_lab.results.result import Result
 from nasbench_lab.running.tasks import Task, tasks_of
-from nasbench_lab.running.training_cost import warn_of_costs
+from nasbench_lab.running.training_cost import TrainingCost, logged, training_costs
 from nasbench_lab.running.warm_start import DEFAULT_USE, AnyHistory, start_of
 from nasbench_lab.workers import Workers
 
@@ -108,7 +108,6 @@ def compare(
         warm_start=start_of(history, use),
         time_limit=time_limit,
     )
-    warn_of_costs(experiment)
     result = run_experiment(
         experiment,
         n_jobs=n_jobs,
@@ -145,8 +144,11 @@ def run_experiment(
     progress: Callable[[int, int, str], None] | None = None,
     time_limit: float | None = None,
     keep_going: bool = False,
+    tell_cost: Callable[[TrainingCost], None] = logged,
 ) -> Result:
     """Runs an experiment, or what a folder lacks of it; arguments as for ``compare``.
+
+    ``tell_cost`` is called, before anything is run, with what each benchmark that trains costs at most.
 
     Raises:
         NasbenchLabError: Of the kind that fits; see ``nasbench_lab.errors``.
@@ -181,6 +183,8 @@ def run_experiment(
             place = identity(folder / "runs")
         # Workers of a cluster may have another folder of that name.
         shared = folder.absolute() if folder is not None and executor == "processes" else None
+        for cost in training_costs(experiment, runs):
+            tell_cost(cost)
         # What is left after a round: of parts that took long, and of those that another process has
         # begun, which may have been killed meanwhile.
         while tasks := tasks_of(experiment, runs, shared, time_limit, keep_going):

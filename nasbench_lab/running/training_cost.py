@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+import sys
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nasbench_lab.clock import counts_seconds
-from nasbench_lab.errors import NasbenchLabError
 from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from nasbench_lab.budget import Budget
-    from nasbench_lab.experiment.experiment import Experiment
+    from nasbench_lab.experiment.experiment import Cell, Experiment
+    from nasbench_lab.experiment.settings import BenchmarkSetting
     from nasbench_lab.trainer.benchmark import TrainingBenchmark
 
 SAMPLE = 3
@@ -63,18 +65,23 @@ def in_words(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def training_costs(experiment: Experiment) -> list[TrainingCost]:
-    """What each benchmark of a comparison that trains costs at most."""
-    runs = len(experiment.labels) * len(experiment.seeds)
-    return [training_cost(one, experiment.budget, runs) for one in _that_train(experiment)]
+def training_costs(experiment: Experiment, finished: Collection[Cell] = ()) -> list[TrainingCost]:
+    """What each benchmark that trains costs at most, in the runs that are not finished."""
+    left = Counter(cell[0] for cell in experiment.cells if cell not in finished)
+    return [
+        training_cost(benchmark, experiment.budget, left[setting.name])
+        for setting in experiment.benchmarks
+        if left[setting.name] and (benchmark := _that_trains(setting)) is not None
+    ]
 
 
-def _that_train(experiment: Experiment) -> Iterator[TrainingBenchmark]:
-    for setting in experiment.benchmarks:
-        if setting.program is not None:
-            benchmark: Any = setting.taken.benchmark
-            if hasattr(benchmark, "training"):  # without importing PyTorch
-                yield benchmark
+def _that_trains(setting: BenchmarkSetting) -> TrainingBenchmark | None:
+    """The benchmark, if it trains; PyTorch is not imported to see that."""
+    if setting.program is None:
+        return None
+    home = sys.modules.get("nasbench_lab.trainer.benchmark")
+    benchmark: Any = setting.taken.benchmark
+    return benchmark if home and isinstance(benchmark, home.TrainingBenchmark) else None
 
 
 def training_cost(benchmark: TrainingBenchmark, budget: Budget, runs: int) -> TrainingCost:
@@ -108,13 +115,12 @@ def _epoch_s(benchmark: TrainingBenchmark) -> float:
     for _ in range(SAMPLE):
         try:
             training = benchmark.training(benchmark.space.sample(rng), 1)
-        except NasbenchLabError:  # a network that cannot be trained fails in the comparison too
+        except Exception:  # what others have written; in the comparison it is told
             continue
         seconds.append(sum(map(sum, training.seconds.values())) / training.epochs)
     return float(np.mean(seconds)) if seconds else math.nan
 
 
-def warn_of_costs(experiment: Experiment) -> None:
-    """Logs what the benchmarks of a comparison that train cost at most."""
-    for cost in training_costs(experiment):
-        logging.getLogger("nasbench_lab").warning("%s", cost)
+def logged(cost: TrainingCost) -> None:
+    """Logs a cost as a warning."""
+    logging.getLogger("nasbench_lab").warning("%s", cost)

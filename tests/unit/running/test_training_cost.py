@@ -20,6 +20,7 @@ from nasbench_lab.running.training_cost import (
     training_costs,
 )
 from nasbench_lab.spaces import ChainSpace
+from nasbench_lab.testing import SyntheticBenchmark
 from nasbench_lab.trainer.benchmark import TrainingBenchmark
 
 pytestmark = pytest.mark.long
@@ -98,8 +99,11 @@ def test_in_words():
     )
 
 
-def test_tables_cost_nothing():
-    experiment = Experiment.of(["random_search"], "nas-bench-graph/cora", budget=5, seeds=1)
+def test_what_does_not_train_costs_nothing():
+    own = SyntheticBenchmark(SPACE)
+    own.training = True
+    benchmarks = ["nas-bench-graph/cora", own]
+    experiment = Experiment.of(["random_search"], benchmarks, budget=5, seeds=1)
     assert training_costs(experiment) == []
 
 
@@ -121,4 +125,11 @@ def test_a_comparison_says_it_and_shares_its_trainings(make, caplog, tmp_path):
     rng = np.random.default_rng(0)
     measured = {SPACE.canonical(SPACE.sample(rng)) for _ in range(SAMPLE)}
     assert len(list(benchmark.folder.glob("*.json"))) == len(evaluated | measured)
+    # What is finished is not counted again.
+    with caplog.at_level(logging.WARNING, "nasbench_lab"):
+        compare(["random_search"], benchmark, budget=3, seeds=3, n_jobs=1, folder=tmp_path / "r")
+    assert "at most 3 trainings" in caplog.records[-1].message
+    told = len(caplog.records)
+    compare(["random_search"], benchmark, budget=3, seeds=3, n_jobs=1, folder=tmp_path / "r")
+    assert len(caplog.records) == told
     assert Result.open(tmp_path / "r").benchmarks == ["training narrow on digits"]
