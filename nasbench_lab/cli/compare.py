@@ -115,7 +115,7 @@ def compare(
         typer.Option(
             metavar="COLUMN",
             help="What searches see; may be repeated, for several objectives. What the table says "
-            "if unset.",
+            "if unset, or of what is trained the validation accuracy.",
         ),
     ] = None,
     constraint: Annotated[
@@ -202,10 +202,9 @@ def compare(
             "--data, --build, --epochs, --trials, --device and --data-folder say how architectures are "
             "trained. Name their space too: --train chain."
         )
-    if train and (objective or constraint or missing is not None):
+    if train and missing is not None:
         raise ExperimentError(
-            "--objective, --constraint and --missing are about tables; --train searches on the "
-            "validation accuracy."
+            "--missing is about tables: what is trained lacks no architecture. Leave it out."
         )
     for name in benchmark or ([] if train else [DEFAULT_BENCHMARK]):
         if is_in_file(name):
@@ -228,7 +227,13 @@ def compare(
     trained = {}
     for options in [TrainingOptions(space, *given) for space in train or []]:
         with algorithms_at_work():
-            setting = BenchmarkSetting.of(options.benchmark(device, clock=clock or "evaluations"))
+            trains = options.benchmark(
+                device,
+                clock=clock or "evaluations",
+                objective=objective or None,
+                constraints=constraint or (),
+            )
+            setting = BenchmarkSetting.of(trains)
         settings.append(setting)
         trained[setting.name] = options
     shown = Shown(metric, axis, statistic, reference, as_json)

@@ -18,7 +18,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nasbench_lab.errors import TrainingError
-from nasbench_lab.mistakes import told
 from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.trainer.built import built_network, is_built, size
 from nasbench_lab.trainer.datasets import ImageData
@@ -244,7 +243,7 @@ class EnergyMeter:
         except Exception as error:  # whatever comes of a machine without counters
             raise TrainingError(
                 f"Energy is not measured: this machine does not tell what {device} takes "
-                f"({told(error)}). NVML tells it of NVIDIA's GPUs, and RAPL of processors, where "
+                f"({error}). NVML tells it of NVIDIA's GPUs, and RAPL of processors, where "
                 f"/sys/class/powercap can be read."
             ) from error
 

@@ -272,13 +272,25 @@ def test_real_training_is_compared_and_its_cost_told_before(lab, signals):
     assert told.code == 0, told.err
 
 
+def test_real_training_is_compared_by_several_objectives(lab, signals):
+    told = lab(
+        *("compare", "--train", "chain-signals", "-a", "nsga2(population_size=2)"),
+        *("--objective", "valid_macro_f1", "--objective", "parameters"),
+        *("--constraint", "parameters<=0.1", "--budget", 4, "--seeds", 1, *signals, "--json"),
+    )
+    assert told.code == 0, told.err
+    (run,) = Result.open("r").runs
+    assert [one.name for one in run.trace.objectives] == ["valid_macro_f1", "parameters"]
+    np.testing.assert_array_equal(run.trace.violation == 0, run.trace.values[:, 1] <= 0.1)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (("--data", "digits2"), "Name their space too: --train chain."),
         (("--trials", 2), "Name their space too: --train chain."),
         (("--train", "chains"), "Unknown space 'chains'. Did you mean 'chain'?"),
-        (("--train", "chain", "--missing", "fail"), "--missing are about tables"),
+        (("--train", "chain", "--missing", "fail"), "--missing is about tables"),
     ],
 )
 def test_options_that_do_not_go_together(lab, options, words):
