@@ -134,7 +134,8 @@ class StudentProcess:
         if "error" in answer:
             said = short(str(answer["error"]), 2000)
             if self.timed_out:
-                said = f"{self._too_long} ({said.rpartition(' (')[2]}"
+                place = said.rpartition(" (")[2] if said.endswith(")") else ""
+                said = f"{self._too_long} ({place}" if place else self._too_long
             self.over = said if answer.get("over") else None
             raise AlgorithmError(said)
         return answer.get("value")
