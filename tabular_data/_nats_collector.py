@@ -19,10 +19,13 @@ from nasbench_lab.files import folder_errors
 from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
-from tabular_data._nats_records import KEYS, MOST_SEEDS, SERIES, Floats, Layout, Packed
+from tabular_data._nats_records import MOST_SEEDS, SERIES, Floats, Layout, Packed, trained_on
 
 _LARGEST = 1 << 28
 """The most bytes of a column; those of the official files have 75 million."""
+
+_MOST_DATASETS = 16
+"""The most data sets of a file; the official files have four."""
 
 
 class _Group:
@@ -152,6 +155,10 @@ class Collector:
             start = i = 0
             for key, seeds in packing.seeds.items():
                 if key not in self.datasets:
+                    if len(self.datasets) == _MOST_DATASETS:
+                        raise TableFileError(
+                            f"expected at most {_MOST_DATASETS} data sets; {key!r} is one more"
+                        )
                     self.datasets.append(key)
                 if key not in groups:
                     groups[key] = _Group(Path(self._work.name) / f"{name}-{key}")
@@ -271,7 +278,7 @@ class _GroupValues:
 
     def columns(self, key: str, schedule: str) -> dict[Column, Any]:
         """The columns and the functions that give their values."""
-        trained = KEYS[key]
+        trained = trained_on(key)
         shared: dict[str, Any] = {
             "dataset": trained.dataset,
             "trained_on": trained.part,

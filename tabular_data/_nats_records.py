@@ -56,6 +56,11 @@ KEYS = {
 ``x-valid`` and ``x-test``, so ``ori-test`` holds both."""
 
 
+def trained_on(key: str) -> TrainedOn:
+    """The data set and part of it behind a key; others than the official ones are taken whole."""
+    return KEYS.get(key) or TrainedOn(key, "train", _HALVES)
+
+
 class Layout(NamedTuple):
     """How a record writes a training, apart from its values."""
 
@@ -133,8 +138,11 @@ def _length(result: Any) -> int:
 
 
 def _key(key: object) -> str:
-    if not isinstance(key, str) or key not in KEYS:
-        raise TableFileError(f"expected results of {', '.join(KEYS)} but got {reprlib.repr(key)}")
+    # Others than the official ones are of such files as NAS-Bench-360's.
+    if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}", key):
+        raise TableFileError(
+            f"expected results of a data set such as {', '.join(KEYS)} but got {reprlib.repr(key)}"
+        )
     return key
 
 

@@ -678,3 +678,34 @@ def test_only_what_a_file_lists_as_evaluated_counts(kind, official):
         assert found[0][0] == found[1][0]
         assert found[0][1] == pytest.approx(found[1][1], abs=1e-4)
         assert ours.statistics(dataset, 12) == theirs.statistics(dataset, 12)
+
+
+def test_other_data_sets_are_answered(official):
+    """Files of others, such as those of NAS-Bench-360, have data sets of their own."""
+
+    def other(dataset):
+        return "darcyflow" if dataset == "cifar100" else dataset
+
+    data = official.content(nats_bench, "tss", 12, absent=0, seed=6, tidy=True)
+    for infos in data["arch2infos"].values():
+        for info in infos.values():
+            for name in ("dataset_seed", "all_results"):
+                info[name] = {
+                    other(key) if isinstance(key, str) else (other(key[0]), key[1]): value
+                    for key, value in info[name].items()
+                }
+            for (dataset, _), result in info["all_results"].items():
+                result["name"] = dataset
+    ours, theirs = quiet("tss", data), nats_bench.create(data, "tss", verbose=False)
+    for index in range(12):
+        for hp in ("12", "200"):
+            for dataset in ("darcyflow", "cifar10", "cifar100"):
+                for call in (
+                    lambda api, a=(index, dataset, None, hp, False): api.get_more_info(*a),
+                    lambda api, a=(index, dataset, 3, hp, 777): api.get_more_info(*a),
+                    lambda api, a=(index, dataset, hp): api.get_cost_info(*a),
+                    lambda api, a=(index, dataset, hp): list(api.query_by_index(*a)),
+                    lambda api, a=(dataset, hp): api.statistics(*a),
+                    lambda api, a=(dataset, "x-valid"), hp=hp: api.find_best(*a, hp=hp),
+                ):
+                    official.check_call(ours, theirs, call, (index, dataset, hp))

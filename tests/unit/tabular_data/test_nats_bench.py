@@ -507,10 +507,10 @@ SPOILT = {
     "an index that is text": (spoil(("12", "arch_index"), "0"), "expected index and string"),
     "a data set that is unknown": (
         lambda r: (
-            r["12"]["all_results"].update({("svhn", 1): r["12"]["all_results"]["cifar10", 111]}),
-            r["12"]["dataset_seed"].update(svhn=[1]),
+            r["12"]["all_results"].update({("sv/hn", 1): r["12"]["all_results"]["cifar10", 111]}),
+            r["12"]["dataset_seed"].update({"sv/hn": [1]}),
         ),
-        "expected results of cifar10-valid, .*'svhn'",
+        "expected results of a data set such as cifar10-valid, .*'sv/hn'",
     ),
     "seeds without results": (spoil(("12", "dataset_seed", "cifar10"), [111, 5]), "its seeds are"),
     "results without seeds": (spoil(("12", "dataset_seed", "cifar10"), []), "its seeds are"),
