@@ -28,3 +28,18 @@ def short(**changes):
         "flip": 0.0,
     }
     return Recipe(**{**settings, **changes})
+
+
+def trainings_done(monkeypatch, module):
+    """The first and last epoch of each training that a module really does from now on."""
+    done = []
+
+    def counting(*arguments, **options):
+        seen = []
+        result = train(*arguments, **{**options, "progress": lambda d, _: seen.append(d)})
+        done.append((seen[0], seen[-1]))
+        return result
+
+    train = module.train
+    monkeypatch.setattr(module, "train", counting)
+    return done

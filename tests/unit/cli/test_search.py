@@ -10,9 +10,11 @@ import pytest
 pytest.importorskip("torch", reason="training needs PyTorch")
 
 from nasbench_lab import load_model
+from nasbench_lab.cli import search as search_command
 from nasbench_lab.cli.watching import Watcher
 from nasbench_lab.errors import UnsafeFileError
 from nasbench_lab.results.result import Result
+from nasbench_lab.running.search import run
 from nasbench_lab.spaces import get_space
 from nasbench_lab.trainer import data
 
@@ -206,6 +208,14 @@ def test_several_objectives_and_constraints(lab, mine):
     (run,) = Result.open("r").runs
     assert [one.name for one in run.trace.objectives] == ["valid_macro_f1", "peak_memory"]
     np.testing.assert_array_equal(run.trace.violation > 0, run.trace.architecture[:, 0] == 1)
+
+
+def test_a_search_that_finds_no_allowed_network_says_so(lab, mine, monkeypatch):
+    def simulated(algorithm, benchmark, budget, *_):
+        Path("r").mkdir()
+        return run(algorithm, benchmark, budget), Path("r")
+
+    monkeypatch.setattr(search_command, "search_watched", simulated)
     told = lab(
         "search", *mine, "--epochs", "1", "--budget", "2", "--constraint", "parameters<=1e-9"
     )

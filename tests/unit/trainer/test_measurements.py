@@ -14,7 +14,7 @@ from nasbench_lab.testing import check_benchmark
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 from energy_counter import Counter
-from small_data import short, small_digits
+from small_data import short, small_digits, trainings_done
 
 from nasbench_lab.trainer import benchmark as module
 from nasbench_lab.trainer import hardware
@@ -41,18 +41,7 @@ def make(tmp_path):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The epochs of each training that is really done."""
-    done = []
-
-    def counting(*arguments, **options):
-        seen = []
-        result = train(*arguments, **{**options, "progress": lambda d, _: seen.append(d)})
-        done.append((seen[0], seen[-1]))
-        return result
-
-    train = module.train
-    monkeypatch.setattr(module, "train", counting)
-    return done
+    return trainings_done(monkeypatch, module)
 
 
 def test_the_contract_with_several_objectives_and_constraints(make):
@@ -267,18 +256,25 @@ def test_a_search_for_several_objectives_finds_a_front(make):
         assert all(kept[position] for position in incumbents)
 
 
-def test_a_live_search_in_phases_is_the_simulated_one(make):
+def in_phases(make, **options):
     phases = (
         lab.Phase(0.5, epoch=1, weights=(1.0, 0.0)),
         lab.Phase(epoch=2, weights=(1.0, -1000.0)),
     )
     benchmark = make(short(epochs=2), objective=BOTH, constraints="parameters<=0.006")
     budget = lab.Budget(evaluations=6, phases=phases)
-    name = "regularized_evolution(population_size=3)"
-    simulated = lab.run(name, benchmark, budget)
-    assert simulated.epoch.tolist() == [1, 1, 1, 2, 2, 2]
-    live = lab.run(name, benchmark, budget, executor="processes")
+    return lab.run("regularized_evolution(population_size=3)", benchmark, budget, **options)
+
+
+def test_evaluation_in_phases(make):
+    assert in_phases(make).epoch.tolist() == [1, 1, 1, 2, 2, 2]
+    budget = lab.Budget(6, phases=(lab.Phase(epoch=3),))
+    with pytest.raises(BudgetError, match="cannot evaluate after 3 epochs"):
+        lab.run("random_search", make(short(epochs=2)), budget)
+
+
+@pytest.mark.slow  # the short forms are the test above, and that of the command search
+def test_a_live_search_in_phases_is_the_simulated_one(make):
+    simulated, live = in_phases(make), in_phases(make, executor="processes")
     for column in ("architecture", "values", "epoch", "violation", "row", "status"):
         np.testing.assert_array_equal(getattr(live, column), getattr(simulated, column))
-    with pytest.raises(BudgetError, match="cannot evaluate after 3 epochs"):
-        lab.run("random_search", benchmark, lab.Budget(6, phases=(lab.Phase(epoch=3),)))

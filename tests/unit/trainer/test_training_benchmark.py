@@ -18,7 +18,7 @@ from nasbench_lab.tables.table import Table
 from nasbench_lab.testing import SyntheticBenchmark, check_benchmark
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
-from small_data import short, small_digits
+from small_data import short, small_digits, trainings_done
 
 from nasbench_lab.trainer import benchmark as module
 from nasbench_lab.trainer.benchmark import TrainingBenchmark
@@ -41,18 +41,7 @@ def make(tmp_path):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The epochs of each training that is really done."""
-    done = []
-
-    def counting(*arguments, **options):
-        seen = []
-        result = train(*arguments, **{**options, "progress": lambda d, _: seen.append(d)})
-        done.append((seen[0], seen[-1]))
-        return result
-
-    train = module.train
-    monkeypatch.setattr(module, "train", counting)
-    return done
+    return trainings_done(monkeypatch, module)
 
 
 def test_contract(make):
