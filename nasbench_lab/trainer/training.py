@@ -454,10 +454,8 @@ class _Run:
         state = read_checkpoint(path, self.key, "architecture, recipe, data, seeds")
         if state is None:
             return
-        lacks = (self.needs_metrics and "metrics" not in state) or (
-            self.joules is not None and state.get("energy") is None
-        )
-        if lacks:
+        lacks_energy = self.joules is not None and state.get("energy") is None
+        if lacks_energy or (self.needs_metrics and "metrics" not in state):
             return
         self.energy = state.get("energy")
         metrics = state.get("metrics")
