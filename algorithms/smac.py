@@ -178,7 +178,7 @@ def _no_target(config: Any, seed: int = 0, budget: float = 0.0) -> float:
     raise NotImplementedError
 
 
-SMAC.citation = """@article{lindauer2022smac3,
+SMAC.citation = """@article{lindauer2022smac,
   title = {{SMAC3}: A Versatile {Bayesian} Optimization Package for Hyperparameter Optimization},
   author = {Lindauer, Marius and Eggensperger, Katharina and Feurer, Matthias and
             Biedenkapp, Andr{\\'e} and Deng, Difan and Benjamins, Carolin and Ruhkopf, Tim and
