@@ -198,7 +198,11 @@ def objective_values(benchmark: TableBenchmark) -> Floats:
     values[~benchmark.feasible] = np.nan
     if np.isnan(values).any(axis=1).all():
         names = ", ".join(objective.name for objective in benchmark.objectives)
-        raise QueryError(f"No allowed entry of {benchmark.name!r} has values of all of {names}.")
+        bounds = "".join(f" keeps to {constraint} and" for constraint in benchmark.constraints)
+        raise QueryError(
+            f"No entry of {benchmark.name!r}{bounds} has values of all of {names}, so there is no "
+            f"Pareto front to compare with. Loosen the constraints, or evaluate more architectures."
+        )
     return values
 
 

@@ -284,6 +284,18 @@ def test_real_training_is_compared_by_several_objectives(lab, signals):
     np.testing.assert_array_equal(run.trace.violation == 0, run.trace.values[:, 1] <= 0.1)
 
 
+def test_objectives_of_which_no_trained_network_keeps_to_the_constraint(lab, signals):
+    told = lab(
+        *("compare", "--train", "chain-signals", "-a", "nsga2(population_size=2)"),
+        *("--objective", "valid_accuracy", "--objective", "parameters"),
+        *("--constraint", "parameters<=1e-9", "--budget", 2, "--seeds", 1, *signals),
+    )
+    assert told.code == 1
+    assert "keeps to parameters<=1e-09 and has values of all of" in " ".join(told.err.split())
+    (run,) = Result.open("r").runs  # it is kept
+    assert (run.trace.violation > 0).all()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
