@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_lab.report import page_environment, policy, style
+from nasbench_lab.words import counted
 
 if TYPE_CHECKING:
     from nasbench_lab.classroom.grades import Grades, Line
@@ -24,6 +25,8 @@ def render(grades: Grades) -> str:
         .render(
             style=sheet,
             policy=policy(sheet),
+            title=f"Leaderboard of {counted(len(grades.students), 'student')}",
+            kind="grade",
             grades=grades,
             metric=grades.metric.replace("_", " "),
             tables=[{"name": name, "rows": _rows(grades, name)} for name in grades.tables],

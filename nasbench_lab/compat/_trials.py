@@ -8,7 +8,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from nasbench_lab.compat._errors import OfficialKeyError
 from nasbench_lab.compat._held import DATASETS, KEPT, Held
-from nasbench_lab.compat._records import ArchResults, Info
+from nasbench_lab.compat._records import ArchResults
+from nasbench_lab.compat._results_count import Info
 from nasbench_lab.errors import QueryError
 
 _choice = random.choice

@@ -125,11 +125,11 @@ def _environment() -> Environment:
 
 
 def page_environment(folder: Path) -> Environment:
-    """What fills the templates of a folder; whatever is put into one is escaped."""
+    """What fills the templates of a folder and the report's; whatever is put into one is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, _HERE]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -30,6 +30,17 @@ def short(**changes):
     return Recipe(**{**settings, **changes})
 
 
+def maker(folder):
+    """Makes benchmarks that train on the small data on the CPU, and keep trainings in a folder."""
+    from nasbench_lab.trainer.benchmark import TrainingBenchmark  # which needs PyTorch
+
+    def make(recipe=None, **options):
+        options = {"data": small_digits(), "device": "cpu", "folder": folder, **options}
+        return TrainingBenchmark("nb201", recipe or short(), **options)
+
+    return make
+
+
 def trainings_done(monkeypatch, module):
     """The first and last epoch of each training that a module really does from now on."""
     done = []

@@ -13,7 +13,7 @@ from nasbench_lab.compat._api import MetaAPI, printer, refuse_reload
 from nasbench_lab.compat._cells import CellStrings
 from nasbench_lab.compat._errors import OfficialAssertionError
 from nasbench_lab.compat._held import BySchedule
-from nasbench_lab.compat._records import Info
+from nasbench_lab.compat._results_count import Info
 from nasbench_lab.compat._sources import KEYS, Opened, Source
 from nasbench_lab.compat.nas_201_api.api_utils import ArchResults
 from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError

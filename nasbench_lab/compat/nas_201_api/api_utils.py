@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from nasbench_lab.compat import _records
+from nasbench_lab.compat import _records, _results_count
 from nasbench_lab.compat._api import MetaAPI as NASBenchMetaAPI
 from nasbench_lab.compat._api import remap_dataset_set_names
 from nasbench_lab.compat._errors import OfficialAssertionError, OfficialKeyError, ReadOnlyError
@@ -15,7 +15,7 @@ from nasbench_lab.compat._errors import OfficialAssertionError, OfficialKeyError
 __all__ = ["ArchResults", "NASBenchMetaAPI", "ResultsCount", "remap_dataset_set_names"]
 
 
-class ResultsCount(_records.ResultsCount):
+class ResultsCount(_results_count.ResultsCount):
     """One trial: the training of an architecture with one seed. Means are NumPy numbers."""
 
     __slots__ = ()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nasbench_lab.compat._records import ArchResults, ResultsCount
+from nasbench_lab.compat._records import ArchResults
+from nasbench_lab.compat._results_count import ResultsCount
 from nasbench_lab.compat._sources import Source
 from nasbench_lab.compat.nats_bench.api_size import NATSsize
 from nasbench_lab.compat.nats_bench.api_topology import NATStopology

@@ -16,7 +16,8 @@ from nasbench_lab.bounded_files import check_regular, errors_of
 from nasbench_lab.compat._api import MetaAPI as NASBenchMetaAPI
 from nasbench_lab.compat._api import remap_dataset_set_names
 from nasbench_lab.compat._errors import NoFileError, ReadOnlyError
-from nasbench_lab.compat._records import ArchResults, ResultsCount
+from nasbench_lab.compat._records import ArchResults
+from nasbench_lab.compat._results_count import ResultsCount
 from nasbench_lab.tables.pickles.reader import CONTAINERS, MEMORY, NUMPY_NUMBERS, PickleReader
 
 __all__ = [

@@ -167,7 +167,7 @@ def test_the_drop_in_predicts_as_the_official_class(published):
     mean = api.predict(config=DARTS_V2, representation="genotype", with_noise=False)
     assert mean == np.mean(each)
     np.random.seed(6 + 2)  # noqa: NPY002 (what the official class leaves behind)
-    noise = np.random.normal(0, np.std(each), 1)[0]  # noqa: NPY002
+    noise = np.random.normal(0, np.std(each), 1)[0]  # noqa: NPY002 (as above)
     load_ensemble(str(folder))
     assert api.predict(config=DARTS_V2) == np.mean(each) + noise != mean
     settings = settings_of(SPACE.from_string(str(DARTS_V2)))

@@ -151,7 +151,7 @@ def test_a_scheduler_finds_on_the_blackbox_what_our_run_of_it_finds(digits):
     blackbox = TableBlackbox(digits)
     with kept_generators():
         # Syne Tune's random search passes its seed over, and draws from this generator.
-        np.random.seed(algorithm._seed)  # noqa: NPY002
+        np.random.seed(algorithm._seed)  # noqa: NPY002 (their search draws from it)
         scheduler = RandomSearch(
             blackbox.configuration_space, metrics=["valid_accuracy"], random_seed=algorithm._seed
         )

@@ -11,24 +11,12 @@ import threading
 import nats_files as files
 import numpy as np
 import pytest
+from hardware_metrics import METRICS
 
 from nasbench_lab.registry import import_file, kept_tables, load_benchmark, open_table
 from nasbench_lab.results.result import Result
 
 pytestmark = pytest.mark.long
-
-METRICS = (
-    "edgegpu_latency",
-    "edgegpu_energy",
-    "raspi4_latency",
-    "edgetpu_latency",
-    "pixel3_latency",
-    "eyeriss_latency",
-    "eyeriss_energy",
-    "eyeriss_arithmetic_intensity",
-    "fpga_latency",
-    "fpga_energy",
-)
 
 
 @pytest.fixture(autouse=True)

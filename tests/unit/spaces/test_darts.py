@@ -5,20 +5,12 @@ import itertools
 import networkx
 import numpy as np
 import pytest
+from genotypes import DARTS_V2
 
 from nasbench_lab.errors import InvalidArchitectureError
 from nasbench_lab.spaces import DARTSSpace, get_space
 
 SPACE = get_space("darts")
-
-DARTS_V2 = (
-    "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), "
-    "('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), "
-    "('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5], reduce=[('max_pool_3x3', 0), "
-    "('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), ('max_pool_3x3', 0), "
-    "('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], reduce_concat=[2, 3, 4, 5])"
-)
-"""The second-order genotype of the DARTS paper, as its authors publish it."""
 
 
 def drawn(n, seed=0, space=SPACE):

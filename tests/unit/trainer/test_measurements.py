@@ -14,11 +14,10 @@ from nasbench_lab.testing import check_benchmark
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 from energy_counter import Counter
-from small_data import short, small_digits, trainings_done
+from small_data import maker, short, small_digits, trainings_done
 
 from nasbench_lab.trainer import benchmark as module
 from nasbench_lab.trainer import hardware
-from nasbench_lab.trainer.benchmark import TrainingBenchmark
 from nasbench_lab.trainer.entries import read_entry, write_entry
 from nasbench_lab.trainer.measurements import METRICS
 from nasbench_lab.trainer.training import _Run
@@ -32,11 +31,7 @@ BOTH = ["valid_macro_f1", "parameters"]
 
 @pytest.fixture
 def make(tmp_path):
-    def make(recipe=None, **options):
-        options = {"data": DATA, "device": "cpu", "folder": tmp_path / "kept", **options}
-        return TrainingBenchmark("nb201", recipe or short(), **options)
-
-    return make
+    return maker(tmp_path / "kept")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from nasbench_lab.tables.table import Table
 from nasbench_lab.testing import SyntheticBenchmark, check_benchmark
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
-from small_data import short, small_digits, trainings_done
+from small_data import maker, short, small_digits, trainings_done
 
 from nasbench_lab.trainer import benchmark as module
 from nasbench_lab.trainer.benchmark import TrainingBenchmark
@@ -32,11 +32,7 @@ DATA = small_digits()
 
 @pytest.fixture
 def make(tmp_path):
-    def make(recipe=None, **options):
-        options = {"data": DATA, "device": "cpu", "folder": tmp_path / "kept", **options}
-        return TrainingBenchmark("nb201", recipe or short(), **options)
-
-    return make
+    return maker(tmp_path / "kept")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hardware_metrics import METRICS
 
 from nasbench_lab import open_table
 from nasbench_lab.compat import OfficialBehaviourWarning
@@ -20,18 +21,6 @@ from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.table import Table
 
 DATASETS = {"cifar10": 10, "cifar100": 100, "ImageNet16-120": 120}
-METRICS = (
-    "edgegpu_latency",
-    "edgegpu_energy",
-    "raspi4_latency",
-    "edgetpu_latency",
-    "pixel3_latency",
-    "eyeriss_latency",
-    "eyeriss_energy",
-    "eyeriss_arithmetic_intensity",
-    "fpga_latency",
-    "fpga_energy",
-)
 N = 9
 
 
