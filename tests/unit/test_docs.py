@@ -20,7 +20,7 @@ import nats_files
 import pytest
 import typer
 
-from nasbench_lab import stats
+from nasbench_lab import compare, stats
 from nasbench_lab.cli import results
 from nasbench_lab.cli.app import app
 from nasbench_lab.errors import MissingPackageError
@@ -338,6 +338,15 @@ def test_own_data_become_tables(read, undrawn):
     assert space.size == 8 * (1 + 1 + 3 + 3)
 
 
+def test_a_benchmark_of_one_s_own_is_compared_on(tmp_path):
+    (source,) = (text for _, text in blocks_of("guides/own_data") if "class Hill(" in text)
+    path = tmp_path / "my_benchmark.py"
+    path.write_text(source)
+    result = compare(["random_search", "gp_bo"], f"{path}:Hill", budget=30, seeds=3)
+    assert len(result.runs) == 6
+    assert result.summary().set_index("algorithm").loc["gp_bo", "valid_regret"] == 0
+
+
 def test_the_training_example_runs(read, tmp_path):
     assert len(read("guides/training")["trace"]) == 3
     assert len(list((tmp_path / "data" / "trainings").glob("*.json"))) == 3
@@ -359,6 +368,8 @@ def test_the_statistics_are_made(read):
     result, mine, theirs = names["result"], names["mine"], names["theirs"]
     table = stats.table_frame(result, "valid_regret")
     assert list(table["algorithm"]) == ["random_search", "local_search"]
+    targets = stats.target_frame(result, targets=["top 10", "best 1 %", 0.5])
+    assert set(targets["target"]) == {"top 10", "best 1 %", "regret <= 0.5"}
     assert 0 < stats.wilcoxon_p(mine, theirs) < 1
     assert stats.vargha_delaney(mine, theirs) < 0.5
     assert stats.seeds_needed(mine, theirs, power=0.8).n > 5
