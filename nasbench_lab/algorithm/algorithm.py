@@ -90,7 +90,10 @@ class SearchAlgorithm(ABC):
     """Whether it searches only where PyTorch is installed; it is listed everywhere."""
 
     needs: ClassVar[str] = ""
-    """The package that it searches with, such as ``"optuna"``; an extra of that name installs it."""
+    """The package that it searches with, such as ``"optuna"``.
+
+    An extra of that name installs it, with hyphens for underscores.
+    """
 
     def __init__(
         self,

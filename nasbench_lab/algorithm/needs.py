@@ -11,7 +11,12 @@ from nasbench_lab.errors import MissingPackageError
 def packages_of(cls: type[SearchAlgorithm]) -> dict[str, str]:
     """The optional packages that an algorithm needs, and the extra that installs each."""
     packages = {"torch": "train"} if cls.needs_torch else {}
-    return {**packages, cls.needs: cls.needs} if cls.needs else packages
+    return {**packages, cls.needs: _extra_of(cls.needs)} if cls.needs else packages
+
+
+def _extra_of(package: str) -> str:
+    """The extra of a package's own; pip before 23.3 finds none with an underscore."""
+    return package.replace("_", "-")
 
 
 def installing(*extras: str) -> str:
@@ -31,5 +36,5 @@ def need(package: str, extra: str = "") -> None:
     """
     if find_spec(package) is None:
         raise MissingPackageError(
-            f"This needs the package {package}: {installing(extra or package)}"
+            f"This needs the package {package}: {installing(extra or _extra_of(package))}"
         )

@@ -55,7 +55,7 @@ def need(name, hyperparameters):
     packages += {"gp": ["torch"], "cmaes": ["cmaes"]}.get(hyperparameters.get("sampler"), [])
     for package in packages:
         if find_spec(package) is None:
-            pytest.skip(f"needs {package}: pip install 'nasbench-lab[{name}]'")
+            pytest.skip(f"needs {package}: pip install 'nasbench-lab[{name.replace('_', '-')}]'")
 
 
 @pytest.mark.parametrize(

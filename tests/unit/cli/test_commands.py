@@ -278,7 +278,7 @@ def test_list_algorithms(lab):
     assert "population_size=10, sample_size=3" in lab("list", "algorithms").words
     for name, line in data.items():
         # Optimisers of other packages are extras of their own.
-        extra = name if name in PEERS else "train"
+        extra = name.replace("_", "-") if name in PEERS else "train"
         assert line["needs"] in ("", f"pip install 'nasbench-lab[{extra}]'")
     # What is inherited can be set too; an algorithm's own default counts.
     assert next(iter(data["darts"]["hyperparameters"])) == "order"
