@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from nasbench_lab.budget import Budget, Phase
     from nasbench_lab.drawing.drawing import Drawing, draw
     from nasbench_lab.errors import NasbenchLabError
-    from nasbench_lab.registry import import_file, load_benchmark, open_table, remove_table
+    from nasbench_lab.registry import (
+        import_file,
+        list_algorithms,
+        list_spaces,
+        list_tables,
+        load_benchmark,
+        open_table,
+        remove_table,
+    )
     from nasbench_lab.results.result import Result
     from nasbench_lab.running.comparison import compare
     from nasbench_lab.running.search import run
@@ -45,6 +53,9 @@ _HOME = {
     "compare": "running.comparison",
     "run": "running.search",
     "import_file": "registry",
+    "list_algorithms": "registry",
+    "list_spaces": "registry",
+    "list_tables": "registry",
     "load_benchmark": "registry",
     "open_table": "registry",
     "remove_table": "registry",
@@ -80,6 +91,9 @@ __all__ = [  # noqa: RUF022 (in the order of _HOME)
     "compare",
     "run",
     "import_file",
+    "list_algorithms",
+    "list_spaces",
+    "list_tables",
     "load_benchmark",
     "open_table",
     "remove_table",

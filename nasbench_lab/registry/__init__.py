@@ -17,6 +17,7 @@ from nasbench_lab.registry.algorithms import (
     take,
 )
 from nasbench_lab.registry.importing import draft_mapping, import_file, official_files, torch_home
+from nasbench_lab.registry.listing import list_algorithms, list_spaces, list_tables
 from nasbench_lab.registry.spaces import find_space, own_spaces
 from nasbench_lab.registry.tables import (
     file_formats,
@@ -43,6 +44,9 @@ __all__ = [
     "import_file",
     "kept_folder",
     "kept_tables",
+    "list_algorithms",
+    "list_spaces",
+    "list_tables",
     "load_benchmark",
     "make_algorithm",
     "needed_files",

@@ -33,7 +33,7 @@ CONDITIONAL = SearchSpace(
 @pytest.fixture
 def without_packages(monkeypatch):
     """A machine on which none of the packages is installed."""
-    for module in ("algorithm.needs", "cli.lists"):
+    for module in ("algorithm.needs", "registry.listing"):
         monkeypatch.setattr(f"nasbench_lab.{module}.find_spec", lambda name: None)
 
 

@@ -226,7 +226,7 @@ def test_list_tables_says_which_are_there(lab, monkeypatch, tmp_path):
     source = registry.table_sources()[PROTEINS]
     absent = TableSource("other/table", "the package other", missing, lambda folder: None)
     known = {PROTEINS: source, CORA: registry.table_sources()[CORA], "other/table": absent}
-    for module in (registry, registry.tables):
+    for module in (registry.listing, registry.tables):
         monkeypatch.setattr(module, "table_sources", lambda: known)
     monkeypatch.setattr(registry.tables, "file_formats", list)
     monkeypatch.setenv("NASBENCH_LAB_DATA", str(tmp_path / "data"))
@@ -255,7 +255,7 @@ def test_list_tables_names_all_of_ours(lab):
 
 
 def test_algorithms_that_need_pytorch_are_listed_without_it(lab, monkeypatch):
-    monkeypatch.setattr("nasbench_lab.cli.lists.find_spec", lambda *_: None)
+    monkeypatch.setattr("nasbench_lab.registry.listing.find_spec", lambda *_: None)
     monkeypatch.setattr("nasbench_lab.trainer.find_spec", lambda *_: None)
     needs = {row["algorithm"]: row["needs"] for row in lab("list", "algorithms", "--json").data}
     assert needs["reinforce"] == ""
