@@ -19,7 +19,7 @@ from nasbench_lab.files import folder_errors
 from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
-from tabular_data._nats_records import MOST_SEEDS, SERIES, Floats, Layout, Packed, trained_on
+from tabular_data._nats_records import MOST_SEEDS, SERIES, Floats, Layout, Order, Packed, trained_on
 
 _LARGEST = 1 << 28
 """The most bytes of a column; those of the official files have 75 million."""
@@ -105,6 +105,8 @@ class Collector:
         self.evaluated: NDArray[np.int64] | None = None
         """The indices that the file lists as evaluated; None without a list."""
         self.groups: dict[str, dict[str, _Group]] = {}
+        self.results: dict[str, list[tuple[str, int]]] = {}
+        """The data set and seed of each training with a schedule, in the order of the records."""
         self._seen: set[int] = set()
         self._work = tempfile.TemporaryDirectory(prefix=".values-", dir=work)
 
@@ -152,6 +154,7 @@ class Collector:
                     f"list of architectures has {index} {self.texts[index]!r}"
                 )
             groups = self.groups.setdefault(name, {})
+            _merge(self.results.setdefault(name, []), packing.order)
             start = i = 0
             for key, seeds in packing.seeds.items():
                 if key not in self.datasets:
@@ -229,6 +232,7 @@ class Collector:
                     details={
                         "configs": configs,
                         "layouts": layouts,
+                        "results": self.results,
                         "schedules": list(self.groups),
                         "datasets": self.datasets,
                     },
@@ -239,6 +243,13 @@ class Collector:
             extra=extra,
             place=lambda row: f"{path}, record {indices[sort[row]]}",
         )
+
+
+def _merge(known: list[tuple[str, int]], order: Order) -> None:
+    """Adds what is new in an order, each behind what it follows there."""
+    for i, one in enumerate(order):
+        if one not in known:
+            known.insert(known.index(order[i - 1]) + 1 if i else 0, one)
 
 
 class _GroupValues:

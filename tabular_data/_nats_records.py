@@ -73,6 +73,10 @@ class Layout(NamedTuple):
     """The costs that are NumPy numbers."""
 
 
+Order = tuple[tuple[str, int], ...]
+"""The data set and seed of each training, in the order of a record's results."""
+
+
 class Trial(NamedTuple):
     """One training of one architecture: its values after each epoch, and its costs."""
 
@@ -92,6 +96,7 @@ class Schedule:
     text: str
     seeds: dict[str, tuple[int, ...]]
     trials: dict[tuple[str, int], Trial]
+    order: Order
 
 
 def check_schedule(name: object) -> str:
@@ -128,7 +133,8 @@ def parse(info: Any) -> Schedule:
         (key, seed): _trial(results[key, seed], f"results of {key} with seed {seed}")
         for key, seed in listed
     }
-    return Schedule(index, text, seeds, trials)
+    order = tuple(results)
+    return Schedule(index, text, seeds, trials, _orders.setdefault(order, order))
 
 
 def _length(result: Any) -> int:
@@ -217,6 +223,7 @@ def _trial(result: Any, where: str) -> Trial:
 
 _NUMBERS = {float, int, np.float64}
 _layouts: dict[Layout, Layout] = {}
+_orders: dict[Order, Order] = {}
 
 
 def _layout(result: dict[str, Any]) -> Layout:
@@ -327,6 +334,7 @@ class Packed:
     epochs: tuple[int, ...]
     configs: tuple[dict[str, Any], ...]
     layouts: tuple[Layout, ...]
+    order: Order
 
 
 def pack(schedule: Schedule, *, curves: bool) -> Packed:
@@ -363,4 +371,5 @@ def pack(schedule: Schedule, *, curves: bool) -> Packed:
         tuple(trial.epochs for trial in schedule.trials.values()),
         tuple(trial.config for trial in schedule.trials.values()),
         tuple(trial.layout for trial in schedule.trials.values()),
+        schedule.order,
     )

@@ -23,8 +23,8 @@ from nasbench_lab.tables.pickles.reader import (
     SharedError,
     errors_of,
 )
+from nasbench_lab.tables.pickles.torch_files import torch_pickle
 from nasbench_lab.tables.sources import ImportOptions
-from tabular_data._torch_files import torch_pickle
 
 SYNTAX = re.compile(r"64-[1-4]{4,6}-(basic|[0-3]_[0-3]{2}_[0-3]{3})")
 """The architectures of both spaces."""

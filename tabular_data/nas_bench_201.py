@@ -11,10 +11,10 @@ from pathlib import Path
 
 from nasbench_lab.tables.columns import TableInfo
 from nasbench_lab.tables.pickles.reader import errors_of
+from nasbench_lab.tables.pickles.torch_files import torch_pickle
 from nasbench_lab.tables.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
 from tabular_data._origins import origin
-from tabular_data._torch_files import torch_pickle
 from tabular_data.nats_bench import collected, note, records_of, single, tasks
 
 _NAMES = {"less": "12", "full": "200"}

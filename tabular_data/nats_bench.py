@@ -34,6 +34,7 @@ from nasbench_lab.tables.pickles.reader import (
     SharedError,
     errors_of,
 )
+from nasbench_lab.tables.pickles.torch_files import WEIGHTS, no_weight
 from nasbench_lab.tables.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
 from tabular_data._nats_records import KEYS, Packed, check_schedule, pack, parse
@@ -313,10 +314,10 @@ def records_of(
         # users report 28 GB for a file of 1.3 GB.
         return PickleReader(
             stream,
-            _ALLOWED_WEIGHTS,
+            {**_ALLOWED, **WEIGHTS},
             fold,
             release=release,
-            persistent=_weight,
+            persistent=no_weight,
             limit=_LIMIT,
             total=_UNPACKED + _RATIO * file_size,
             memory=MEMORY + (8 if release else 32) * file_size,
@@ -347,20 +348,6 @@ def records_of(
     if not all(type(index) is int and 0 <= index < len(texts) for index in evaluated):
         raise TableFileError(f"its evaluated_indexes are not from 0 to {len(texts) - 1}")
     return Whole(texts, result, sorted(evaluated))
-
-
-def _weight(_: object) -> None:
-    """Stands in for a tensor of weights."""
-
-
-_ALLOWED_WEIGHTS = {
-    **_ALLOWED,
-    ("torch._utils", "_rebuild_tensor_v2"): lambda *_: None,
-    ("torch._utils", "_rebuild_parameter"): lambda *_: None,
-    ("torch", "FloatStorage"): lambda *_: None,
-    ("torch", "LongStorage"): lambda *_: None,
-}
-"""Names of weights, which are ignored."""
 
 
 @contextmanager

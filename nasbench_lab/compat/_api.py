@@ -26,12 +26,11 @@ class MetaAPI(Trials):
         self._say(f"Call query_info_str_by_arch with arch={arch} and hp={hp}")
         index = self._index(arch)
         self._prepare(index)
-        row = self._loaded_rows.get(index)
-        if row is None:
+        if index not in self._loaded_rows:
             self._not_evaluated(index)
             return None
-        if hp not in self._hps(row):
-            raise QueryError(self._wrong_hp(index, row, hp))
+        if hp not in self._schedules(index):
+            raise QueryError(self._wrong_hp(index, hp))
         return "\n".join(self.describe(self._results(index, hp), f"arch-index={index}"))
 
     def _not_evaluated(self, index: int) -> None:
@@ -91,7 +90,8 @@ class MetaAPI(Trials):
             self._show_one(number)
 
     def _show_one(self, index: int) -> None:
-        for results in self.arch2infos_dict[index].values():
+        for hp in self._schedules(index):
+            results = self._results(index, hp)
             print(f"{'>' * 40} {results.get_total_epoch():03d} epochs {'>' * 40}")
             print("\n".join(self.describe(results)))
         print(f"{'<' * 40}------------{'<' * 40}")

@@ -108,7 +108,7 @@ class Trainings:
 
     def __init__(self, table: Table, dataset: str, hp: str) -> None:
         prefix = f"{dataset}.{hp}"
-        self.dataset, self.hp = dataset, hp
+        self._table, self.dataset, self.hp = table, dataset, hp
         self._present = table.extra(f"{prefix}.present")
         self.train = Split(table, f"{prefix}.train")
         self.evaluations = {
@@ -132,6 +132,9 @@ class Trainings:
         self.times = self._ordered(layout.get("times", ()))
         self.numpy = frozenset(layout.get("numpy", ()))
         """The costs that the official classes give as NumPy numbers."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Trainings, (self._table, self.dataset, self.hp)
 
     def _ordered(self, names: Sequence[str]) -> list[str]:
         return [
@@ -169,6 +172,12 @@ class Records:
                 }
                 for hp in self.schedules
             }
+            results: Any = details.get("results", {})  # earlier imports have none
+            self.results = {
+                hp: [(dataset, int(seed)) for dataset, seed in results.get(hp, ())]
+                for hp in self.schedules
+            }
+            """The data set and seed of each training with a schedule, in the order of the file."""
         except (QueryError, KeyError) as error:
             raise TableFileError(
                 f"Table {table.name!r} was not imported from a file of NATS-Bench or "

@@ -12,6 +12,10 @@ class OfficialKeyError(NasbenchLabError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class OfficialIndexError(NasbenchLabError, IndexError):
+    """A record lacks all trainings; the official API raises IndexError."""
+
+
 class OfficialAssertionError(NasbenchLabError, AssertionError):
     """An argument is wrong; the official API raises AssertionError."""
 

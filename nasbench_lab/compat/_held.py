@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
+from nasbench_lab.compat._by_index import ByIndex, BySchedules
 from nasbench_lab.compat._columns import Records
-from nasbench_lab.compat._errors import (
-    OfficialBehaviourWarning,
-    OfficialKeyError,
-    ReadOnlyError,
-)
+from nasbench_lab.compat._errors import OfficialBehaviourWarning, OfficialKeyError
 from nasbench_lab.compat._records import ArchResults
 from nasbench_lab.errors import NasbenchLabError, QueryError
 from nasbench_lab.tables.table import Table
@@ -22,62 +20,6 @@ DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 
 KEPT = 10_000
 """The number of cached answers, of about 3 KB each, which make repeated queries fast."""
-
-
-class _Results(MutableMapping[int, dict[str, ArchResults]]):
-    """The official ``arch2infos_dict``: results by index, then by schedule.
-
-    An API forgets an architecture that is deleted here; ``fast_mode`` reads it again.
-    """
-
-    def __init__(self, api: Held) -> None:
-        self._api = api
-
-    def __getitem__(self, index: int) -> dict[str, ArchResults]:
-        api = self._api
-        row = api._loaded_rows[index]
-        make, records = api._results_class, api._records
-        return {hp: make(records, index, row, hp) for hp in api._hps(row)}
-
-    def __setitem__(self, index: int, results: object) -> NoReturn:
-        raise ReadOnlyError(
-            "Results cannot be put into an imported table. Keep them in a dictionary of your own."
-        )
-
-    def __delitem__(self, index: int) -> None:
-        if index not in self:
-            raise OfficialKeyError(f"Architecture {index} is not loaded.")
-        del self._api._loaded_rows[index]
-        self._api._forget()
-
-    def clear(self) -> None:
-        self._api._loaded_rows.clear()
-        self._api._forget()
-
-    def __contains__(self, index: object) -> bool:
-        return index in self._api._loaded_rows
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(sorted(self._api._loaded_rows))
-
-    def __len__(self) -> int:
-        return len(self._api._loaded_rows)
-
-
-class BySchedule(Mapping[int, ArchResults]):
-    """The results with one schedule by index, as in versions 1.x of ``nas-bench-201``."""
-
-    def __init__(self, results: Mapping[int, Mapping[str, ArchResults]], hp: str) -> None:
-        self._results, self._hp = results, hp
-
-    def __getitem__(self, index: int) -> ArchResults:
-        return self._results[index][self._hp]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._results)
-
-    def __len__(self) -> int:
-        return len(self._results)
 
 
 class Held:
@@ -97,12 +39,20 @@ class Held:
         self._records = Records(table)
         self._loaded_rows: dict[int, int] = dict(self._records.rows)
         self._avaliable_hps: set[str] = set(self._records.schedules)
-        self.arch2infos_dict = _Results(self)
+        self._hold()
         self.filename = filename
         self.verbose = verbose
         self._used_time: float = 0
         self._warned: set[str] = set()
         self._forget()
+
+    def _hold(self, changed: Mapping[int, BySchedules] | None = None) -> None:
+        """Makes the dictionary of results, in which some may have been changed."""
+        self.arch2infos_dict = ByIndex(self._loaded_rows, self._make, self._forget, changed)
+
+    def _make(self, index: int, on_change: Callable[[], None]) -> BySchedules:
+        row, make = self._loaded_rows[index], self._results_class.of_table
+        return {hp: make(self._records, index, row, hp, on_change) for hp in self._hps(row)}
 
     def _forget(self) -> None:
         """Empties the caches."""
@@ -112,12 +62,23 @@ class Held:
         # Caches are not sent to another process.
         dropped = {"_answers", "_trials", "_costs", "_simulated", "arch2infos_dict"}
         dropped |= {"meta_archs", "archstr2index", "arch2infos_less", "arch2infos_full"}
-        return {name: value for name, value in vars(self).items() if name not in dropped}
+        state = {name: value for name, value in vars(self).items() if name not in dropped}
+        results = self.arch2infos_dict
+        return {**state, "changed": {index: results[index] for index in results.changeable}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        changed = state.pop("changed")
         vars(self).update(state)
-        self.arch2infos_dict = _Results(self)
+        self._hold(changed)
         self._forget()
+
+    def _remember(self, cache: dict[Any, Any], index: int, key: Any, value: Any) -> None:
+        """Keeps an answer about an architecture, unless users may change what it comes from."""
+        if index in self.arch2infos_dict.changeable:
+            return
+        if len(cache) >= KEPT:
+            cache.clear()
+        cache[key] = value
 
     def _say(self, text: str) -> None:
         if self.verbose:
@@ -218,27 +179,32 @@ class Held:
     def _prepare(self, index: int) -> None:
         """Makes a record available, if records are read one by one."""
 
-    def _results(self, index: int, hp: object) -> ArchResults:
-        """The results of an architecture and schedule, which must exist."""
-        row = self._loaded_rows[index]
-        if hp not in self._hps(row):
-            raise OfficialKeyError(self._wrong_hp(index, row, hp))
-        return self._results_class(self._records, index, row, str(hp))
+    def _schedules(self, index: int) -> Collection[str]:
+        """The schedules of an architecture that is loaded."""
+        given = self.arch2infos_dict.given.get(index)
+        return self._hps(self._loaded_rows[index]) if given is None else given
 
-    def _wrong_hp(self, index: int, row: int, hp: object) -> str:
-        return (
-            f"Architecture {index} has the schedules {', '.join(map(repr, self._hps(row)))}, "
-            f"not {hp!r}."
-        )
+    def _results(self, index: int, hp: object) -> ArchResults:
+        """The results of an architecture and schedule, which must exist; not to be given away."""
+        if hp not in self._schedules(index):
+            raise OfficialKeyError(self._wrong_hp(index, hp))
+        given = self.arch2infos_dict.given.get(index)
+        if given is not None:
+            return given[str(hp)]
+        row = self._loaded_rows[index]
+        return self._results_class.of_table(self._records, int(index), row, str(hp))
+
+    def _wrong_hp(self, index: int, hp: object) -> str:
+        held = ", ".join(map(repr, self._schedules(index)))
+        return f"Architecture {index} has the schedules {held}, not {hp!r}."
 
     def _checked_results(self, index: int, hp: object, name: object) -> ArchResults:
         self._prepare(index)
-        row = self._loaded_rows.get(index)
-        if row is None:
+        if index not in self._loaded_rows:
             raise QueryError(f"The file has no record of architecture {index}.")
-        if name not in self._hps(row):
-            raise QueryError(self._wrong_hp(index, row, hp))
-        return self._results_class(self._records, int(index), row, str(name))
+        if name not in self._schedules(index):
+            raise QueryError(self._wrong_hp(index, hp))
+        return self._results(index, name)
 
     def _hp_name(self, hp: object) -> object:
         return str(hp)
@@ -246,12 +212,14 @@ class Held:
     def query_meta_info_by_index(self, arch_index: int, hp: str = "12") -> ArchResults:
         """The results of an architecture with a schedule."""
         self._say(f"Call query_meta_info_by_index with arch_index={arch_index}, hp={hp}")
-        return self._checked_results(arch_index, hp, self._hp_name(hp))
+        results = self._checked_results(arch_index, hp, self._hp_name(hp))
+        # Changes of a copy do not reach the API.
+        return copy.deepcopy(results) if arch_index in self.arch2infos_dict.given else results
 
     def query_by_index(self, arch_index: int, dataname: str | None = None, hp: str = "12") -> Any:
         """The results with a schedule, or a dictionary by seed of the trials on one data set."""
         self._say(f"Call query_by_index with arch_index={arch_index}, {dataname=}, hp={hp}")
-        results = self._checked_results(arch_index, hp, self._hp_name(hp))
+        results = Held.query_meta_info_by_index(self, arch_index, hp)
         if dataname is None:
             return results
         if dataname not in results.get_dataset_names():
@@ -277,10 +245,9 @@ class Held:
     def _cost_info(self, index: int, dataset: str, hp: str) -> dict[str, Any]:
         key = (index, dataset, hp, type(hp))
         if key not in self._costs or index not in self._loaded_rows:
-            results = self._checked_results(index, hp, self._hp_name(hp))
-            if len(self._costs) >= KEPT:
-                self._costs.clear()
-            self._costs[key] = results.get_compute_costs(dataset)
+            costs = self._checked_results(index, hp, self._hp_name(hp)).get_compute_costs(dataset)
+            self._remember(self._costs, index, key, costs)
+            return costs
         return self._costs[key]
 
     def get_net_param(self, index: int, dataset: str, seed: int | None, hp: str = "12") -> Any:
@@ -293,16 +260,15 @@ class Held:
         self._prepare(index)
         if index not in self._loaded_rows:
             raise QueryError(f"The file has no record of architecture {index}.")
-        first: ArchResults = next(iter(self.arch2infos_dict[index].values()))
+        first = self._results(index, next(iter(self._schedules(index))))
         config: dict[str, Any] = first.results(dataset)[0].get_config(None)
         return config
 
     def clear_params(self, index: int, hp: str | None = None) -> None:
         """Only checks its arguments, as a table has no weights."""
         self._say(f"Call clear_params with index={index} and hp={hp}")
-        row = self._loaded_rows[index]
-        if hp is not None and str(hp) not in self._hps(row):
-            raise QueryError(self._wrong_hp(index, row, hp))
+        if hp is not None and str(hp) not in self._schedules(index):
+            raise QueryError(self._wrong_hp(index, hp))
 
     def statistics(self, dataset: str, hp: str | int) -> dict[int, int]:
         """The number of architectures by their number of trials."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from nasbench_lab.compat._errors import OfficialKeyError
-from nasbench_lab.compat._held import DATASETS, KEPT, Held
+from nasbench_lab.compat._held import DATASETS, Held
 from nasbench_lab.compat._records import ArchResults
-from nasbench_lab.compat._results_count import Info
+from nasbench_lab.compat._rows import Info
 from nasbench_lab.errors import QueryError
 
 _choice = random.choice
@@ -82,41 +82,48 @@ class Trials(Held):
         self, index: int, dataset: str, iepoch: int | None, hp: str, is_random: bool | int
     ) -> Info:
         """The same for an index that was checked."""
+        results = self._found(index, hp)
+        if is_random is True:
+            return self._drawn(results, index, dataset, iepoch, hp)[0].copy()
+        key = (index, dataset, iepoch, hp, type(is_random), is_random)
+        if key in self._answers:
+            return self._answers[key][0].copy()
+
+        def choose(infos: list[Info]) -> Info:
+            if is_random is False:
+                return results.averaged(infos)
+            return infos[results.position(dataset, is_random)]
+
+        chosen = self._splits(results, dataset, iepoch, choose)
+        answer = self._answer(chosen, dataset, hp)
+        self._remember(self._answers, index, key, [answer])
+        return answer.copy()
+
+    def _found(self, index: int, hp: str) -> ArchResults:
         self._prepare(index)
         if index not in self._loaded_rows:
             raise QueryError(f"The file has no record of architecture {index}.")
-        key: tuple[Any, ...] = (index, dataset, iepoch, hp)
-        results = self._results(index, str(hp))
-        if is_random is True:
-            if key in self._answers:
-                return _choice(self._answers[key]).copy()
-            seeds = results.get_dataset_seeds(dataset)
-            seed = _choice(seeds)
-            splits = self._splits(results, dataset, iepoch, list)
-            answers = [
-                self._answer({name: infos[i] for name, infos in splits.items()}, dataset, hp)
-                for i in range(len(seeds))
-            ]
-            if len(self._answers) >= KEPT:
-                self._answers.clear()
-            self._answers[key] = answers
-            if len(self._trials) >= KEPT:
-                self._trials.clear()
-            self._trials[index, dataset, iepoch, hp] = answers, len(seeds), len(seeds).bit_length()
-            return answers[seeds.index(seed)].copy()
-        key = (*key, type(is_random), is_random)
-        if key not in self._answers:
+        return self._results(index, str(hp))
 
-            def choose(infos: list[Info]) -> Info:
-                if is_random is False:
-                    return results.averaged(infos)
-                return infos[results.position(dataset, is_random)]
-
-            chosen = self._splits(results, dataset, iepoch, choose)
-            if len(self._answers) >= KEPT:
-                self._answers.clear()
-            self._answers[key] = [self._answer(chosen, dataset, hp)]
-        return self._answers[key][0].copy()
+    def _drawn(
+        self, results: ArchResults, index: int, dataset: str, iepoch: int | None, hp: str
+    ) -> tuple[Info, list[Info]]:
+        """The answer for a drawn trial, and for all trials; neither may be given away."""
+        key = (index, dataset, iepoch, hp)
+        if key in self._answers:
+            answers = self._answers[key]
+            return _choice(answers), answers
+        seeds = results.get_dataset_seeds(dataset)
+        seed = _choice(seeds)
+        splits = self._splits(results, dataset, iepoch, list)
+        answers = [
+            self._answer({name: infos[i] for name, infos in splits.items()}, dataset, hp)
+            for i in range(len(seeds))
+        ]
+        self._remember(self._answers, index, key, answers)
+        trials = answers, len(seeds), len(seeds).bit_length()
+        self._remember(self._trials, index, key, trials)
+        return answers[seeds.index(seed)], answers
 
     def _splits(
         self,
@@ -167,19 +174,21 @@ class Trials(Held):
             if simulated.passes:
                 cost += _choice(simulated.passes)
         else:
-            answers, chosen, passes, one_pass = self._draw(arch, dataset, iepoch, hp)
+            index = self._index(arch)
+            answers, chosen, passes, one_pass = self._draw(index, dataset, iepoch, hp)
             name = "valtest" if passes else "valid"
             accuracy = chosen[f"{name}-accuracy"]
             cost = chosen["train-all-time"] + one_pass
-            latency = self._cost_info(self._index(arch), dataset, latency_hp)["latency"]
+            latency = self._cost_info(index, dataset, latency_hp)["latency"]
             if plain:
-                self._keep(key, name, answers, latency, passes)
+                self._keep(index, key, name, answers, latency, passes)
         if account:
             self._used_time += cost
         return accuracy, latency, cost, self._used_time
 
     def _keep(
         self,
+        index: int,
         key: tuple[Any, ...],
         name: str,
         answers: list[Info],
@@ -190,28 +199,26 @@ class Trials(Held):
         times = [(a["train-all-time"], 0.0 if passes else a["valid-per-time"]) for a in answers]
         if None in passes or any(None in pair for pair in times):
             return
-        if len(self._simulated) >= KEPT:
-            self._simulated.clear()
         outcomes = [
             (a[f"{name}-accuracy"], sum(pair)) for a, pair in zip(answers, times, strict=True)
         ]
-        self._simulated[key] = _Simulated(outcomes, latency, passes)
+        kept = _Simulated(outcomes, latency, passes)
+        self._remember(self._simulated, index, key, kept)
 
     def _draw(
-        self, arch: Any, dataset: str, iepoch: int | None, hp: str
+        self, index: int, dataset: str, iepoch: int | None, hp: str
     ) -> tuple[list[Info], Info, list[float], float]:
         """All trials, the drawn trial, possible times of a validation pass, and its time.
 
         The possible times are empty if the time is not drawn.
         """
-        index = self._index(arch)
         if dataset not in DATASETS[1:]:
             raise self._index_error(
                 f"Expected one of {', '.join(DATASETS[1:])} but got {dataset!r}."
             )
         source = "cifar10-valid" if dataset == "cifar10" else dataset
-        chosen = self._more_info(index, source, iepoch, hp, True)
-        answers = self._answers[index, source, iepoch, hp]
+        results = self._found(index, hp)
+        chosen, answers = self._drawn(results, index, source, iepoch, hp)
         if "valid-accuracy" in chosen or not self._falls_back:
             return answers, chosen, [], chosen["valid-per-time"]
         if "valtest-accuracy" not in chosen:
@@ -226,8 +233,8 @@ class Trials(Held):
             f"officially: test data leak into the search. Ask for the last epoch (iepoch=None), "
             f"or search on cifar10.",
         )
-        at_end = self._more_info(index, dataset, None, hp, True)
-        passes = [a["valid-per-time"] for a in self._answers[index, dataset, None, hp]]
+        at_end, ends = self._drawn(results, index, dataset, None, hp)
+        passes = [end["valid-per-time"] for end in ends]
         return answers, chosen, passes, at_end["valid-per-time"]
 
     _falls_back: ClassVar[bool] = True

@@ -200,7 +200,7 @@ def test_results(both, kind, official):
             lambda r: (r.arch_index, r.arch_str, r.clear_net_done),
             lambda r, d=dataset: list(r.query(d)),
             lambda r, d=dataset: r.query(d, 777).seed,
-            lambda r: sorted(r.all_results),
+            lambda r: list(r.all_results),
             repr,
         ):
             official.check_call(
@@ -371,7 +371,7 @@ def test_directory(directory, kind, official, monkeypatch, tmp_path):
         ):
             official.check_call(ours, theirs, call, (index,))
         assert ours.evaluated_indexes == theirs.evaluated_indexes
-        assert list(ours.arch2infos_dict) == sorted(theirs.arch2infos_dict)
+        assert list(ours.arch2infos_dict) == list(theirs.arch2infos_dict)
         assert sorted(ours.avaliable_hps) == sorted(theirs.avaliable_hps)
     official.check_call(ours, theirs, lambda api: api.find_best("cifar10", "valid"), ())
     for index in range(24):
@@ -497,12 +497,8 @@ def test_answers_are_new_objects(tidy):
         costs.clear()
 
 
-def test_changes_are_refused(both):
+def test_other_archives_are_refused(both):
     index = sorted(both[1].evaluated_indexes)[0]
-    results = both[0].query_by_index(index, hp="12")
-    for call in (results.reset_latency, results.reset_pseudo_train_times, results.update):
-        with pytest.raises(ReadOnlyError, match="never changed"):
-            call("cifar10", 777, 1.0)
     with pytest.raises(ValueError, match="archive_root"):
         both[0].reload()
     with pytest.raises(ReadOnlyError, match="new API"):
@@ -535,7 +531,7 @@ def test_results_are_forgotten_as_officially(kind, file, official, directory):
         assert ours.evaluated_indexes == theirs.evaluated_indexes
         for call in calls:  # fast_mode reads them again
             official.check_call(ours, theirs, call, ())
-        assert list(ours.arch2infos_dict) == sorted(theirs.arch2infos_dict)
+        assert list(ours.arch2infos_dict) == list(theirs.arch2infos_dict)
     with pytest.raises(ReadOnlyError, match="imported table"):
         ours.arch2infos_dict[0] = {}
 
@@ -630,6 +626,9 @@ def test_real_trials(real, kind, official):
     indexes, schedules = REAL[kind]
     for index in indexes:
         for hp in schedules:
+            found, expected = (api.query_by_index(index, hp=hp) for api in real)
+            assert list(found.all_results) == list(expected.all_results)
+            assert list(found.state_dict()) == list(expected.state_dict())
             for dataset in official.datasets:
                 ours, theirs = (api.query_by_index(index, dataset, hp) for api in real)
                 assert list(ours) == list(theirs)

@@ -10,10 +10,10 @@ from typing import Any
 
 from nasbench_lab.compat import _sources
 from nasbench_lab.compat._api import MetaAPI, printer, refuse_reload
+from nasbench_lab.compat._by_index import BySchedule
 from nasbench_lab.compat._cells import CellStrings
 from nasbench_lab.compat._errors import OfficialAssertionError
-from nasbench_lab.compat._held import BySchedule
-from nasbench_lab.compat._results_count import Info
+from nasbench_lab.compat._rows import Info
 from nasbench_lab.compat._sources import KEYS, Opened, Source
 from nasbench_lab.compat.nas_201_api.api_utils import ArchResults
 from nasbench_lab.errors import MissingSourceError, QueryError, TableFileError

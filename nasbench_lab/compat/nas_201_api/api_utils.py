@@ -11,6 +11,7 @@ from nasbench_lab.compat import _records, _results_count
 from nasbench_lab.compat._api import MetaAPI as NASBenchMetaAPI
 from nasbench_lab.compat._api import remap_dataset_set_names
 from nasbench_lab.compat._errors import OfficialAssertionError, OfficialKeyError, ReadOnlyError
+from nasbench_lab.compat._pickles import torch_load
 
 __all__ = ["ArchResults", "NASBenchMetaAPI", "ResultsCount", "remap_dataset_set_names"]
 
@@ -22,6 +23,7 @@ class ResultsCount(_results_count.ResultsCount):
 
     _epoch_error = OfficialAssertionError
     _time_error = OfficialKeyError
+    _twice_error = OfficialAssertionError
 
     @staticmethod
     def mean(values: Sequence[Any]) -> Any:
@@ -35,9 +37,15 @@ class ResultsCount(_results_count.ResultsCount):
 
 
 class ArchResults(_records.ArchResults):
-    """All trials of an architecture with one schedule: a view of the table."""
+    """All trials of an architecture with one schedule."""
 
     results_class = ResultsCount
+    _state_error = OfficialAssertionError
+
+    @staticmethod
+    def _load(path: str) -> Any:
+        """The content of a file that ``torch.save`` has written; weights become None."""
+        return torch_load(path)
 
     def _agreed(self, costs: list[float], seeds: list[int]) -> list[float]:
         return costs  # this API has no correction of costs that differ between trials

@@ -55,7 +55,8 @@ class NATSBench(MetaAPI):
         self._own_dir = opened.directory
         self.evaluated_indexes: set[int] = set()
         if opened.directory is not None:
-            self._loaded_rows, self._avaliable_hps = {}, set()
+            self._loaded_rows.clear()
+            self._avaliable_hps.clear()
         else:
             self.evaluated_indexes.update(self._records.evaluated)
         self._say(
@@ -178,6 +179,7 @@ class NATSBench(MetaAPI):
                     f"{number:06d}.pickle.pbz2."
                 )
             self._loaded_rows[int(number)] = row
+            self.arch2infos_dict.renew(int(number))
             self.evaluated_indexes.add(int(number))
             self._avaliable_hps.update(self._hps(row))
 
