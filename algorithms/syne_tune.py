@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from algorithms._peers import Losses, Peer, Proposal
-from nasbench_lab.algorithm import Evaluation, Trial, check_choice
+from nasbench_lab.algorithm import Evaluation, Trial, check_choice, need
 from nasbench_lab.spaces import SearchSpace, names_of, syne_tune_space_of, values_of
 
 SCHEDULERS = {
@@ -29,6 +29,9 @@ SCHEDULERS = {
 
 STOPPING = ("asha", "asha_bore", "asha_cqr", "bohb")
 """The schedulers that stop trials."""
+
+CONFORMAL = ("cqr", "asha_cqr")
+"""The schedulers whose modules import huggingface_hub, which Syne Tune itself does not install."""
 
 
 class SyneTune(Peer):
@@ -63,6 +66,8 @@ class SyneTune(Peer):
         **kwargs: Any,
     ) -> None:
         check_choice("scheduler", scheduler, tuple(SCHEDULERS))
+        if scheduler in CONFORMAL:
+            need("huggingface_hub", "syne-tune")
         self.scheduler = scheduler
         self._names = names_of(space)
         self._values = [values_of(decision) for decision in space.decisions]

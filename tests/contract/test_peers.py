@@ -26,7 +26,9 @@ VARIANTS = {
     "nevergrad": [{}, {"optimizer": "TwoPointsDE"}, {"optimizer": "NGOpt"}],
     "pymoo": [{}, *({"algorithm": name} for name in ("nsga2", "sms_emoa", "de", "pso"))],
     "smac": [{"facade": "random"}, {}, {"facade": "multi_fidelity"}],
-    "syne_tune": [{"scheduler": name} for name in ("random_search", "tpe", "rea", "bore", "asha")],
+    "syne_tune": [
+        {"scheduler": name} for name in ("random_search", "tpe", "rea", "bore", "cqr", "asha")
+    ],
 }
 
 QUICK = {
@@ -53,6 +55,7 @@ def need(name, hyperparameters):
     """Skips what needs a package that is not installed."""
     packages = [algorithm_class(name).needs]
     packages += {"gp": ["torch"], "cmaes": ["cmaes"]}.get(hyperparameters.get("sampler"), [])
+    packages += ["huggingface_hub"] * (hyperparameters.get("scheduler") == "cqr")
     for package in packages:
         if find_spec(package) is None:
             pytest.skip(f"needs {package}: pip install 'nasbench-lab[{name.replace('_', '-')}]'")

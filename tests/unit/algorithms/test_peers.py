@@ -47,6 +47,13 @@ def test_says_what_to_install_where_the_package_is_absent(without_packages, name
     assert row["needs"] == install
 
 
+def test_says_what_to_install_for_a_scheduler_that_needs_more(monkeypatch):
+    monkeypatch.setattr("nasbench_lab.algorithm.needs.find_spec", lambda name: None)
+    install = re.escape("huggingface_hub: pip install 'nasbench-lab[syne-tune]'")
+    with pytest.raises(MissingPackageError, match=install):
+        make_algorithm("syne_tune", get_space("nb201"), scheduler="cqr")
+
+
 def test_asks_for_no_package_that_is_there():
     pytest.importorskip("pymoo")
     rows = json.loads(CliRunner().invoke(app, ["list", "algorithms", "--json"]).stdout)
