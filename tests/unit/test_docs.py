@@ -18,6 +18,7 @@ from pathlib import Path
 
 import nats_files
 import pytest
+import tomli_w
 import typer
 
 from nasbench_lab import compare, stats
@@ -221,10 +222,21 @@ def prepare(page):
         prepare_official_file()
     if page in ("guides/own_data", "README"):
         prepare_measurements()
+    if page == "guides/optimisers":
+        prepare_comparison()
     if page == "teaching":
         (source,) = (text for _, text in blocks_of("README") if "class HillClimbing" in text)
         Path("handed_in").mkdir()
         Path("handed_in", "ada.py").write_text(source)
+
+
+def prepare_comparison():
+    """The comparison of optimisers in a short form: a few of ours, on tables that are there."""
+    whole = tomllib.loads((DOCS / "comparisons" / "optimisers.toml").read_text("utf-8"))
+    tables = ["nb201-digits", "nb201-mnist1d", "nas-bench-graph/cora", "nas-bench-graph/arxiv"]
+    short = {"budget": 10, "seeds": 2, "benchmarks": tables, "algorithms": whole["algorithms"][:3]}
+    Path("docs/comparisons").mkdir(parents=True)
+    Path("docs/comparisons/optimisers.toml").write_text(tomli_w.dumps(short))
 
 
 def prepare_official_file():
@@ -283,6 +295,7 @@ TESTED = {
     "guides/own_data",
     "guides/questions",
     "guides/training",
+    "guides/optimisers",
     "start",
     "statistics/index",
 }
@@ -432,6 +445,16 @@ def test_the_experiment_file_is_read(tmp_path):
     assert experiment.labels == ["random_search", "gp_bo(kernel='matern')"]
     assert experiment.workers == Workers(4, fail=0.05)
     assert str(experiment.benchmarks[1].constraints[0]) == "parameters<=0.5"
+
+
+def test_the_comparison_of_optimisers_runs_and_ranks(read, undrawn):
+    names = read("guides/optimisers")
+    overview = names["overview"]
+    assert "random_search" in overview.index
+    assert overview.shape == (3, 1 + 4 + 1)
+    # The ranks of three algorithms on each of four tables add up to 1 + 2 + 3, ties included.
+    assert overview["mean rank"].sum() == pytest.approx(6)
+    assert (overview["s per run"] > 0).all()
 
 
 def test_every_extra_is_named_with_what_it_installs():
