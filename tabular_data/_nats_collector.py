@@ -54,8 +54,6 @@ class _Group:
             raise TableFileError(
                 f"it was trained for {packed.epochs[i]} epochs, others for {self.epochs}"
             )
-        # Apart from the architecture, all networks have the same configuration.
-        config = {k: "" if k in ("arch_str", "channels") else v for k, v in config.items()}
         if packed.layouts[i] != self.layout:  # some records lack a split
             both = zip(self.layout, packed.layouts[i], strict=True)
             self.layout = Layout(*(max(pair, key=len) for pair in both))

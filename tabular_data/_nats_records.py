@@ -166,7 +166,7 @@ def _seeds(seeds: object) -> tuple[int, ...]:
 
 
 def _configuration(content: object) -> dict[str, Any]:
-    """The configuration of the network: a few words and numbers."""
+    """The configuration of the network, without the architecture: a few words and numbers."""
     if content is None:
         return {}
     plain = (
@@ -184,7 +184,11 @@ def _configuration(content: object) -> dict[str, Any]:
             f"expected words and numbers as arch_config but got {reprlib.repr(content)}"
         )
     assert isinstance(content, dict)
-    return content
+    # Apart from the architecture, all networks have the same configuration, which is kept once.
+    config = {k: "" if k in ("arch_str", "channels") else v for k, v in content.items()}
+    if len(_configs) < _MOST_CONFIGS:
+        return _configs.setdefault(tuple(config.items()), config)
+    return config
 
 
 def _trial(result: Any, where: str) -> Trial:
@@ -222,6 +226,8 @@ def _trial(result: Any, where: str) -> Trial:
 
 
 _NUMBERS = {float, int, np.float64}
+_configs: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
+_MOST_CONFIGS = 1000
 _layouts: dict[Layout, Layout] = {}
 _orders: dict[Order, Order] = {}
 
@@ -319,7 +325,7 @@ def _split_keys(split: str, n: int) -> tuple[str, ...]:
 # From records to a table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Packed:
     """A schedule's results of one architecture as few arrays, cheap to send between processes."""
 

@@ -15,6 +15,7 @@ from nasbench_lab.tables.pickles.torch_files import torch_pickle
 from nasbench_lab.tables.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
 from tabular_data._origins import origin
+from tabular_data._spool import Spool
 from tabular_data.nats_bench import collected, note, records_of, single, tasks
 
 _NAMES = {"less": "12", "full": "200"}
@@ -42,10 +43,11 @@ def recognise(path: Path) -> str | None:
 
 def convert(path: Path, folder: Path, options: ImportOptions) -> None:
     """Writes the table of a file into an empty folder."""
-    with errors_of(path), torch_pickle(path) as (file, stream):
-        whole = records_of(stream, path, options, file.tell, _NAMES)
-    with collected(whole, "nb201", path, folder) as collector:
-        _write(collector, path, folder, options)
+    with Spool(folder.parent) as spool:
+        with errors_of(path), torch_pickle(path) as (file, stream):
+            whole = records_of(stream, path, options, file.tell, spool, _NAMES)
+        with collected(whole, spool, "nb201", path, folder) as collector:
+            _write(collector, path, folder, options)
 
 
 def _write(collector: Collector, path: Path, folder: Path, options: ImportOptions) -> None:

@@ -39,6 +39,7 @@ from nasbench_lab.tables.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
 from tabular_data._nats_records import KEYS, Packed, check_schedule, pack, parse
 from tabular_data._origins import origin
+from tabular_data._spool import Spool, Spooled
 
 _ALLOWED = {**NUMPY_NUMBERS, **CONTAINERS}
 _EXTENSION = ".pickle.pbz2"
@@ -273,7 +274,7 @@ class Whole(NamedTuple):
 
     texts: list[str]
     """The strings of all architectures by index."""
-    records: dict[int, dict[str, Packed]]
+    records: dict[int, dict[str, Spooled]]
     evaluated: list[int]
 
 
@@ -282,6 +283,7 @@ def records_of(
     path: Path,
     options: ImportOptions,
     read: Callable[[], int],
+    spool: Spool,
     names: dict[str, str] | None = None,
 ) -> Whole:
     """Reads all architectures from one pickle.
@@ -291,6 +293,7 @@ def records_of(
         path: The file, for messages.
         options: The options of the import.
         read: Returns the number of bytes that have been read, for the progress.
+        spool: Keeps the values.
         names: Names of the schedules by their names in the file; None if they are the same.
     """
     size, file_size = path.stat().st_size, check_regular(path)
@@ -307,11 +310,11 @@ def records_of(
             if len(seen) % 50 == 0:
                 # The number of all records is estimated from the share of the file that was read.
                 options.progress(len(seen), round(len(seen) * size / max(1, read())))
-        return packed
+        return spool.put(packed)
 
     def load(release: bool) -> Any:
-        # The folded values take about as much memory as the file has bytes. If nothing is let go,
-        # users report 28 GB for a file of 1.3 GB.
+        # What is left of a record in memory takes some kilobytes. If nothing is let go, users report
+        # 28 GB for a file of 1.3 GB.
         return PickleReader(
             stream,
             {**_ALLOWED, **WEIGHTS},
@@ -329,6 +332,7 @@ def records_of(
     if data is None:
         # Trainings share containers, so none may be let go while it is read.
         stream.seek(start)
+        spool.clear()
         data = load(release=False)
     texts = _texts(data)
     result = {}
@@ -339,7 +343,7 @@ def records_of(
             schedules = {check_schedule(key): one for key, one in record.items()}
         else:
             schedules = {name: record[key] for key, name in names.items() if key in record}
-        if not schedules or not all(isinstance(one, Packed) for one in schedules.values()):
+        if not schedules or not all(isinstance(one, Spooled) for one in schedules.values()):
             raise TableFileError(f"record {reprlib.repr(index)} holds no results of a schedule")
         result[index] = schedules
     if not result:
@@ -351,7 +355,9 @@ def records_of(
 
 
 @contextmanager
-def collected(whole: Whole, space: str, path: Path, folder: Path) -> Iterator[Collector]:
+def collected(
+    whole: Whole, spool: Spool, space: str, path: Path, folder: Path
+) -> Iterator[Collector]:
     """Puts records in the order of their indices into a collector."""
     with errors_of(path):
         collector = Collector(whole.texts, space, folder.parent)
@@ -359,16 +365,19 @@ def collected(whole: Whole, space: str, path: Path, folder: Path) -> Iterator[Co
     with collector:
         for index in sorted(whole.records):
             with errors_of(f"{path}, record {index}"):
-                collector.add(index, whole.records.pop(index))
+                record = whole.records.pop(index)
+                collector.add(index, {name: spool.take(one) for name, one in record.items()})
+        spool.clear()
         yield collector
 
 
 def _convert_single(path: Path, folder: Path, options: ImportOptions) -> None:
-    with errors_of(path), open(path, "rb") as file, bz2.open(file) as stream:
-        whole = records_of(cast(BinaryIO, stream), path, options, file.tell)
-    table = table_of(whole.texts)
-    with collected(whole, _TABLES[table][0], path, folder) as collector:
-        _write(collector, path, folder, table, options)
+    with Spool(folder.parent) as spool:
+        with errors_of(path), open(path, "rb") as file, bz2.open(file) as stream:
+            whole = records_of(cast(BinaryIO, stream), path, options, file.tell, spool)
+        table = table_of(whole.texts)
+        with collected(whole, spool, _TABLES[table][0], path, folder) as collector:
+            _write(collector, path, folder, table, options)
 
 
 def _write(

@@ -25,7 +25,7 @@ class MetaAPI(Trials):
         """A text about an architecture with a schedule; None if it has no record."""
         self._say(f"Call query_info_str_by_arch with arch={arch} and hp={hp}")
         index = self._index(arch)
-        self._prepare(index)
+        self._prepare_info(index)
         if index not in self._loaded_rows:
             self._not_evaluated(index)
             return None
@@ -74,7 +74,7 @@ class MetaAPI(Trials):
             return
         if index >= 0:
             if index not in self.evaluated_indexes:
-                self._prepare(index)
+                self._prepare_info(index)
             if index not in self.evaluated_indexes:
                 print(f"The {index}-th architecture has not been evaluated or not saved.")
             else:

@@ -13,6 +13,12 @@ BySchedules = dict[str, ArchResults]
 Make = Callable[[int, Callable[[], None]], BySchedules]
 
 
+def _refuse() -> NoReturn:
+    raise ReadOnlyError(
+        "Results cannot be put into an imported table. Keep them in a dictionary of your own."
+    )
+
+
 class ByIndex(MutableMapping[int, BySchedules]):
     """The official ``arch2infos_dict``: results by index, then by schedule.
 
@@ -54,9 +60,7 @@ class ByIndex(MutableMapping[int, BySchedules]):
         raise OfficialKeyError(f"Architecture {index} is not loaded.")
 
     def __setitem__(self, index: int, results: object) -> NoReturn:
-        raise ReadOnlyError(
-            "Results cannot be put into an imported table. Keep them in a dictionary of your own."
-        )
+        _refuse()
 
     def __delitem__(self, index: int) -> None:
         if index not in self:
@@ -86,17 +90,30 @@ class ByIndex(MutableMapping[int, BySchedules]):
         return len(self._rows)
 
 
-class BySchedule(Mapping[int, ArchResults]):
-    """The results with one schedule by index, as in versions 1.x of ``nas-bench-201``."""
+class BySchedule(MutableMapping[int, ArchResults]):
+    """The results with one schedule by index, as in versions 1.x of ``nas-bench-201``.
+
+    What is deleted here is missing here only.
+    """
 
     def __init__(self, results: Mapping[int, Mapping[str, ArchResults]], hp: str) -> None:
         self._results, self._hp = results, hp
+        self._deleted: set[int] = set()
 
     def __getitem__(self, index: int) -> ArchResults:
+        if index in self._deleted:
+            raise OfficialKeyError(f"Architecture {index} was deleted.")
         return self._results[index][self._hp]
 
+    def __setitem__(self, index: int, results: object) -> NoReturn:
+        _refuse()
+
+    def __delitem__(self, index: int) -> None:
+        self[index]
+        self._deleted.add(index)
+
     def __iter__(self) -> Iterator[int]:
-        return iter(self._results)
+        return (index for index in self._results if index not in self._deleted)
 
     def __len__(self) -> int:
-        return len(self._results)
+        return len(list(iter(self)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,12 @@ class Curve:
         self._table, self._name = table, name
         self.epochs = table.columns[name].epochs
         self._views: dict[int, NDArray[np.float64] | None] = {}
-        if self.epochs is None:
-            self._whole = table.trials(name)
-        else:
-            self._epoch_set = frozenset(self.epochs)
+        self._epoch_set = frozenset(self.epochs or ())
+
+    @cached_property
+    def _whole(self) -> NDArray[np.float64]:
+        """``(rows, trials)`` values of a column without epochs; mapped when it is asked for."""
+        return self._table.trials(self._name)
 
     def at(self, row: int, trial: int, iepoch: int) -> float | None:
         """The value after an epoch counted from 0; None if there is none."""
@@ -109,7 +112,6 @@ class Trainings:
     def __init__(self, table: Table, dataset: str, hp: str) -> None:
         prefix = f"{dataset}.{hp}"
         self._table, self.dataset, self.hp = table, dataset, hp
-        self._present = table.extra(f"{prefix}.present")
         self.train = Split(table, f"{prefix}.train")
         self.evaluations = {
             name: Split(table, f"{prefix}.{name}")
@@ -140,6 +142,11 @@ class Trainings:
         return [
             name for name in dict.fromkeys((*names, *self.evaluations)) if name in self.evaluations
         ]
+
+    @cached_property
+    def _present(self) -> NDArray[np.uint8]:
+        """``(rows, trials)``: one more than the place among the seeds, 0 without a trial."""
+        return self._table.extra(f"{self.dataset}.{self.hp}.present")
 
     def trials(self, row: int) -> list[int]:
         """The trials that a row has, in the order of the record's list of seeds."""

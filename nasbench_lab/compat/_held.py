@@ -176,8 +176,8 @@ class Held:
     def _hps(self, row: int) -> list[str]:
         return self._records.hps(row)
 
-    def _prepare(self, index: int) -> None:
-        """Makes a record available, if records are read one by one."""
+    def _prepare_info(self, index: int) -> None:
+        """Makes a record available, if records are read one by one; scripts call it by this name."""
 
     def _schedules(self, index: int) -> Collection[str]:
         """The schedules of an architecture that is loaded."""
@@ -199,7 +199,7 @@ class Held:
         return f"Architecture {index} has the schedules {held}, not {hp!r}."
 
     def _checked_results(self, index: int, hp: object, name: object) -> ArchResults:
-        self._prepare(index)
+        self._prepare_info(index)
         if index not in self._loaded_rows:
             raise QueryError(f"The file has no record of architecture {index}.")
         if name not in self._schedules(index):
@@ -257,7 +257,7 @@ class Held:
     def get_net_config(self, index: int, dataset: str) -> dict[str, Any]:
         """The configuration from which the official code builds the network."""
         self._say(f"Call get_net_config with index={index}, dataset={dataset}.")
-        self._prepare(index)
+        self._prepare_info(index)
         if index not in self._loaded_rows:
             raise QueryError(f"The file has no record of architecture {index}.")
         first = self._results(index, next(iter(self._schedules(index))))
@@ -298,7 +298,7 @@ class Held:
         dataset, setname = remap_dataset_set_names(dataset, metric_on_set)
         best, highest = -1, None
         for index in indexes:
-            self._prepare(index)
+            self._prepare_info(index)
             results = self._results(index, hp)
             if flop_max is not None or param_max is not None:
                 costs = results.get_compute_costs(dataset)

@@ -100,7 +100,7 @@ class Trials(Held):
         return answer.copy()
 
     def _found(self, index: int, hp: str) -> ArchResults:
-        self._prepare(index)
+        self._prepare_info(index)
         if index not in self._loaded_rows:
             raise QueryError(f"The file has no record of architecture {index}.")
         return self._results(index, str(hp))

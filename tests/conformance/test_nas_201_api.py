@@ -9,6 +9,7 @@ import pytest
 
 from nasbench_lab import registry
 from nasbench_lab.compat import OfficialBehaviourWarning, ReadOnlyError
+from nasbench_lab.compat._by_index import BySchedule
 from nasbench_lab.compat.nas_201_api import NASBench201API
 
 torch = pytest.importorskip("torch", reason="needs nasbench-lab[official]")
@@ -300,6 +301,23 @@ def test_arguments_of_versions_1(tidy, official):
     official.check_same(ours.query_by_arch(7), theirs.query_by_arch(7, "200"), ())
     assert list(ours.arch2infos_full) == list(theirs.arch2infos_dict)
     assert len(ours.arch2infos_less) == len(theirs.arch2infos_dict)
+
+
+def test_results_by_schedule_forget(one_layout):
+    ours, theirs = one_layout
+    index = next(iter(theirs.arch2infos_dict))
+    full = BySchedule(ours.arch2infos_dict, "200")  # what ours.arch2infos_full is
+    assert full[index].arch_index == index
+    del full[index]
+    assert index not in full
+    assert list(full) == list(theirs.arch2infos_dict)[1:]
+    assert len(full) == len(theirs.arch2infos_dict) - 1
+    with pytest.raises(KeyError, match="deleted"):
+        del full[index]
+    with pytest.raises(ReadOnlyError, match="imported table"):
+        full[index] = None
+    assert index in ours.arch2infos_full
+    assert index in ours.arch2infos_dict
 
 
 def test_a_schedule_that_versions_mean_differently_warns_once(tidy, official):

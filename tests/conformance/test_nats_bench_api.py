@@ -1,5 +1,6 @@
 """``nasbench_lab.compat.nats_bench`` against the official package ``nats-bench``."""
 
+import os
 import pickle
 import random
 import subprocess
@@ -373,6 +374,11 @@ def test_directory(directory, kind, official, monkeypatch, tmp_path):
         assert ours.evaluated_indexes == theirs.evaluated_indexes
         assert list(ours.arch2infos_dict) == list(theirs.arch2infos_dict)
         assert sorted(ours.avaliable_hps) == sorted(theirs.avaliable_hps)
+    for index in (7, 7, 24):  # scripts of others call this method
+        official.check_call(ours, theirs, lambda api, i=index: api._prepare_info(i), (index,))
+        official.check_call(
+            ours, theirs, lambda api, i=index: list(api.arch2infos_dict[i]), (index,)
+        )
     official.check_call(ours, theirs, lambda api: api.find_best("cifar10", "valid"), ())
     for index in range(24):
         official.check_call(ours, theirs, lambda api, i=index: api.reload(None, i), index)
@@ -534,6 +540,43 @@ def test_results_are_forgotten_as_officially(kind, file, official, directory):
         assert list(ours.arch2infos_dict) == list(theirs.arch2infos_dict)
     with pytest.raises(ReadOnlyError, match="imported table"):
         ours.arch2infos_dict[0] = {}
+
+
+def test_a_changed_directory_is_converted_anew(official, tmp_path):
+    folder, n = tmp_path / "simple", 4
+    data = official.content(nats_bench, "tss", n, absent=0, tidy=True)
+    write_directory(folder, data)
+
+    def accuracies():
+        api = quiet("tss", str(folder), fast_mode=True)
+        return [
+            api.get_more_info(i, "cifar10", is_random=False)["train-accuracy"]
+            for i in range(n)
+            if i in api._records.rows
+        ]
+
+    first = accuracies()
+    assert accuracies() == first
+    # A file that is written over in place: neither names nor the folder's times change.
+    changed = data["arch2infos"][3]
+    for result in changed["12"]["all_results"].values():
+        result["train_acc1es"][11] = 42.0
+    nats_bench.pickle_save(changed, str(folder / "000003.pickle"))
+    second = accuracies()
+    assert second == [*first[:3], 42.0]
+    # A file that takes the place of another, with its size and times.
+    old = (folder / "000003.pickle.pbz2").stat()
+    for result in changed["12"]["all_results"].values():
+        result["train_acc1es"][11] = 43.0
+    nats_bench.pickle_save(changed, str(tmp_path / "new.pickle"))
+    new = tmp_path / "new.pickle.pbz2"
+    os.utime(new, ns=(old.st_atime_ns, old.st_mtime_ns))
+    times = folder.stat()
+    new.replace(folder / "000003.pickle.pbz2")
+    os.utime(folder, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert accuracies() == [*first[:3], 43.0]
+    (folder / "000003.pickle.pbz2").unlink()
+    assert accuracies() == first[:3]
 
 
 def test_default_directory(kind, official, monkeypatch, tmp_path):

@@ -183,7 +183,7 @@ class NATSBench(MetaAPI):
             self.evaluated_indexes.add(int(number))
             self._avaliable_hps.update(self._hps(row))
 
-    def _prepare(self, index: int) -> None:
+    def _prepare_info(self, index: int) -> None:
         if index in self._loaded_rows:
             if index not in self.evaluated_indexes:
                 raise QueryError(f"Architecture {index} is loaded, but not in evaluated_indexes.")
