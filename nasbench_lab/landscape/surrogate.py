@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.algorithm import Evaluation
+from nasbench_lab.algorithm import Evaluation, Work
 from nasbench_lab.benchmark import Benchmark, Objective, TableBenchmark
 from nasbench_lab.errors import PredictorError, TableFileError
 from nasbench_lab.predictors import Predictor, make_predictor
@@ -86,11 +86,12 @@ class Surrogate(Benchmark):
         fingerprint: str | None = None,
     ) -> None:
         source = load_benchmark(table, missing="fail")
+        self._source = source
         (objective,) = source.objectives[:1]
         self.name = f"{table}-surrogate"
         self.space, self.dataset = source.space, source.dataset
         self.objectives = (objective,)
-        self.reported = Objective(f"mean_{objective.name}", objective.unit, objective.maximize)
+        self.reported = Objective(f"predicted_{objective.name}", objective.unit, objective.maximize)
         self.clock = "evaluations" if source.clock == "evaluations" else "train_only"
         self.table = source.fingerprint
         if fingerprint is not None and fingerprint != self.table:
@@ -139,6 +140,10 @@ class Surrogate(Benchmark):
     def _predicted(self, architecture: Architecture) -> tuple[float, float]:
         mean, std = self._model.predict(np.array([self.space.canonical(architecture)]))
         return float(mean[0]), float(std[0])
+
+    def charge(self, work: Work) -> float:
+        """What an algorithm's own work takes, as the table charges it."""
+        return self._source.charge(work)
 
     def evaluate(
         self,

@@ -38,11 +38,13 @@ def summary_rows(
     several = len(benchmark.objectives) > 1
     objective = benchmark.table.column(benchmark.first_objective)
     seen = "valid" if objective.split == "valid" else objective.name.replace("_", " ")
-    regrets = {"test regret": "test_regret", f"{seen} regret": "valid_regret"}
+    report = benchmark.table.column(benchmark.report)
+    told = "test" if report.split == "test" else report.name.replace("_", " ")
+    regrets = {f"{told} regret": "test_regret", f"{seen} regret": "valid_regret"}
     if stats.sees_trials(benchmark):
         regrets = {"mean regret": "test_regret", "seen regret": "seen_regret"}
         explained.add("seen")
-    elif objective == benchmark.table.column(benchmark.report):
+    elif objective == report:
         regrets = {f"{seen} regret": "valid_regret"}
     without = any(line["without"] for line in lines)
     explained |= {"median" if without else "mean", "ms"}

@@ -35,3 +35,11 @@ def test_it_writes_a_file_that_makes_the_same_surrogate(lab, tmp_path, monkeypat
     assert made.fingerprint == same.fingerprint
     assert "surrogate_mine.py is there already" in " ".join(lab(*command).err.split())
     assert '"rmse"' in lab(*command, "--output", "other.py", "--json").out
+    # Results say what they are: nobody has tested anything.
+    run = lab(
+        *("compare", "--benchmark", f"{file.name}:SURROGATE", "-a", "random_search"),
+        *("--budget", 4, "--seeds", 2, "--output", "out"),
+    )
+    assert run.code == 0, run.err
+    assert "predicted accuracy regret" in run.words
+    assert "test regret" not in run.words
