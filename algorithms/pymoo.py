@@ -100,7 +100,9 @@ class Pymoo(Peer):
             if self.algorithm in REAL
             else {"vars": self._variables()}
         )
-        problem = Problem(n_obj=self.n_losses, n_ieq_constr=1, **bounds)
+        # The hypervolume is of two at least: the same loss twice puts all in the order of one.
+        self._n_told = max(self.n_losses, 2) if self.algorithm == "sms_emoa" else self.n_losses
+        problem = Problem(n_obj=self._n_told, n_ieq_constr=1, **bounds)
         optimiser.setup(problem, seed=seed, termination=("n_gen", 10**9), verbose=False)
         self._waiting: list[Any] = []
         self._generation: Any = None
@@ -141,7 +143,7 @@ class Pymoo(Peer):
         self, number: int, losses: Losses | None, violation: float, epoch: int | None
     ) -> None:
         individual = self._at_work.pop(number)
-        individual.set("F", np.array(losses or [0.0] * self.n_losses))
+        individual.set("F", np.resize(losses or [0.0], self._n_told))
         individual.set("G", np.array([FAILED if losses is None else violation]))
         individual.evaluated.update(("F", "G"))
         if not self._at_work and not self._waiting:
