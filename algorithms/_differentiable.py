@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 class Differentiable(OneShot):
     """Base of methods that train alphas, a logit for each operation of each edge, by gradient descent.
 
-    The derived cell has the operation of the greatest alpha on each edge. ``none`` is one of them, as
-    in the code of NAS-Bench-201 (``genotype`` of its search networks); DARTS itself leaves it out.
+    In ``nb201`` the derived cell has the operation of the greatest alpha on each edge. ``none`` is one
+    of them, as in the code of NAS-Bench-201 (``genotype`` of its search networks). In ``darts`` the
+    cells are derived as in DARTS: each node has the two inputs with the strongest operations, where
+    ``none`` does not count.
 
     Args:
         space: The space to search.
@@ -32,8 +34,8 @@ class Differentiable(OneShot):
         **kwargs: Those of ``OneShot``.
 
     Attributes:
-        alphas: ``(6, 5)`` logits, from normal values of standard deviation 1e-3; there from the first
-            ``ask`` on.
+        alphas: ``(edges, operations)`` logits, from normal values of standard deviation 1e-3; there
+            from the first ``ask`` on.
     """
 
     alphas: torch.nn.Parameter
@@ -55,7 +57,7 @@ class Differentiable(OneShot):
     def prepare(self, training: SupernetTraining) -> None:
         import torch
 
-        shape = len(self.space.decisions), max(self.space.n_options)
+        shape = training.supernet.mixture_shape
         rng = training.stream(2)
         self.alphas = training.parameter("alphas", 1e-3 * rng.standard_normal(shape))
         self._trained = [self.alphas, *self.more_parameters(training)]
@@ -86,7 +88,12 @@ class Differentiable(OneShot):
             )
         self._adam.step()
 
-    def derived(self) -> tuple[Architecture, NDArray[np.float64]]:
-        """The cell of the greatest alphas, and their softmax."""
-        alphas = self.alphas.detach().double().cpu()
-        return tuple(alphas.argmax(1).tolist()), np.asarray(alphas.softmax(1))
+    def derived(self, training: SupernetTraining) -> tuple[Architecture, NDArray[np.float64]]:
+        """The architecture of the strongest operations, and the softmax of the alphas."""
+        probabilities = np.asarray(self.alphas.detach().double().cpu().softmax(1))
+        strengths = probabilities * self.edge_strengths(training)[:, None]
+        return training.supernet.derived(strengths), probabilities
+
+    def edge_strengths(self, training: SupernetTraining) -> NDArray[np.float64]:
+        """``(edges,)`` what the strength of an edge's operations is multiplied by."""
+        return np.ones(len(self.alphas))

@@ -27,11 +27,15 @@ from nasbench_lab.algorithm import (
     check_number,
     hyperparameters_of,
 )
-from nasbench_lab.errors import UnsuitedError
+from nasbench_lab.errors import HyperparameterError, UnsuitedError
 from nasbench_lab.spaces import Architecture, PoolSpace, SearchSpace
 
 if TYPE_CHECKING:
     from nasbench_lab.trainer.supernet_training import Epoch, SupernetTraining
+
+
+WITH_SUPERNETS = ("nb201", "darts")
+"""The spaces that there are supernets of."""
 
 
 class OneShot(SearchAlgorithm):
@@ -43,7 +47,7 @@ class OneShot(SearchAlgorithm):
     evaluations teach nothing, neither its own nor those of other searches.
 
     Args:
-        space: ``nb201``.
+        space: ``nb201`` or ``darts``.
         data: The data set that the benchmark trains on; given by the benchmark.
         epochs: Passes over each half of the training set.
         batch_size: Images per step, at most.
@@ -55,6 +59,10 @@ class OneShot(SearchAlgorithm):
         normalisation: The statistics of batch normalisation in evaluations: ``batch``, ``running`` or
             ``recalibrated``, see ``nasbench_lab.trainer.recipe.NORMALISATIONS``.
         images: Use only so many of the training images.
+        channels: In a supernet of ``darts``, the channels of a node of the first cells; 4 if unset, and
+            16 in the paper.
+        cells: In a supernet of ``darts``, how many cells lie behind each other; 3 if unset, and 8 in
+            the paper.
         device: ``cpu``, ``auto``, ``cuda``, … Only a CPU gives the same result to the bit each time.
         **kwargs: ``seed`` and ``maximize`` of ``SearchAlgorithm``.
 
@@ -64,15 +72,15 @@ class OneShot(SearchAlgorithm):
         progress: Called with the number of finished epochs and of all epochs, if it is set.
 
     Raises:
-        UnsuitedError: The space is not all of ``nb201``, or the benchmark trains on other images than
-            every install has.
+        UnsuitedError: The space is not all of ``nb201`` or ``darts``, or the benchmark trains on other
+            images than every install has.
         HyperparameterError: A value does not fit.
     """
 
     needs_torch = True
 
     share = 1
-    """In how many parts the channels are divided, see ``nasbench_lab.trainer.supernet.Supernet``."""
+    """In how many parts the channels are divided, see ``nasbench_lab.trainer.shared_weights``."""
 
     def __init__(
         self,
@@ -88,6 +96,8 @@ class OneShot(SearchAlgorithm):
         gradient_clip: float = 5.0,
         normalisation: str = "batch",
         images: int | None = None,
+        channels: int | None = None,
+        cells: int | None = None,
         device: str = "cpu",
         **kwargs: Any,
     ) -> None:
@@ -105,6 +115,7 @@ class OneShot(SearchAlgorithm):
         if images is not None:
             check_number("images", images, whole=True, low=2)
         self.data, self.epochs = self._checked_data(data), epochs
+        self._check_skeleton(channels=channels, cells=cells)
         # As SupernetTraining takes them.
         self.settings: dict[str, Any] = {
             "epochs": epochs,
@@ -116,6 +127,8 @@ class OneShot(SearchAlgorithm):
             "gradient_clip": gradient_clip,
             "normalisation": normalisation,
             "images": images,
+            "channels": channels,
+            "cells": cells,
             "device": device,
         }
         self.history: list[Epoch] = []
@@ -128,16 +141,33 @@ class OneShot(SearchAlgorithm):
         from nasbench_lab.trainer import RECIPES
 
         known = [name for name, recipe in RECIPES.items() if recipe.skeleton == "tiny"]
-        # A pool has some cells only, and a supernet may lead to any.
+        # A pool has some architectures only, and a supernet may lead to any.
         pool = isinstance(self.space, PoolSpace)
-        if self.space.name == "nb201" and not pool and data in known:
+        if self.space.name in WITH_SUPERNETS and not pool and data in known:
             return str(data)
         raise UnsuitedError(
-            f"{type(self).__name__} trains a supernet of nb201 on the images of the benchmark. "
-            f"Expected the space nb201 and images of {' or '.join(known)}, but the space is "
-            f"{'a part of ' * pool}{self.space.name} and the images are {data or 'not known'}. Search "
-            f"on the table nb201-{known[0]}, for example."
+            f"{type(self).__name__} trains a supernet of {' or '.join(WITH_SUPERNETS)} on the images "
+            f"of the benchmark. Expected one of these spaces and images of {' or '.join(known)}, but "
+            f"the space is {'a part of ' * pool}{self.space.name} and the images are "
+            f"{data or 'not known'}. Search on the table nb201-{known[0]}, for example."
         )
+
+    def _check_skeleton(self, **given: int | None) -> None:
+        for name, value in given.items():
+            if value is None:
+                continue
+            if self.space.name != "darts":
+                raise HyperparameterError(
+                    f"Expected no {name}, which only supernets of darts let you choose, but got "
+                    f"{value!r} on {self.space.name}."
+                )
+            check_number(name, value, whole=True, low=1)
+        channels = given["channels"] or self.share
+        if channels % self.share:
+            raise HyperparameterError(
+                f"Expected a multiple of {self.share} for channels, which {type(self).__name__} "
+                f"divides into so many parts, but got {channels}."
+            )
 
     def ask(self) -> Trial | Work | None:
         if self._asked:
@@ -179,7 +209,14 @@ class OneShot(SearchAlgorithm):
             for name in hyperparameters_of(cls)
         ]
         of = [type(self).__name__, *own]
-        training = SupernetTraining(self.data, self._seed, share=self.share, of=of, **self.settings)
+        training = SupernetTraining(
+            self.data,
+            self._seed,
+            share=self.share,
+            space=self.space,
+            of=of,
+            **self.settings,
+        )
         self.prepare(training)
         training.load()
         return training
@@ -205,5 +242,5 @@ class OneShot(SearchAlgorithm):
             rng: Where the epoch draws from.
 
         Returns:
-            The derived architecture, and ``(6, 5)`` probabilities of each edge's operations.
+            The derived architecture, and the probabilities of an ``Epoch``.
         """

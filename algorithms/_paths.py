@@ -51,18 +51,17 @@ class Paths(OneShot):
         return max(known, key=known.__getitem__)
 
     def uniform(self) -> NDArray[np.float64]:
-        """``(6, 5)`` probabilities of a policy that draws all operations alike."""
-        shape = len(self.space.decisions), max(self.space.n_options)
-        return np.full(shape, 1 / shape[1])
+        """``(decisions, options)`` probabilities of a policy that draws all options alike."""
+        n_options = np.array(self.space.n_options)[:, None]
+        return np.where(np.arange(n_options.max()) < n_options, 1 / n_options, 0.0)
 
     def shares(self, paths: NDArray[np.int64]) -> NDArray[np.float64]:
-        """``(6, 5)`` shares of each edge's operations among ``(n, 6)`` paths."""
+        """``(decisions, options)`` shares of the options among ``(n, decisions)`` paths."""
         options = np.arange(max(self.space.n_options))
         shares: NDArray[np.float64] = (paths[:, :, None] == options).mean(axis=0)
         return shares
 
     def pruned(self, path: Architecture) -> Architecture:
-        """The path with ``none`` on all edges that carry nothing or lead nowhere."""
-        from nasbench_lab.trainer.supernet_training import without_dead_edges
-
-        return without_dead_edges(path)
+        """The path without what has no part in it: in ``nb201``, edges that lead nowhere."""
+        assert self.training is not None
+        return self.training.supernet.pruned(path)

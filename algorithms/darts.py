@@ -64,7 +64,7 @@ class DARTS(Differentiable):
                 self.step_along([self.unrolled_gradient(training, train, valid)])
             # Step 2: update the weights by the gradient of the training loss.
             training.weights_step(*train, self.alphas.detach().softmax(1))
-        return self.derived()
+        return self.derived(training)
 
     def unrolled_gradient(self, training: SupernetTraining, train: Batch, valid: Batch) -> Tensor:
         """The gradient of the alphas at the weights after their next step (equation 7).
@@ -75,7 +75,7 @@ class DARTS(Differentiable):
             valid: A batch of the half of the alphas.
 
         Returns:
-            ``(6, 5)`` gradient of the validation loss.
+            ``(edges, operations)`` gradient of the validation loss.
         """
         import torch
 

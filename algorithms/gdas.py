@@ -56,27 +56,28 @@ class GDAS(Differentiable):
         self, training: SupernetTraining, rng: np.random.Generator
     ) -> tuple[Architecture, NDArray[np.float64]]:
         done = len(training.epochs_done) / max(1, self.epochs - 1)
+        sampled = training.supernet.sampled
         tau = self.temperature + (self.min_temperature - self.temperature) * done
         batches = zip(
             training.batches("weights", rng), training.batches("alphas", rng), strict=False
         )
         for train, valid in batches:
             path, _ = self.sample(tau, rng)
-            training.weights_step(*train, path)
+            training.weights_step(*train, sampled(path))
             path, chosen = self.sample(tau, rng)
-            self.alphas_step(training.loss("alphas", *valid, path, chosen))
-        return self.derived()
+            self.alphas_step(training.loss("alphas", *valid, sampled(path), chosen))
+        return self.derived(training)
 
-    def sample(self, tau: float, rng: np.random.Generator) -> tuple[Architecture, Tensor]:
-        """Draws a path (equations 3 and 4).
+    def sample(self, tau: float, rng: np.random.Generator) -> tuple[tuple[int, ...], Tensor]:
+        """Draws an operation for each edge (equations 3 and 4).
 
         Args:
             tau: The temperature.
             rng: Where the Gumbel noise is drawn from.
 
         Returns:
-            The path, and ``(6,)`` factors of its edges. They are 1, and their gradient is that of the
-            Gumbel-softmax of the sampled operations.
+            The operations' numbers, and ``(edges,)`` factors of their edges. They are 1, and their
+            gradient is that of the Gumbel-softmax of the sampled operations.
         """
         import torch
 

@@ -22,16 +22,13 @@ if TYPE_CHECKING:
 
     from nasbench_lab.trainer.supernet_training import SupernetTraining
 
-SOURCES = ((0,), (1, 2), (3, 4, 5))
-"""The edges that lead to each node, in the order of the decisions of ``nb201``."""
-
 
 class PCDARTS(Differentiable):
     """The operations see a quarter of the channels, the first K-th; the others are passed on.
 
     Edge normalisation weighs the edges that lead to a node by a softmax of betas, which are trained
-    with the alphas. All edges of ``nb201`` stay in the derived cell, so the betas have a part in the
-    training only.
+    with the alphas. All edges of ``nb201`` stay in the derived cell, so there the betas have a part in
+    the training only. In ``darts`` an operation is as strong as its own softmax times its edge's.
 
     Results of other searches teach nothing.
 
@@ -43,7 +40,7 @@ class PCDARTS(Differentiable):
         **kwargs: Those of ``Differentiable``.
 
     Attributes:
-        betas: ``(6,)`` logits of the edges; there from the first ``ask`` on.
+        betas: ``(edges,)`` logits of the edges; there from the first ``ask`` on.
     """
 
     share = 4
@@ -64,7 +61,7 @@ class PCDARTS(Differentiable):
         self.warm_up = warm_up
 
     def more_parameters(self, training: SupernetTraining) -> list[torch.nn.Parameter]:
-        draws = training.stream(3).standard_normal(len(self.space.decisions))
+        draws = training.stream(3).standard_normal(training.supernet.mixture_shape[0])
         self.betas = training.parameter("betas", 1e-3 * draws)
         return [self.betas]
 
@@ -77,17 +74,21 @@ class PCDARTS(Differentiable):
         warm = len(training.epochs_done) < round(self.warm_up * self.epochs)
         for train, valid in batches:
             if not warm:
-                weights, edges = self.alphas.softmax(1), self.edge_weights()
+                weights, edges = self.alphas.softmax(1), self.edge_weights(training)
                 self.alphas_step(training.loss("alphas", *valid, weights, edges))
-            weights, edges = self.alphas.softmax(1), self.edge_weights()
+            weights, edges = self.alphas.softmax(1), self.edge_weights(training)
             training.weights_step(*train, weights.detach(), edges.detach())
-        return self.derived()
+        return self.derived(training)
 
-    def edge_weights(self) -> Tensor:
-        """``(6,)`` shares of the edges in the node they lead to (equation 2)."""
+    def edge_weights(self, training: SupernetTraining) -> Tensor:
+        """``(edges,)`` shares of the edges in the node they lead to (equation 2)."""
         import torch
 
-        return torch.cat([self.betas[list(edges)].softmax(0) for edges in SOURCES])
+        into = training.supernet.into
+        return torch.cat([self.betas[list(edges)].softmax(0) for edges in into])
+
+    def edge_strengths(self, training: SupernetTraining) -> NDArray[np.float64]:
+        return np.asarray(self.edge_weights(training).detach().double().cpu())
 
 
 PCDARTS.citation = """@inproceedings{xu2020pcdarts,

@@ -138,7 +138,7 @@ def _show(study: SupernetStudy) -> None:
     console.print(
         "Correlations of accuracies with shared weights, on the half of the training set that the "
         "weights were not trained on, with those in the table. Skips, and regret in percentage points, "
-        "are those of the derived cell; seconds are simulated."
+        "are those of what is derived; seconds are simulated."
         + " Mean ± standard deviation over the seeds."
         * (ends["seed"].nunique() > 1),
         style="dim",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -54,8 +55,9 @@ class SupernetStudy:
             table's ``valid`` and ``test`` accuracy over them (columns such as ``kendall_test``), and
             over the tenth of them that is best in the table by test accuracy
             (``top_kendall_test``). ``derived``, what the algorithm recommends, with the share of its
-            edges that has each operation (columns of their names), and its ``test_regret`` and
-            ``valid_regret`` in percentage points. NaN where there is no value.
+            operations that each is (columns of their names), and its ``test_regret`` and
+            ``valid_regret`` in percentage points. NaN where there is no value, such as for what the
+            table lacks.
         architectures: A line per algorithm, seed and architecture of the table, after the last epoch:
             ``one_shot``, ``valid`` and ``test`` accuracy in per cent; ``derived``, whether this is
             what the algorithm recommends at the end.
@@ -122,7 +124,7 @@ def study_supernets(
     import pandas as pd
 
     need_torch()
-    benchmark = load_benchmark(table)
+    benchmark = _benchmark(table)
     runs = [
         (text, seed, folder / "runs" / f"{_named(text)}-{seed}.json")
         for text in algorithms
@@ -150,6 +152,11 @@ def study_supernets(
         end = {"architecture": names, "one_shot": entry["one_shot"], **values}
         ends.append(pd.DataFrame({**who, **end, "derived": np.arange(len(rows)) == derived}))
     return SupernetStudy(benchmark.name, pd.DataFrame(lines), pd.concat(ends, ignore_index=True))
+
+
+def _benchmark(table: str) -> TableBenchmark:
+    """The table. A supernet may lead to what it lacks, so the space is never a pool."""
+    return load_benchmark(table, missing="fail")
 
 
 def _named(text: str) -> str:
@@ -180,7 +187,7 @@ def _follow(
     progress: Progress,
 ) -> dict[str, Any]:
     """A run: its lines by epoch, and the one-shot accuracies of all architectures at the end."""
-    benchmark = load_benchmark(table)
+    benchmark = _benchmark(table)
     taken, hyperparameters = take(text)
     of = json.dumps(
         [
@@ -262,7 +269,12 @@ class _Run:
         else:
             ranking = self.correlations(self.sample, self.accuracies(self.sample))
         of_each = [decision.options for decision in self.benchmark.space.decisions]
-        chosen = [options[option] for options, option in zip(of_each, derived, strict=True)]
+        # Other decisions than those on operations, such as on the inputs of nodes, have no share.
+        chosen = [
+            options[option]
+            for options, option in zip(of_each, derived, strict=True)
+            if options == of_each[0]
+        ]
         return {
             "epoch": number,
             "seconds": self.seconds,
@@ -294,9 +306,9 @@ class _Run:
         return found
 
     def regret(self, derived: Architecture, split: str) -> float:
-        """How much worse a cell is than the best of the table."""
-        values = _values(self.benchmark, split)
-        return float(np.nanmax(values) - values[self.table.row(derived)])
+        """How much worse an architecture is than the best of the table; NaN if the table lacks it."""
+        values, row = _values(self.benchmark, split), self.table.row(derived)
+        return float(np.nanmax(values) - values[row]) if row >= 0 else math.nan
 
 
 _RANKING = {

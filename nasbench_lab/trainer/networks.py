@@ -161,6 +161,12 @@ def live_edges(cell: Architecture) -> set[int]:
     return live
 
 
+def without_dead_edges(cell: Architecture) -> Architecture:
+    """The cell with ``none`` on all edges that carry nothing or lead nowhere."""
+    live = live_edges(cell)
+    return tuple([option if edge in live else NONE for edge, option in enumerate(cell)])
+
+
 class Residual(nn.Module):
     """The residual block of stride 2 between the stages of the published networks."""
 

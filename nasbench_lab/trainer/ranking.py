@@ -14,34 +14,36 @@ from torch.nn import functional
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.spaces.nb201 import CONV_1X1, CONV_3X3, EDGES, NONE, POOL
 from nasbench_lab.tables.sources import silent
+from nasbench_lab.trainer.shared_weights import SharedWeights
 from nasbench_lab.trainer.supernet import HalvedImages, Supernet
 from nasbench_lab.trainer.supernet_layers import ConvNorm, MixedCell, Norm
 from nasbench_lab.trainer.training import one_thread
 
 
 def one_shot_accuracies(
-    supernet: Supernet,
+    supernet: SharedWeights,
     images: HalvedImages,
     cells: Sequence[Architecture],
     progress: Callable[[int, int], None] = silent,
 ) -> NDArray[np.float64]:
     """The accuracy of each cell with the supernet's weights, as ``supernet.accuracy`` gives it.
 
-    The first cell of the network has most of the pixels, and the same input for all paths. So its
-    nodes are computed once for all paths that agree in what leads to them, which takes a quarter of
-    the time. If the operations see a part of the channels, each path is evaluated by itself.
+    The first cell of a network of ``nb201`` has most of the pixels, and the same input for all paths.
+    So its nodes are computed once for all paths that agree in what leads to them, which takes a quarter
+    of the time. In other spaces, or if the operations see a part of the channels, each path is
+    evaluated by itself.
 
     Args:
         supernet: The supernet.
         images: The images; accuracies are those on the half of the alphas.
-        cells: Paths.
+        cells: Paths, as architectures.
         progress: Called with the number of evaluated paths and of all.
 
     Returns:
         ``(n,)`` accuracies in per cent.
     """
-    with one_thread(supernet.norm.weight.device), torch.inference_mode():
-        if supernet.share > 1:
+    with one_thread(next(supernet.parameters()).device), torch.inference_mode():
+        if not isinstance(supernet, Supernet) or supernet.share > 1:
             alone = np.empty(len(cells))
             for i, cell in enumerate(cells):
                 alone[i] = supernet.accuracy(images, cell)

@@ -12,15 +12,15 @@ the same parameters, its scores are those of the path's own network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeAlias, cast
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasbench_lab.errors import InvalidArchitectureError, TrainingError, UnknownNameError
+from nasbench_lab.errors import InvalidArchitectureError, TrainingError
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.spaces.nb201 import (
     CONV_1X1,
@@ -38,15 +38,17 @@ from nasbench_lab.trainer.networks import (
     live_edges,
     square,
     tiny_channels,
+    without_dead_edges,
 )
-from nasbench_lab.trainer.recipe import NORMALISATIONS, RECIPES, Recipe
+from nasbench_lab.trainer.recipe import RECIPES, Recipe
+from nasbench_lab.trainer.shared_weights import Cell, Floats, SharedWeights
 from nasbench_lab.trainer.supernet_layers import BY_SOURCE, ConvNorm, MixedCell, Norm
 
-Cell: TypeAlias = Architecture | Tensor
-"""What the edges of all cells carry: a path, as an architecture, or ``(6, 5)`` weights of a mixture."""
+INTO = ((0,), (1, 2), (3, 4, 5))
+"""The numbers of the edges that lead to each node but the first."""
 
 
-class Supernet(nn.Module):
+class Supernet(SharedWeights):
     """A network with the weights of all cells of ``nb201``, on the skeleton ``tiny``.
 
     Args:
@@ -74,12 +76,9 @@ class Supernet(nn.Module):
         affine: bool = False,
         share: int = 1,
     ) -> None:
-        super().__init__()
-        if normalisation not in NORMALISATIONS:
-            raise UnknownNameError("normalisation", normalisation, NORMALISATIONS)
+        super().__init__(NB201Space(), OPERATIONS, INTO, normalisation, share)
         height, _, channels = data.shape
         self.image_channels, self.classes = channels, data.classes
-        self.normalisation, self.share = normalisation, share
         self.signals = height == 1
         shares = [1, 2, 4] if self.signals else [1, 2, 4, 8]
         if share not in shares:
@@ -115,17 +114,6 @@ class Supernet(nn.Module):
                     target.copy_(torch.from_numpy(values))
 
     def forward(self, x: Tensor, cell: Cell, factors: Tensor | None = None) -> Tensor:
-        """Scores of images.
-
-        Args:
-            x: ``(n, channels, height, width)`` images.
-            cell: An architecture, of which only the live edges are computed, or ``(6, 5)`` weights of
-                each edge's operations, in the order of ``EDGES`` and ``OPERATIONS``.
-            factors: ``(6,)``: what the value of each edge is multiplied by.
-
-        Returns:
-            ``(n, classes)`` scores.
-        """
         live: list[int] = []
         if not isinstance(cell, Tensor):
             live = sorted(live_edges(self.checked(cell)))
@@ -177,48 +165,21 @@ class Supernet(nn.Module):
             )
         return cell
 
-    def weights(self) -> list[nn.Parameter]:
-        """All parameters that are trained."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+    def derived(self, strengths: Floats) -> Architecture:
+        return tuple(strengths.argmax(1).tolist())
 
-    @torch.no_grad()
-    def recalibrate(self, x: Tensor, cell: Cell) -> None:
-        """Sets the kept statistics to those of a batch of images.
+    def sampled(self, options: Sequence[int]) -> Architecture:
+        return tuple(options)
 
-        Only the statistics of what the cell uses change.
-        """
-        norms = [module for module in self.modules() if isinstance(module, Norm)]
-        before, training = [norm.momentum for norm in norms], self.training
-        for norm in norms:
-            norm.momentum = 1.0
-        self.train().forward(x, cell)
-        self.train(training)
-        for norm, momentum in zip(norms, before, strict=True):
-            norm.momentum = momentum
+    def passes(self, cell: Cell) -> Floats:
+        if isinstance(cell, Tensor):
+            return np.full(self.mixture_shape, 1 / self.share)
+        passes = np.zeros(self.mixture_shape)
+        passes[range(len(EDGES)), cell] = 1.0
+        return passes
 
-    @torch.no_grad()
-    def accuracy(
-        self, images: HalvedImages, cell: Cell, batch: tuple[Tensor, Tensor] | None = None
-    ) -> float:
-        """The accuracy on the half of the alphas, in per cent.
-
-        Images come as they are, in batches of about ``EVALUATED``. With recalibrated statistics, those
-        of ``images.calibration`` images of the other half are used.
-
-        Args:
-            images: The images in two halves.
-            cell: A path or a mixture.
-            batch: Images and labels to evaluate on instead.
-        """
-        training = self.training
-        if self.normalisation == "recalibrated":
-            self.recalibrate(next(images.plain("weights"))[0], cell)
-        self.eval()
-        batches = images.plain("alphas") if batch is None else [batch]
-        correct = sum(int((self.forward(x, cell).argmax(1) == y).sum()) for x, y in batches)
-        self.train(training)
-        n = len(images.halves["alphas"] if batch is None else batch[1])
-        return 100.0 * correct / n
+    def pruned(self, architecture: Architecture) -> Architecture:
+        return without_dead_edges(architecture)
 
     def network(self, cell: Architecture) -> nn.Sequential:
         """The network of a path by itself, with copies of its parameters and statistics.

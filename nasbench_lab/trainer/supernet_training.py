@@ -17,14 +17,14 @@ from torch.nn import functional
 
 from nasbench_lab.files import data_folder
 from nasbench_lab.guard import kept_generators
-from nasbench_lab.spaces import Architecture
-from nasbench_lab.spaces.nb201 import EDGES, NONE, OPERATIONS
+from nasbench_lab.spaces import Architecture, DARTSSpace, SearchSpace, get_space
 from nasbench_lab.trainer.checkpoints import read_checkpoint, write_checkpoint
 from nasbench_lab.trainer.datasets import load_data
-from nasbench_lab.trainer.networks import live_edges
 from nasbench_lab.trainer.ranking import one_shot_accuracies
 from nasbench_lab.trainer.recipe import RECIPES
-from nasbench_lab.trainer.supernet import Cell, HalvedImages, Supernet
+from nasbench_lab.trainer.shared_weights import Cell, SharedWeights
+from nasbench_lab.trainer.supernet import HalvedImages, Supernet
+from nasbench_lab.trainer.supernet_darts import TINY, DARTSSupernet
 from nasbench_lab.trainer.training import choose_device, memory_errors, one_thread
 
 FORMAT = 1
@@ -44,12 +44,13 @@ class Epoch(NamedTuple):
 
     Args:
         derived: The architecture that is recommended.
-        probabilities: ``(6, 5)`` probabilities of each edge's operations.
+        probabilities: What architectures are drawn or derived by: ``(edges, operations)`` probabilities
+            of each edge's operations, or ``(decisions, options)`` of each decision's options.
         weights_accuracy: The accuracy in per cent on the half of the weights, of what was trained
             during the epoch.
         alphas_accuracy: The same on the half of the alphas; NaN where nothing was trained on it.
-        passes: ``(6, 5)`` how often each operation of each edge was trained, in passes over the
-            training set, as in ``Work``.
+        passes: ``(decisions, options)`` how often each option of each decision was trained, in passes
+            over the training set, as in ``Work``.
         shared: How often the rest of the network was trained, likewise.
         seconds: Measured seconds.
     """
@@ -64,7 +65,7 @@ class Epoch(NamedTuple):
 
 
 TrainEpoch = Callable[[np.random.Generator], tuple[Architecture, Floats]]
-"""Trains for an epoch; gives the derived architecture and the ``(6, 5)`` probabilities."""
+"""Trains for an epoch; gives the derived architecture and the probabilities of an ``Epoch``."""
 
 
 class SupernetTraining:
@@ -86,7 +87,11 @@ class SupernetTraining:
         normalisation: One of ``nasbench_lab.trainer.recipe.NORMALISATIONS``.
         images: Use only so many of the training images; None for all.
         device: ``cpu``, ``auto``, ``cuda``, …
-        share: In how many parts the channels are divided, see ``Supernet``.
+        share: In how many parts the channels are divided, see ``SharedWeights``.
+        space: ``nb201`` or ``darts``, or its name.
+        channels: The channels of a supernet of ``darts``, 4 if unset; other spaces have one skeleton
+            only.
+        cells: The number of its cells, 3 if unset.
         of: What else the training depends on, as plain values; checkpoints are of the same only.
 
     Attributes:
@@ -114,6 +119,9 @@ class SupernetTraining:
         images: int | None = None,
         device: str = "cpu",
         share: int = 1,
+        space: SearchSpace | str = "nb201",
+        channels: int | None = None,
+        cells: int | None = None,
         of: Sequence[Any] = (),
     ) -> None:
         self.device = choose_device(device)
@@ -123,7 +131,17 @@ class SupernetTraining:
         with kept_generators():  # scikit-learn draws from Python's when it is imported
             read = load_data(data)
         self.images = HalvedImages(read, limit=images, device=self.device)
-        self.supernet = Supernet(read, seed, normalisation=normalisation, share=share)
+        self.supernet: SharedWeights
+        if isinstance(space, str):
+            space = get_space(space)
+        if isinstance(space, DARTSSpace):
+            skeleton = (channels or TINY[0], cells or TINY[1])
+            self.supernet = DARTSSupernet(
+                space, read, seed, skeleton, normalisation=normalisation, share=share
+            )
+            of = [space.name, *skeleton, *of]
+        else:
+            self.supernet = Supernet(read, seed, normalisation=normalisation, share=share)
         self.supernet.to(self.device)
         self.weights = self.supernet.weights()
         self.optimizer = torch.optim.SGD(
@@ -271,13 +289,11 @@ class SupernetTraining:
         """
         passes = worth * images / self.images.count
         self._shared += passes
-        if isinstance(cell, Tensor):
-            self._passes += passes / self.supernet.share
-        else:
-            self._passes[range(len(EDGES)), cell] += passes
+        self._passes += passes * self.supernet.passes(cell)
 
     def _begin(self) -> None:
-        self._passes = np.zeros((len(EDGES), len(OPERATIONS)))
+        options = self.supernet.space.n_options
+        self._passes = np.zeros((len(options), max(options)))
         self._shared = 0.0
         self._correct: dict[str, list[Tensor]] = {"weights": [], "alphas": []}
         self._seen = {"weights": 0, "alphas": 0}
@@ -321,9 +337,3 @@ class SupernetTraining:
     def forget(self) -> None:
         """Deletes the checkpoint."""
         self.path.unlink(missing_ok=True)
-
-
-def without_dead_edges(path: Architecture) -> Architecture:
-    """The path with ``none`` on all edges that carry nothing or lead nowhere."""
-    live = live_edges(path)
-    return tuple([option if edge in live else NONE for edge, option in enumerate(path)])

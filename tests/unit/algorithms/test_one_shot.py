@@ -303,7 +303,7 @@ def test_the_weights_are_trained_alone_at_first():
 
 def test_edges_share_the_node_they_lead_to_and_their_betas_are_trained():
     algorithm, training, _, (x, y) = begun("pc_darts", warm_up=0.0)
-    edges = algorithm.edge_weights()
+    edges = algorithm.edge_weights(training)
     assert edges[0] == 1
     assert torch.allclose(torch.stack([edges[1:3].sum(), edges[3:].sum()]), torch.ones(2))
     before = algorithm.betas.detach().clone()

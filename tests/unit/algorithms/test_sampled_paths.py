@@ -12,7 +12,8 @@ from nasbench_lab.registry import algorithm_class
 from nasbench_lab.spaces import get_space
 
 torch = pytest.importorskip("torch", reason="one-shot methods need PyTorch")
-from nasbench_lab.trainer.supernet_training import SupernetTraining, without_dead_edges
+from nasbench_lab.trainer.networks import without_dead_edges
+from nasbench_lab.trainer.supernet_training import SupernetTraining
 
 SPACE = get_space("nb201")
 TINY = {"data": "digits", "epochs": 2, "images": 64, "batch_size": 16}
