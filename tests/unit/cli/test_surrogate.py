@@ -38,7 +38,7 @@ def test_it_writes_a_file_that_makes_the_same_surrogate(lab, tmp_path, monkeypat
     # Results say what they are: nobody has tested anything.
     run = lab(
         *("compare", "--benchmark", f"{file.name}:SURROGATE", "-a", "random_search"),
-        *("--budget", 4, "--seeds", 2, "--output", "out"),
+        *("--budget", 4, "--seeds", 2, "--jobs", 1, "--output", "out"),
     )
     assert run.code == 0, run.err
     assert "predicted accuracy regret" in run.words
