@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from nasbench_lab.bounded_files import check_regular, errors_of, held_memory
 from nasbench_lab.errors import UnsafeFileError
+from nasbench_lab.tables.pickles.memo import RELEASED, Left
 from nasbench_lab.tables.pickles.stand_ins import (
     ARRAYS,
     CONTAINERS,
@@ -87,10 +88,6 @@ _FLOAT = struct.Struct(">d").unpack_from
 _INT = struct.Struct("<i").unpack_from
 _UINT = struct.Struct("<I").unpack_from
 _ULONG = struct.Struct("<Q").unpack_from
-
-
-_RELEASED = object()
-"""The memo's entry for a container that was let go, and for a number that was left out."""
 
 
 class SharedError(Exception):
@@ -201,8 +198,11 @@ class PickleReader:
         fold = self._fold
         buffer, position = self._buffer, self._position
         limit = len(buffer) - 512 if not self._ended else len(buffer)
+        # The memo is this list, without what complete records have left.
         memo: list[Any] = []
         remember = memo.append
+        left = Left()
+        gone = left_end = 0  # how many entries are in left, and up to which number
         # For each container that fold may see, by its id: where its memo numbers and its bytes start,
         # and the number of bytes that had been folded by then.
         starts: dict[int, tuple[int, int, int]] = {}
@@ -244,26 +244,28 @@ class PickleReader:
                 push(buffer[position])
                 position += 1
             elif op == 0x6A:  # LONG_BINGET
-                value = memo[_UINT(buffer, position)[0]]
-                if value is _RELEASED:
+                number = _UINT(buffer, position)[0]
+                value = memo[number - gone] if number >= left_end else left.get(memo, number)
+                if value is RELEASED:
                     raise SharedError
                 push(value)
                 position += 4
             elif op == 0x68:  # BINGET
-                value = memo[buffer[position]]
-                if value is _RELEASED:
+                number = buffer[position]
+                value = memo[number - gone] if number >= left_end else left.get(memo, number)
+                if value is RELEASED:
                     raise SharedError
                 push(value)
                 position += 1
             elif op == 0x72 or op == 0x71:  # LONG_BINPUT, BINPUT
                 number = _UINT(buffer, position)[0] if op == 0x72 else buffer[position]
                 position += 4 if op == 0x72 else 1
-                if number == len(memo):
+                if number == len(memo) + gone:
                     remember(stack[-1])
-                elif number < len(memo):
-                    memo[number] = stack[-1]
+                elif number < len(memo) + gone:
+                    left.put(memo, number, stack[-1])
                 elif number == 1:  # Python 2's cPickle counts from 1
-                    memo += (_RELEASED, stack[-1])
+                    memo += (RELEASED, stack[-1])
                 else:
                     raise UnsafeFileError(f"it wants a memo of {number} entries")
             elif op == 0x58:  # BINUNICODE
@@ -312,11 +314,15 @@ class PickleReader:
                                 if start is not None:
                                     folded = start[2] + here - start[1]
                                     self._folded = max(self._folded, folded)
-                                if start is not None and self._release:
-                                    for j in range(start[0], len(memo)):
-                                        if isinstance(memo[j], dict | list):
-                                            starts.pop(id(memo[j]), None)
-                                            memo[j] = _RELEASED
+                                # A range that holds others already is left as it is.
+                                if start is not None and self._release and start[0] >= left_end:
+                                    entries = memo[start[0] - gone :]
+                                    del memo[start[0] - gone :]
+                                    for entry in entries:
+                                        if isinstance(entry, dict | list):
+                                            starts.pop(id(entry), None)
+                                    left.take(start[0], entries)
+                                    gone, left_end = left.gone, left.end
                 put(container, items[::2], items[1::2], self._tick)
             elif op == 0x7D:  # EMPTY_DICT
                 value = {}
@@ -326,7 +332,7 @@ class PickleReader:
                     most = self._look(spent)
                 if fold is not None:
                     here = self._read - len(buffer) + position
-                    starts[id(value)] = len(memo), here, self._folded
+                    starts[id(value)] = len(memo) + gone, here, self._folded
             elif op == 0x5D:  # EMPTY_LIST
                 value = []
                 push(value)
@@ -335,7 +341,7 @@ class PickleReader:
                     most = self._look(spent)
                 if fold is not None:
                     here = self._read - len(buffer) + position
-                    starts[id(value)] = len(memo), here, self._folded
+                    starts[id(value)] = len(memo) + gone, here, self._folded
             elif op == 0x65:  # APPENDS
                 items = stack
                 stack = stacks.pop()
@@ -383,7 +389,7 @@ class PickleReader:
                     self._tick()
                     if fold is not None and isinstance(value, dict):
                         here = self._read - len(buffer) + position
-                        starts[id(value)] = len(memo), here, self._folded
+                        starts[id(value)] = len(memo) + gone, here, self._folded
             elif op == 0x43 or op == 0x55:  # SHORT_BINBYTES, SHORT_BINSTRING
                 end = position + 1 + buffer[position]
                 data = buffer[position + 1 : end]
@@ -452,17 +458,17 @@ class PickleReader:
                 line = buffer[position:end].decode("latin1")
                 position = end + 1
                 if op == 0x67:
-                    value = memo[_index(line)]
-                    if value is _RELEASED:
+                    value = left.get(memo, _index(line))
+                    if value is RELEASED:
                         raise SharedError
                     push(value)
                 elif op == 0x70:
                     number = _index(line)
                     if number == 1 and not memo:
-                        remember(_RELEASED)
-                    if number > len(memo):
+                        remember(RELEASED)
+                    if number > len(memo) + gone:
                         raise UnsafeFileError(f"it wants a memo of {number} entries")
-                    memo[number : number + 1] = [stack[-1]]
+                    left.put(memo, number, stack[-1])
                 else:
                     push(_line(op, line))
             elif op == 0x8F:  # EMPTY_SET

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasbench_lab.errors import TableFileError, UnsafeFileError
+from nasbench_lab.tables.pickles.memo import RELEASED, Left
 from nasbench_lab.tables.pickles.reader import (
     CONTAINERS,
     NUMBERS,
@@ -237,6 +238,54 @@ def test_what_records_share_is_noticed_and_can_be_kept():
         load(data, fold=summed)
     found = load(data, fold=summed, release=False)
     assert found["all"] == {i: sum(range(i, i + 50)) for i in range(2_000)}
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 4])
+def test_what_records_share_besides_containers_is_read_right(protocol):
+    draw = random.Random(1)
+    # Objects of their own, so that the pickle names each again by its number.
+    shared = [f"name {i}" * (1 + 9 * (i % 2)) for i in range(40)]
+    shared += [("pair", i) for i in range(20)] + [np.float64(i / 7) for i in range(20)]
+
+    def record(i):
+        by_epoch = {f"x-valid@{epoch}": epoch * i for epoch in range(20 + i % 3)}
+        return {
+            "values": [float(i)],
+            "by_epoch": by_epoch,
+            "again": dict.fromkeys(by_epoch),
+            "some": draw.sample(shared, 5 if i % 5 else 0),
+        }
+
+    content = {
+        "first": shared[0],
+        "all": {i: {"less": record(i), "full": record(i + 1)} for i in range(300)},
+        "last": list(shared),
+    }
+
+    def folded(_, value):
+        if isinstance(value, dict) and "values" in value:
+            return tuple((name, tuple(some)) for name, some in value.items())
+        return value
+
+    expected = {
+        i: {name: folded(name, one) for name, one in two.items()}
+        for i, two in content["all"].items()
+    }
+    found = load(pickle.dumps(content, protocol=protocol), fold=folded)
+    assert found == {**content, "all": expected}
+
+
+def test_the_texts_of_records_are_kept_once():
+    left = Left()
+    for start in range(0, 30, 3):
+        left.take(start, ["x@0", {}, 0.5])
+    assert len({id(sequence) for sequence, _ in left._ranges}) == 1
+    assert left.get([], 12) == "x@0"
+    assert left.get([], 13) is RELEASED
+    assert left.get([], 14) == 0.5
+    assert left.get(["here"], 30) == "here"
+    with pytest.raises(UnsafeFileError, match="two values"):
+        left.put([], 12, None)
 
 
 def test_folding_takes_little_memory_and_bounds_the_rest():
