@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import pickle
 import re
 import time
+import uuid
 import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -231,10 +233,13 @@ class DaskPool(_Pool):
     ) -> None:
         super().__init__(limit)
         self.taken, self.scheduler = taken, scheduler
+        self.topic = f"nasbench-lab-{uuid.uuid4().hex}"
+        self.done: dict[int, int] = {}  # epochs, by the number of the ask
         self.stack = ExitStack()
 
     def start(self) -> None:
         self.client = self.stack.enter_context(dask_client(self.scheduler))
+        self.client.subscribe_topic(self.topic, self._note)
         # Not scattered: that would be lost with the worker that has it.
         self.benchmark = self.client.submit(_loaded, _dumped(self.taken))
         try:
@@ -248,7 +253,9 @@ class DaskPool(_Pool):
         self.stack.callback(self.executor.shutdown, wait=False)
 
     def submit(self, order: Order) -> None:
-        future = self.executor.submit(_evaluate, self.benchmark, order, self.limit)
+        future = self.executor.submit(
+            _evaluate_there, self.benchmark, order, self.topic, self.limit
+        )
         self.at_work[future] = order
 
     def answer(self, order: Order, future: Future[Answer]) -> Answer | None:
@@ -268,7 +275,13 @@ class DaskPool(_Pool):
             ) from error
 
     def epochs(self) -> dict[int, int]:
-        return {}
+        asks = {order.ask: order.worker for order in self.at_work.values()}
+        return {asks[ask]: done for ask, done in self.done.copy().items() if ask in asks}
+
+    def _note(self, event: tuple[float, tuple[int, int]]) -> None:
+        """Takes down what a worker tells: an ask, and how many epochs of it are done."""
+        ask, done = event[1]
+        self.done[ask] = done
 
     def close(self) -> None:
         """Takes back what the cluster is at."""
@@ -337,6 +350,22 @@ def _evaluate_here(order: Order, begins: Path | None) -> Answer:
     if begins is not None:
         begins.touch()
     return _evaluate(_here, order)
+
+
+def _evaluate_there(benchmark: Benchmark, order: Order, topic: str, limit: float | None) -> Answer:
+    """Evaluates on a worker of a cluster, which tells how many epochs it has done."""
+    from distributed import get_worker
+
+    here: Any = copy.copy(benchmark)  # threads of a worker share what it was given
+    if (before := getattr(here, "progress", None)) is not None:
+        worker = get_worker()
+
+        def progress(done: int, total: int) -> None:
+            worker.log_event(topic, (order.ask, done))
+            before(done, total)
+
+        here.progress = progress
+    return _evaluate(here, order, limit)
 
 
 def _too_long(limit: float) -> str:

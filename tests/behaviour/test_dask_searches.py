@@ -11,7 +11,7 @@ from nasbench_lab.errors import ExperimentError, WorkerError
 distributed = pytest.importorskip("distributed", reason="Dask is an optional dependency")
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 from dask_cluster import Cluster
-from live_searches import Log, Trouble
+from live_searches import Held, Log, Trouble
 from small_data import short, small_digits
 
 from nasbench_lab.trainer.benchmark import TrainingBenchmark
@@ -62,7 +62,29 @@ def test_a_worker_is_killed_in_a_training_which_another_goes_on_with(cluster, tm
     assert run.trace.equals(trace)
 
 
-@pytest.mark.slow  # the short form is the test above
+def test_workers_tell_how_many_epochs_they_have_done(cluster, tmp_path):
+    cluster.grow(2, PYTHONPATH=SUPPORT)
+    seen = set()
+
+    def watch(standing):
+        seen.update(work.epoch for work in standing.at_work.values())
+        if 2 in seen:
+            (tmp_path / "seen").touch()
+
+    lab.run(
+        "random_search",
+        make(tmp_path / "live", progress=Held(tmp_path / "seen", 2)),
+        2,
+        seed=1,
+        workers=2,
+        executor="dask",
+        scheduler=cluster.address,
+        watch=watch,
+    )
+    assert 2 in seen
+
+
+@pytest.mark.slow  # the short form is the first test
 def test_what_kills_worker_after_worker_has_failed(tmp_path):
     strict = Cluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     try:

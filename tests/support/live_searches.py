@@ -176,3 +176,14 @@ class Log:
         """Of each training, in the order of their beginnings, the epochs."""
         files = sorted(Path(self.folder).iterdir())
         return [list(map(int, file.read_text().split())) for file in files]
+
+
+class Held:
+    """Holds each training at the end of an epoch until a file is there."""
+
+    def __init__(self, file, epoch):
+        self.file, self.epoch = str(file), epoch
+
+    def __call__(self, done, total):
+        while done == self.epoch and not Path(self.file).exists():
+            time.sleep(0.01)
