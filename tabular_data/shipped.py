@@ -1,4 +1,4 @@
-"""The tables that come with nasbench-lab: all cells of NAS-Bench-201, trained on small data.
+"""The tables that come with nasbench-lab: small networks, trained on small data.
 
 ``nasbench-lab build-table tabular_data/recipes/NAME.toml`` makes one; ``nb201_digits.md`` and its like
 say what it is good for.
@@ -66,6 +66,6 @@ TABLES = [
         convert=partial(convert, name),
         shipped=True,
     )
-    for name in ("nb201-digits", "nb201-mnist1d")
+    for name in ("nb201-digits", "nb201-mnist1d", "chain-mnist1d")
 ]
 """One for each table."""
