@@ -42,7 +42,7 @@ class Paths(OneShot):
         Paths that differ only in edges that carry nothing or lead nowhere are the same network with
         the same weights, and are evaluated once. Other isomorphic paths have other shared weights.
         """
-        different = list(dict.fromkeys(map(self.pruned, paths)))
+        different = list(dict.fromkeys(map(training.supernet.pruned, paths)))
         return dict(zip(different, training.accuracies(different), strict=True))
 
     def best(self, training: SupernetTraining, paths: Iterable[Architecture]) -> Architecture:
