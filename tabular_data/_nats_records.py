@@ -187,7 +187,8 @@ def _configuration(content: object) -> dict[str, Any]:
     # Apart from the architecture, all networks have the same configuration, which is kept once.
     config = {k: "" if k in ("arch_str", "channels") else v for k, v in content.items()}
     if len(_configs) < _MOST_CONFIGS:
-        return _configs.setdefault(tuple(config.items()), config)
+        key = tuple((name, type(value), value) for name, value in config.items())  # True is not 1
+        return _configs.setdefault(key, config)
     return config
 
 
@@ -226,7 +227,7 @@ def _trial(result: Any, where: str) -> Trial:
 
 
 _NUMBERS = {float, int, np.float64}
-_configs: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
+_configs: dict[tuple[tuple[str, type, Any], ...], dict[str, Any]] = {}
 _MOST_CONFIGS = 1000
 _layouts: dict[Layout, Layout] = {}
 _orders: dict[Order, Order] = {}

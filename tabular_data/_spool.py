@@ -37,7 +37,7 @@ class Spool:
         self._folder, self._end = folder, 0
         with folder_errors(folder):
             # Unbuffered, so that closing has nothing to write, which fails on a full disk.
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 (see __exit__)
 
     def __enter__(self) -> Self:
         return self

@@ -199,9 +199,9 @@ def test_made_anew(packages, official):
             *packages, lambda p, w=wrong: p.ArchResults.create_from_state_dict(w), (wrong,)
         )
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        made[0].nonsense  # noqa: B018
+        made[0].nonsense  # noqa: B018 (asking is what fails)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        made[0].query("darcyflow", 777).nonsense  # noqa: B018
+        made[0].query("darcyflow", 777).nonsense  # noqa: B018 (likewise)
 
 
 def test_states_in_files(official, states, tmp_path):

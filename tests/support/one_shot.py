@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from nasbench_lab.algorithm import all_hyperparameters
+from nasbench_lab.algorithm import Trial, all_hyperparameters
 from nasbench_lab.registry import algorithm_class, algorithm_modules
 
 _SMALL = {
@@ -32,6 +32,14 @@ def is_one_shot(name):
     from algorithms._one_shot import OneShot
 
     return issubclass(algorithm_class(name), OneShot)
+
+
+def run(algorithm):
+    """The work of a search by weight sharing, and the trial that it ends with."""
+    works = []
+    while not isinstance(work := algorithm.ask(), Trial):
+        works.append(work)
+    return works, work
 
 
 _SMALL_AGENT = {"batch_size": 8, "hidden": 4, "layers": 1, "updates": 1}

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 import nasbench_lab as lab
-from nasbench_lab.algorithm import Trial
 from nasbench_lab.errors import HyperparameterError, UnsuitedError
 from nasbench_lab.registry import algorithm_class
 from nasbench_lab.spaces import PoolSpace, get_space
@@ -13,6 +12,8 @@ from nasbench_lab.tables.columns import Column
 from nasbench_lab.tables.table import Table
 
 torch = pytest.importorskip("torch", reason="one-shot methods need PyTorch")
+from one_shot import run
+
 from nasbench_lab.landscape.surrogate import Surrogate
 from nasbench_lab.running.search import run as search
 from nasbench_lab.running.supernet import study_supernets
@@ -45,14 +46,6 @@ def _folder(monkeypatch, tmp_path):
 def make(method, seed=0, **settings):
     name, own = METHODS[method]
     return algorithm_class(name)(SPACE, seed=seed, **{**TINY, **own, **settings})
-
-
-def run(algorithm):
-    """The work of a search, and the trial that it ends with."""
-    works = []
-    while not isinstance(work := algorithm.ask(), Trial):
-        works.append(work)
-    return works, work
 
 
 @pytest.mark.parametrize("method", METHODS)

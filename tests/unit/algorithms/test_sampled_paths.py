@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from nasbench_lab.algorithm import Trial
 from nasbench_lab.errors import HyperparameterError
 from nasbench_lab.registry import algorithm_class
 from nasbench_lab.spaces import get_space
 
 torch = pytest.importorskip("torch", reason="one-shot methods need PyTorch")
+from one_shot import run
+
 from nasbench_lab.trainer.networks import without_dead_edges
 from nasbench_lab.trainer.supernet_training import SupernetTraining
 
@@ -29,14 +30,6 @@ def _folder(monkeypatch, tmp_path):
 def make(name, seed=0, **settings):
     small = SMALL_EVOLUTION if name == "spos" else {"final_candidates": 5}
     return algorithm_class(name)(SPACE, seed=seed, **{**TINY, **small, **settings})
-
-
-def run(algorithm):
-    """The work of a search, and the trial that it ends with."""
-    works = []
-    while not isinstance(work := algorithm.ask(), Trial):
-        works.append(work)
-    return works, work
 
 
 def fitness(path):

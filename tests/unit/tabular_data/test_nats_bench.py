@@ -41,6 +41,7 @@ from nasbench_lab.registry import (
 )
 from nasbench_lab.tables.columns import Query
 from nasbench_lab.tables.table import Table
+from tabular_data._nats_records import parse
 
 pytestmark = pytest.mark.long
 
@@ -929,3 +930,13 @@ def test_the_manifest_says_what_it_was_made_from(tmp_path):
     assert len(manifest["info"]["source"]["sha256"]) == 64
     assert manifest["info"]["citation"].startswith("@article{dong2022natsbench")
     assert Table.open(table.folder).info == table.info
+
+
+def test_configurations_that_are_equal_but_of_other_types_stay_apart():
+    kinds = []
+    for value in (1, True, 1.0):
+        (info,) = files.record(0, files.cells(1)[0], schedules=("12",), epochs=SHORT).values()
+        for trained in info["all_results"].values():
+            trained["arch_config"] = {"C": value}
+        kinds += {type(trial.config["C"]) for trial in parse(info).trials.values()}
+    assert kinds == [int, bool, float]
