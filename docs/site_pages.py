@@ -263,7 +263,7 @@ def _package_table(group, names, opened):
 def _data_card(path):
     """A data card below a heading of its page; its pictures stay where they are."""
     text = re.sub(r"^#(?=#* )", "##", path.read_text("utf-8"), flags=re.M)
-    return text.replace("](nb201_", "](../../../tabular_data/nb201_")
+    return text.replace(f"]({path.stem}_", f"](../../../tabular_data/{path.stem}_")
 
 
 def space_pages():
