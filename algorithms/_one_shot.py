@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from nasbench_lab.algorithm import (
     check_number,
     hyperparameters_of,
 )
-from nasbench_lab.errors import HyperparameterError, UnsuitedError
+from nasbench_lab.errors import HyperparameterError, MissingSourceError, UnsuitedError
 from nasbench_lab.spaces import Architecture, PoolSpace, SearchSpace
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ class OneShot(SearchAlgorithm):
     Args:
         space: ``nb201`` or ``darts``.
         data: The data set that the benchmark trains on; given by the benchmark.
+        files: The folder with the files of the data set, if it is one such as ``cifar10``, see
+            ``nasbench_lab.trainer.datasets.load_data``; by default that of the benchmark, if it
+            trains on such files itself.
         epochs: Passes over each half of the training set.
         batch_size: Images per step, at most.
         learning_rate: The learning rate of the weights at the start.
@@ -72,8 +76,9 @@ class OneShot(SearchAlgorithm):
         progress: Called with the number of finished epochs and of all epochs, if it is set.
 
     Raises:
-        UnsuitedError: The space is not all of ``nb201`` or ``darts``, or the benchmark trains on other
-            images than every install has.
+        UnsuitedError: The space is not all of ``nb201`` or ``darts``, or the benchmark trains on
+            images that nasbench-lab does not know, or on images from files, and no folder is named.
+        MissingSourceError: The folder lacks a file.
         HyperparameterError: A value does not fit.
     """
 
@@ -87,6 +92,7 @@ class OneShot(SearchAlgorithm):
         space: SearchSpace,
         *,
         data: str | None = None,
+        files: Path | str | None = None,
         epochs: int = 50,
         batch_size: int = 64,
         learning_rate: float = 0.025,
@@ -115,6 +121,7 @@ class OneShot(SearchAlgorithm):
         if images is not None:
             check_number("images", images, whole=True, low=2)
         self.data, self.epochs = self._checked_data(data), epochs
+        self.files = self._checked_files(files)
         self._check_skeleton(channels=channels, cells=cells)
         # As SupernetTraining takes them.
         self.settings: dict[str, Any] = {
@@ -140,7 +147,7 @@ class OneShot(SearchAlgorithm):
     def _checked_data(self, data: str | None) -> str:
         from nasbench_lab.trainer import RECIPES
 
-        known = [name for name, recipe in RECIPES.items() if recipe.skeleton == "tiny"]
+        known = list(RECIPES)
         # A pool has some architectures only, and a supernet may lead to any.
         pool = isinstance(self.space, PoolSpace)
         if self.space.name in WITH_SUPERNETS and not pool and data in known:
@@ -151,6 +158,21 @@ class OneShot(SearchAlgorithm):
             f"the space is {'a part of ' * pool}{self.space.name} and the images are "
             f"{data or 'not known'}. Search on the table nb201-{known[0]}, for example."
         )
+
+    def _checked_files(self, files: Path | str | None) -> Path | None:
+        """The folder of the images, if they are read from files."""
+        from nasbench_lab.trainer import check_files
+
+        try:
+            return check_files(self.data, None if files is None else Path(files))
+        except MissingSourceError as error:
+            if files is not None:
+                raise
+            raise UnsuitedError(
+                f"{type(self).__name__} trains a supernet on the images of the benchmark. Expected "
+                f"the folder with their files, such as files='/path/to/{self.data}', but got none: "
+                f"{error}"
+            ) from error
 
     def _check_skeleton(self, **given: int | None) -> None:
         for name, value in given.items():
@@ -214,6 +236,7 @@ class OneShot(SearchAlgorithm):
             self._seed,
             share=self.share,
             space=self.space,
+            files=self.files,
             of=of,
             **self.settings,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from nasbench_lab.algorithm.algorithm import SearchAlgorithm, Seed
@@ -55,7 +56,9 @@ GIVEN = ("space", "seed", "maximize", "fidelities", "data", "proxies", "history"
 
 An algorithm gets the last four only if an ``__init__`` of it names them: ``fidelities``; ``data``, the
 name of the images that the benchmark trains on, None if nasbench-lab has none of that name;
-``proxies``, see ``Proxies``; and ``history``, see ``History``.
+``proxies``, see ``Proxies``; and ``history``, see ``History``. A hyperparameter ``files`` beside
+``data`` is the folder with the files of these images; it is the benchmark's, if that has one, where it
+is not set.
 """
 
 
@@ -68,6 +71,7 @@ def build(
     maximize: bool | Sequence[bool],
     fidelities: Sequence[int],
     data: str | Callable[[], str | None] | None = None,
+    data_files: Path | None = None,
     proxies: Proxies | None = None,
     history: History | None = None,
     **hyperparameters: Any,
@@ -81,6 +85,7 @@ def build(
         maximize: As in ``SearchAlgorithm``.
         fidelities: As in ``SearchAlgorithm``.
         data: The name of the benchmark's images, or a function that finds it.
+        data_files: The folder with their files, if the benchmark has one.
         proxies: The benchmark's scores.
         history: What is known of other tasks.
         **hyperparameters: The algorithm's hyperparameters.
@@ -100,6 +105,8 @@ def build(
             settings["fidelities"] = fidelities
         if "data" in parameters:
             settings["data"] = data() if callable(data) else data
+            if "files" in parameters and data_files is not None and "files" not in hyperparameters:
+                settings["files"] = data_files
         if "proxies" in parameters:
             settings["proxies"] = proxies
         if "history" in parameters:

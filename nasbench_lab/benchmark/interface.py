@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -78,6 +79,8 @@ class Benchmark(ABC):
     """What comes of architectures that it has no values of: one of ``MISSING``."""
     dataset: str | None = None
     """The data set that the networks are trained for, or None if the benchmark does not know."""
+    files: Path | None = None
+    """The folder with the files of that data set, for algorithms that train on it themselves."""
     best_value: float | None = None
     """The best possible value of the first objective, if it is known."""
     reported: Objective | None = None

@@ -16,6 +16,7 @@ from nasbench_lab.cli.console import (
     print_rows,
     progress,
 )
+from nasbench_lab.cli.options import DataFolderOption
 from nasbench_lab.trainer import need_torch
 from nasbench_lab.words import counted
 
@@ -32,7 +33,8 @@ DEFAULT_METHODS = ("random_search_ws", "darts")
 SUPERNET_EXAMPLES = """Examples:\n
     nasbench-lab supernet\n
     nasbench-lab supernet nb201-digits --algorithm spos --seeds 3 --jobs 2\n
-    nasbench-lab supernet -a "enas(normalisation=running)" -a enas --architectures 500"""
+    nasbench-lab supernet -a "enas(normalisation=running)" -a enas --architectures 500\n
+    nasbench-lab supernet my-darts -a "darts(channels=16, cells=8)" --data-folder ~/cifar"""
 
 
 def supernet(
@@ -73,6 +75,7 @@ def supernet(
         ),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = 1,
+    data_folder: DataFolderOption = None,
     as_json: Json = False,
 ) -> None:
     """Train supernets, and see how they rank the architectures of a table.
@@ -95,6 +98,7 @@ def supernet(
             seeds=seeds,
             ranked=architectures,
             folder=folder,
+            files=data_folder,
             n_jobs=jobs,
             progress=advance,
         )

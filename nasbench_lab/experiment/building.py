@@ -63,6 +63,7 @@ def build(
             maximize=maximize,
             fidelities=benchmark.fidelities,
             data=partial(data_of, benchmark),
+            data_files=benchmark.files,
             proxies=BenchmarkProxies(benchmark),
             history=history,
             **hyperparameters,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -201,6 +202,7 @@ def make_algorithm(
     maximize: bool | Sequence[bool] = True,
     fidelities: Sequence[int] = (),
     data: str | Callable[[], str | None] | None = None,
+    data_files: Path | None = None,
     proxies: Proxies | None = None,
     history: History | None = None,
     **hyperparameters: Any,
@@ -218,6 +220,7 @@ def make_algorithm(
         maximize=maximize,
         fidelities=fidelities,
         data=data,
+        data_files=data_files,
         proxies=proxies,
         history=history,
         **hyperparameters,

@@ -102,6 +102,7 @@ def study_supernets(
     seeds: int = 1,
     ranked: int = 200,
     folder: Path,
+    files: Path | None = None,
     n_jobs: int = 1,
     progress: Progress = lambda *_: None,
 ) -> SupernetStudy:
@@ -114,6 +115,7 @@ def study_supernets(
         ranked: Of how many architectures, the same ones in all epochs, the one-shot accuracy is
             computed after each epoch; of all after the last.
         folder: Where runs are kept until they are asked for again.
+        files: The folder with the files of the table's data set, if it is one such as ``cifar10``.
         n_jobs: How many processes; -1 for one per core.
         progress: Called with what is done, how much there is in all, and what is being done.
 
@@ -135,7 +137,7 @@ def study_supernets(
     for number, (text, seed, file) in enumerate(runs):
         # Processes tell of whole runs only.
         told = partial(_told, progress, number, len(runs)) if here else _silent
-        tasks.append(partial(_follow, table, text, seed, ranked, file, told))
+        tasks.append(partial(_follow, table, text, seed, ranked, file, files, told))
     found: dict[int, dict[str, Any]] = {}
     for number, entry in in_processes(tasks, n_jobs):
         found[number] = entry
@@ -184,15 +186,18 @@ def _follow(
     seed: int,
     ranked: int,
     file: Path,
+    files: Path | None,
     progress: Progress,
 ) -> dict[str, Any]:
     """A run: its lines by epoch, and the one-shot accuracies of all architectures at the end."""
     benchmark = _benchmark(table)
+    benchmark.files = files
     taken, hyperparameters = take(text)
     of = json.dumps(
         [
             *(FORMAT, version("torch"), benchmark.name, benchmark.table.fingerprint()),
             *(written(taken, hyperparameters), seed, ranked),
+            *([] if files is None else [str(files.absolute())]),
         ]
     )
     kept: dict[str, Any] = {"epochs": []}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nasbench_lab.trainer.benchmark import TrainingBenchmark
     from nasbench_lab.trainer.build import build_table
     from nasbench_lab.trainer.data import image_data
-    from nasbench_lab.trainer.datasets import ImageData, load_data
+    from nasbench_lab.trainer.datasets import ImageData, check_files, load_data
     from nasbench_lab.trainer.networks import build_network
     from nasbench_lab.trainer.recipe import NORMALISATIONS, RECIPES, Recipe
     from nasbench_lab.trainer.saved_models import SavedModel, load_model
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_TORCH = {
     "ImageData": "datasets",
+    "check_files": "datasets",
     "image_data": "data",
     "load_data": "datasets",
     "NORMALISATIONS": "recipe",
@@ -49,6 +50,7 @@ __all__ = [
     "TrainingBenchmark",
     "build_network",
     "build_table",
+    "check_files",
     "image_data",
     "load_data",
     "load_model",

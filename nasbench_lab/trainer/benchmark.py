@@ -127,7 +127,7 @@ class TrainingBenchmark(Benchmark):
         if data is None:
             data = "digits" if recipe is None else recipe.data
         trained_on = "train" if recipe is None else recipe.trained_on
-        self.data = image_data(data, files, trained_on=trained_on)
+        self.data, self.files = image_data(data, files, trained_on=trained_on), files
         recipe = usual_recipe(self.data.name) if recipe is None else recipe
         if recipe.data != self.data.name:
             recipe = recipe.replace(data=self.data.name)

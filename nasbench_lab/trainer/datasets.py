@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nasbench_lab.errors import MissingSourceError, TableFileError, UnknownNameError
 from nasbench_lab.guard import kept_generators
 from nasbench_lab.trainer import mnist1d
-from nasbench_lab.trainer.image_files import FILES, read_images, read_split
+from nasbench_lab.trainer.image_files import FILES, check_present, read_images, read_split
 
 SPLITS = ("train", "valid", "test")
 
@@ -196,10 +196,37 @@ def load_data(
             )
         return _WITHOUT_FILES[name]()
     if folder is None:
-        raise MissingSourceError(
-            f"{name} is read from files. Name the folder with them; get them from {FILES[name].origin}."
-        )
+        raise MissingSourceError(_no_folder(name))
     return _from_files(name, Path(folder), trained_on, split_file, verify)
+
+
+def check_files(name: str, folder: Path | None) -> Path | None:
+    """Refuses a folder that lacks a file of a data set, before anything is read.
+
+    Args:
+        name: One of ``DATASETS``.
+        folder: The folder, as for ``load_data``; ``~`` is the user's.
+
+    Returns:
+        The folder; None for a data set without files.
+
+    Raises:
+        MissingSourceError: A file is missing, or no folder is named.
+        TableFileError: The folder cannot be looked into.
+    """
+    if name not in FILES:
+        return None
+    if folder is None:
+        raise MissingSourceError(_no_folder(name))
+    folder = folder.expanduser()
+    check_present(name, folder)
+    return folder
+
+
+def _no_folder(name: str) -> str:
+    return (
+        f"{name} is read from files. Name the folder with them; get them from {FILES[name].origin}."
+    )
 
 
 def _from_files(
@@ -226,6 +253,27 @@ def _from_files(
         std=source.std,
         halves=whose,
     )
+
+
+def searched(data: ImageData) -> tuple[ImageData, list[NDArray[np.int64]]]:
+    """The images that a supernet is trained on, as the split ``"train"``, in two halves.
+
+    Those of ``cifar10`` are the whole training set of its authors, in the halves ``"train"`` and
+    ``"valid"``, as in NAS-Bench-201's searches and, up to the choice of the halves, in DARTS (Liu et
+    al., ICLR 2019, section 3.1). Those of other data sets are their split ``"train"``, halved by the
+    rule. Test images are none of them.
+
+    Returns:
+        Data with the one split, and the numbers of the images of each half.
+    """
+    images, labels = data.images["train"], data.labels["train"]
+    if data.name == "cifar10" and "valid" in data.labels:
+        halves = np.split(np.arange(len(labels) + len(data.labels["valid"])), [len(labels)])
+        images = np.concatenate([images, data.images["valid"]])
+        labels = np.concatenate([labels, data.labels["valid"]])
+    else:
+        halves = halved(labels)
+    return replace(data, images={"train": images}, labels={"train": labels}), halves
 
 
 def halved(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -187,6 +187,20 @@ def read_images(name: str, folder: Path, *, verify: bool = True) -> dict[str, La
     return result
 
 
+def check_present(name: str, folder: Path) -> None:
+    """Refuses a folder that lacks a file, before anything is read.
+
+    Args:
+        name: One of ``FILES``.
+        folder: As for ``read_images``.
+
+    Raises:
+        MissingSourceError: A file is missing.
+        TableFileError: The folder cannot be looked into.
+    """
+    _place(name, FILES[name], folder)
+
+
 def read_split(path: Path, keys: tuple[str, str], n: int) -> list[NDArray[np.int64]]:
     """Reads the two sets of ``n`` images from a split file of NAS-Bench-201.
 
@@ -255,24 +269,32 @@ def _streams(
     name: str, source: ImageFiles, folder: Path, verify: bool
 ) -> Iterator[tuple[str, str, IO[bytes]]]:
     """The name in messages, the name and the bytes of each file."""
+    place = _place(name, source, folder)
+    if place is None:
+        for file in source.archive:
+            if verify:
+                _check(folder / file, source.archive[file], source)
+            yield from _members(folder / file, source)
+        return
+    for file, md5 in source.files.items():
+        if verify:
+            _check(place / file, md5, source)
+        with errors_of(place / file), open(place / file, "rb") as stream:
+            yield str(place / file), file, stream
+
+
+def _place(name: str, source: ImageFiles, folder: Path) -> Path | None:
+    """The folder that holds all files; None if the archive is there in their place."""
     with errors_of(folder):
         places = [folder, folder / source.folder]
         absent = [[file for file in source.files if not (p / file).is_file()] for p in places]
-        packed = [file for file in source.archive if (folder / file).is_file()]
+        packed = any((folder / file).is_file() for file in source.archive)
     for place, missing in zip(places, absent, strict=True):
         if not missing:
-            for file, md5 in source.files.items():
-                if verify:
-                    _check(place / file, md5, source)
-                with errors_of(place / file), open(place / file, "rb") as stream:
-                    yield str(place / file), file, stream
-            return
+            return place
     if not packed:
         raise MissingSourceError(_missing(name, source, folder, min(absent, key=len)))
-    for file in packed:
-        if verify:
-            _check(folder / file, source.archive[file], source)
-        yield from _members(folder / file, source)
+    return None
 
 
 def _check(path: Path, expected: str, source: ImageFiles) -> None:

@@ -14,10 +14,14 @@ from torch.nn import functional
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.spaces.nb201 import CONV_1X1, CONV_3X3, EDGES, NONE, POOL
 from nasbench_lab.tables.sources import silent
+from nasbench_lab.trainer.networks import tiny_channels
 from nasbench_lab.trainer.shared_weights import SharedWeights
 from nasbench_lab.trainer.supernet import HalvedImages, Supernet
 from nasbench_lab.trainer.supernet_layers import ConvNorm, MixedCell, Norm
 from nasbench_lab.trainer.training import one_thread
+
+KEPT = 1 << 26
+"""The most bytes of a node's values on all images that are kept; a first cell has some thirty."""
 
 
 def one_shot_accuracies(
@@ -30,8 +34,8 @@ def one_shot_accuracies(
 
     The first cell of a network of ``nb201`` has most of the pixels, and the same input for all paths.
     So its nodes are computed once for all paths that agree in what leads to them, which takes a quarter
-    of the time. In other spaces, or if the operations see a part of the channels, each path is
-    evaluated by itself.
+    of the time. In other spaces, if the operations see a part of the channels, or if the images are so
+    many and large that the values would need gigabytes, each path is evaluated by itself.
 
     Args:
         supernet: The supernet.
@@ -43,7 +47,12 @@ def one_shot_accuracies(
         ``(n,)`` accuracies in per cent.
     """
     with one_thread(next(supernet.parameters()).device), torch.inference_mode():
-        if not isinstance(supernet, Supernet) or supernet.share > 1:
+        pixels = next(images.plain("alphas"))[0][0, 0].numel() * len(images.halves["alphas"])
+        if (
+            not isinstance(supernet, Supernet)
+            or supernet.share > 1
+            or 4 * tiny_channels(supernet.signals) * pixels > KEPT
+        ):
             alone = np.empty(len(cells))
             for i, cell in enumerate(cells):
                 alone[i] = supernet.accuracy(images, cell)

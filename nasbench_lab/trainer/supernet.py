@@ -29,7 +29,7 @@ from nasbench_lab.spaces.nb201 import (
     OPERATIONS,
     NB201Space,
 )
-from nasbench_lab.trainer.datasets import ImageData, halved
+from nasbench_lab.trainer.datasets import ImageData, searched
 from nasbench_lab.trainer.images import Images
 from nasbench_lab.trainer.networks import (
     STAGES,
@@ -237,9 +237,11 @@ EVALUATED = 500
 
 
 class HalvedImages:
-    """The images that a table's architectures are trained on, in two halves.
+    """The images that a supernet is trained on, in two halves, see ``datasets.searched``.
 
-    Validation and test images have no part in it. Classes are split evenly, up to one image.
+    Test images have no part in it, and validation images only where they are a half of the training
+    set that its authors made, as in ``cifar10``. Classes are split evenly, up to one image, if the
+    data's split file does not say otherwise.
 
     Args:
         data: The data set.
@@ -249,7 +251,8 @@ class HalvedImages:
 
     Attributes:
         halves: ``weights`` and ``alphas``: ``(n,)`` numbers of the images of each half.
-        count: How many training images there are in all, used or not.
+        count: How many images are in the split ``train``, on which an architecture is trained, used
+            here or not.
     """
 
     def __init__(
@@ -263,9 +266,9 @@ class HalvedImages:
         recipe = RECIPES[data.name] if recipe is None else recipe
         self.shift, self.flip = recipe.shift, recipe.flip
         self.count = len(data.labels["train"])
+        data, halves = searched(data)
         first, second = (
-            numbers if limit is None else numbers[: max(1, limit // 2)]
-            for numbers in halved(data.labels["train"])
+            numbers if limit is None else numbers[: max(1, limit // 2)] for numbers in halves
         )
         self.halves = {"weights": first, "alphas": second}
         where = torch.device(device)

@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ class SupernetTraining:
     checkpoint with the same result to the bit on the CPU, where one thread is used.
 
     Args:
-        data: A data set whose recipe has the skeleton ``tiny``.
+        data: A data set of ``RECIPES``.
         seed: Seed of everything that is drawn, at least 0.
         epochs: How many epochs there are; the learning rate falls over all of them.
         batch_size: Images per step, at most.
@@ -92,6 +93,7 @@ class SupernetTraining:
         channels: The channels of a supernet of ``darts``, 4 if unset; other spaces have one skeleton
             only.
         cells: The number of its cells, 3 if unset.
+        files: The folder with the files of the data set, if it has some, as for ``load_data``.
         of: What else the training depends on, as plain values; checkpoints are of the same only.
 
     Attributes:
@@ -122,6 +124,7 @@ class SupernetTraining:
         space: SearchSpace | str = "nb201",
         channels: int | None = None,
         cells: int | None = None,
+        files: Path | None = None,
         of: Sequence[Any] = (),
     ) -> None:
         self.device = choose_device(device)
@@ -129,7 +132,7 @@ class SupernetTraining:
         self.learning_rate, self.min_learning_rate = learning_rate, min_learning_rate
         self.gradient_clip = gradient_clip
         with kept_generators():  # scikit-learn draws from Python's when it is imported
-            read = load_data(data)
+            read = load_data(data, files)
         self.images = HalvedImages(read, limit=images, device=self.device)
         self.supernet: SharedWeights
         if isinstance(space, str):

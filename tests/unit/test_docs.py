@@ -61,6 +61,7 @@ OWN_DATA_FOLDER = (
 ELSEWHERE = {
     "tcp://": "a cluster",
     "--url": "the network",
+    "~/cifar": "the published files of images",
     "my.py:": "files that the text describes",
     "import NATS": "an official file",
     "nats-tss/cifar100": "an official file",

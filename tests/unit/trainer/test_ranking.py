@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch", reason="supernets need PyTorch")
 from small_data import small_digits
 
 from nasbench_lab.spaces import get_space
+from nasbench_lab.trainer import ranking
 from nasbench_lab.trainer import supernet as module
 from nasbench_lab.trainer.ranking import one_shot_accuracies
 from nasbench_lab.trainer.recipe import NORMALISATIONS
@@ -49,6 +50,10 @@ def test_accuracies_are_those_of_each_path(monkeypatch, normalisation):
     assert shared.tolist() == [supernet.accuracy(images, cell) for cell in CELLS]
     assert len(set(shared.tolist())) > 3
     assert seen[-1][0] == seen[-1][1] == len(seen)
+    # Where too much would be kept, the same comes of each path by itself.
+    monkeypatch.setattr(ranking, "KEPT", 4 * 8 * 64 * len(images.halves["alphas"]) - 1)
+    monkeypatch.delattr(ranking, "_FirstCell")
+    assert one_shot_accuracies(supernet, images, CELLS[:3]).tolist() == shared[:3].tolist()
 
 
 def test_paths_of_a_supernet_of_parts_of_the_channels_are_evaluated_too():

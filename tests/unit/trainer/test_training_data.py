@@ -1,6 +1,5 @@
 """Training data: the authors' files, written by the tests, and the splits that are made of them."""
 
-import dataclasses
 import hashlib
 import io
 import json
@@ -13,7 +12,7 @@ import warnings
 
 import numpy as np
 import pytest
-from image_files import content, expected, python_2, python_3, write, write_archive
+from image_files import content, expected, publish, python_2, python_3, write, write_archive
 
 from nasbench_lab.errors import (
     MissingSourceError,
@@ -218,22 +217,6 @@ def test_missing_files_are_named_with_folder_checksum_and_origin(tmp_path, name)
 
 
 # Checksums
-
-
-def publish(monkeypatch, name, folder):
-    """Makes what is in a folder the published files."""
-
-    def md5(files):
-        return {
-            file: hashlib.md5((folder / file).read_bytes()).hexdigest()
-            if (folder / file).exists()
-            else published
-            for file, published in files.items()
-        }
-
-    parts = {part: md5(files) for part, files in FILES[name].parts.items()}
-    changed = dataclasses.replace(FILES[name], parts=parts, archive=md5(FILES[name].archive))
-    monkeypatch.setitem(FILES, name, changed)
 
 
 @pytest.mark.parametrize("name", NAMES)
