@@ -188,11 +188,15 @@ class NASBench:
         return self._hash_spec(model_spec)
 
     def _row(self, model_spec: ModelSpec) -> int:
-        """The row of a cell; cells that were asked for before are found without their hash."""
+        """The row of a cell; cells that were asked for before are found without their hash.
+
+        They are checked again when the user has changed the search space in ``config``.
+        """
         key: tuple[Any, ...] = ()
         if type(model_spec) is ModelSpec and model_spec.matrix is not None:
-            matrix = model_spec.matrix
-            key = (matrix.tobytes(), matrix.dtype, *model_spec.ops)
+            matrix, space = model_spec.matrix, self.config
+            limits = (space["module_vertices"], space["max_edges"], *space["available_ops"])
+            key = (matrix.tobytes(), matrix.dtype, *model_spec.ops, *limits)
             row = self._rows.get(key)
             if row is not None:
                 return row

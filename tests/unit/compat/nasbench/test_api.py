@@ -1,8 +1,9 @@
 """``nasbench_lab.compat.nasbench`` against what the official class makes of the same records.
 
-The official class needs TensorFlow, and an index of packages does not have it. What it keeps of a file
-was read from ``nasbench/api.py`` of google-research/nasbench: the first record of a hash gives matrix,
-operations and parameters; each record adds a training to the list of its number of epochs.
+The official class needs TensorFlow; what it answers to a small file is in ``test_official_file.py``.
+What it keeps of a file was read from ``nasbench/api.py`` of google-research/nasbench: the first record
+of a hash gives matrix, operations and parameters; each record adds a training to the list of its number
+of epochs.
 """
 
 import copy
