@@ -19,7 +19,16 @@ from nasbench_lab.files import folder_errors
 from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
-from tabular_data._nats_records import MOST_SEEDS, SERIES, Floats, Layout, Order, Packed, trained_on
+from tabular_data._nats_records import (
+    MOST_SEEDS,
+    SCORES,
+    SERIES,
+    Floats,
+    Layout,
+    Order,
+    Packed,
+    trained_on,
+)
 
 _LARGEST = 1 << 28
 """The most bytes of a column; those of the official files have 75 million."""
@@ -303,7 +312,10 @@ class _GroupValues:
                 continue
             meaning = "train" if split == "train" else trained.splits.get(split, split)
             quantity, unit = what, {"accuracy": "%", "loss": "1", "time": "s"}[what]
-            if what == "time":
+            score = SCORES.get(key) if what == "accuracy" else None
+            if score is not None:
+                quantity, unit = "score", "1"
+            elif what == "time":
                 quantity = "train_time_per_epoch" if split == "train" else f"{meaning}_time"
             # Times that are the same after every epoch are kept once.
             epochs = None if sizes.max() == 1 and what == "time" else self._epochs(s)
@@ -315,6 +327,7 @@ class _GroupValues:
                 split=meaning,
                 epochs=epochs,
                 also=(key, split) if key != trained.dataset else (split,),
+                description=score or "",
                 **shared,
             )
             result[column] = partial(self._series, s, epochs)

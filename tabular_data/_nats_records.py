@@ -56,6 +56,11 @@ KEYS = {
 ``x-valid`` and ``x-test``, so ``ori-test`` holds both."""
 
 
+SCORES = {"darcyflow": "1 minus the relative L2 error, which is the loss"}
+"""What stands in the place of accuracies where they are none: numbers of at most 1, of which more is
+better (NAS-Bench-360, ``precompute/darcyflow/xautodl/procedures/funcs_nasbench.py``)."""
+
+
 def trained_on(key: str) -> TrainedOn:
     """The data set and part of it behind a key; others than the official ones are taken whole."""
     return KEYS.get(key) or TrainedOn(key, "train", _HALVES)

@@ -14,9 +14,10 @@ from nasbench_lab.tables.pickles.reader import errors_of
 from nasbench_lab.tables.pickles.torch_files import torch_pickle
 from nasbench_lab.tables.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
+from tabular_data._nats_tables import note, tasks
 from tabular_data._origins import origin
 from tabular_data._spool import Spool
-from tabular_data.nats_bench import collected, note, records_of, single, tasks
+from tabular_data.nats_bench import collected, records_of, single
 
 _NAMES = {"less": "12", "full": "200"}
 """The names of the schedules in the file."""

@@ -25,7 +25,7 @@ from joblib import effective_n_jobs
 from nasbench_lab.bounded_files import Pieces, check_regular
 from nasbench_lab.errors import TableFileError, UnsafeFileError
 from nasbench_lab.processes import in_processes
-from nasbench_lab.tables.columns import TableInfo, Task
+from nasbench_lab.tables.columns import TableInfo
 from nasbench_lab.tables.pickles.reader import (
     CONTAINERS,
     MEMORY,
@@ -37,7 +37,8 @@ from nasbench_lab.tables.pickles.reader import (
 from nasbench_lab.tables.pickles.torch_files import WEIGHTS, no_weight
 from nasbench_lab.tables.sources import FileFormat, ImportOptions
 from tabular_data._nats_collector import Collector
-from tabular_data._nats_records import KEYS, Packed, check_schedule, pack, parse
+from tabular_data._nats_records import Packed, check_schedule, pack, parse
+from tabular_data._nats_tables import described, named, tasks
 from tabular_data._origins import origin
 from tabular_data._spool import Spool, Spooled
 
@@ -58,18 +59,10 @@ _MOST_STREAMS = 1000
 _TAR_HEADER = 1 << 16
 """The most bytes of a header of a tar archive."""
 _BATCH = 16
+_HEAD, _NAMES = 1 << 20, 1 << 20
+"""The first bytes, which have strings of architectures, and those that name data sets after them."""
 _SIZES = re.compile(rb"\d{1,9}(:\d{1,9}){4}")
 """The string of a network of the size space."""
-
-_CITATION = """@article{dong2022natsbench,
-  title = {{NATS-Bench}: Benchmarking {NAS} Algorithms for Architecture Topology and Size},
-  author = {Dong, Xuanyi and Liu, Lu and Musial, Katarzyna and Gabrys, Bogdan},
-  journal = {IEEE Transactions on Pattern Analysis and Machine Intelligence},
-  volume = {44},
-  number = {7},
-  pages = {3634--3646},
-  year = {2022}
-}"""
 
 _TABLES = {
     "nats-tss": ("nb201", ("12", "200"), "the 15,625 cells of the topology search space"),
@@ -386,15 +379,14 @@ def _write(
     _, schedules, what = _TABLES[table]
     stem = path.name.removesuffix(".tar").removesuffix(_EXTENSION)
 
+    words = described(collector, table, what, options.curves)
+
     def info(draft: TableInfo) -> TableInfo:
         return replace(
             draft,
-            name=options.name or table,
-            description=(
-                f"NATS-Bench, {what}: accuracies, losses and times after each epoch on CIFAR-10, "
-                f"CIFAR-100 and ImageNet16-120. {note(options.curves)}"
-            ),
-            citation=_CITATION,
+            name=options.name or words["name"],
+            description=words["description"],
+            citation=words["citation"],
             licence="MIT",
             source=origin(path, stem),
             clock="official",
@@ -404,55 +396,28 @@ def _write(
     collector.write(folder, info, path)
 
 
-def note(curves: bool) -> str:
-    """A note for users of either benchmark."""
-    text = (
-        "Each schedule is a training of its own: the end of the 12-epoch schedule is not epoch 12 "
-        "of a longer one. The times are the authors' estimates, the same in every epoch. Missing "
-        "trials are missing."
-    )
-    return text if curves else f"{text} Imported without curves: only what was reached in the end."
-
-
-def tasks(collector: Collector, schedules: tuple[str, str]) -> dict[str, Any]:
-    """Objective, report and tasks of a table, as far as the file has them.
-
-    As in the papers, a search sees the validation accuracy of a short schedule, and results are
-    reported by the test accuracy of the longest, which on CIFAR-10 was trained on train and validation
-    data.
-    """
-    short, long = schedules
-    columns = collector.columns()
-    task_by_dataset = {}
-    for key, trained in KEYS.items():
-        reports = {
-            "cifar10-valid": ("cifar10.{}.ori-test.accuracy", "cifar10-valid.{}.ori-test.accuracy")
-        }.get(key, (f"{key}.{{}}.x-test.accuracy",))
-        objectives = [f"{key}.{s}.x-valid.accuracy" for s in (short, long)]
-        told = [report.format(s) for report in reports for s in (long, short)]
-        objective = next((name for name in objectives if name in columns), None)
-        report = next((name for name in told if name in columns), None)
-        if "x-valid" in trained.splits and objective and report:
-            task_by_dataset[trained.dataset] = Task(objective, report)
-    # A file without these columns can be queried, but a search needs a named objective.
-    first = next(iter(task_by_dataset.values()), Task("", ""))
-    return {"objective": first.objective, "report": first.report, "tasks": task_by_dataset}
-
-
 def recognise(path: Path) -> str | None:
     """The table that an archive or single file holds."""
     try:
         if _is_archive(path):
-            meta = _parts(path).get(f"meta{_EXTENSION}")
-            return None if meta is None else table_of(_texts(_load(meta)[0]))
+            parts = _parts(path)
+            meta = parts.pop(f"meta{_EXTENSION}", None)
+            if meta is None:
+                return None
+            table = table_of(_texts(_load(meta)[0]))
+            with contextlib.suppress(Exception):  # what is wrong with it is told when it is read
+                return named(table, _Unpacked(parts[min(parts)].read()).read(_NAMES))
+            return table
         with open(path, "rb") as file:
             if file.read(3) != b"BZh":
                 return None
         with bz2.open(path, "rb") as stream:
-            head = stream.read(1 << 20)
+            head = stream.read(_HEAD)
+            found = single(head, "nats-tss", "nats-sss")
+            # The strings of all architectures come before the first record.
+            return found and named(found, head[-_NAMES:] + stream.read(_NAMES))
     except Exception:  # the content may be anything
         return None
-    return single(head, "nats-tss", "nats-sss")
 
 
 def single(head: bytes, cells: str, sizes: str | None) -> str | None:
@@ -478,6 +443,8 @@ FORMAT = FileFormat(
     tables={
         "nats-tss": "NATS-tss-v1_0-3ffb9-simple (folder or .tar), NATS-tss-v1_0-3ffb9.pickle.pbz2",
         "nats-sss": "NATS-sss-v1_0-50262-simple (folder or .tar), NATS-sss-v1_0-50262.pickle.pbz2",
+        "nas-bench-360-ninapro": "NATS-tss-v1_0-daa55.pickle.pbz2",
+        "nas-bench-360-darcyflow": "NATS-tss-v1_0-48858.pickle.pbz2",
     },
     recognise=recognise,
     convert=convert,
@@ -488,6 +455,8 @@ FORMAT = FileFormat(
         "NATS-sss-v1_0-50262-simple",
         "NATS-sss-v1_0-50262-simple.tar",
         "NATS-sss-v1_0-50262.pickle.pbz2",
+        "NATS-tss-v1_0-daa55.pickle.pbz2",
+        "NATS-tss-v1_0-48858.pickle.pbz2",
     ),
 )
 """The format of NATS-Bench."""

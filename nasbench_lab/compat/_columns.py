@@ -6,6 +6,7 @@ The importer, ``tabular_data/_nats_collector.py``, makes them and explains their
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -89,6 +90,19 @@ class _Absent(Curve):
         return None
 
 
+class _NotANumber(_Absent):
+    """Times that are NaN in every record, as NAS-Bench-360's files have them."""
+
+    def __init__(self) -> None:
+        self.epochs = None
+
+    def at(self, row: int, trial: int, iepoch: int) -> float | None:
+        return math.nan
+
+    def any(self, row: int, trial: int) -> bool:
+        return False
+
+
 class Split:
     """Accuracy, loss and time of one split."""
 
@@ -132,6 +146,9 @@ class Trainings:
         """The evaluation splits in the order of the file, and those of accuracies and times."""
         self.accuracies = self._ordered(layout.get("accuracies", ()))
         self.times = self._ordered(layout.get("times", ()))
+        for name in layout.get("times", ()):
+            if name in self.evaluations and isinstance(self.evaluations[name].time, _Absent):
+                self.evaluations[name].time = _NotANumber()
         self.numpy = frozenset(layout.get("numpy", ()))
         """The costs that the official classes give as NumPy numbers."""
 
