@@ -171,7 +171,7 @@ class OneShot(SearchAlgorithm):
             raise UnsuitedError(
                 f"{type(self).__name__} trains a supernet on the images of the benchmark. Expected "
                 f"the folder with their files, such as files='/path/to/{self.data}', but got none: "
-                f"{error}"
+                f"{error} Search on the table nb201-digits, for example, which needs no files."
             ) from error
 
     def _check_skeleton(self, **given: int | None) -> None:
