@@ -41,6 +41,13 @@ The order of a set of strings depends on it, so it is the same in all of them.
 """
 
 
+def at_once(n_tasks: int, n_jobs: int) -> int:
+    """How many tasks are done at once, at most; arguments as for ``in_processes``."""
+    import joblib
+
+    return max(1, min(n_tasks, int(joblib.effective_n_jobs(n_jobs))))
+
+
 def is_here(n_tasks: int, n_jobs: int, *, apart: bool = False) -> bool:
     """Whether this process does the tasks itself; arguments as for ``in_processes``."""
     import joblib

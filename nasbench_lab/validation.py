@@ -24,7 +24,6 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,6 @@ from numpy.typing import NDArray
 from nasbench_lab.csv_files import write_csv
 from nasbench_lab.errors import ExperimentError, TrainingError
 from nasbench_lab.files import atomic_file
-from nasbench_lab.processes import in_processes
 from nasbench_lab.results.result import Result
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.stats.agreement import LEVEL, Agreement, agreement
@@ -289,6 +287,7 @@ def validate(
     device: str = "auto",
     files: Path | None = None,
     n_jobs: int = -1,
+    folder: Path | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> Validation:
     """Trains architectures of a table and compares the results with the table.
@@ -306,6 +305,7 @@ def validate(
         device: ``auto``, ``cpu``, ``cuda``, …
         files: The folder with the data set's files.
         n_jobs: How many processes train on the CPU; -1 for one per core.
+        folder: Where a live view reads how far it is, such as that of the result.
         progress: Called with (epochs done, all epochs, name of the work).
 
     Raises:
@@ -314,12 +314,15 @@ def validate(
         MissingSourceError: The data set's files are not there.
     """
     from nasbench_lab.trainer.benchmark import TrainingBenchmark
+    from nasbench_lab.trainer.several import train_several, trainings_under_way
 
     own = seeds is None
     if seeds is None:
         seeds = _own_seeds(table)
     benchmark = TrainingBenchmark(table.space, recipe, seeds=seeds, device=device, files=files)
-    trained = _trained(benchmark, [a for a, _ in architectures], own, n_jobs, progress)
+    chosen = [architecture for architecture, _ in architectures]
+    with trainings_under_way(folder, table.name, {"": benchmark}, chosen, n_jobs) as (told,):
+        trained = train_several(benchmark, chosen, own, n_jobs, told, progress)
     entries = [
         Validated(
             table.space.to_string(architecture),
@@ -356,6 +359,7 @@ def validate_search(
     seeds: Sequence[int] | None,
     pooled: bool = True,
     n_jobs: int = -1,
+    folder: Path | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> Validation:
     """Trains architectures that searches by real training found, and compares with what these saw.
@@ -369,12 +373,14 @@ def validate_search(
             which checks that its trainings repeat.
         pooled: As of ``validate``.
         n_jobs: As of ``validate``.
+        folder: As of ``validate``.
         progress: As of ``validate``.
 
     Raises:
         TrainingError: Memory runs out, or a user's network fails.
     """
     from nasbench_lab.trainer.benchmark import TrainingBenchmark
+    from nasbench_lab.trainer.several import train_several, trainings_under_way
 
     anew = TrainingBenchmark(
         benchmark.space,
@@ -386,8 +392,10 @@ def validate_search(
         folder=benchmark.folder,
     )
     chosen = [architecture for architecture, _ in architectures]
-    saw = _trained(benchmark, chosen, False, n_jobs, progress)
-    trained = _trained(anew, chosen, seeds is None, n_jobs, progress)
+    both = {"in the search": benchmark, "anew": anew}
+    with trainings_under_way(folder, benchmark.name, both, chosen, n_jobs) as told:
+        saw = train_several(benchmark, chosen, False, n_jobs, told[0], progress)
+        trained = train_several(anew, chosen, seeds is None, n_jobs, told[1], progress)
     entries = []
     for (architecture, found_by), before, after in zip(architectures, saw, trained, strict=True):
         same = None
@@ -415,40 +423,6 @@ def validate_search(
         },
         known="search",
     )
-
-
-def _trained(
-    benchmark: TrainingBenchmark,
-    architectures: Sequence[Architecture],
-    own: bool,
-    n_jobs: int,
-    progress: Callable[[int, int, str], None],
-) -> list[Training]:
-    """The trainings of architectures, kept; or, with the table's own seeds, each from the start."""
-    from nasbench_lab.trainer.training import train
-
-    if n_jobs == 0:
-        raise TrainingError("Expected at least one process, or -1 for one per core, but got 0.")
-    epochs = benchmark.recipe.epochs
-    what, steps = f"training on {benchmark.device}", len(architectures) * epochs
-    trained: dict[int, Training] = {}
-    if benchmark.device != "cpu" or n_jobs == 1 or len(architectures) == 1:
-        n_jobs = 1
-        benchmark.progress = lambda done, total: progress(len(trained) * epochs + done, steps, what)
-    tasks: list[Callable[[], Training]] = [
-        partial(
-            train, benchmark.space, architecture, benchmark.recipe, benchmark.data,
-            build=benchmark.build, seeds=benchmark.seeds, device=benchmark.device,
-        )
-        if own
-        else partial(benchmark.training, architecture)
-        for architecture in architectures
-    ]  # fmt: skip
-    progress(0, steps, what)
-    for number, training in in_processes(tasks, n_jobs):
-        trained[number] = training
-        progress(len(trained) * epochs, steps, what)
-    return [trained[number] for number in range(len(architectures))]
 
 
 def _final(training: Training) -> dict[str, Floats]:

@@ -82,7 +82,8 @@ def supernet(
 
     After each epoch: the rank correlation of the accuracies with shared weights with those in the
     table, and what cell is derived, with its skip connections and its test regret. Leaves figures and
-    their data. A command that was stopped goes on where it was when it is given again.
+    their data. A command that was stopped goes on where it was when it is given again, and nasbench-lab
+    watch shows the folder meanwhile.
     """
     need_torch()
     from nasbench_lab.registry import table_names

@@ -115,6 +115,14 @@ def validate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     data_folder: DataFolder = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The folder of the outcome; that of the result if unset. watch shows it.",
+        ),
+    ] = None,
     jobs: Jobs = -1,
     as_json: Json = False,
 ) -> None:
@@ -126,7 +134,7 @@ def validate(
     chose by, so the table's is too good on average. Both are tested with Student's t, the variance
     pooled over the best architectures, or Welch's for those named with --architecture, and the
     p-values by Holm; beside "agree" stands how far from the table the truth may still be. The
-    outcome is added to the result folder.
+    outcome is added to the result folder. nasbench-lab watch shows the folder meanwhile.
     """
     need_torch()
     from nasbench_lab.validation import (
@@ -143,9 +151,10 @@ def validate(
                 "What a search trained says for how many epochs; leave --epochs out."
             )
         validation = _validate_search(
-            *(folder, name, architecture, top, seeds, table_seeds, device, data_folder, jobs)
+            *(folder, name, architecture, top, seeds, table_seeds, device, data_folder, jobs),
+            output or folder,
         )
-        files = validation.save(folder)
+        files = validation.save(output or folder)
         _show(validation, as_json)
         if not as_json:
             _tell_files(files)
@@ -168,6 +177,7 @@ def validate(
             f"{counted(recipe.epochs, 'epoch')} by {whose}.",
             highlight=False,
         )
+    place = output or folder
     with progress("epochs") as advance:
         validation = run_validation(
             table,
@@ -178,19 +188,18 @@ def validate(
             device=device,
             files=data_folder,
             n_jobs=jobs,
+            folder=place,
             progress=advance,
         )
     # First what is to be kept: the output may be closed.
-    files = validation.save(folder) if folder is not None else []
+    files = [] if place is None else validation.save(place)
     _show(validation, as_json)
     if files and not as_json:
         _tell_files(files)
 
 
 def _tell_files(files: list[Path]) -> None:
-    console.print(
-        f"Added to the result: {', '.join(map(str, files))}", soft_wrap=True, markup=False
-    )
+    console.print(f"The outcome is in {', '.join(map(str, files))}", soft_wrap=True, markup=False)
 
 
 def _that_trains(folder: Path, name: str | None) -> str | None:
@@ -214,6 +223,7 @@ def _validate_search(
     device: str,
     data_folder: Path | None,
     jobs: int,
+    output: Path,
 ) -> Validation:
     """Validates what searches by real training found."""
     from nasbench_lab.cli.training import noted_benchmark
@@ -232,6 +242,7 @@ def _validate_search(
             seeds=None if own_seeds else range(last, last + seeds),
             pooled=not architectures,
             n_jobs=jobs,
+            folder=output,
             progress=advance,
         )
 

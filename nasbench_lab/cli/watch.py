@@ -19,7 +19,8 @@ def watch(
         Path,
         typer.Argument(
             metavar="RESULT",
-            help="A result folder, or the folder of a table that is built; it need not be there yet.",
+            help="A result folder, or that of a supernet study or of a table that is built; it need "
+            "not be there yet.",
         ),
     ],
     port: Annotated[
@@ -43,7 +44,7 @@ def watch(
         bool, typer.Option("--open", help="Open the page in the browser of this machine.")
     ] = False,
 ) -> None:
-    """Show a comparison, a search or the build of a table on a page while it runs.
+    """Show what runs on a page: comparison, search, validation, supernet study, build of a table.
 
     How far it is, the curves so far, who works on it, what failed, and the time that is left; of a
     result that is finished, the report. The folder is only read. From another machine: ssh -L

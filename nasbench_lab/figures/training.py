@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_lab.figures.layout import DEFAULT, panel_grid, styled
+from nasbench_lab.figures.layout import DEFAULT, drawable, panel_grid, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,3 +47,51 @@ def trainings_figure(accuracies: NDArray[np.float64], split: str) -> Figure:
         panels[1].set_xlabel(f"{split} accuracy after the last epoch (%)")
         panels[1].set_ylabel("networks")
     return figure
+
+
+def courses_figure(
+    tasks: Sequence[tuple[str, Mapping[str, Sequence[float]]]], axes: Mapping[str, str]
+) -> Figure:
+    """What trainings have come to after each epoch.
+
+    Args:
+        tasks: The group of each training, and its curves by name. Those of a group have one colour.
+        axes: The names of the curves, and what their axes are called.
+
+    Returns:
+        A figure with a panel for each curve, without those of which there is no value. Groups that
+        are too many to be told apart have no colour and no legend.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    drawn = [
+        name for name in axes if any(np.isfinite(curves.get(name, ())).any() for _, curves in tasks)
+    ]
+    groups = list(dict.fromkeys(group for group, _ in tasks))
+    with styled():
+        figure, panels, _ = panel_grid(
+            max(len(drawn), 1), 8.0 if len(drawn) < 3 else 9.6, height=2.7
+        )
+        few = len(groups) <= _TOLD_APART
+        looks = DEFAULT.lines(groups) if few else [{"color": "0.45"}] * len(groups)
+        for panel, name in zip(panels, drawn, strict=False):
+            for group, curves in tasks:
+                values = np.asarray(curves.get(name, ()), dtype=np.float64)
+                marker = "o" if np.isfinite(values).sum() == 1 else ""
+                look = {**looks[groups.index(group)], "linewidth": 1.0, "markersize": 3}
+                panel.plot(np.arange(1, len(values) + 1), values, marker=marker, **look)
+            panel.set_xlabel("epoch")
+            panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            panel.set_ylabel(axes[name])
+        if few and len(groups) > 1:
+            handles = [
+                panels[0].plot([], [], label=drawable(group), **look)[0]
+                for group, look in zip(groups, looks, strict=True)
+            ]
+            across = 1 if max(map(len, groups)) > 40 else 4
+            figure.legend(handles=handles, loc="outside upper center", ncols=across, frameon=False)
+    return figure
+
+
+_TOLD_APART = 8
+"""The most groups that have colours of their own."""

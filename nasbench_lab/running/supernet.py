@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -24,12 +25,13 @@ from nasbench_lab.benchmark import TableBenchmark
 from nasbench_lab.errors import AlgorithmError, TableFileError
 from nasbench_lab.experiment.building import build, name_of, written
 from nasbench_lab.landscape.reliability import TOP, rank_correlation, top_rows
-from nasbench_lab.processes import in_processes, is_here
-from nasbench_lab.registry import load_benchmark, take
+from nasbench_lab.processes import at_once, in_processes, is_here
+from nasbench_lab.registry import Taken, load_benchmark, take
 from nasbench_lab.running.search import random_streams
 from nasbench_lab.spaces import Architecture
 from nasbench_lab.trainer import need_torch
 from nasbench_lab.trainer.entries import read_entry, tell, write_entry
+from nasbench_lab.trainer.progress import Plan, Task, Teller, under_way
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +44,13 @@ SAMPLE = 1
 
 Progress = Callable[[int, int, str], None]
 
+_SHOWN = {
+    "weights_accuracy": "accuracy in training (%)",
+    "kendall_test": "Kendall's τ with the test",
+    "test_regret": "test regret (points)",
+}
+"""The curves of a live view, and what their axes are called."""
+
 
 @dataclass(frozen=True)
 class SupernetStudy:
@@ -50,14 +59,15 @@ class SupernetStudy:
     Attributes:
         table: The table's name.
         epochs: A line per algorithm, seed and epoch of its supernet (for SPOS also per generation).
-            ``seconds``, simulated, up to the epoch's end. ``ranked``: of how many architectures the
-            one-shot accuracy was computed, and Spearman's and Kendall's correlation of it with the
-            table's ``valid`` and ``test`` accuracy over them (columns such as ``kendall_test``), and
-            over the tenth of them that is best in the table by test accuracy
+            ``seconds``, simulated, up to the epoch's end. ``weights_accuracy`` in per cent, of what was
+            trained, on the half of the training set that it was trained on. ``ranked``: of how many
+            architectures the one-shot accuracy was computed, and Spearman's and Kendall's correlation
+            of it with the table's ``valid`` and ``test`` accuracy over them (columns such as
+            ``kendall_test``), and over the tenth of them that is best in the table by test accuracy
             (``top_kendall_test``). ``derived``, what the algorithm recommends, with the share of its
             operations that each is (columns of their names), and its ``test_regret`` and
             ``valid_regret`` in percentage points. NaN where there is no value, such as for what the
-            table lacks.
+            table, or a run of an earlier version, lacks.
         architectures: A line per algorithm, seed and architecture of the table, after the last epoch:
             ``one_shot``, ``valid`` and ``test`` accuracy in per cent; ``derived``, whether this is
             what the algorithm recommends at the end.
@@ -132,17 +142,19 @@ def study_supernets(
         for text in algorithms
         for seed in range(seeds)
     ]
-    tasks: list[Callable[[], dict[str, Any]]] = []
     here = is_here(len(runs), n_jobs)
-    for number, (text, seed, file) in enumerate(runs):
-        # Processes tell of whole runs only.
-        told = partial(_told, progress, number, len(runs)) if here else _silent
-        tasks.append(partial(_follow, table, text, seed, ranked, file, files, told))
     found: dict[int, dict[str, Any]] = {}
-    for number, entry in in_processes(tasks, n_jobs):
-        found[number] = entry
-        if not here:
-            progress(len(found), len(runs), "runs")
+    with under_way(folder, _plan(benchmark, algorithms, seeds, ranked, n_jobs)) as told:
+        tasks: list[Callable[[], dict[str, Any]]] = []
+        for number, (text, seed, file) in enumerate(runs):
+            # Processes tell the caller of whole runs only.
+            advance = partial(_told, progress, number, len(runs)) if here else _silent
+            run = partial(_follow, table, text, seed, ranked, file, files, told[number], advance)
+            tasks.append(run)
+        for number, entry in in_processes(tasks, n_jobs):
+            found[number] = entry
+            if not here:
+                progress(len(found), len(runs), "runs")
     lines, ends = [], []
     rows = benchmark.table.architectures
     names = benchmark.space.to_string(rows)
@@ -159,6 +171,39 @@ def study_supernets(
 def _benchmark(table: str) -> TableBenchmark:
     """The table. A supernet may lead to what it lacks, so the space is never a pool."""
     return load_benchmark(table, missing="fail")
+
+
+def _plan(
+    benchmark: TableBenchmark, algorithms: Sequence[str], seeds: int, ranked: int, n_jobs: int
+) -> Plan:
+    """What a live view says of a study; its tasks are in the order of the runs."""
+    built = {text: _begin(benchmark, *take(text), 0) for text in algorithms}
+    tasks = [
+        Task(f"{text}, seed {seed}", getattr(built[text], "epochs", 0), text)
+        for text in algorithms
+        for seed in range(seeds)
+    ]
+    devices = {getattr(one, "settings", {}).get("device", "cpu") for one in built.values()}
+    facts = [
+        ("Seeds", ", ".join(map(str, range(seeds)))),
+        ("Ranked after each epoch", f"{min(ranked, len(benchmark.table)):,} networks"),
+        ("Device", ", ".join(sorted(devices))),
+    ]
+    what = f"Supernets on {benchmark.name}"
+    return Plan(what, "run", facts, tasks, _SHOWN, at_once(len(tasks), n_jobs))
+
+
+def _begin(
+    benchmark: TableBenchmark, taken: Taken, hyperparameters: Mapping[str, Any], seed: int
+) -> SearchAlgorithm:
+    """The algorithm of a run, as that of the search with the same seed."""
+    stream, _, _ = random_streams(benchmark.name, name_of(taken), seed)
+    return build(taken, benchmark, stream, hyperparameters)
+
+
+def _shown(lines: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """The curves of a live view, of the lines of a run."""
+    return {name: [line.get(name, math.nan) for line in lines] for name in _SHOWN}
 
 
 def _named(text: str) -> str:
@@ -187,6 +232,7 @@ def _follow(
     ranked: int,
     file: Path,
     files: Path | None,
+    told: Teller,
     progress: Progress,
 ) -> dict[str, Any]:
     """A run: its lines by epoch, and the one-shot accuracies of all architectures at the end."""
@@ -205,38 +251,40 @@ def _follow(
         kept = read_entry(file, of) or kept
     except TableFileError as error:
         tell(error, f"The run of {text} with seed {seed} begins anew.")
+    lines = kept["epochs"]
     if "one_shot" in kept:
+        told(len(lines), _shown(lines), ended=True)
         return kept
-
-    def begin() -> SearchAlgorithm:
-        stream, _, _ = random_streams(benchmark.name, name_of(taken), seed)
-        return build(taken, benchmark, stream, hyperparameters)
-
-    algorithm = begin()
+    told(len(lines), _shown(lines))
+    algorithm = _begin(benchmark, taken, hyperparameters, seed)
     work = algorithm.ask()
     training = getattr(algorithm, "training", None)
     if not isinstance(work, Work) or training is None:
         raise AlgorithmError(
             f"Expected a method that trains a supernet, such as darts or spos, but got {text}."
         )
-    if len(training.epochs_done) > len(kept["epochs"]) + 1:
+    if len(training.epochs_done) > len(lines) + 1:
         # Another search left a checkpoint from which this could not go back.
         training.forget()
-        algorithm = begin()
+        algorithm = _begin(benchmark, taken, hyperparameters, seed)
         work = algorithm.ask()
     run = _Run(benchmark, algorithm, ranked)
     while isinstance(work, Work):
         number = run.epoch(work)
-        if number > len(kept["epochs"]):
-            kept["epochs"].append(run.line(number, work, kept["epochs"]))
+        if number > len(lines):
+            lines.append(run.line(number, work, lines))
             write_entry(file, of, kept)
+        told(len(lines), _shown(lines), rest_s=run.rest_s)
         progress(number, run.total, f"{text}, seed {seed}")
         work = algorithm.ask()
     rows = np.arange(len(benchmark.table))
-    progress(run.total, run.total, f"{text}, seed {seed}, ranks {len(rows):,} networks")
+    ranks = f"ranks {len(rows):,} networks"
+    progress(run.total, run.total, f"{text}, seed {seed}, {ranks}")
+    told(len(lines), _shown(lines), rest_s=run.rest_s, doing=ranks)
     kept["one_shot"] = run.accuracies(rows).tolist()
-    kept["epochs"][-1] |= run.correlations(rows, np.array(kept["one_shot"]))
+    lines[-1] |= run.correlations(rows, np.array(kept["one_shot"]))
     write_entry(file, of, kept)
+    told(len(lines), _shown(lines), ended=True)
     run.training.forget()
     return kept
 
@@ -258,6 +306,8 @@ class _Run:
         sample = np.random.default_rng(SAMPLE).choice(n, min(ranked, n), replace=False)
         self.sample = np.sort(sample)
         self.seconds = 0.0
+        self.rest_s: float | None = None
+        """What it takes to rank the whole table at the end, by what the sample took."""
 
     def epoch(self, work: Work) -> int:
         """Charges the work of an epoch, and says which it is."""
@@ -272,7 +322,10 @@ class _Run:
             # The weights are as they were.
             ranking = {name: before[-1][name] for name in before[-1] if name in _RANKING}
         else:
+            began = time.perf_counter()
             ranking = self.correlations(self.sample, self.accuracies(self.sample))
+            of_each_s = (time.perf_counter() - began) / len(self.sample)
+            self.rest_s = of_each_s * len(self.table)
         of_each = [decision.options for decision in self.benchmark.space.decisions]
         # Other decisions than those on operations, such as on the inputs of nodes, have no share.
         chosen = [
@@ -283,6 +336,7 @@ class _Run:
         return {
             "epoch": number,
             "seconds": self.seconds,
+            "weights_accuracy": self.algorithm.history[-1].weights_accuracy,
             **ranking,
             "derived": self.benchmark.space.to_string(derived),
             **{str(name): chosen.count(name) / len(chosen) for name in of_each[0]},

@@ -36,6 +36,7 @@ from nasbench_lab.trainer.measurements import (
 from nasbench_lab.trainer.recipe import RECIPES, Recipe, usual_recipe
 from nasbench_lab.trainer.training import (
     Training,
+    Watch,
     choose_device,
     train,
     trained_as,
@@ -86,6 +87,10 @@ class TrainingBenchmark(Benchmark):
         files: The folder with the data set's files.
         progress: Called with (epochs done, all epochs) while a network is trained.
         checkpoint_every_s: The least seconds between two checkpoints of a training.
+
+    Attributes:
+        watch: Called with the curves so far while a network is trained, as of ``train``; None at
+            first.
 
     Raises:
         UnknownNameError: There is no such space, data set or clock.
@@ -141,6 +146,7 @@ class TrainingBenchmark(Benchmark):
         self.device = str(self._device)
         self.folder = folder or data_folder() / "trainings"
         self.progress = progress
+        self.watch: Watch | None = None
         self._checkpoint_every_s = checkpoint_every_s
         self.name = f"training {self.space.name} on {recipe.data}"
         self.dataset = recipe.data
@@ -326,6 +332,7 @@ class TrainingBenchmark(Benchmark):
                 checkpoint=file.with_suffix(".pt"),
                 checkpoint_every_s=self._checkpoint_every_s,
                 progress=self.progress,
+                watch=self.watch,
                 metrics=any(map(_is_metric, self._asked)),
                 joules=EnergyMeter(self._device).joules if ENERGY in self._asked else None,
             )

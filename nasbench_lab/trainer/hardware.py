@@ -21,11 +21,11 @@ from nasbench_lab.errors import TrainingError
 from nasbench_lab.spaces import Architecture, SearchSpace
 from nasbench_lab.trainer.built import built_network, is_built, size
 from nasbench_lab.trainer.datasets import ImageData
+from nasbench_lab.trainer.memory import memory_errors
 from nasbench_lab.trainer.networks import build_network, count, initialise
 from nasbench_lab.trainer.recipe import Recipe, trained_by
 from nasbench_lab.trainer.training import (
     WEIGHTS,
-    memory_errors,
     mixed_on,
     one_thread,
     optimizer_of,

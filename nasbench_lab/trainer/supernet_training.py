@@ -21,12 +21,13 @@ from nasbench_lab.guard import kept_generators
 from nasbench_lab.spaces import Architecture, DARTSSpace, SearchSpace, get_space
 from nasbench_lab.trainer.checkpoints import read_checkpoint, write_checkpoint
 from nasbench_lab.trainer.datasets import load_data
+from nasbench_lab.trainer.memory import memory_errors
 from nasbench_lab.trainer.ranking import one_shot_accuracies
 from nasbench_lab.trainer.recipe import RECIPES
 from nasbench_lab.trainer.shared_weights import Cell, SharedWeights
 from nasbench_lab.trainer.supernet import HalvedImages, Supernet
 from nasbench_lab.trainer.supernet_darts import TINY, DARTSSupernet
-from nasbench_lab.trainer.training import choose_device, memory_errors, one_thread
+from nasbench_lab.trainer.training import choose_device, one_thread
 
 FORMAT = 1
 """Version of the training and of its checkpoints."""

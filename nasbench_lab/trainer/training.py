@@ -33,6 +33,7 @@ from nasbench_lab.trainer.built import SideBySide, built_network, description, i
 from nasbench_lab.trainer.checkpoints import read_checkpoint, write_checkpoint
 from nasbench_lab.trainer.datasets import SPLITS, ImageData
 from nasbench_lab.trainer.images import Images
+from nasbench_lab.trainer.memory import memory_errors
 from nasbench_lab.trainer.metrics import classified, curves_of
 from nasbench_lab.trainer.networks import build_network, count, initialise
 from nasbench_lab.trainer.recipe import Recipe, trained_by
@@ -42,14 +43,14 @@ from nasbench_lab.words import counted
 FORMAT = 1
 """Version of the training and of its checkpoints."""
 
-# Words in the errors of PyTorch and its libraries, of several types, when memory runs out.
-_NO_MEMORY = ("out of memory", "alloc")
-
 # The purposes of the streams of a seed.
 WEIGHTS, _IMAGES, _DROPOUT = 0, 1, 3
 
 Floats = NDArray[np.float64]
 
+
+Watch = Callable[[int, dict[str, Floats]], None]
+"""Takes how many epochs are done, and their curves."""
 
 Joules = Callable[[Callable[[], Any]], float]
 """Does something, and tells its energy in joules."""
@@ -127,6 +128,7 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_every_s: float = 60.0,
     progress: Callable[[int, int], None] = silent,
+    watch: Watch | None = None,
     metrics: bool = False,
     joules: Joules | None = None,
 ) -> Training:
@@ -149,6 +151,8 @@ def train(
             CPU. It is written at the end, and after some epochs before.
         checkpoint_every_s: The least seconds between two checkpoints.
         progress: Called with the number of finished epochs and of all epochs.
+        watch: Called at the start and after each epoch with the number of finished epochs, and with
+            their curves as of ``Training``.
         metrics: Whether the metrics of ``CLASSIFICATION`` are needed. If so, a checkpoint of an
             earlier version, which lacks them, is not gone on from.
         joules: What measures the energy, such as that of an ``EnergyMeter``. If it is given, a
@@ -179,7 +183,7 @@ def train(
     with one_thread(where), memory_errors(where, what):
         run = _Run(space, architecture, recipe, data, seeds, where, build, metrics, joules)
         with kept_generators() if run.built else nullcontext():
-            run.go(until, checkpoint, checkpoint_every_s, progress)
+            run.go(until, checkpoint, checkpoint_every_s, progress, watch)
         return run.result(until)
 
 
@@ -218,26 +222,6 @@ def training_key(
         network = built_network(space, architecture, build, data, 0)
         what += [build.checksums, description(network)]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
-
-
-@contextmanager
-def memory_errors(device: torch.device, what: str) -> Iterator[None]:
-    """Says what to do when memory runs out.
-
-    Args:
-        device: Where it is trained.
-        what: What is trained, and what to do, for the message.
-
-    Raises:
-        TrainingError: Memory ran out.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        said = str(error).lower()
-        if not isinstance(error, MemoryError) and not any(w in said for w in _NO_MEMORY):
-            raise
-        raise TrainingError(f"Memory ran out on {device} while training {what}") from error
 
 
 @contextmanager
@@ -322,12 +306,19 @@ class _Run:
         checkpoint: Path | None,
         every_s: float,
         progress: Callable[[int, int], None],
+        watch: Watch | None,
     ) -> None:
         """Trains up to an epoch."""
+
+        def tell() -> None:
+            progress(self.epoch, until)
+            if watch is not None:
+                watch(self.epoch, self._curves(self.epoch))
+
         if checkpoint is not None:
             self._load(checkpoint)
         saved, saved_at = self.epoch, time.monotonic()
-        progress(self.epoch, until)
+        tell()
         while self.epoch < until:
             if self.joules is None:
                 self.energy = None
@@ -337,7 +328,7 @@ class _Run:
                 self.energy.append(self.joules(self._train_epoch))
             for split in self.splits[1:]:
                 self._evaluate(split)
-            progress(self.epoch, until)
+            tell()
             late = time.monotonic() - saved_at >= every_s
             if checkpoint is not None and late and self.epoch < until:
                 self._save(checkpoint)
@@ -424,17 +415,22 @@ class _Run:
         return torch.from_numpy(np.stack(arrays, axis=1)).to(self.device)
 
     def result(self, until: int) -> Training:
-        curves: dict[str, Floats] = {}
-        for split in self.splits:
-            losses, correct = np.stack(self.sums[split][:until], axis=2)
-            n = len(self.images[split])
-            curves[f"{split}_loss"] = losses / n
-            curves[f"{split}_accuracy"] = 100.0 * correct / n
+        curves = self._curves(until)
         metrics = None if self.metrics is None else curves_of(self.metrics, until)
         seconds = {split: np.array(self.seconds[split][:until]) for split in self.splits}
         energy = None if self.energy is None else np.array(self.energy[:until])
         sizes = self.parameters, self.flops
         return Training(self.seeds, curves, seconds, *sizes, str(self.device), energy, metrics)
+
+    def _curves(self, until: int) -> dict[str, Floats]:
+        curves: dict[str, Floats] = {}
+        for split in self.splits:
+            sums = self.sums[split][:until]
+            losses, correct = np.stack(sums, axis=2) if sums else np.empty((2, len(self.seeds), 0))
+            n = len(self.images[split])
+            curves[f"{split}_loss"] = losses / n
+            curves[f"{split}_accuracy"] = 100.0 * correct / n
+        return curves
 
     def _save(self, path: Path) -> None:
         state = {

@@ -16,6 +16,7 @@ from nasbench_lab.running.comparison import compare
 from nasbench_lab.spaces import get_space
 from nasbench_lab.tables.columns import Column, TableInfo
 from nasbench_lab.tables.table import Table
+from nasbench_lab.trainer.progress import read_plan, read_standing
 from nasbench_lab.trainer.recipe import RECIPES
 from nasbench_lab.validation import (
     Validated,
@@ -197,6 +198,14 @@ def test_validate_a_result(torch, lab, result, tmp_path):
     data = json.loads((tmp_path / "result" / "validation-mine-nb201.json").read_text())
     assert len(data["architectures"]) == 2
     assert (tmp_path / "result" / "validation-mine-nb201.png").stat().st_size > 5_000
+    # Its trainings said how far they were, up to what came out, epoch by epoch.
+    begun = read_plan(place / "progress" / "plan.json")
+    told = read_standing(place / "progress" / "0000.json", begun.session)
+    assert (begun.ended, begun.plan.at_once, told.done, told.ended) == (True, 1, 2, True)
+    assert dict(begun.plan.facts)["Seeds"] == "2, 4"
+    assert {line["split"]: line["trained"] for line in data["architectures"]} == pytest.approx(
+        {split: told.curves[f"{split}_accuracy"][-1] for split in ("test", "valid")}
+    )
     # What was trained is kept, so this takes no training; and the result can still be opened.
     again = lab("validate", place, *few, "--json").data
     trained = [line["trained"] for line in data["architectures"]]

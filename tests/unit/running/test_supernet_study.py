@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch", reason="supernets need PyTorch")
 from nasbench_lab.running import supernet as module
 from nasbench_lab.running.search import run
 from nasbench_lab.running.supernet import study_supernets
-from nasbench_lab.trainer import ranking, supernet_training
+from nasbench_lab.trainer import progress, ranking, supernet_training
+from nasbench_lab.watch.studies import WatchedStudy
 
 pytestmark = pytest.mark.long
 
@@ -190,6 +191,16 @@ def test_runs_in_processes_are_the_same(tmp_path):
     there = study(tmp_path / "here", seeds=2, n_jobs=2, progress=lambda *told: done.append(told))
     pd.testing.assert_frame_equal(there.epochs, here.epochs)
     assert done == [(1, 2, "runs"), (2, 2, "runs")]
+    # Both say how far they are.
+    view = WatchedStudy(tmp_path / "here").view()
+    assert (view.state, view.done, view.total) == ("finished", 8, 8)
+    assert [row[0] for row in view.grid.rows] == [f"{WS}, seed 0", f"{WS}, seed 1"]
+    begun = progress.read_plan(tmp_path / "here" / "progress" / "plan.json")
+    told = progress.read_standing(tmp_path / "here" / "progress" / "0001.json", begun.session)
+    own = here.epochs[here.epochs["seed"] == 1]
+    assert set(told.curves) == {"weights_accuracy", "kendall_test", "test_regret"}
+    for name, values in told.curves.items():
+        assert values == own[name].tolist()
 
 
 def test_what_cannot_be_followed_is_refused(tmp_path):

@@ -16,6 +16,7 @@ from nasbench_lab.results.folder import working_on
 from nasbench_lab.results.manifest import checksum
 from nasbench_lab.running import live
 from nasbench_lab.running.comparison import compare
+from nasbench_lab.trainer.progress import Plan, Task, under_way
 from nasbench_lab.watch import at_work
 from nasbench_lab.watch.page import Pages
 from nasbench_lab.watch.results import SHOWN, WatchedResult
@@ -98,6 +99,25 @@ def test_a_finished_result_is_shown_as_its_report(finished):
     assert "nasbench-lab report</title>" in page
     assert f'const shown = "{state["version"]}"' in page
     assert "connect-src 'self'" in page.replace("&#39;", "'")
+
+
+def test_a_validation_is_shown_in_place_of_the_report_until_it_has_ended(
+    unfinished, told, finished
+):
+    plan, pages = Plan("Validation", "training", [], [Task("a", 2)], {}, 1), Pages(unfinished)
+    with pytest.raises(KeyboardInterrupt), under_way(unfinished, plan):
+        raise KeyboardInterrupt
+    assert "3 of 4 runs finished." in pages.state()["html"], "its runs go on"
+    write(unfinished, finished[0], finished[0].runs[3:])
+    state = pages.state()
+    assert (state["state"], state["report"]) == ("stopped", False)
+    assert "nasbench-lab report writes its report" in state["html"]
+    assert "nasbench-lab watch</title>" in pages.page()
+    with under_way(unfinished, plan) as (first,):
+        first(1, {})
+        assert "epoch 2 of 2" in pages.state()["html"]
+        assert pages.state()["state"] == "running"
+    assert pages.state()["report"]
 
 
 def test_a_report_that_cannot_be_made_leaves_the_live_page(finished, monkeypatch):
