@@ -1,5 +1,7 @@
 """Drop-in replacement for the package ``nasbench301``: ``load_ensemble`` and ``predict``.
 
+``download_models``, which scripts call where a folder is missing, says where it is looked for.
+
 The models of the published folders are read without running anything in their pickles, by the XGBoost
 or LightGBM that is installed, and without ConfigSpace, PyTorch or the package's old versions of others.
 """
@@ -7,18 +9,31 @@ or LightGBM that is installed, and without ConfigSpace, PyTorch or the package's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from nasbench_lab.benchmark.nas_bench_301 import Ensemble, architecture_of, space
-from nasbench_lab.compat._errors import OfficialAssertionError
+from nasbench_lab.compat._errors import OfficialAssertionError, ReadOnlyError
 from nasbench_lab.errors import QueryError
 from nasbench_lab.spaces import Architecture
 
-__all__ = ["SurrogateAPI", "load_ensemble"]
+__all__ = ["SurrogateAPI", "download_models", "load_ensemble"]
 
 REPRESENTATIONS = ("genotype", "configspace")
+
+
+def download_models(version: str, delete_zip: bool = True, download_dir: str = ".") -> NoReturn:
+    """Refuses, as a drop-in loads nothing from the network.
+
+    Raises:
+        ReadOnlyError: Always.
+    """
+    raise ReadOnlyError(
+        f"The models of NAS-Bench-301 are not downloaded. Get version {version} from where its authors "
+        f"publish it, and unpack it so that {download_dir}/nb_models_{version} has the folders of the "
+        f"models, such as xgb_v{version}; or give load_ensemble their own folder."
+    )
 
 
 def load_ensemble(ensemble_parent_directory: str) -> SurrogateAPI:

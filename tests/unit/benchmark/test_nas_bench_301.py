@@ -16,7 +16,7 @@ from nasbench_lab.benchmark.nas_bench_301 import (
     features,
     settings_of,
 )
-from nasbench_lab.compat.nasbench301 import load_ensemble
+from nasbench_lab.compat.nasbench301 import download_models, load_ensemble
 from nasbench_lab.errors import (
     InvalidArchitectureError,
     MissingPackageError,
@@ -266,3 +266,8 @@ def test_without_the_library_it_is_said_what_to_install(published, monkeypatch):
     monkeypatch.setattr("nasbench_lab.algorithm.needs.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"package xgboost: .*nasbench-lab\[nb301\]"):
         Ensemble(folder)
+
+
+def test_models_are_not_downloaded():
+    with pytest.raises(NotImplementedError, match=r"models/nb_models_1.0 has .* such as xgb_v1.0"):
+        download_models(version="1.0", delete_zip=True, download_dir="models")
