@@ -11,6 +11,9 @@ os.environ["MPLBACKEND"] = "Agg"
 # One core per process, as workers of pytest-xdist have the others. NumPy reads it at its import.
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+# For the same reason a comparison has processes only where a test says how many; each that starts
+# takes seconds of a core.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
 # The same examples in every run, however slow the machine.
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=60)

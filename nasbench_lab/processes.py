@@ -252,12 +252,17 @@ async def _identity(scheduler: str) -> None:
 def _cluster(client: Any) -> Any:
     """The backend of joblib for Dask, but that a task that Dask has given up ends the work.
 
-    Dask gives a task up when several workers have died of it, and joblib would wait for ever.
+    Dask gives a task up when several workers have died of it, and joblib would wait for ever. And
+    where a cluster has one worker, that one works; joblib would do the work of one here.
     """
     import distributed
     from joblib._dask import DaskDistributedBackend
 
     class Cluster(DaskDistributedBackend):  # type: ignore[misc]
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            count: int = super().effective_n_jobs(n_jobs)
+            return max(2, count)
+
         def submit(self, func: Any, callback: Callable[[Any], None]) -> Any:
             start = getattr(super(), "submit", None) or super().apply_async
             future = start(func, callback)

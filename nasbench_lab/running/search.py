@@ -254,7 +254,7 @@ def search(
     alone = threading.current_thread() is threading.main_thread()
     with running(algorithm):
         load(algorithm)
-        for _ in range(3):
+        for _ in range(5):
             generators = SeededGenerators(global_seed(benchmark.name, name, seed))
             trace = loop(
                 algorithm

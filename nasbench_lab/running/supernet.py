@@ -136,7 +136,7 @@ def study_supernets(
     import pandas as pd
 
     need_torch()
-    benchmark = _benchmark(table)
+    benchmark = _benchmark(table, files)
     runs = [
         (text, seed, folder / "runs" / f"{_named(text)}-{seed}.json")
         for text in algorithms
@@ -168,9 +168,11 @@ def study_supernets(
     return SupernetStudy(benchmark.name, pd.DataFrame(lines), pd.concat(ends, ignore_index=True))
 
 
-def _benchmark(table: str) -> TableBenchmark:
+def _benchmark(table: str, files: Path | None) -> TableBenchmark:
     """The table. A supernet may lead to what it lacks, so the space is never a pool."""
-    return load_benchmark(table, missing="fail")
+    benchmark = load_benchmark(table, missing="fail")
+    benchmark.files = files
+    return benchmark
 
 
 def _plan(
@@ -236,8 +238,7 @@ def _follow(
     progress: Progress,
 ) -> dict[str, Any]:
     """A run: its lines by epoch, and the one-shot accuracies of all architectures at the end."""
-    benchmark = _benchmark(table)
-    benchmark.files = files
+    benchmark = _benchmark(table, files)
     taken, hyperparameters = take(text)
     of = json.dumps(
         [

@@ -158,7 +158,7 @@ def test_a_task_that_kills_its_workers_is_an_error(tmp_path):
     (tmp_path / "own.py").write_text(f"from os import _exit\nexit_ = lambda: _exit(1)\n{source}")
     strict = Cluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     try:
-        strict.grow(2)
+        strict.grow(1)
         with pytest.raises(WorkerError, match="workers died of one task again and again"):
             compare([f"{tmp_path / 'own.py'}:Own"], DIGITS, budget=5, seeds=2, **on(strict))
     finally:
@@ -178,7 +178,7 @@ def test_a_cluster_without_workers_is_refused(cluster, monkeypatch):
 def test_workers_without_the_package_are_refused(cluster, tmp_path):
     cluster.shrink()
     (tmp_path / "nasbench_lab.py").write_text("raise ImportError('not installed here')")
-    cluster.grow(2, PYTHONPATH=str(tmp_path))
+    cluster.grow(1, PYTHONPATH=str(tmp_path))
     try:
         with pytest.raises(ExperimentError, match=r"not installed here.*need nasbench-lab too"):
             compare(["random_search"], DIGITS, **SETTINGS, **on(cluster))
@@ -189,7 +189,7 @@ def test_workers_without_the_package_are_refused(cluster, tmp_path):
 def test_a_scheduler_that_is_lost_is_an_error_that_loses_nothing(tmp_path):
     cluster = Cluster(tmp_path)
     try:
-        cluster.grow(2)
+        cluster.grow(1)
 
         def kill(*_):
             cluster.scheduler.kill()
@@ -291,7 +291,7 @@ def test_without_dask_it_is_told_what_to_install(monkeypatch):
 
 
 def test_an_experiment_runs_on_a_cluster_from_the_command_line(cluster, tmp_path, monkeypatch):
-    cluster.grow(2)
+    cluster.grow(1)
     command = ["compare", "-b", DIGITS, "-a", "random_search", "--budget", "30", "--seeds", "40"]
     command += ["--executor", "dask", "--scheduler", cluster.address, "-o", "r", "--json"]
     monkeypatch.chdir(tmp_path)

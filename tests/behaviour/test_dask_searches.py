@@ -33,6 +33,27 @@ def make(folder, **options):
     return TrainingBenchmark("nb201", short(), checkpoint_every_s=0.0, **options)
 
 
+def test_workers_tell_how_many_epochs_they_have_done(cluster, tmp_path):
+    cluster.grow(1, PYTHONPATH=SUPPORT)
+    seen = set()
+
+    def watch(standing):
+        seen.update(work.epoch for work in standing.at_work.values())
+        if 2 in seen:
+            (tmp_path / "seen").touch()
+
+    lab.run(
+        "random_search",
+        make(tmp_path / "live", progress=Held(tmp_path / "seen", 2)),
+        1,
+        seed=1,
+        executor="dask",
+        scheduler=cluster.address,
+        watch=watch,
+    )
+    assert 2 in seen
+
+
 def test_a_worker_is_killed_in_a_training_which_another_goes_on_with(cluster, tmp_path):
     cluster.grow(2, PYTHONPATH=SUPPORT)
     (tmp_path / "log").mkdir()
@@ -62,29 +83,7 @@ def test_a_worker_is_killed_in_a_training_which_another_goes_on_with(cluster, tm
     assert run.trace.equals(trace)
 
 
-def test_workers_tell_how_many_epochs_they_have_done(cluster, tmp_path):
-    cluster.grow(2, PYTHONPATH=SUPPORT)
-    seen = set()
-
-    def watch(standing):
-        seen.update(work.epoch for work in standing.at_work.values())
-        if 2 in seen:
-            (tmp_path / "seen").touch()
-
-    lab.run(
-        "random_search",
-        make(tmp_path / "live", progress=Held(tmp_path / "seen", 2)),
-        2,
-        seed=1,
-        workers=2,
-        executor="dask",
-        scheduler=cluster.address,
-        watch=watch,
-    )
-    assert 2 in seen
-
-
-@pytest.mark.slow  # the short form is the first test
+@pytest.mark.slow  # the short form is the test before
 def test_what_kills_worker_after_worker_has_failed(tmp_path):
     strict = Cluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     try:

@@ -45,6 +45,13 @@ SHORTER = {
         ("in range(200)", "in range(10)"),
         ("max_seeds=400, n_simulations=200", "max_seeds=100, n_simulations=20"),
     ],
+    "04_weight_sharing": [
+        ("epochs=16", "epochs=3"),
+        ("epochs=30", "epochs=4"),
+        ("(3, 8, 15, 30)", "(1, 4)"),
+        ('budget="20s", seeds=50', 'budget="20s", seeds=4'),
+        ("epochs=12,final_candidates=40", "epochs=3,final_candidates=8"),
+    ],
     "05_scores_without_training": [
         ("[:60]", "[:15]"),
         ("some[:40]", "some[:8]"),
