@@ -4,6 +4,7 @@ import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from one_shot import PEERS
 
@@ -24,6 +25,22 @@ def test_the_comparison_of_optimisers_names_what_there_is():
     assert {*PEERS} <= named
     for benchmark in whole["benchmarks"]:  # none needs a file of the user's
         assert any(f"{benchmark}/".startswith(f"{table}/") for table in table_sources())
+
+
+def test_the_ranks_that_are_shown_are_of_searches_on_tables_of_the_comparison():
+    whole = tomllib.loads(OPTIMISERS.read_text("utf-8"))
+    shown = pd.read_csv(OPTIMISERS.with_suffix(".csv"), index_col="search")
+    assert {*shown.index} <= {text.replace(", planned=100", "") for text in whole["algorithms"]}
+    ranks = shown.drop(columns=["mean rank", "shortest run (s)"])
+    for benchmark, column in zip(whole["benchmarks"], ranks, strict=True):
+        assert column in (
+            benchmark,
+            benchmark.split("/")[-1],
+            benchmark.split("/")[-1].split("_")[0],
+        )
+    assert (ranks.sum() == len(shown) * (len(shown) + 1) / 2).all()
+    assert shown["mean rank"].is_monotonic_increasing
+    assert (shown["mean rank"] - ranks.mean(axis=1)).abs().max() <= 0.05 + 1e-9
 
 
 @pytest.mark.slow

@@ -314,7 +314,8 @@ def test_all_that_a_page_shows_runs(page, read, undrawn):
     read(page, long=True)
 
 
-def test_the_start_leads_to_a_comparison(read, undrawn):
+def test_the_start_leads_to_a_comparison(read, undrawn, monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")  # on two processes, as where there are two cores
     names = read("start")
     assert len(names["trace"]) == 12
     assert names["trace"].best().startswith("Arch(")

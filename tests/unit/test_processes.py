@@ -1,6 +1,7 @@
 """Work in several processes."""
 
 import operator
+import os
 import time
 from functools import partial
 
@@ -8,7 +9,7 @@ import pytest
 from tasks import Unreadable, fail, grow
 
 from nasbench_lab.errors import WorkerError
-from nasbench_lab.processes import in_processes
+from nasbench_lab.processes import at_once, in_processes
 
 pytestmark = pytest.mark.long
 
@@ -26,6 +27,14 @@ def test_a_worker_that_grows_is_replaced_without_a_word():
     before = {pid for _, pid in in_processes([partial(grow, 1) for _ in range(2)], 2)}
     after = {pid for _, pid in in_processes([partial(grow, 500) for _ in range(4)], 2)}
     assert after - before
+
+
+def test_of_no_given_number_there_is_a_process_for_each_core(monkeypatch):
+    for cores in (1, 2):
+        monkeypatch.setenv("LOKY_MAX_CPU_COUNT", f"{cores}")  # as a machine that has so many
+        assert at_once(9, -1) == cores
+        at_work = {pid for _, pid in in_processes([os.getpid] * 2, -1)}
+        assert (os.getpid() in at_work) == (cores == 1)
 
 
 def test_an_error_of_a_task_arrives():
