@@ -25,34 +25,21 @@ from nasbench_lab.running.comparison import compare
 
 SCRIPT = Path(sys.executable).with_name("nasbench-lab")
 CORA = "nas-bench-graph/cora"
+SETTINGS = {"budget": 40, "seeds": 24}
 ALGORITHMS = ["random_search", "gp_bo", "reinforce"]
-LONG, SHORT = 40, 15
-"""Budgets: of the slow tests, and of their short forms."""
-SEEDS = 24
-ARGUMENTS = ["--seeds", f"{SEEDS}", "--jobs", "2", "-b", CORA, "-b", "nb201-digits"]
+ARGUMENTS = ["--budget", "40", "--seeds", "24", "--jobs", "2", "-b", CORA, "-b", "nb201-digits"]
 ARGUMENTS += [part for name in ALGORITHMS for part in ("-a", name)]
-CELLS = 2 * 3 * SEEDS
-
-
-def compared(budget, folder=None):
-    return compare(
-        ALGORITHMS, [CORA, "nb201-digits"], budget=budget, seeds=SEEDS, n_jobs=2, folder=folder
-    )
+CELLS = 2 * 3 * 24
 
 
 @pytest.fixture(scope="module")
 def undisturbed():
-    return compared(LONG)
+    return compare(ALGORITHMS, [CORA, "nb201-digits"], **SETTINGS, n_jobs=2)
 
 
-@pytest.fixture(scope="module")
-def undisturbed_short():
-    return compared(SHORT)
-
-
-def start(folder, *more, budget=LONG, **options):
+def start(folder, *more, **options):
     return subprocess.Popen(
-        [SCRIPT, "compare", *ARGUMENTS, "--budget", f"{budget}", "-o", folder, *more],
+        [SCRIPT, "compare", *ARGUMENTS, "-o", folder, *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -110,7 +97,7 @@ def assert_same(result, undisturbed):
         assert one.trace.settings == other.trace.settings
 
 
-def kill_and_go_on(folder, undisturbed, kills, seed, first=0, budget=LONG):
+def kill_and_go_on(folder, undisturbed, kills, seed, first=0):
     """Kills a comparison at random times, goes on each time, and says how far each attempt came.
 
     Every third time, from the first on, it may not even have begun.
@@ -119,7 +106,7 @@ def kill_and_go_on(folder, undisturbed, kills, seed, first=0, budget=LONG):
     finished = []
     for number in range(first, first + kills):
         enough = len(parts(folder)) + rng.randint(1, 4)
-        process = start(folder, budget=budget)
+        process = start(folder)
         if number % 3 == 0:
             time.sleep(rng.uniform(0.0, 3.0))
         else:
@@ -143,7 +130,7 @@ def kill_and_go_on(folder, undisturbed, kills, seed, first=0, budget=LONG):
         kept = parts(folder) if before else {}
         assert before.items() <= kept.items()
     before = parts(folder)
-    finish(start(folder, budget=budget))
+    finish(start(folder))
     assert before.items() <= parts(folder).items(), "a finished part was written again"
     assert_same(Result.open(folder), undisturbed)
     assert set(cells_in(folder)) == {run.cell for run in undisturbed.runs}
@@ -152,10 +139,8 @@ def kill_and_go_on(folder, undisturbed, kills, seed, first=0, budget=LONG):
     return finished
 
 
-def test_a_killed_comparison_ends_as_an_undisturbed_one(tmp_path, undisturbed_short):
-    (finished,) = kill_and_go_on(
-        tmp_path / "r", undisturbed_short, kills=1, seed=0, first=1, budget=SHORT
-    )
+def test_a_killed_comparison_ends_as_an_undisturbed_one(tmp_path, undisturbed):
+    (finished,) = kill_and_go_on(tmp_path / "r", undisturbed, kills=1, seed=0, first=1)
     assert 0 < finished < CELLS, "the kill did not come in the middle"
 
 
@@ -237,7 +222,7 @@ def test_a_file_system_that_takes_no_more_is_an_error_that_loses_nothing(tmp_pat
     assert_same(Result.open(folder), undisturbed)
 
 
-def test_a_full_disk_is_an_error_that_loses_nothing(tmp_path, undisturbed_short, monkeypatch):
+def test_a_full_disk_is_an_error_that_loses_nothing(tmp_path, undisturbed, monkeypatch):
     folder, written = tmp_path / "r", []
 
     def write(table, path, **how):
@@ -250,14 +235,14 @@ def test_a_full_disk_is_an_error_that_loses_nothing(tmp_path, undisturbed_short,
     write_table = pq.write_table
     monkeypatch.setattr(pq, "write_table", write)
     with pytest.raises(DataFolderError, match=r"Cannot write to .*: No space left on device"):
-        compared(SHORT, folder)
+        compare(ALGORITHMS, [CORA, "nb201-digits"], **SETTINGS, n_jobs=2, folder=folder)
     before = parts(folder)
     assert len(before) == 5
     assert 15 == len(Result.open(folder).runs) < CELLS
     monkeypatch.undo()
-    result = compared(SHORT, folder)
+    result = compare(ALGORITHMS, [CORA, "nb201-digits"], **SETTINGS, n_jobs=2, folder=folder)
     assert before.items() <= parts(folder).items()
-    assert_same(result, undisturbed_short)
+    assert_same(result, undisturbed)
 
 
 SLOW = """
