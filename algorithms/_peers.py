@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import parallel_config
 
 from algorithms._numbers import squarable
 from nasbench_lab.algorithm import Evaluation, SearchAlgorithm, Trial, need
@@ -196,7 +197,8 @@ class Peer(SearchAlgorithm):
         return self._called(name, arguments)
 
     def _called(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        with self._own_generators(), quiet():
+        # One thread: threads for fits of milliseconds cost more than the fits.
+        with self._own_generators(), quiet(), parallel_config(backend="sequential"):
             return getattr(self, name)(*arguments)
 
     def _begin(self) -> None:

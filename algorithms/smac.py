@@ -106,8 +106,13 @@ class SMAC(Peer):
                     **self.settings,
                 }
             )
-            return getattr(smac, FACADES[name])(
-                scenario, _no_target, overwrite=True, logging_level=False
+            facade = getattr(smac, FACADES[name])
+            return facade(
+                scenario,
+                _no_target,
+                acquisition_maximizer=_ordered(facade.get_acquisition_maximizer(scenario)),
+                overwrite=True,
+                logging_level=False,
             )
 
     def propose(self, number: int) -> Proposal | None:
@@ -171,6 +176,20 @@ class SMAC(Peer):
         configuration = Configuration(scenario.configspace, values)
         info = TrialInfo(configuration, seed=self._target_seed, budget=scenario.max_budget)
         self._learn(info, losses)
+
+
+def _ordered(maximizer: Any) -> Any:
+    """Gives the local search of a maximiser its starts in one order.
+
+    SMAC takes them from a set of configurations, whose hashes are other ones in each process.
+    """
+    search = getattr(maximizer, "_local_search", None)
+    if search is not None:
+        starts = search._get_init_points_from_previous_configs
+        search._get_init_points_from_previous_configs = lambda *arguments: sorted(
+            starts(*arguments), key=repr
+        )
+    return maximizer
 
 
 def _no_target(config: Any, seed: int = 0, budget: float = 0.0) -> float:

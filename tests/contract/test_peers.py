@@ -1,5 +1,6 @@
 """Searches by optimisers of other packages keep the contract too, where these are installed."""
 
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -11,6 +12,7 @@ from nasbench_lab.registry import algorithm_class, make_algorithm
 from nasbench_lab.simulator import simulate
 from nasbench_lab.spaces import get_space
 from nasbench_lab.testing import ALGORITHM_CHECKS, SyntheticBenchmark
+from nasbench_lab.testing.repeats import in_other_processes
 
 VARIANTS = {
     "optuna": [
@@ -25,7 +27,7 @@ VARIANTS = {
     ],
     "nevergrad": [{}, {"optimizer": "TwoPointsDE"}, {"optimizer": "NGOpt"}],
     "pymoo": [{}, *({"algorithm": name} for name in ("nsga2", "sms_emoa", "de", "pso"))],
-    "smac": [{"facade": "random"}, {}, {"facade": "multi_fidelity"}],
+    "smac": [{"facade": "random"}, {}, {"facade": "blackbox"}, {"facade": "multi_fidelity"}],
     "syne_tune": [
         {"scheduler": name} for name in ("random_search", "tpe", "rea", "bore", "cqr", "asha")
     ],
@@ -87,9 +89,21 @@ def test_every_peer_is_checked():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PEERS)
 def test_same_run_in_other_processes(name):
-    need(name, {})
-    (check,) = (one for one in ALGORITHM_CHECKS if one.__name__ == "check_same_seed_same_run")
-    check(lambda *a, **k: make_algorithm(name, *a, **k))
+    """Long enough that models propose most of what is evaluated."""
+    makers = []
+    for hyperparameters in VARIANTS[name]:
+        need(name, hyperparameters)
+        planned = {"planned": 30} if name in ("smac", "nevergrad") else {}
+        makers.append(partial(make_algorithm, name, **{**planned, **hyperparameters}))
+
+    def searches():
+        benchmark = SyntheticBenchmark(get_space("nb201"))
+        return [simulate(make(benchmark.space, seed=1), benchmark, 30) for make in makers]
+
+    here = searches()
+    for there in in_other_processes(searches, ("1", "2")):
+        for variant, one, other in zip(VARIANTS[name], here, there, strict=True):
+            assert one.equals(other), variant
 
 
 @pytest.mark.parametrize("name", PEERS)
