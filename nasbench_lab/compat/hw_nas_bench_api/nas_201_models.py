@@ -1,6 +1,6 @@
 """The official module ``nas_201_models``: the network of a configuration that ``get_net_config`` gives.
 
-Of it, ``get_cell_based_tiny_net`` is here, for cells. It needs PyTorch.
+Of it, ``get_cell_based_tiny_net`` is here. It needs PyTorch.
 """
 
 from __future__ import annotations
@@ -8,67 +8,83 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from nasbench_lab.errors import QueryError
-from nasbench_lab.spaces import get_space
+from nasbench_lab.spaces import SearchSpace, get_space
+from nasbench_lab.spaces.nats_sss import CELL
 from nasbench_lab.trainer import need_torch
 
 need_torch()
 
-from torch import Tensor, nn  # noqa: E402 (the line above says what to install)
+import torch  # noqa: E402 (the line above says what to install)
+from torch import Tensor, nn  # noqa: E402 (as above)
 
-from nasbench_lab.trainer.networks import build_network  # noqa: E402 (as above)
+from nasbench_lab.trainer.networks import build_network, initialise  # noqa: E402 (as above)
 
-_SIZE = {"name": "infer.tiny", "C": 16, "N": 5}
-"""What the configurations of all cells have in common."""
+_CELLS = {"name": "infer.tiny", "C": 16, "N": 5}
+_CHANNELS = {"name": "infer.shape.tiny"}
+"""What configurations have in common: of cells, and of the channels of NATS-Bench's size space."""
 
 
-class CellNetwork(nn.Module):
-    """The published network of a cell, of Dong and Yang 2020 (arXiv 2001.00326, figure 1).
+class Network(nn.Module):
+    """The published network of a cell or of channels.
+
+    Those are of Dong and Yang 2020 (arXiv 2001.00326, figure 1) and of Dong et al. 2021 (arXiv
+    2009.00437, section 3.2).
 
     Args:
-        cell: The cell as text.
+        space: ``nb201`` or ``nats-sss``.
+        text: The cell or the channels as text.
         classes: The number of classes.
 
     Returns:
-        Of ``(n, 3, height, width)`` images the ``(n, 64)`` features and the ``(n, classes)`` scores.
+        Of ``(n, 3, height, width)`` images the ``(n, channels)`` features and ``(n, classes)`` scores.
     """
 
-    def __init__(self, cell: str, classes: int) -> None:
+    def __init__(self, space: SearchSpace, text: str, classes: int) -> None:
         super().__init__()
-        space = get_space("nb201")
-        *layers, self.classifier = build_network(space, space.from_string(cell), classes=classes)
+        *layers, self.classifier = build_network(space, space.from_string(text), classes=classes)
         self.layers = nn.Sequential(*layers)
+        seed = int(torch.randint(2**62, ()))  # as scripts seed PyTorch
+        initialise(self, [np.random.default_rng(seed)])
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.layers(x)
         return features, self.classifier(features)[0]
 
 
-def get_cell_based_tiny_net(config: Mapping[str, Any] | Any) -> CellNetwork:
-    """Builds the network of a cell, with new weights.
+def get_cell_based_tiny_net(config: Mapping[str, Any] | Any) -> Network:
+    """Builds the network of a configuration, with new weights from PyTorch's generator.
 
     Args:
-        config: The mapping that ``get_net_config`` gives, or an object with these names as
-            attributes. A ``genotype`` with the method ``tostr`` may stand for ``arch_str``.
+        config: The mapping that ``get_net_config`` gives, of this drop-in, ``nats_bench`` or
+            ``nas_201_api``, or an object with these names as attributes. A ``genotype`` with the
+            method ``tostr`` may stand for ``arch_str``.
 
     Returns:
         The network. Its weights have other names than officially.
 
     Raises:
         QueryError: The configuration is that of another network.
-        InvalidArchitectureError: The text is no cell.
+        InvalidArchitectureError: The text is no cell, or these are no channels of the space.
     """
     values = dict(config) if isinstance(config, Mapping) else _attributes(config)
-    given = {name: values.get(name) for name in _SIZE}
-    if given != _SIZE or "num_classes" not in values or not {"arch_str", "genotype"} & {*values}:
-        raise QueryError(
-            f"Expected the configuration of a cell, as get_net_config gives it, with {_SIZE}, "
-            f"arch_str and num_classes, but got {config!r}. Other networks are not built here."
-        )
-    cell = values["genotype"].tostr() if "genotype" in values else values["arch_str"]
-    return CellNetwork(cell, int(values["num_classes"]))
+    cell: Any = values.get("genotype", values.get("arch_str"))
+    cell = cell.tostr() if hasattr(cell, "tostr") else cell
+    cells, sizes = get_space("nb201"), get_space("nats-sss")
+    if "num_classes" in values and cell is not None:
+        if values.items() >= _CELLS.items():
+            return Network(cells, cell, int(values["num_classes"]))
+        if values.items() >= _CHANNELS.items() and cell == cells.to_string(CELL):
+            return Network(sizes, values["channels"], int(values["num_classes"]))
+    raise QueryError(
+        f"Expected a configuration as get_net_config gives it: num_classes, arch_str and {_CELLS}, or "
+        f"num_classes, genotype, channels and {_CHANNELS}; but got {config!r}. Other networks are not "
+        f"built here."
+    )
 
 
 def _attributes(config: Any) -> dict[str, Any]:
-    names = (*_SIZE, "arch_str", "genotype", "num_classes")
+    names = (*_CELLS, "arch_str", "genotype", "channels", "num_classes")
     return {name: getattr(config, name) for name in names if hasattr(config, name)}

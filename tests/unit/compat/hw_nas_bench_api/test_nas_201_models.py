@@ -22,13 +22,36 @@ def test_the_network_has_as_many_parameters_as_the_official_record_says(classes,
     assert sum(weights.numel() for weights in network.parameters()) == round(millions * 1e6)
 
 
+def test_the_network_of_channels_has_the_published_number_of_parameters():
+    """The authors' notebook on issue 21 of NATS-Bench prints .067378 million for this one."""
+    all_convolutions = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+"
+    config = {
+        **{"name": "infer.shape.tiny", "channels": "8:8:8:16:40", "num_classes": 10},
+        "genotype": all_convolutions + "|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+    }
+    network = get_cell_based_tiny_net(config)
+    assert sum(weights.numel() for weights in network.parameters()) == 67378
+    features, scores = network(torch.randn(3, 3, 16, 16))
+    assert (features.shape, scores.shape) == ((3, 40), (3, 10))
+    with pytest.raises(QueryError):
+        get_cell_based_tiny_net({**config, "genotype": CELL})
+    with pytest.raises(InvalidArchitectureError):
+        get_cell_based_tiny_net({**config, "channels": "8:8:8:16:41"})
+
+
 @pytest.mark.parametrize("classes", [10, 120])
 def test_gives_features_and_scores(classes):
+    torch.manual_seed(4)
     network = get_cell_based_tiny_net({**CONFIG, "num_classes": classes}).eval()
     features, scores = network(torch.randn(3, 3, 16, 16))
     assert (features.shape, scores.shape) == ((3, 64), (3, classes))
     weight, bias = network.classifier.weight[0], network.classifier.bias[0]
     torch.testing.assert_close(scores, features @ weight + bias)
+    torch.manual_seed(4)
+    again = get_cell_based_tiny_net({**CONFIG, "num_classes": classes})
+    assert all(map(torch.equal, network.parameters(), again.parameters()))
+    other = get_cell_based_tiny_net({**CONFIG, "num_classes": classes})
+    assert not all(map(torch.equal, network.parameters(), other.parameters()))
 
 
 def test_takes_attributes_and_a_genotype():
