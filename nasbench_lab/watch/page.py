@@ -50,7 +50,8 @@ class Pages:
         view, watched = self._look()
         share = view.done / view.total if view.total else None
         done = f"{share:.0%}" if share is not None else ""
-        left = "" if math.isnan(view.left_s) or view.state != "running" else in_words(view.left_s)
+        known = view.state == "running" and not math.isnan(view.left_s)
+        left = in_words(max(view.left_s, 1.0)) if known else ""
         return {
             "state": view.state,
             "title": f"{done or view.state} · {self.folder.name}",

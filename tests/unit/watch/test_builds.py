@@ -57,6 +57,8 @@ def test_a_build_is_watched_by_the_name_of_its_table_or_its_own(begun, tmp_path)
     assert "1 network; each is the mean of its trials" in drawn["html"]
     write("trained", 6, curves=curves)
     assert "2 networks" in pages.plots()["html"]
+    write.times(training=1e-3)
+    assert "about 1 s left" in Pages(folder).state()["html"]
     write("trained", 7, curves=curves)
     assert "0 of 3 networks timed" in pages.state()["html"]
     write("timed", 5)
