@@ -70,14 +70,18 @@ def get_cell_based_tiny_net(config: Mapping[str, Any] | Any) -> Network:
         InvalidArchitectureError: The text is no cell, or these are no channels of the space.
     """
     values = dict(config) if isinstance(config, Mapping) else _attributes(config)
+    cells, sizes = get_space("nb201"), get_space("nats-sss")
     cell: Any = values.get("genotype", values.get("arch_str"))
     cell = cell.tostr() if hasattr(cell, "tostr") else cell
-    cells, sizes = get_space("nb201"), get_space("nats-sss")
-    if "num_classes" in values and cell is not None:
+    channels: Any = values.get("channels")
+    classes: Any = values.get("num_classes")
+    if None not in (cell, classes):
         if values.items() >= _CELLS.items():
-            return Network(cells, cell, int(values["num_classes"]))
-        if values.items() >= _CHANNELS.items() and cell == cells.to_string(CELL):
-            return Network(sizes, values["channels"], int(values["num_classes"]))
+            return Network(cells, cell, int(classes))
+        # All networks of the size space have one cell.
+        known = channels is not None and cell == cells.to_string(CELL)
+        if known and values.items() >= _CHANNELS.items():
+            return Network(sizes, channels, int(classes))
     raise QueryError(
         f"Expected a configuration as get_net_config gives it: num_classes, arch_str and {_CELLS}, or "
         f"num_classes, genotype, channels and {_CHANNELS}; but got {config!r}. Other networks are not "

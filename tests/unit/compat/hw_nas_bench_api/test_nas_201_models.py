@@ -65,7 +65,8 @@ def test_takes_attributes_and_a_genotype():
 
 
 @pytest.mark.parametrize(
-    "changed", [{"N": 17}, {"C": 36}, {"name": "infer.nasnet-cifar"}, {"num_classes": None}]
+    "changed",
+    [{"N": 17}, {"C": 36}, {"name": "infer.shape.tiny"}, {"num_classes": None}, {"arch_str": None}],
 )
 def test_other_networks_are_refused(changed):
     config = {k: v for k, v in {**CONFIG, **changed}.items() if v is not None}
