@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from nasbench_lab.errors import QueryError
 from nasbench_lab.spaces import SearchSpace, get_space
 from nasbench_lab.spaces.nats_sss import CELL
@@ -17,10 +15,9 @@ from nasbench_lab.trainer import need_torch
 
 need_torch()
 
-import torch  # noqa: E402 (the line above says what to install)
-from torch import Tensor, nn  # noqa: E402 (as above)
+from torch import Tensor, nn  # noqa: E402 (the line above says what to install)
 
-from nasbench_lab.trainer.networks import build_network, initialise  # noqa: E402 (as above)
+from nasbench_lab.trainer.networks import build_network  # noqa: E402 (as above)
 
 _CELLS = {"name": "infer.tiny", "C": 16, "N": 5}
 _CHANNELS = {"name": "infer.shape.tiny"}
@@ -44,14 +41,14 @@ class Network(nn.Module):
 
     def __init__(self, space: SearchSpace, text: str, classes: int) -> None:
         super().__init__()
-        *layers, self.classifier = build_network(space, space.from_string(text), classes=classes)
+        *layers, last = build_network(space, space.from_string(text), classes=classes)
         self.layers = nn.Sequential(*layers)
-        seed = int(torch.randint(2**62, ()))  # as scripts seed PyTorch
-        initialise(self, [np.random.default_rng(seed)])
+        # That of build_network has no weights yet; PyTorch draws all others as the official code does.
+        self.classifier = nn.Linear(next(last.parameters()).shape[1], classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.layers(x)
-        return features, self.classifier(features)[0]
+        return features, self.classifier(features)
 
 
 def get_cell_based_tiny_net(config: Mapping[str, Any] | Any) -> Network:

@@ -5,12 +5,14 @@ import re
 import time
 import types
 
+import joblib
 import numpy as np
 import pytest
 from one_shot import PEERS
 from typer.testing import CliRunner
 
 import nasbench_lab as lab
+from algorithms._peers import Peer, Proposal
 from nasbench_lab.algorithm import Evaluation
 from nasbench_lab.cli.app import app
 from nasbench_lab.errors import HyperparameterError, MissingPackageError
@@ -59,6 +61,28 @@ def test_asks_for_no_package_that_is_there():
     rows = json.loads(CliRunner().invoke(app, ["list", "algorithms", "--json"]).stdout)
     needs = {row["algorithm"]: row["needs"] for row in rows}
     assert needs["pymoo"] == needs["random_search"] == ""
+
+
+def test_an_optimiser_works_in_one_thread():
+    threads = []
+
+    class Fitting(Peer):
+        needs = "joblib"
+
+        def begin(self, seed):
+            threads.append(joblib.effective_n_jobs(4))
+
+        def propose(self, number):
+            threads.append(joblib.effective_n_jobs(4))
+            return Proposal((number % 5,) * 6)
+
+        def learn(self, *_):
+            threads.append(joblib.effective_n_jobs(4))
+
+    benchmark = SyntheticBenchmark(get_space("nb201"))
+    simulate(Fitting(benchmark.space, seed=1), benchmark, 3)
+    assert threads == [1] * 7
+    assert joblib.effective_n_jobs(4) == 4
 
 
 def test_wrong_settings_are_named():

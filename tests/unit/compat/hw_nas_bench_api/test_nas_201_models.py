@@ -1,5 +1,7 @@
 """``nas_201_models``: from a configuration of HW-NAS-Bench to the network of a cell."""
 
+import importlib
+import sys
 from collections import namedtuple
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from nasbench_lab.compat.hw_nas_bench_api.nas_201_models import get_cell_based_tiny_net
-from nasbench_lab.errors import InvalidArchitectureError, QueryError
+from nasbench_lab.errors import InvalidArchitectureError, MissingPackageError, QueryError
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|none~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 CONFIG = {"name": "infer.tiny", "C": 16, "N": 5, "arch_str": CELL, "num_classes": 10}
@@ -45,8 +47,9 @@ def test_gives_features_and_scores(classes):
     network = get_cell_based_tiny_net({**CONFIG, "num_classes": classes}).eval()
     features, scores = network(torch.randn(3, 3, 16, 16))
     assert (features.shape, scores.shape) == ((3, 64), (3, classes))
-    weight, bias = network.classifier.weight[0], network.classifier.bias[0]
-    torch.testing.assert_close(scores, features @ weight + bias)
+    weight, bias = network.classifier.weight, network.classifier.bias
+    torch.testing.assert_close(scores, features @ weight.T + bias)
+    assert all(weights.isfinite().all() for weights in network.parameters())
     torch.manual_seed(4)
     again = get_cell_based_tiny_net({**CONFIG, "num_classes": classes})
     assert all(map(torch.equal, network.parameters(), again.parameters()))
@@ -77,3 +80,10 @@ def test_other_networks_are_refused(changed):
 def test_a_text_that_is_no_cell_is_refused():
     with pytest.raises(InvalidArchitectureError):
         get_cell_based_tiny_net({**CONFIG, "arch_str": "|nor_conv_3x3~0|"})
+
+
+def test_says_what_to_install_without_pytorch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, get_cell_based_tiny_net.__module__)
+    with pytest.raises(MissingPackageError, match="train"):
+        importlib.import_module(get_cell_based_tiny_net.__module__)
